@@ -1,0 +1,1 @@
+//! Who does what the scheduler asks for?

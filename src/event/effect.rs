@@ -1,0 +1,106 @@
+//! What must be done in the world, and what does the world say?
+
+use std::{sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use crate::value::{AskId, CallIx, EffectClass, Epoch, Failure, NodeIx, Reply, Request, Turn, Value};
+
+/// Which model or tool call of a session: stable over retries of the engine, so that it can serve as an idempotency key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Key {
+    /// The node.
+    pub node: NodeIx,
+    /// Its attempt, from 1.
+    pub attempt: u32,
+    /// The turn; 0 for a tool node.
+    pub turn: Turn,
+    /// The call of the turn; `None` for the model call itself and for a tool node.
+    pub call: Option<CallIx>,
+}
+
+/// What the engine must do. Everything in it can be serialized, so that another host could do it elsewhere.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Ask a model.
+    Model(ModelCall),
+    /// Call a tool.
+    Tool(ToolCall),
+    /// Stop a call that is in flight; what still comes of it is late.
+    Cancel(Key),
+    /// Show a question to a person.
+    Ask(AskId),
+}
+
+/// A call of a model.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModelCall {
+    /// Which.
+    pub key: Key,
+    /// What is asked.
+    pub request: Arc<Request>,
+    /// Whether it costs nothing and may leave before its intent is durable.
+    pub free: bool,
+}
+
+/// A call of a tool.
+#[derive(Clone, Debug, Serialize)]
+pub struct ToolCall {
+    /// Which.
+    pub key: Key,
+    /// For whom; `None` for a tool node.
+    pub role: Option<crate::value::Role>,
+    /// The path of the node, for the record.
+    pub path: Arc<str>,
+    /// The tool.
+    pub tool: Arc<str>,
+    /// Its arguments, which fit its schema.
+    pub args: Value,
+    /// What repeating it would do. `Read` leaves at once; the others wait until their intent is durable.
+    pub effect: EffectClass,
+    /// The longest it may take.
+    pub timeout: Option<Duration>,
+}
+
+/// What the world says to a session.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A model replied or failed.
+    Replied {
+        /// To which call.
+        key: Key,
+        /// What.
+        reply: Result<Arc<Reply>, Failure>,
+    },
+    /// A tool returned or failed.
+    Returned {
+        /// From which call.
+        key: Key,
+        /// What.
+        result: Result<Value, Failure>,
+    },
+    /// A person answered.
+    Answered {
+        /// Which question.
+        ask: AskId,
+        /// What.
+        value: Value,
+        /// Who.
+        by: Arc<str>,
+    },
+    /// Somebody wants the session to end.
+    Cancel {
+        /// Who.
+        by: Arc<str>,
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// A new owner takes over.
+    Resume {
+        /// Its claim.
+        epoch: Epoch,
+    },
+    /// The next timer is due.
+    Tick,
+}

@@ -1,0 +1,406 @@
+//! Which facts are there? [`Event`], one variant each.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    graph::{EscalationPolicy, Graph, Plan},
+    value::{
+        AskId, CallIx, CallResult, Decision, EffectClass, Epoch, EscalateTo, Failure, Finding, Map, Message, NodeIx, Reply, Role,
+        RuleKind, Seq, SessionId, TemplateIx, Tenant, Timestamp, Turn, Usage, Value, Verdict,
+    },
+};
+
+/// A fact of a session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The session began; the first record of every journal.
+    Started(Box<Started>),
+    /// A new owner took the session over. Timers move by the time in which nobody ran it.
+    Resumed {
+        /// The owner's claim.
+        epoch: Epoch,
+    },
+    /// Only questions to people are open: the session may leave memory.
+    Parked,
+    /// A node got going. For a tool node this is the intent of its call.
+    NodeStarted {
+        /// Which.
+        node: NodeIx,
+        /// From 1.
+        attempt: u32,
+    },
+    /// A node's attempt failed and it is tried again.
+    NodeRetried {
+        /// Which.
+        node: NodeIx,
+        /// The attempt that failed, from 1.
+        attempt: u32,
+        /// Why.
+        failure: Arc<Failure>,
+        /// When the next attempt may start.
+        not_before: Timestamp,
+    },
+    /// A node ended; it never runs again.
+    NodeEnded {
+        /// Which.
+        node: NodeIx,
+        /// How.
+        outcome: Outcome,
+    },
+    /// The conditions on the edges out of a node were evaluated.
+    EdgesJudged {
+        /// The node that ended.
+        node: NodeIx,
+        /// One per conditional edge in declared order, `else` excluded; a failure fails the edge's target.
+        met: Vec<Result<bool, Failure>>,
+    },
+    /// A scope's items, inputs or sub-tasks are known, and it may grow.
+    ScopeOpened {
+        /// Which.
+        node: NodeIx,
+        /// The list of items (`for_each`), the inputs (a sub-team), the sub-tasks, else null.
+        bound: Value,
+    },
+    /// A scope grew by instances of a graph.
+    Grown(Box<Grown>),
+    /// A rule was asked.
+    Judged {
+        /// At which node.
+        node: NodeIx,
+        /// Which rule.
+        rule: RuleKind,
+        /// What it said; `None` where the team has no such rule and the default applies.
+        verdict: Option<Arc<Verdict>>,
+    },
+    /// A model was asked. The intent; the reply follows.
+    TurnStarted {
+        /// By which activation.
+        node: NodeIx,
+        /// From 0 in each activation.
+        turn: Turn,
+        /// The attempt of the node, from 1.
+        attempt: u32,
+        /// What the agent had read: no record at or after this one.
+        read_upto: Seq,
+    },
+    /// A model replied, or did not.
+    TurnEnded {
+        /// To which activation.
+        node: NodeIx,
+        /// Which turn.
+        turn: Turn,
+        /// The reply, or why there is none.
+        end: TurnEnd,
+    },
+    /// A tool was called for an agent. The intent; the result follows.
+    ToolCalled(ToolCalled),
+    /// A tool call was answered: by the tool, or by the engine's refusal.
+    ToolReturned {
+        /// For which activation.
+        node: NodeIx,
+        /// Which turn.
+        turn: Turn,
+        /// Which call of it.
+        call: CallIx,
+        /// What came of it.
+        result: Arc<CallResult>,
+    },
+    /// Somebody said something.
+    Said(Arc<Message>),
+    /// Somebody found something.
+    Found(Arc<Finding>),
+    /// A variable was written; it takes effect when the node succeeds.
+    Wrote {
+        /// In which activation.
+        node: NodeIx,
+        /// Which variable.
+        variable: Arc<str>,
+        /// What.
+        value: Value,
+    },
+    /// Something was settled.
+    Decided {
+        /// Where.
+        node: NodeIx,
+        /// What.
+        decision: Arc<Decision>,
+    },
+    /// Somebody is stuck or unsure, and whom that reaches.
+    Escalated {
+        /// Where.
+        node: NodeIx,
+        /// Who.
+        from: Option<Role>,
+        /// On what grounds; `None` for an agent's own call of `escalate`.
+        cause: Option<EscalationPolicy>,
+        /// Why, in words.
+        reason: Arc<str>,
+        /// Whom it reaches.
+        to: EscalateTo,
+    },
+    /// A person is asked.
+    Asked(Arc<Ask>),
+    /// A question was answered, lapsed or became moot.
+    AskClosed {
+        /// Which.
+        ask: AskId,
+        /// How.
+        outcome: AskOutcome,
+    },
+    /// A limit of the file was reached: nothing new starts.
+    LimitReached {
+        /// `turns`, `tokens`, `cost_usd` or `wall_seconds`.
+        limit: Arc<str>,
+    },
+    /// Somebody wants the session to end.
+    CancelRequested {
+        /// Who.
+        by: Arc<str>,
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// A result came after its node had ended; only what it cost counts.
+    LateResult {
+        /// For which node.
+        node: NodeIx,
+        /// What it took.
+        usage: Usage,
+    },
+    /// The session is over; the last record.
+    Finished(Box<Finished>),
+}
+
+/// What a session starts from; it pins everything that the run depends on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Started {
+    /// [`super::EVENT_VERSION`] of the writer.
+    pub version: u32,
+    /// Which session.
+    pub session: SessionId,
+    /// Whose.
+    pub tenant: Tenant,
+    /// The team as it was named: a path, or a name in the shipped library.
+    pub team: Arc<str>,
+    /// What is to be done, in words.
+    pub task: Arc<str>,
+    /// The inputs, defaults filled in.
+    pub inputs: Arc<Map>,
+    /// The compiled plan.
+    pub plan: Arc<Plan>,
+    /// The text of every script that the plan's rules, expressions and script agents need, by path.
+    pub sources: BTreeMap<String, Arc<str>>,
+}
+
+impl PartialEq for Started {
+    /// By identity: two starts are equal when they are of the same session.
+    fn eq(&self, other: &Self) -> bool {
+        self.session == other.session && self.version == other.version
+    }
+}
+
+/// Instances that a scope grew by. Their nodes follow the last one that exists, in order.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Grown {
+    /// Which scope.
+    pub node: NodeIx,
+    /// Of what.
+    pub of: GrownFrom,
+    /// The number of the first instance: an item's index, a round from 1.
+    pub first: u32,
+    /// How many.
+    pub count: u32,
+}
+
+impl PartialEq for Grown {
+    fn eq(&self, other: &Self) -> bool {
+        self.node == other.node && self.first == other.first && self.count == other.count
+    }
+}
+
+/// Where the nodes of a [`Grown`] come from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrownFrom {
+    /// A graph of the plan.
+    Plan(TemplateIx),
+    /// A graph made for this growth: sub-tasks, a debate, the next seat of a relay. Instances of it are named `path`.
+    Made {
+        /// What follows the scope's path: empty for sub-tasks, `1` for the first seat of a relay, …
+        path: Arc<str>,
+        /// The graph.
+        graph: Arc<Graph>,
+    },
+}
+
+/// How a node ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// With this output.
+    Ok(Value),
+    /// It failed, timed out included (`failure.kind` says).
+    Failed(Arc<Failure>),
+    /// It did not run.
+    Skipped(Skip),
+    /// It was cut off.
+    Cancelled,
+}
+
+/// Why a node did not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Skip {
+    /// Its join can no longer be met.
+    Join,
+    /// Nobody waits for it any more.
+    Moot,
+    /// A failure stops what has not started (`fail_fast`).
+    FailFast,
+    /// A limit was reached.
+    Budget,
+    /// The session was cancelled.
+    Cancelled,
+}
+
+/// How a turn ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnEnd {
+    /// With a reply.
+    Reply(Arc<Reply>),
+    /// Without one.
+    Failed(Arc<Failure>),
+}
+
+/// The intent of a tool call of an agent. Tool and arguments stand in the turn's reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCalled {
+    /// By which activation.
+    pub node: NodeIx,
+    /// In which turn.
+    pub turn: Turn,
+    /// Which call of it.
+    pub call: CallIx,
+    /// What repeating it would do.
+    pub effect: EffectClass,
+}
+
+/// A durable question to a person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ask {
+    /// Its id in the session.
+    pub id: AskId,
+    /// The node that waits for the answer.
+    pub node: NodeIx,
+    /// What the answer is for.
+    pub purpose: AskFor,
+    /// The question.
+    pub question: Arc<str>,
+    /// The answers to choose from; empty for free text.
+    pub options: Vec<Arc<str>>,
+    /// Until when, on the wall clock.
+    pub deadline: Option<Timestamp>,
+    /// The answer if nobody gives one in time; `None`: it lapses.
+    pub default: Option<Value>,
+    /// Whom it goes to.
+    pub to: Option<Arc<str>>,
+    /// BLAKE3 (hex, 16 characters) of what was known when it was asked.
+    pub context_digest: Arc<str>,
+}
+
+/// What the answer to a question is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AskFor {
+    /// It is the output of an `ask` node.
+    Node,
+    /// It is put beside the result of an unsure agent, as `answer`.
+    Uncertain,
+    /// It says what becomes of a failed node: `retry`, `skip` or `fail`.
+    Failure,
+    /// It settles the topic of that number in the scope's list.
+    Settle(u32),
+    /// It allows or denies a tool call: `allow` or `deny`.
+    Permit(Turn, CallIx),
+    /// It is the result of an agent's call of `escalate`.
+    Escalation(Turn, CallIx),
+    /// It says what became of an irreversible call: `happened`, `not_happened` or `unknown`.
+    InDoubt(Turn, CallIx),
+}
+
+/// How a question was closed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AskOutcome {
+    /// Somebody answered.
+    Answered {
+        /// What.
+        value: Value,
+        /// Who.
+        by: Arc<str>,
+    },
+    /// Its deadline passed.
+    Lapsed,
+    /// Its node ended otherwise.
+    Moot,
+}
+
+/// Where a session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Nothing has started.
+    Initializing,
+    /// Work is in progress.
+    Running,
+    /// The coordinator makes one result of what was found.
+    Aggregating,
+    /// Only questions to people are open.
+    Parked,
+    /// Over, with a result.
+    Completed,
+    /// Over, without one.
+    Failed,
+    /// A limit ended it.
+    OutOfBudget,
+    /// Somebody ended it.
+    Cancelled,
+}
+
+impl Status {
+    /// The name that files and JSON use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Initializing => "initializing",
+            Self::Running => "running",
+            Self::Aggregating => "aggregating",
+            Self::Parked => "parked",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::OutOfBudget => "out_of_budget",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether nothing can happen any more.
+    pub fn is_over(self) -> bool {
+        match self {
+            Self::Initializing | Self::Running | Self::Aggregating | Self::Parked => false,
+            Self::Completed | Self::Failed | Self::OutOfBudget | Self::Cancelled => true,
+        }
+    }
+}
+
+/// How a session ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finished {
+    /// One of the four that are over.
+    pub status: Status,
+    /// The result; for another status than `completed`, the best there is.
+    pub output: Value,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+}

@@ -1,0 +1,29 @@
+//! What happened?
+//!
+//! An [`Input`] is what the world says; an [`Event`] is what the session accepted as fact; an
+//! [`Effect`] is what the engine must do. Events are additive: a new field has a default, a variant
+//! is never renamed or removed, and golden journals of every version must fold for ever.
+
+mod effect;
+mod fact;
+
+use serde::{Deserialize, Serialize};
+
+pub use effect::{Effect, Input, Key, ModelCall, ToolCall};
+pub use fact::{Ask, AskFor, AskOutcome, Event, Finished, Grown, GrownFrom, Outcome, Skip, Started, Status, ToolCalled, TurnEnd};
+
+use crate::value::{Seq, Timestamp};
+
+/// The version of the events that this build writes.
+pub const EVENT_VERSION: u32 = 1;
+
+/// An event with its place in the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its position, from 0 without gaps.
+    pub seq: Seq,
+    /// When it was accepted; never before the record before it.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}

@@ -1,0 +1,52 @@
+//! What can it cost at worst? [`Bounds`] from structure, [`Limits`] from the file.
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::{Role, Usd};
+
+/// What a file allows; whichever is reached first ends the session as `out_of_budget`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Turns of all agents together.
+    pub turns: Option<u64>,
+    /// Tokens read and written.
+    pub tokens: Option<u64>,
+    /// Cost.
+    pub cost: Option<Usd>,
+    /// Running time in seconds; parked time does not count.
+    pub wall_seconds: Option<u64>,
+}
+
+/// The worst case of a plan, in total and by agent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Σ over seats of (T + V + 2·asks).
+    pub turns: u64,
+    /// turns × (1 + repairs) × attempts × (1 + fallbacks).
+    pub model_calls: u64,
+    /// model calls × (request cap + `max_tokens`); 0 for scripts.
+    pub tokens: u64,
+    /// Cost; `None` when a model has no price.
+    pub cost: Option<Usd>,
+    /// The longest path of timeouts, questions to people apart.
+    pub wall_seconds: u64,
+    /// The same by agent, in declared order.
+    pub agents: Vec<AgentBound>,
+}
+
+/// The share of one agent in [`Bounds`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentBound {
+    /// Who.
+    pub agent: Role,
+    /// Its seats at most.
+    pub seats: u64,
+    /// Turns of them all.
+    pub turns: u64,
+    /// Model calls of them all.
+    pub model_calls: u64,
+    /// Tokens of them all.
+    pub tokens: u64,
+    /// Cost; `None` when its model has no price.
+    pub cost: Option<Usd>,
+}

@@ -1,0 +1,130 @@
+//! What is a plan made of?
+//!
+//! A [`Plan`] is a set of [`Graph`]s: the root is what the session runs, the others are what its scopes
+//! instantiate (the body of a loop, a sub-team), once or many times. Data only: `plan` compiles it,
+//! `state` counts on it. Deliberately absent: anything that changes while a session runs.
+
+mod bounds;
+mod node;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use petgraph::graph::DiGraph;
+use serde::{Deserialize, Serialize};
+
+pub use bounds::{AgentBound, Bounds, Limits};
+pub use node::{
+    AgentNode, AskNode, Backoff, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Retry, ScopeKind, SettleOver,
+    SettleSpec, Stragglers, ToolNode,
+};
+
+use crate::value::{Expr, Map, Profile, Role, TeamIx, TemplateIx};
+
+/// A directed acyclic graph of nodes; edges point from what ends first to what waits for it.
+/// Node and edge indices follow declared order.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Graph {
+    /// The nodes and edges.
+    pub dag: DiGraph<Node, Edge>,
+    /// The value of an instance when all its nodes have ended; `None`: a map from the ids of its sinks to their outputs,
+    /// or the sole sink's output.
+    pub output: Option<Expr>,
+    /// The team whose members, rules and shared context its nodes use.
+    pub team: TeamIx,
+    /// Whether it has one node, which goes by the path of the instance itself (the body of a plain `for_each`).
+    pub single: bool,
+    /// Nodes in flight at most within one instance of it (the `concurrency` of its scope).
+    pub concurrency: Option<u32>,
+    /// For each node, the length of the longest path from it to a sink, its own length included: seconds expected, at least 1 each.
+    pub rank: Vec<u32>,
+}
+
+/// A member of a team, as the run needs it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its id in the team.
+    pub role: Role,
+    /// Who it is.
+    pub profile: Arc<Profile>,
+    /// Its place among members that are equal otherwise: 1 comes first.
+    pub priority: u32,
+}
+
+/// What the run needs to know of a team.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TeamPlan {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Members by priority, then as declared. The coordinator is not among them.
+    pub members: Vec<Member>,
+    /// Who leads it.
+    pub coordinator: Option<Member>,
+    /// Names of the rule functions that its scripts define, sorted.
+    pub rules: Vec<Arc<str>>,
+    /// When it escalates.
+    pub escalation_policy: Vec<EscalationPolicy>,
+    /// Whom an escalation to a person reaches, in order.
+    pub escalation: Vec<EscalationStep>,
+    /// Whether the first failure stops the rest.
+    pub fail_fast: bool,
+}
+
+impl TeamPlan {
+    /// The member or coordinator of that role.
+    pub fn agent(&self, role: &Role) -> Option<&Member> {
+        self.members.iter().chain(&self.coordinator).find(|m| m.role == *role)
+    }
+}
+
+/// When a team escalates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EscalationPolicy {
+    /// Not at all; agents' own calls of `escalate` are recorded only.
+    Never,
+    /// Positions differ and were not settled.
+    OnDisagreement,
+    /// An agent is less sure than its threshold.
+    OnUncertainty,
+    /// An agent failed.
+    OnFailure,
+    /// An agent ran out of time.
+    OnTimeout,
+    /// A budget ran out.
+    OnBudget,
+    /// In each of these cases.
+    Always,
+}
+
+/// The compiled plan of a session.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// Graphs by [`TemplateIx`]; 0 is the root.
+    pub graphs: Vec<Arc<Graph>>,
+    /// Teams by [`TeamIx`]; 0 is the session's own.
+    pub teams: Vec<TeamPlan>,
+    /// The graph that runs once at the very end, whatever the outcome.
+    pub finally: Option<TemplateIx>,
+    /// Calls of models and tools in flight at most, over the whole session.
+    pub max_parallel: u32,
+    /// What the file allows.
+    pub limits: Limits,
+    /// The worst case, from structure.
+    pub bounds: Bounds,
+    /// The inputs that the file declares, with their defaults (null where there is none).
+    pub inputs: Map,
+    /// Digests (BLAKE3, hex) of every file that the plan was made from, by name.
+    pub digests: BTreeMap<String, String>,
+}
+
+impl Plan {
+    /// The graph at `ix`.
+    pub fn graph(&self, ix: TemplateIx) -> &Arc<Graph> {
+        &self.graphs[ix.index()]
+    }
+
+    /// The team at `ix`.
+    pub fn team(&self, ix: TeamIx) -> &TeamPlan {
+        &self.teams[ix.index()]
+    }
+}

@@ -1,0 +1,1 @@
+//! What may run, in what order?

@@ -1,0 +1,27 @@
+//! What passes between parts?
+//!
+//! Plain data that every layer above shares: ids, [`Value`], time, messages, findings, requests and
+//! replies, verdicts and the [`Judge`] that gives them. Nothing here does I/O, reads a clock or
+//! draws a random number, and every map is ordered, so that the same facts always read the same.
+
+mod agent;
+mod data;
+mod failure;
+mod id;
+mod judge;
+mod money;
+mod request;
+mod said;
+mod text;
+mod time;
+
+pub use agent::{KnowledgeSpec, Merge, Profile, ProfileRole, Style, WriteSpec};
+pub use data::{Map, Value, ValueError};
+pub use failure::{Failure, FailureKind, Place};
+pub use id::{AskId, CallIx, Epoch, FindingId, MessageId, NodeIx, Role, Seq, SessionId, TeamIx, TemplateIx, Tenant, Turn};
+pub use judge::{EscalateTo, Expr, Judge, Ref, RuleError, RuleKind, SettleVerdict, Subtask, Verdict};
+pub use money::Usd;
+pub use request::{Call, CallResult, EffectClass, Entry, Reply, Request, Stop, ToolSpec, Usage};
+pub use said::{Decision, Evidence, Finding, FindingStatus, Message, MessageKind, Origin, Position, Variable};
+pub use text::Template as TextTemplate;
+pub use time::Timestamp;

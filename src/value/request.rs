@@ -1,0 +1,161 @@
+//! What does a model see, and what does it say? [`Request`] and [`Reply`], neutral of any provider.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, Map, Message, Profile, Role, Turn, Usd, Value};
+
+/// What repeating a call would do to the world.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EffectClass {
+    /// Nothing: free to repeat.
+    Read,
+    /// Nothing more, under the same key.
+    Idempotent,
+    /// Something a second time: never repeated. The default for what says nothing.
+    #[default]
+    Irreversible,
+}
+
+/// A tool as a model is told of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToolSpec {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it does, in a sentence or a few.
+    pub description: Arc<str>,
+    /// JSON Schema of its arguments, an object.
+    pub parameters: Value,
+    /// What repeating a call would do.
+    pub effect: EffectClass,
+}
+
+/// A tool call that a model asks for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// The model's id of the call, unique in its turn.
+    pub id: Arc<str>,
+    /// The tool's name.
+    pub tool: Arc<str>,
+    /// The arguments.
+    pub args: Value,
+}
+
+/// What came of a tool call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallResult {
+    /// The result, or why there is none; an agent reads either.
+    pub outcome: Result<Value, Failure>,
+}
+
+/// Tokens of a model call. Zero for scripts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens read, cached ones included.
+    pub input: u64,
+    /// Of these, from a cache.
+    pub cached: u64,
+    /// Tokens written.
+    pub output: u64,
+    /// What it cost.
+    pub cost: Usd,
+}
+
+impl Usage {
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            cached: self.cached.saturating_add(other.cached),
+            output: self.output.saturating_add(other.output),
+            cost: self.cost.plus(other.cost),
+        }
+    }
+}
+
+/// Why a model stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// It was done.
+    End,
+    /// It wants its calls answered.
+    Calls,
+    /// It ran into `max_tokens`.
+    Length,
+    /// The provider withheld the rest.
+    Filtered,
+}
+
+/// One model reply.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// What it said beside its calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Arc<str>>,
+    /// The calls it asks for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<Call>,
+    /// A structured result that ends the activation, where the model gave one without calling `finish`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish: Option<Value>,
+    /// Why it stopped.
+    pub stop: Stop,
+    /// What it took.
+    #[serde(default)]
+    pub usage: Usage,
+    /// The model that answered, where it was not the one asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Arc<str>>,
+}
+
+/// One entry of a thread, oldest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    /// What the model said.
+    Reply(Arc<Reply>),
+    /// What came of a call of the reply before, in the order of its calls.
+    Result {
+        /// The call.
+        call: Call,
+        /// What came of it.
+        result: Arc<CallResult>,
+    },
+    /// Messages that the agent read before its turn.
+    Mail(Vec<Arc<Message>>),
+    /// A word of the engine, such as a repair after an invalid finish.
+    Note(Arc<str>),
+}
+
+/// What a model is asked: all of it by reference, so that building one copies nothing that was said.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Request {
+    /// The agent.
+    pub role: Role,
+    /// Who it is.
+    pub profile: Arc<Profile>,
+    /// The path of its node.
+    pub node: Arc<str>,
+    /// What this activation is for: `work`, `delegate`, `synthesize`, `validate`, `debate`.
+    pub phase: Arc<str>,
+    /// The turn, from 0 in each activation.
+    pub turn: Turn,
+    /// The turns left to the seat after this one.
+    pub turns_left: u32,
+    /// The rendered task.
+    pub task: Arc<str>,
+    /// The node's input: what its `input` filter leaves, else the outputs of the nodes it follows, by id.
+    pub input: Value,
+    /// The session's inputs.
+    pub inputs: Arc<Map>,
+    /// The shared context that the agent may see: `{findings, variables, decisions, positions, proposal, agents}`.
+    pub context: Value,
+    /// The conversation so far.
+    pub thread: Vec<Entry>,
+    /// The tools it may call.
+    pub tools: Vec<Arc<ToolSpec>>,
+}

@@ -1,0 +1,177 @@
+//! What was said? Messages, findings, decisions and variables of the shared context.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{FindingId, MessageId, NodeIx, Role, Seq, Value};
+
+/// What a message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageKind {
+    /// A (sub-)task given to an agent.
+    TaskAssignment,
+    /// A finding, told to all.
+    Finding,
+    /// A question of one agent to another.
+    Question,
+    /// An answer, or what an agent returned.
+    Response,
+    /// Work passed on.
+    Handoff,
+    /// Somebody is stuck.
+    Escalation,
+    /// For information; wakes nobody.
+    Note,
+}
+
+impl MessageKind {
+    /// The name that files and JSON use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TaskAssignment => "task_assignment",
+            Self::Finding => "finding",
+            Self::Question => "question",
+            Self::Response => "response",
+            Self::Handoff => "handoff",
+            Self::Escalation => "escalation",
+            Self::Note => "note",
+        }
+    }
+}
+
+/// A message from an agent (or the coordinator, a rule, a person) to one agent or to all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// Its id.
+    pub id: MessageId,
+    /// What it is for.
+    #[serde(rename = "type")]
+    pub kind: MessageKind,
+    /// Who says it; `None` for the engine on behalf of the coordinator.
+    pub from: Option<Role>,
+    /// To whom; `None` for all.
+    pub to: Option<Role>,
+    /// What is said.
+    pub content: Arc<str>,
+    /// What goes with it.
+    #[serde(default)]
+    pub metadata: Value,
+    /// Only its two ends (and the audit) see it.
+    #[serde(default)]
+    pub private: bool,
+}
+
+/// Where a claim comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// Computed from what tools returned.
+    Tool,
+    /// Said by a model.
+    Model,
+    /// Said by a person.
+    Person,
+}
+
+/// What a claim rests on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// A file, a tool, a document.
+    pub source: Arc<str>,
+    /// A line, a series, a time, a row.
+    #[serde(default)]
+    pub locator: Arc<str>,
+    /// The words or figures themselves, at most 500 characters.
+    #[serde(default)]
+    pub excerpt: Arc<str>,
+}
+
+/// Where a finding stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingStatus {
+    /// Said, and not contested.
+    #[default]
+    Open,
+    /// What was settled agrees with it.
+    Confirmed,
+    /// What was settled differs from it.
+    Disputed,
+    /// Its author took it back, or the attempt that made it was thrown away.
+    Retracted,
+}
+
+/// A claim on a topic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Its id.
+    pub id: FindingId,
+    /// Who found it.
+    pub agent: Role,
+    /// What it is about; findings on the same topic with different values disagree.
+    pub topic: Arc<str>,
+    /// The claim, in words.
+    pub claim: Arc<str>,
+    /// The claim, as a value.
+    #[serde(default)]
+    pub value: Value,
+    /// From 0 to 1.
+    pub confidence: f64,
+    /// Where it stands.
+    #[serde(default)]
+    pub status: FindingStatus,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// What it rests on.
+    #[serde(default)]
+    pub evidence: Vec<Evidence>,
+    /// The node in which it was found.
+    pub node: NodeIx,
+}
+
+/// One side of a disagreement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Whose.
+    pub agent: Role,
+    /// What it holds.
+    pub value: Value,
+    /// How sure it is, from 0 to 1.
+    pub confidence: f64,
+    /// Why, in words.
+    #[serde(default)]
+    pub reason: Arc<str>,
+}
+
+/// What was settled, with the dissent kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// On what.
+    pub topic: Arc<str>,
+    /// What stands.
+    pub outcome: Value,
+    /// Which rule, protocol or person decided.
+    pub rule: Arc<str>,
+    /// Why.
+    #[serde(default)]
+    pub reason: Arc<str>,
+    /// What everybody held.
+    pub positions: Vec<Position>,
+    /// Those who held something else.
+    pub dissent: Vec<Role>,
+}
+
+/// A version of a variable of the shared context.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Variable {
+    /// Its value.
+    pub value: Value,
+    /// From 1, one more with each write.
+    pub version: u32,
+    /// Who wrote it.
+    pub author: Role,
+    /// The record that wrote it.
+    pub seq: Seq,
+}
