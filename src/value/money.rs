@@ -13,7 +13,7 @@ impl Usd {
     /// From dollars as a file writes them. Negative and non-finite amounts give `None`.
     pub fn from_dollars(dollars: f64) -> Option<Self> {
         let micros = dollars * 1e6;
-        (micros >= 0.0 && micros <= 9e15).then_some(Self(micros.round() as u64))
+        (0.0..=9e15).contains(&micros).then_some(Self(micros.round() as u64))
     }
 
     /// As dollars.
