@@ -96,8 +96,10 @@ impl Phase {
 pub struct AgentNode {
     /// Who.
     pub role: Role,
-    /// What it is asked to do; `None`: the session's task.
+    /// What it is asked to do; `None`: its `brief`, else the session's task.
     pub task: Option<TextTemplate>,
+    /// What it is asked to do, in words that are not a template: a sub-task, a question of a debate.
+    pub brief: Option<Arc<str>>,
     /// What it is for.
     pub phase: Phase,
     /// In which words it counts as done.
