@@ -7,5 +7,5 @@ mod spec;
 
 pub use spec::{
     After, AfterOn, AskSpec, Body, Coordination, InputKind, InputSpec, MemberSpec, NodeSpec, Pattern, ResultBy, Script, Team,
-    Text, ToolSpecNode, VoteProtocol, What,
+    Text, ToolSpecNode, What,
 };
