@@ -44,6 +44,11 @@ pub enum Event {
         /// When the next attempt may start.
         not_before: Timestamp,
     },
+    /// The wait before a node's next attempt is over.
+    RetryDue {
+        /// Which.
+        node: NodeIx,
+    },
     /// A node ended; it never runs again.
     NodeEnded {
         /// Which.
