@@ -89,6 +89,15 @@ impl Phase {
             Self::Debate => "debate",
         }
     }
+
+    /// Turns of a seat at most, over all its attempts, where its node has no `max_turns`: `own` (the profile's) for the agent's
+    /// own work and for delegation, the reserved ones for the rest.
+    pub fn turns(self, own: u32) -> u32 {
+        match self {
+            Self::Work | Self::Delegate => own,
+            Self::Synthesize | Self::Validate | Self::Debate => super::RESERVED_TURNS,
+        }
+    }
 }
 
 /// An activation of an agent.
