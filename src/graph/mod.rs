@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use bounds::{AgentBound, Bounds, DEFAULT_TOOL_TIMEOUT, Limits, REPAIRS, RESERVED_TURNS};
 pub use node::{
     AgentNode, AskNode, Backoff, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Retry, ScopeKind, SettleOver,
-    SettleSpec, Stragglers, ToolNode,
+    SettleSpec, Stragglers, ToolNode, VoteProtocol,
 };
 
 use crate::value::{Expr, Map, Profile, Role, TeamIx, TemplateIx, WriteSpec};

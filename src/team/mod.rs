@@ -13,5 +13,5 @@ pub use diagnostic::{Diagnostic, Severity, finish};
 pub use render::render;
 pub use spec::{
     After, AfterOn, AskSpec, Body, Coordination, InputKind, InputSpec, MemberSpec, NodeSpec, Pattern, ResultBy, Script, Team,
-    Text, ToolSpecNode, VoteProtocol, What,
+    Text, ToolSpecNode, What,
 };
