@@ -95,6 +95,9 @@ pub enum Event {
         turn: Turn,
         /// The reply, or why there is none.
         end: TurnEnd,
+        /// What repeating each of its calls would do, in their order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        effects: Vec<EffectClass>,
     },
     /// A tool was called for an agent. The intent; the result follows.
     ToolCalled(ToolCalled),
@@ -110,7 +113,19 @@ pub enum Event {
         result: Arc<CallResult>,
     },
     /// Somebody said something.
-    Said(Arc<Message>),
+    Said {
+        /// In which node; a task assignment is for this node.
+        node: NodeIx,
+        /// What.
+        message: Arc<Message>,
+    },
+    /// The engine told an agent what is wrong with its reply; it gets another turn.
+    Noted {
+        /// Which activation.
+        node: NodeIx,
+        /// What it is told.
+        note: Arc<str>,
+    },
     /// Somebody found something.
     Found(Arc<Finding>),
     /// A variable was written; it takes effect when the node succeeds.
@@ -321,7 +336,7 @@ pub enum AskFor {
     /// It is put beside the result of an unsure agent, as `answer`.
     Uncertain,
     /// It says what becomes of a failed node: `retry`, `skip` or `fail`.
-    Failure,
+    Failure(Arc<Failure>),
     /// It settles the topic of that number in the scope's list.
     Settle(u32),
     /// It allows or denies a tool call: `allow` or `deny`.
