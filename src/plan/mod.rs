@@ -5,6 +5,7 @@
 
 mod args;
 mod build;
+mod builder;
 mod edges;
 mod literal;
 mod names;
@@ -15,3 +16,4 @@ mod text;
 mod topo;
 
 pub use build::{Compiled, Machine, compile};
+pub use builder::{CircleError, PlanBuilder};
