@@ -40,6 +40,7 @@ mod conformance;
 mod error;
 mod inbox;
 mod memory;
+mod redb;
 mod row;
 mod ticket;
 
@@ -47,6 +48,7 @@ pub use claim::Claim;
 pub use error::{AppendError, ClaimError, FindError, PostError, ReadError, StoreError};
 pub use inbox::{InboxItem, Mail, MailId};
 pub use memory::MemoryStore;
+pub use redb::RedbStore;
 pub use row::{Closing, Filter, NewSession, Owner, SessionRow};
 pub use ticket::{Completer, Pending, Release, Ticket};
 
@@ -59,7 +61,7 @@ use crate::{
 pub const READ_PAGE: usize = 4_096;
 
 /// The most unread items an inbox holds.
-pub const INBOX_LIMIT: usize = 1_000;
+pub const INBOX_LIMIT: usize = 200;
 
 /// The longest task text that the index keeps, in characters; the journal has it in full.
 pub const TASK_SHOWN: usize = 200;
