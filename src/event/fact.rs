@@ -325,6 +325,7 @@ pub struct Ask {
     /// Until when, on the wall clock.
     pub deadline: Option<Timestamp>,
     /// The answer if nobody gives one in time; `None`: it lapses.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::value::present")]
     pub default: Option<Value>,
     /// Whom it goes to.
     pub to: Option<Arc<str>>,
