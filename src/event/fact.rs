@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+use super::effect::Key;
 use crate::{
     graph::{EscalationPolicy, Graph, Plan},
     value::{
@@ -164,8 +165,8 @@ pub enum Event {
     },
     /// A result came after its node had ended; only what it cost counts.
     LateResult {
-        /// For which node.
-        node: NodeIx,
+        /// Of which call.
+        key: Key,
         /// What it took.
         usage: Usage,
     },

@@ -12,13 +12,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use petgraph::graph::DiGraph;
 use serde::{Deserialize, Serialize};
 
-pub use bounds::{AgentBound, Bounds, Limits};
+pub use bounds::{AgentBound, Bounds, DEFAULT_TOOL_TIMEOUT, Limits, REPAIRS, RESERVED_TURNS};
 pub use node::{
     AgentNode, AskNode, Backoff, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Retry, ScopeKind, SettleOver,
-    SettleSpec, Stragglers, ToolNode,
+    SettleSpec, Stragglers, ToolNode, VoteProtocol,
 };
 
-use crate::value::{Expr, Map, Profile, Role, TeamIx, TemplateIx};
+use crate::value::{Expr, Map, Profile, Role, TeamIx, TemplateIx, WriteSpec};
 
 /// A directed acyclic graph of nodes; edges point from what ends first to what waits for it.
 /// Node and edge indices follow declared order.
@@ -48,6 +48,9 @@ pub struct Member {
     pub profile: Arc<Profile>,
     /// Its place among members that are equal otherwise: 1 comes first.
     pub priority: u32,
+    /// Variables that it may write in activations that a scope grows (sub-tasks, a relay, a debate); those of an agent node
+    /// stand in the node as well.
+    pub writes: Vec<WriteSpec>,
 }
 
 /// What the run needs to know of a team.
@@ -103,7 +106,8 @@ pub struct Plan {
     pub graphs: Vec<Arc<Graph>>,
     /// Teams by [`TeamIx`]; 0 is the session's own.
     pub teams: Vec<TeamPlan>,
-    /// The graph that runs once at the very end, whatever the outcome.
+    /// The graph that runs once at the very end, whatever the outcome. Its names reach outwards (`up: 1`) to the nodes of the
+    /// root, and `output`, `status` and `error` are bindings of its own: how the session ended.
     pub finally: Option<TemplateIx>,
     /// Calls of models and tools in flight at most, over the whole session.
     pub max_parallel: u32,

@@ -127,6 +127,15 @@ pub enum Entry {
     },
     /// Messages that the agent read before its turn.
     Mail(Vec<Arc<Message>>),
+    /// A person's answer to what the agent was unsure of.
+    Answer {
+        /// What was asked.
+        question: Arc<str>,
+        /// What was answered; null where nobody did in time.
+        answer: Value,
+        /// Who answered.
+        by: Arc<str>,
+    },
     /// A word of the engine, such as a repair after an invalid finish.
     Note(Arc<str>),
 }
