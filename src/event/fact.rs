@@ -44,6 +44,11 @@ pub enum Event {
         /// When the next attempt may start.
         not_before: Timestamp,
     },
+    /// The wait before a node's next attempt is over.
+    RetryDue {
+        /// Which.
+        node: NodeIx,
+    },
     /// A node ended; it never runs again.
     NodeEnded {
         /// Which.
@@ -320,6 +325,7 @@ pub struct Ask {
     /// Until when, on the wall clock.
     pub deadline: Option<Timestamp>,
     /// The answer if nobody gives one in time; `None`: it lapses.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::value::present")]
     pub default: Option<Value>,
     /// Whom it goes to.
     pub to: Option<Arc<str>>,

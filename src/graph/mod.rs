@@ -70,6 +70,8 @@ pub struct TeamPlan {
     pub escalation: Vec<EscalationStep>,
     /// Whether the first failure stops the rest.
     pub fail_fast: bool,
+    /// Tool calls of one turn at most; further ones are refused.
+    pub calls_per_turn: u32,
 }
 
 impl TeamPlan {

@@ -386,5 +386,6 @@ fn team_plan(team: &Team, functions: &[Arc<str>]) -> TeamPlan {
         escalation_policy: team.coordination.escalation_policy.clone(),
         escalation: team.escalation.clone(),
         fail_fast: team.coordination.fail_fast,
+        calls_per_turn: team.coordination.calls_per_turn,
     }
 }

@@ -112,6 +112,7 @@ impl PlanBuilder {
             escalation_policy: Vec::new(),
             escalation: Vec::new(),
             fail_fast: false,
+            calls_per_turn: 8,
         };
         Ok(Plan {
             graphs: vec![Arc::new(graph)],

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    event::{AskFor, AskOutcome},
+    event::{AskFor, AskOutcome, Key},
     turn::is_collaboration,
-    value::{Call, CallIx, CallResult, EffectClass, Entry, Failure, FindingId, Seq, Turn, Value},
+    value::{Call, CallIx, CallResult, EffectClass, Entry, Failure, FindingId, NodeIx, Seq, Turn, Value},
 };
 
 /// What an activation waits for.
@@ -87,6 +87,20 @@ impl Activation {
         self.effects.get(ix.index()).copied().unwrap_or_default()
     }
 
+    /// Whether the scheduler has something to decide: a result, a failure, a collaboration call, a person's word.
+    pub(super) fn needs_scheduler(&self) -> bool {
+        let Stage::Calls(calls) = &self.stage else { return matches!(self.stage, Stage::Failing(_)) };
+        let finishes = |state: &CallState| state.call().is_some_and(|call| &*call.tool == "finish");
+        let waits = calls.iter().any(|state| !matches!(state, CallState::Answered(..)) && !finishes(state));
+        calls.is_empty()
+            || calls.iter().any(|state| match state {
+                CallState::New(call) if &*call.tool == "finish" => !waits,
+                CallState::New(call) => is_collaboration(&call.tool),
+                CallState::Heard(..) => true,
+                CallState::Allowed(_) | CallState::InFlight(_) | CallState::AtPerson(_) | CallState::Answered(..) => false,
+            })
+    }
+
     /// The calls that may be wanted now: all that can be repeated, and the first irreversible one once those are answered.
     pub(super) fn callable(&self) -> Vec<CallIx> {
         let open = |state: &CallState| matches!(state, CallState::New(_) | CallState::Allowed(_));
@@ -113,16 +127,24 @@ impl Activation {
         }
     }
 
+    /// Its calls in flight.
+    pub fn flying(&self, node: NodeIx) -> Vec<Key> {
+        let key = |call| Key { node, attempt: self.attempt, turn: self.turn, call };
+        match &self.stage {
+            Stage::Asked => vec![key(None)],
+            Stage::Calls(calls) => (0..)
+                .map(CallIx)
+                .zip(calls)
+                .filter(|(_, state)| matches!(state, CallState::InFlight(_)))
+                .map(|(ix, _)| key(Some(ix)))
+                .collect(),
+            Stage::Due | Stage::Unsure(_) | Stage::Failing(_) => Vec::new(),
+        }
+    }
+
     /// Slots that it holds.
     pub fn in_flight(&self) -> u32 {
-        match &self.stage {
-            Stage::Asked => 1,
-            Stage::Calls(calls) => {
-                let flying = calls.iter().filter(|call| matches!(call, CallState::InFlight(_))).count();
-                u32::try_from(flying).unwrap_or(u32::MAX)
-            }
-            Stage::Due | Stage::Unsure(_) | Stage::Failing(_) => 0,
-        }
+        u32::try_from(self.flying(NodeIx(0)).len()).unwrap_or(u32::MAX)
     }
 }
 

@@ -29,11 +29,19 @@ impl State {
             }
             Event::Parked => self.parked = true,
             Event::NodeStarted { node, attempt } => self.node_started(*node, *attempt, record)?,
-            Event::NodeRetried { node, not_before, .. } => {
+            Event::NodeRetried { node, attempt, failure, not_before } => {
                 self.known(*node)?;
+                if self.calling.contains(node) && failure.kind == FailureKind::Timeout {
+                    self.late.insert(Key { node: *node, attempt: *attempt, turn: Turn(0), call: None });
+                }
                 self.leave(*node, true, false);
                 self.nodes[node.index()].stand = Stand::Backoff;
                 self.timers.set(Timer::Retry(*node), *not_before);
+            }
+            Event::RetryDue { node } => {
+                self.known(*node)?;
+                self.timers.clear(Timer::Retry(*node));
+                self.make_ready(*node);
             }
             Event::NodeEnded { node, outcome } => self.node_ended(*node, outcome, record)?,
             Event::EdgesJudged { node, met } => self.edges_judged(*node, met)?,
@@ -121,7 +129,10 @@ impl State {
                 self.timers.unpause(Timer::Timeout(open.node), record.at);
                 self.ask_closed(&open, outcome);
             }
-            Event::LimitReached { limit } => self.stop(Stopping::Limit(limit.clone())),
+            Event::LimitReached { limit } => {
+                self.timers.clear(Timer::Wall);
+                self.stop(Stopping::Limit(limit.clone()));
+            }
             Event::CancelRequested { by, reason } => {
                 self.stop(Stopping::Cancelled { by: by.clone(), reason: reason.clone() });
             }
@@ -234,7 +245,7 @@ impl State {
         let topic = |entry: &Value| {
             let positions = entry.get("positions").map(Value::to::<Vec<Position>>).and_then(Result::ok).unwrap_or_default();
             let topic = entry.get("topic").and_then(Value::as_str).unwrap_or_default();
-            TopicState { topic: Arc::from(topic), positions, asked: None, answer: None }
+            TopicState { topic: Arc::from(topic), positions, debates: Vec::new(), asked: None, answer: None }
         };
         bound.as_list().unwrap_or_default().iter().map(topic).collect()
     }
@@ -246,6 +257,7 @@ impl State {
         activation.stage = Stage::Asked;
         activation.read_upto = read_upto;
         self.ready.take(limiter);
+        *self.seat_turns.entry(node).or_default() += 1;
         let role = self.role_of(node).cloned();
         self.spend(role.as_ref(), |spent| {
             spent.turns += 1;
@@ -277,11 +289,10 @@ impl State {
             }
         };
         self.ready.give(limiter, 1);
-        self.todo.agents.insert(node);
         if let Some(usage) = usage {
             self.spend(role.as_ref(), |spent| spent.usage = spent.usage.plus(usage));
         }
-        self.want_calls(node);
+        self.look_again(node);
         Ok(())
     }
 
@@ -294,6 +305,7 @@ impl State {
         {
             *state = CallState::InFlight(call);
         }
+        self.look_again(called.node);
         self.ready.take(limiter);
         let role = self.role_of(called.node).cloned();
         self.spend(role.as_ref(), |spent| spent.tool_calls += 1);
@@ -316,8 +328,7 @@ impl State {
             })
             .collect();
         if answered.len() < calls.len() || calls.is_empty() {
-            self.todo.agents.insert(node);
-            self.want_calls(node);
+            self.look_again(node);
             return Ok(());
         }
         activation.thread.extend(answered);
@@ -328,11 +339,17 @@ impl State {
         Ok(())
     }
 
-    /// Lets the calls that may go now wait for slots.
-    fn want_calls(&mut self, node: NodeIx) {
-        let callable = self.activations.get(&node).map(Activation::callable).unwrap_or_default();
+    /// Lets the calls that may go now wait for slots, and the scheduler look at the others.
+    fn look_again(&mut self, node: NodeIx) {
+        let Some(activation) = self.activations.get(&node) else { return };
+        let (callable, look) = (activation.callable(), activation.needs_scheduler());
         for call in callable {
             self.want(node, Due::Call(call));
+        }
+        if look {
+            self.todo.agents.insert(node);
+        } else {
+            self.todo.agents.remove(&node);
         }
     }
 
@@ -387,6 +404,7 @@ impl State {
                         self.ready.give(limiter, 1);
                     }
                     self.unwant(node, Due::Call(*call));
+                    self.look_again(node);
                 } else if self.calling.remove(&node) {
                     self.ready.give(limiter, 1);
                 }
@@ -428,16 +446,16 @@ impl State {
                     && let Some(state) = activation.call_mut(*call)
                     && let Some(asked) = state.call().cloned()
                 {
-                    if goes_on(&ask.purpose, outcome) {
-                        *state = CallState::Allowed(asked);
-                        self.want_calls(node);
+                    *state = if goes_on(&ask.purpose, outcome) {
+                        CallState::Allowed(asked)
                     } else {
-                        *state = CallState::Heard(asked, ask.purpose.clone(), outcome.clone());
-                    }
+                        CallState::Heard(asked, ask.purpose.clone(), outcome.clone())
+                    };
+                    self.look_again(node);
                 } else {
                     self.answered.insert(node, (ask.clone(), outcome.clone()));
+                    self.todo.agents.insert(node);
                 }
-                self.todo.agents.insert(node);
             }
         }
     }
@@ -449,7 +467,6 @@ impl State {
     /// Ends an attempt's hold on slots, timers and calls; `drop` forgets the activation, `keep` keeps what it found.
     fn leave(&mut self, node: NodeIx, drop: bool, keep: bool) {
         let limiter = self.instance_of(node).limiter;
-        let attempt = self.nodes[node.index()].attempt;
         self.timers.clear(Timer::Timeout(node));
         self.timers.clear(Timer::Retry(node));
         if self.calling.remove(&node) {
@@ -458,27 +475,15 @@ impl State {
         self.todo.doubts.retain(|key| key.node != node);
         let Some(activation) = self.activations.get(&node) else { return };
         self.ready.give(limiter, activation.in_flight());
-        let turn = activation.turn;
-        let (mut flying, mut waiting) = (Vec::new(), Vec::new());
-        match &activation.stage {
-            Stage::Asked => flying.push(None),
-            Stage::Due => waiting.push(Due::Turn),
-            Stage::Calls(calls) => {
-                for (ix, state) in (0..).map(CallIx).zip(calls) {
-                    match state {
-                        CallState::InFlight(_) => flying.push(Some(ix)),
-                        CallState::New(_) | CallState::Allowed(_) => waiting.push(Due::Call(ix)),
-                        CallState::AtPerson(_) | CallState::Heard(..) | CallState::Answered(..) => {}
-                    }
-                }
-            }
-            Stage::Unsure(_) | Stage::Failing(_) => {}
-        }
+        let flying = activation.flying(node);
+        let waiting: Vec<Due> = std::iter::once(Due::Turn)
+            .chain((0..activation.calls().len()).filter_map(|ix| u32::try_from(ix).ok()).map(|ix| Due::Call(CallIx(ix))))
+            .collect();
         let found = activation.found.clone();
         for due in waiting {
             self.unwant(node, due);
         }
-        self.late.extend(flying.into_iter().map(|call| Key { node, attempt, turn, call }));
+        self.late.extend(flying);
         self.todo.agents.remove(&node);
         self.answered.remove(&node);
         if drop {
@@ -510,7 +515,9 @@ impl State {
         let state = &mut self.nodes[node.index()];
         state.stand = Stand::Ended;
         state.outcome = Some(outcome.clone());
-        self.abandon_children(node);
+        if !(matches!(outcome, Outcome::Ok(_)) && self.node(node).stragglers == Stragglers::Leave) {
+            self.abandon_children(node);
+        }
         self.account(node, outcome);
         self.resolve_edges(node, outcome);
         Ok(())

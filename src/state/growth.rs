@@ -49,6 +49,7 @@ impl State {
             parked: false,
             aggregating: 0,
             finale: None,
+            seat_turns: BTreeMap::new(),
             provisional: None,
             warnings: Vec::new(),
             finished: None,
@@ -88,9 +89,22 @@ impl State {
             state.instances.push(instance);
             state.open += 1;
             state.verdict = None;
+            if let Some(topic) = state.topics.first_mut() {
+                topic.debates.push(instance);
+            }
+            if let Some(NodeKind::Agent(agent)) = graph.dag.node_weights().next().map(|n| &n.kind)
+                && self.is_relay(scope)
+            {
+                let first = NodeIx(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+                self.scopes.entry(scope).or_default().relay.push((agent.role.clone(), first));
+            }
             self.instantiate(&graph, Some(scope), number, path);
         }
         Ok(())
+    }
+
+    fn is_relay(&self, scope: NodeIx) -> bool {
+        matches!(&self.node(scope).kind, NodeKind::Scope(kind) if matches!(**kind, ScopeKind::Relay { .. }))
     }
 
     fn instance_path(&self, scope: NodeIx, number: u32) -> Arc<str> {
@@ -182,11 +196,16 @@ impl State {
 
     /// One instance of a scope has no open node any more.
     pub(super) fn close_instance(&mut self, scope: NodeIx) {
-        if let Some(state) = self.scopes.get_mut(&scope) {
-            state.open = state.open.saturating_sub(1);
-        }
-        if self.nodes[scope.index()].stand != Stand::Ended {
+        let Some(state) = self.scopes.get_mut(&scope) else { return };
+        state.open = state.open.saturating_sub(1);
+        let complete = state.open == 0;
+        let more = state.bound.as_list().is_some_and(|items| state.instances.len() < items.len());
+        if (complete || (more && self.is_for_each(scope))) && self.nodes[scope.index()].stand != Stand::Ended {
             self.todo.scopes.insert(scope);
         }
+    }
+
+    fn is_for_each(&self, scope: NodeIx) -> bool {
+        matches!(&self.node(scope).kind, NodeKind::Scope(kind) if matches!(**kind, ScopeKind::ForEach { .. }))
     }
 }

@@ -211,6 +211,8 @@ pub struct State {
     pub parked: bool,
     /// Whether an activation of the coordinator that makes the result is under way.
     pub aggregating: u32,
+    /// Turns begun by each agent node, over all its attempts.
+    pub seat_turns: BTreeMap<NodeIx, u32>,
     /// The instance of `finally`, once it has begun.
     pub finale: Option<u32>,
     /// The last result of a synthesis: what there is to show before the end.
@@ -375,6 +377,16 @@ impl State {
         matches!(activation.stage, Stage::Asked).then_some(activation.turn)
     }
 
+    /// Whether nothing is left to do but to end: all nodes of the root (and of `finally`) have ended, and no straggler is at work.
+    pub fn is_idle(&self) -> bool {
+        let closed = |ix: u32| self.instances.get(ix as usize).is_none_or(|instance| instance.open == 0);
+        closed(0)
+            && self.finale.is_none_or(closed)
+            && self.activations.is_empty()
+            && self.calling.is_empty()
+            && !self.timers.has_work()
+    }
+
     /// How the session would end if it ended now.
     pub fn verdict_so_far(&self) -> Status {
         match &self.stopping {
@@ -384,6 +396,12 @@ impl State {
             None if self.instances.first().is_some_and(|root| root.failed.is_some()) => Status::Failed,
             None => Status::Completed,
         }
+    }
+
+    /// As [`State::verdict_so_far`], where everything else went well: a failure in `finally` fails the session.
+    pub fn verdict_of_finale(&self) -> Status {
+        let failed = self.finale.and_then(|ix| self.instances.get(ix as usize)).is_some_and(|finale| finale.failed.is_some());
+        if failed { Status::Failed } else { self.verdict_so_far() }
     }
 
     fn contradiction(&self, reason: impl Into<String>) -> FoldError {

@@ -52,8 +52,11 @@ impl State {
     fn outwards(&self, instance: u32, up: u32) -> Option<u32> {
         let mut ix = instance;
         for _ in 0..up {
-            let scope = self.instances.get(ix as usize)?.scope?;
-            ix = self.nodes[scope.index()].instance;
+            ix = match self.instances.get(ix as usize)?.scope {
+                Some(scope) => self.nodes[scope.index()].instance,
+                None if self.finale == Some(ix) => 0,
+                None => return None,
+            };
         }
         Some(ix)
     }

@@ -19,8 +19,6 @@ pub struct ScopeState {
     pub verdict: Option<Arc<Verdict>>,
     /// What it settles.
     pub topics: Vec<TopicState>,
-    /// Debate rounds so far.
-    pub rounds: u32,
     /// Who had the word in a relay, in order.
     pub relay: Vec<(Role, NodeIx)>,
 }
@@ -32,6 +30,8 @@ pub struct TopicState {
     pub topic: Arc<str>,
     /// What everybody holds.
     pub positions: Vec<Position>,
+    /// Instances of debates about it, in order.
+    pub debates: Vec<u32>,
     /// The open question to a person about it.
     pub asked: Option<AskId>,
     /// The person's answer, once it is there; null when nobody answered in time.
