@@ -109,7 +109,7 @@ impl RedbStore {
     /// The journal for a new claim.
     fn journal(&self) -> Result<Arc<Journal>, StoreError> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(journal) = current.as_ref().filter(|journal| !journal.is_full()) {
+        if let Some(journal) = current.as_ref().filter(|journal| journal.has_room()) {
             return Ok(Arc::clone(journal));
         }
         let folder = self.folder.join("journals");
