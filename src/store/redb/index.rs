@@ -9,12 +9,12 @@ use super::{
     catalog::{COUNTERS, INBOX, KEYS, SESSIONS},
     codec::{from_bytes, to_bytes},
     lock::Holder,
-    read::Segment,
+    read::{Extent, Segment},
 };
 use crate::{
     event::Status,
     store::{Closing, Filter, INBOX_LIMIT, InboxItem, Mail, MailId, Owner, PostError, SessionRow},
-    value::{Epoch, SessionId, Tenant, Timestamp},
+    value::{Epoch, Seq, SessionId, Tenant, Timestamp},
 };
 
 /// A session as the catalog keeps it. New fields have defaults.
@@ -38,6 +38,9 @@ pub struct Entry {
     pub epoch: Epoch,
     /// Who has it, if it was not released; his journal is the last segment's.
     pub owner: Option<Holder>,
+    /// It has at least so many records: fewer are damage.
+    #[serde(default)]
+    pub length: Seq,
     /// Where its records are, one stretch for each claim that wrote any, and for the newest.
     pub segments: Vec<Segment>,
 }
@@ -92,10 +95,12 @@ impl Entry {
         write: &WriteTransaction,
         session: SessionId,
         epoch: Epoch,
+        length: Seq,
         closing: Closing,
     ) -> Result<Option<bool>, redb::Error> {
         let Some(mut entry) = Self::get_for_change(write, session)?.filter(|entry| entry.epoch == epoch) else { return Ok(None) };
         entry.owner = None;
+        entry.length = length;
         entry.stands(closing);
         entry.put(write)?;
         let inbox = write.open_table(INBOX)?;
@@ -107,6 +112,11 @@ impl Entry {
     pub fn stands(&mut self, closing: Closing) {
         self.status = closing.status;
         self.completed_at = closing.status.is_over().then_some(closing.at);
+    }
+
+    /// Where its records are to be found.
+    pub fn records(&self) -> Extent<'_> {
+        Extent { session: self.session, segments: &self.segments, length: self.length }
     }
 
     /// As others see it.

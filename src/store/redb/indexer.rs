@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     store::{AppendError, Closing, Completer, MailId, Release, StoreError, Ticket},
-    value::{Epoch, SessionId},
+    value::{Epoch, Seq, SessionId},
 };
 
 /// Changes of the catalog that nobody blocks for. They are made in order, many in one commit.
@@ -33,11 +33,14 @@ pub struct Close {
     pub session: SessionId,
     /// By which claim.
     pub epoch: Epoch,
+    /// How many records it has.
+    pub length: Seq,
     /// How.
     pub closing: Closing,
     /// Its last append.
     pub after: Option<Ticket>,
     /// Its journal, whose lock is held until the catalog says that the session is free.
+    #[expect(dead_code, reason = "it is held, not used")]
     pub journal: Arc<Journal>,
 }
 
@@ -119,13 +122,9 @@ fn perform(catalog: &Catalog, batch: Vec<Job>) {
     commit(catalog, creates);
     let mut ready = Vec::with_capacity(rest.len());
     for job in rest {
-        match job {
-            Job::Close(Close { after: Some(after), session, epoch, closing, journal }, completer) => match after.wait() {
-                Ok(()) => ready.push(Job::Close(Close { after: None, session, epoch, closing, journal }, completer)),
-                Err(error) => completer.complete(Err(error)),
-            },
-            Job::Ack { ref after, .. } if after.wait().is_err() => {}
-            Job::Create(..) | Job::Close(..) | Job::Ack { .. } | Job::Repair(_) | Job::Flush(_) => ready.push(job),
+        match job.waits_for().map_or(Ok(()), Ticket::wait) {
+            Ok(()) => ready.push(job),
+            Err(error) => job.complete(Err(error)),
         }
     }
     commit(catalog, ready);
@@ -146,6 +145,15 @@ fn commit(catalog: &Catalog, jobs: Vec<Job>) {
 }
 
 impl Job {
+    /// What has to be durable before.
+    fn waits_for(&self) -> Option<&Ticket> {
+        match self {
+            Self::Close(close, _) => close.after.as_ref(),
+            Self::Ack { after, .. } => Some(after),
+            Self::Create(..) | Self::Repair(_) | Self::Flush(_) => None,
+        }
+    }
+
     /// `None` when the session is somebody else's; otherwise whether mail waits, where that matters.
     fn apply(&self, write: &WriteTransaction) -> Result<Option<bool>, redb::Error> {
         match self {
@@ -155,7 +163,7 @@ impl Job {
                 }
                 entry.put(write)?;
             }
-            Self::Close(close, _) => return Entry::close(write, close.session, close.epoch, close.closing),
+            Self::Close(close, _) => return Entry::close(write, close.session, close.epoch, close.length, close.closing),
             Self::Ack { session, mail, .. } => remove_mail(write, *session, *mail)?,
             Self::Repair(found) => drop(found.replace(found.epoch, write)?),
             Self::Flush(_) => {}
