@@ -5,12 +5,10 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use redb::WriteTransaction;
-
 use super::{
     catalog::Catalog,
     file::io_error,
-    index::{Entry, remove_mail},
+    index::{Entry, Tables},
     journal::Journal,
     queue::Queue,
 };
@@ -134,7 +132,7 @@ fn commit(catalog: &Catalog, jobs: Vec<Job>) {
     if jobs.iter().all(|job| matches!(job, Job::Flush(_))) {
         return jobs.into_iter().for_each(|job| job.complete(Ok(Some(false))));
     }
-    let done = catalog.write(|write| jobs.iter().map(|job| job.apply(write)).collect::<Result<Vec<_>, _>>());
+    let done = catalog.write(|tables| jobs.iter().map(|job| job.apply(tables)).collect::<Result<Vec<_>, _>>());
     match done {
         Ok(done) => jobs.into_iter().zip(done).for_each(|(job, done)| job.complete(Ok(done))),
         Err(error) => {
@@ -155,17 +153,12 @@ impl Job {
     }
 
     /// `None` when the session is somebody else's; otherwise whether mail waits, where that matters.
-    fn apply(&self, write: &WriteTransaction) -> Result<Option<bool>, redb::Error> {
+    fn apply(&self, tables: &mut Tables<'_>) -> Result<Option<bool>, redb::Error> {
         match self {
-            Self::Create(entry, _) => {
-                if Entry::get_for_change(write, entry.session)?.is_some() {
-                    return Ok(None);
-                }
-                entry.put(write)?;
-            }
-            Self::Close(close, _) => return Entry::close(write, close.session, close.epoch, close.length, close.closing),
-            Self::Ack { session, mail, .. } => remove_mail(write, *session, *mail)?,
-            Self::Repair(found) => drop(found.replace(found.epoch, write)?),
+            Self::Create(entry, _) => return Ok(tables.add(entry)?.then_some(false)),
+            Self::Close(close, _) => return tables.close(close.session, close.epoch, close.length, close.closing),
+            Self::Ack { session, mail, .. } => tables.remove_mail(*session, *mail)?,
+            Self::Repair(found) => drop(tables.replace(found.epoch, found)?),
             Self::Flush(_) => {}
         }
         Ok(Some(false))

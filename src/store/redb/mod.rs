@@ -219,7 +219,7 @@ impl Store for RedbStore {
         entry.length = tail.length;
         entry.segments.retain(|segment| segment.from < tail.length);
         entry.segments.push(Segment { epoch: entry.epoch, journal: journal.number, from: tail.length });
-        if !self.catalog.write(|write| entry.replace(seen.epoch, write))? {
+        if !self.catalog.write(|tables| tables.replace(seen.epoch, &entry))? {
             return Err(ClaimError::Raced(session));
         }
         let held = Held::new(session, entry.epoch, journal, tail.length, tail.link, None);
@@ -270,8 +270,7 @@ impl Store for RedbStore {
         if self.entry(session)?.is_none() {
             return Err(PostError::Unknown(session));
         }
-        let encode = || codec::to_bytes(&item).map_err(redb::Error::Corrupted);
-        self.catalog.write(|write| index::post(write, session, &encode()?))?
+        self.catalog.write(|tables| tables.post(session, &item))?
     }
 
     fn poll(&self, claim: &Claim) -> Result<Vec<Mail>, StoreError> {
