@@ -10,6 +10,7 @@
 mod allow;
 mod bound;
 mod call;
+mod metrics;
 mod names;
 mod registry;
 mod roots;
@@ -24,6 +25,7 @@ use crate::value::{EffectClass, Failure, ToolSpec, Value};
 pub use allow::allows;
 pub use bound::RESULT_LIMIT;
 pub use call::{CallContext, Progress, Stop};
+pub use metrics::QueryMetrics;
 pub use names::{nearest, strip_pod_hash};
 pub use registry::{Registry, RegistryError, builtin};
 pub use roots::{Found, Roots, RootsError};
