@@ -88,7 +88,7 @@ impl Engine {
         let known = Known { models: &models, tools: Some(&tools), mcp_servers: Some(&[]) };
         let (team, mut warnings) = team::load_team(name, &sources, overrides, &known).map_err(PrepareError::Invalid)?;
         let specs = self.inner.tools.specs();
-        let compiled = plan::compile(&team, &Machine { tools: &specs }).map_err(PrepareError::Invalid)?;
+        let compiled = plan::compile(&team, &Machine { tools: &specs, models: &models }).map_err(PrepareError::Invalid)?;
         warnings.extend(compiled.warnings);
         let plan = Arc::new(compiled.plan);
         let judge = judge_of(&plan, &team.sources)?;
