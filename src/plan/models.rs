@@ -1,8 +1,9 @@
 //! What does a call of a model take at most? [`Models`] tells what the compiler must know of them.
 
-use std::sync::Arc;
-
-use crate::value::{Profile, Usd};
+use crate::{
+    team::ModelCatalog,
+    value::{Profile, Usd},
+};
 
 /// What a catalog knows of a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,9 +18,13 @@ pub struct ModelFacts {
 pub trait Models {
     /// What is known of the model that a profile names; `None` when nobody knows it.
     fn facts(&self, name: &str) -> Option<ModelFacts>;
+}
 
-    /// The names there are, for suggestions.
-    fn names(&self) -> Vec<Arc<str>>;
+impl Models for ModelCatalog {
+    fn facts(&self, name: &str) -> Option<ModelFacts> {
+        let model = self.model(name)?;
+        Some(ModelFacts { window: model.context_window, price: model.price.map(|p| (p.input, p.output)) })
+    }
 }
 
 /// Tokens that a reply may have where its profile's `model_config` has no `max_tokens`.
