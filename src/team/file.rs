@@ -5,14 +5,14 @@ use std::sync::Arc;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{
-    InputKind, Pattern, VoteProtocol,
+    InputKind, Pattern,
     node_file::{NodeFile, RetryFile, WriteFile},
     profile::CATALOG_COLUMNS,
     read::{Found, Must, Named, OneOrMany, Read, Spot, words, written},
     scalar::{Anything, Dollars, Expression, Id, Span, Whole, Words},
     tree::{Kind, Node},
 };
-use crate::graph::{EscalationPolicy, Stragglers};
+use crate::graph::{EscalationPolicy, Stragglers, VoteProtocol};
 
 /// A member's place among equals, where it does not say.
 pub const DEFAULT_PRIORITY: u32 = 100;
@@ -140,6 +140,7 @@ written! {
 
 written! {
     /// How a team works together.
+    #[derive(Default)]
     struct RulesFile is "`coordination_rules`", hints &[
         ("timeout", "did you mean `timeout_per_agent_seconds`?"),
         ("parallel", "did you mean `parallel_execution` or `max_parallel`?"),

@@ -6,9 +6,11 @@ use super::{
     AskSpec, Body, Code, Coordination, Diagnostic, NodeSpec, ToolSpecNode, What,
     load::Loader,
     node_file::{NodeFile, RepeatFile, Short},
-    read::{Found, Spot, count as counted, list},
-    resolve::{check_with, nodes_of, retry, role_of, roles_of, with, writes},
+    read::{Found, Spot},
+    resolve::{check_with, nodes_of, role_of, roles_of, with, writes},
+    rules::retry,
     scalar::{Id, Whole, describe, id_help, is_id},
+    suggest::{count as counted, list},
     tree::{Key, quoted},
 };
 use crate::{
@@ -36,7 +38,7 @@ pub(super) const KINDS: [(&str, &[&str]); 10] = [
     ("ask", &["options", "deadline", "default", "to"]),
     ("subtasks", &["max", "one_by_one", "quorum"]),
     ("relay", &["max_handoffs"]),
-    ("settle", &["members", "max_debate_rounds"]),
+    ("settle", &["members", "max_debate_rounds", "protocol", "tie"]),
     ("team", &["with"]),
     ("nodes", &["output"]),
 ];
@@ -257,6 +259,11 @@ fn what(key: &Key, kind: &str, file: &NodeFile, scope: &Scope<'_>, loader: &mut 
             over: file.settle?,
             members: members(file, scope, &mut loader.found),
             max_debate_rounds: file.max_debate_rounds.map_or(scope.coordination.max_debate_rounds, Whole::count),
+            protocol: file.protocol.unwrap_or_default(),
+            tie: match &file.tie {
+                Some(tie) => Some(role_of(tie, scope.roles, &mut loader.found)?),
+                None => None,
+            },
         },
         "team" => {
             let at = file.team.as_ref()?;
