@@ -63,14 +63,3 @@ pub(super) fn call(name: &str, profile: &Profile, models: &dyn Models) -> Call {
         facts.price.map(|(input, output)| u128::from(read) * u128::from(input.0) + u128::from(written) * u128::from(output.0));
     Call { tokens: window, cost }
 }
-
-impl Models for crate::team::ModelCatalog {
-    fn facts(&self, name: &str) -> Option<ModelFacts> {
-        let model = self.model(name)?;
-        Some(ModelFacts { window: model.context_window, price: model.price.map(|price| (price.input, price.output)) })
-    }
-
-    fn names(&self) -> Vec<Arc<str>> {
-        self.models.keys().cloned().collect()
-    }
-}
