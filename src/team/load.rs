@@ -11,10 +11,11 @@ use super::{
     finish,
     overrides::{OVERRIDES_NAME, lay_map},
     profile::{self, ProfileFile},
-    read::{Found, Read, Spot, did_you_mean, nearest},
+    read::{Found, Read, Spot},
     resolve,
     scalar::Words,
     sources::{FILES, LIBRARY, candidates, folder},
+    suggest::{did_you_mean, nearest},
     tree::{self, MAX_FILE_BYTES, Node, quoted},
 };
 use crate::value::{Place, Profile};
@@ -253,7 +254,7 @@ impl<'a> Loader<'a> {
     fn missing(&mut self, at: &Spot<Words>, reference: &str, names: &[String], what: &str) {
         let help = self.suggest(reference, names).unwrap_or_else(|| match names {
             [] => "a reference does not lead out of the shipped library".to_owned(),
-            names => format!("looked for {}", super::read::list(names)),
+            names => format!("looked for {}", super::suggest::list(names)),
         });
         self.found.push(
             at.error(Code::MissingReference, format!("there is no {what} {}", quoted(reference))).label("not found").help(help),
@@ -367,7 +368,7 @@ impl<'a> Loader<'a> {
         for target in self.overrides.unused(&self.used) {
             let names = self.agents.iter().map(String::as_str);
             let help = did_you_mean(&target.name, names.clone())
-                .unwrap_or_else(|| format!("the agents are {}", super::read::list(names)));
+                .unwrap_or_else(|| format!("the agents are {}", super::suggest::list(names)));
             self.found
                 .push(target.error(Code::BadOverride, format!("the team has no agent {}", quoted(&target.name))).help(help));
         }

@@ -6,9 +6,11 @@ use super::{
     AskSpec, Body, Code, Coordination, Diagnostic, NodeSpec, ToolSpecNode, What,
     load::Loader,
     node_file::{NodeFile, RepeatFile, Short},
-    read::{Found, Spot, count as counted, list},
-    resolve::{check_with, nodes_of, retry, role_of, roles_of, with, writes},
+    read::{Found, Spot},
+    resolve::{check_with, nodes_of, role_of, roles_of, with, writes},
+    rules::retry,
     scalar::{Id, Whole, describe, id_help, is_id},
+    suggest::{count as counted, list},
     tree::{Key, quoted},
 };
 use crate::{
@@ -258,7 +260,10 @@ fn what(key: &Key, kind: &str, file: &NodeFile, scope: &Scope<'_>, loader: &mut 
             members: members(file, scope, &mut loader.found),
             max_debate_rounds: file.max_debate_rounds.map_or(scope.coordination.max_debate_rounds, Whole::count),
             protocol: file.protocol.unwrap_or_default(),
-            tie: file.tie.as_ref().and_then(|tie| role_of(tie, scope.roles, &mut loader.found)),
+            tie: match &file.tie {
+                Some(tie) => Some(role_of(tie, scope.roles, &mut loader.found)?),
+                None => None,
+            },
         },
         "team" => {
             let at = file.team.as_ref()?;

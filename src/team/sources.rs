@@ -31,7 +31,7 @@ pub trait Sources {
     /// The text of that name.
     ///
     /// # Errors
-    /// There is none, or it cannot be read.
+    /// There is none (a folder is [`SourceError::NotFound`], for other names are tried then), or it cannot be read.
     fn read(&self, name: &str) -> Result<Arc<str>, SourceError>;
 
     /// Whether a file or folder has that name.
