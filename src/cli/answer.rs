@@ -52,7 +52,10 @@ impl Answer {
         let open: Vec<_> = report.escalations.iter().filter(|row| row.state == Some("open")).collect();
         if self.question.is_some() {
             let example = open.first().and_then(|row| row.options.first()).map_or("ANSWER", AsRef::as_ref);
-            return Err(CommandError::Usage(format!("the answer is missing, such as: synod answer {} q0 {example}", self.session)));
+            return Err(CommandError::Usage(format!(
+                "the answer is missing, such as: synod answer {} q0 {example}",
+                self.session
+            )));
         }
         if global.json {
             output::json(&open)?;

@@ -154,7 +154,8 @@ impl View {
         if self.spinners.len() >= SPINNERS {
             return;
         }
-        let style = ProgressStyle::with_template("{spinner} {prefix} {wide_msg} {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let style = ProgressStyle::with_template("{spinner} {prefix} {wide_msg} {elapsed}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner());
         let bar = bars.add(ProgressBar::new_spinner().with_style(style).with_prefix(name.to_owned()));
         bar.enable_steady_tick(TICK);
         self.spinners.insert(node, bar);

@@ -40,13 +40,13 @@ impl Plan {
         let prepared = load(&engine, &self.team, &self.set, global.quiet)?;
         let Some(team) = &prepared.team else { return Err(CommandError::Usage("the plan has no team".to_owned())) };
         if self.expand {
-            output::text(&planner::expand(team))?;
+            output::text(&format!("{}\n", team.name))?;
             return Ok(Exit::Done);
         }
         let review = engine.review(&prepared);
         let format = if global.json { Format::Json } else { self.format };
         match format {
-            Format::Text => output::text(&planner::draw_text(&prepared.plan, &review))?,
+            Format::Text => output::text(&planner::describe(&prepared.plan, &review))?,
             Format::Mermaid => output::text(&planner::draw_mermaid(&prepared.plan))?,
             Format::Dot => output::text(&planner::draw_dot(&prepared.plan))?,
             Format::Json => output::json(&planner::draw_json(&prepared.plan, &review))?,

@@ -60,7 +60,8 @@ fn changed(engine: &Engine, session: SessionId) -> Result<Vec<String>, super::Co
         Err(PrepareError::Invalid(_)) => return Ok(vec![format!("{} (it has mistakes now)", started.team)]),
         Err(_) => return Ok(vec![format!("{} (it cannot be read now)", started.team)]),
     };
-    let differs = started.plan.digests.iter().filter(|(file, digest)| now.get(*file) != Some(digest)).map(|(file, _)| file.clone());
+    let differs =
+        started.plan.digests.iter().filter(|(file, digest)| now.get(*file) != Some(digest)).map(|(file, _)| file.clone());
     let added = now.keys().filter(|file| !started.plan.digests.contains_key(*file)).cloned();
     Ok(differs.chain(added).collect())
 }

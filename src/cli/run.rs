@@ -79,7 +79,9 @@ pub(super) fn inputs(team: &Prepared, given: &[String]) -> Result<Map, CommandEr
         let Some(spec) = specs.iter().find(|s| *s.name == *key) else {
             let names: Vec<&str> = specs.iter().map(|s| s.name.as_ref()).collect();
             let hint = did_you_mean(key, names.iter().copied());
-            let hint = hint.unwrap_or_else(|| if names.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", names.join(", ")) });
+            let hint = hint.unwrap_or_else(|| {
+                if names.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", names.join(", ")) }
+            });
             return Err(CommandError::Usage(format!("--input {pair}: the team has no input {key}; {hint}")));
         };
         let value = match spec.kind {

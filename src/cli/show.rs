@@ -87,7 +87,8 @@ fn lines(state: &State, records: &[&Record]) -> Result<String, std::fmt::Error> 
 fn brief(value: &serde_json::Value) -> String {
     let text = match value {
         serde_json::Value::Object(map) => {
-            let rest: serde_json::Map<_, _> = map.iter().filter(|(k, _)| *k != "node").map(|(k, v)| (k.clone(), v.clone())).collect();
+            let rest: serde_json::Map<_, _> =
+                map.iter().filter(|(k, _)| *k != "node").map(|(k, v)| (k.clone(), v.clone())).collect();
             serde_json::Value::Object(rest).to_string()
         }
         other => other.to_string(),

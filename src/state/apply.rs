@@ -9,7 +9,9 @@ use crate::{
     event::{Ask, AskFor, AskOutcome, Event, Key, Outcome, Record, ToolCalled, TurnEnd},
     graph::{Join, NodeKind, On, Phase, Stragglers},
     turn::cut,
-    value::{CallIx, EffectClass, Entry, EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Position, Role, Turn, Value},
+    value::{
+        CallIx, EffectClass, Entry, EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Position, Role, Turn, Value,
+    },
 };
 
 /// Characters of an agent's result that its `response` message shows.
