@@ -62,6 +62,8 @@ pub struct TeamPlan {
     pub members: Vec<Member>,
     /// Who leads it.
     pub coordinator: Option<Member>,
+    /// Its rule scripts, by the names under which the session keeps their texts.
+    pub scripts: Vec<Arc<str>>,
     /// Names of the rule functions that its scripts define, sorted.
     pub rules: Vec<Arc<str>>,
     /// When it escalates.
@@ -70,6 +72,8 @@ pub struct TeamPlan {
     pub escalation: Vec<EscalationStep>,
     /// Whether the first failure stops the rest.
     pub fail_fast: bool,
+    /// Tool calls of one turn at most; further ones are refused.
+    pub calls_per_turn: u32,
 }
 
 impl TeamPlan {
@@ -99,6 +103,21 @@ pub enum EscalationPolicy {
     Always,
 }
 
+impl EscalationPolicy {
+    /// The name that files use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::OnDisagreement => "on_disagreement",
+            Self::OnUncertainty => "on_uncertainty",
+            Self::OnFailure => "on_failure",
+            Self::OnTimeout => "on_timeout",
+            Self::OnBudget => "on_budget",
+            Self::Always => "always",
+        }
+    }
+}
+
 /// The compiled plan of a session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {
@@ -117,6 +136,8 @@ pub struct Plan {
     pub bounds: Bounds,
     /// The inputs that the file declares, with their defaults (null where there is none).
     pub inputs: Map,
+    /// The inputs that name a folder or file which the tools may read.
+    pub roots: Vec<Arc<str>>,
     /// Digests (BLAKE3, hex) of every file that the plan was made from, by name.
     pub digests: BTreeMap<String, String>,
 }

@@ -172,6 +172,7 @@ pub struct AskNode {
     /// When it lapses, from its asking, on the wall clock.
     pub deadline: Option<Duration>,
     /// The answer when it lapses; without one the node fails as `unanswered`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::value::present")]
     pub default: Option<Value>,
     /// Whom it goes to, for the record and for notifications.
     pub to: Option<Arc<str>>,

@@ -100,7 +100,7 @@ pub struct Reply {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<Call>,
     /// A structured result that ends the activation, where the model gave one without calling `finish`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
     pub finish: Option<Value>,
     /// Why it stopped.
     pub stop: Stop,
