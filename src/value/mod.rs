@@ -6,6 +6,7 @@
 
 mod agent;
 mod data;
+mod facts;
 mod failure;
 mod id;
 mod judge;
@@ -17,6 +18,10 @@ mod time;
 
 pub use agent::{KnowledgeSpec, Merge, Profile, ProfileRole, Style, WriteSpec};
 pub use data::{Map, Value, ValueError};
+pub use facts::{
+    AgentFacts, EscalateFacts, HandoffFacts, HandoffRequest, MergeFacts, OwnFacts, PartFacts, PermitFacts, ReconcileFacts,
+    RouteFacts, SeatFacts, SettleFacts,
+};
 pub use failure::{Failure, FailureKind, Place};
 pub use id::{AskId, CallIx, Epoch, FindingId, MessageId, NodeIx, Role, Seq, SessionId, TeamIx, TemplateIx, Tenant, Turn};
 pub use judge::{EscalateTo, Expr, Judge, Ref, RuleError, RuleKind, SettleVerdict, Subtask, Verdict};
