@@ -29,20 +29,45 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
-            "value", "graph", "event", "team", "rule", "pattern", "plan", "turn", "state", "schedule", "report", "model", "tool",
-            "knowledge", "store",
+            "value",
+            "graph",
+            "event",
+            "team",
+            "rule",
+            "pattern",
+            "plan",
+            "turn",
+            "state",
+            "schedule",
+            "report",
+            "model",
+            "tool",
+            "knowledge",
+            "store",
         ],
     ),
 ];
 
 /// The modules above the line.
-const PURE: &[&str] =
-    &["value", "graph", "event", "team", "rule", "pattern", "plan", "turn", "state", "schedule", "report"];
+const PURE: &[&str] = &["value", "graph", "event", "team", "rule", "pattern", "plan", "turn", "state", "schedule", "report"];
 
 /// What may not be named above the line.
 const IMPURE: &[&str] = &[
-    "tokio", "redb", "reqwest", "rusqlite", "std::fs", "std::net", "std::process", "std::env", "std::thread", "Instant", "SystemTime",
-    "HashMap", "HashSet", "now_v7", "rand::",
+    "tokio",
+    "redb",
+    "reqwest",
+    "rusqlite",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::env",
+    "std::thread",
+    "Instant",
+    "SystemTime",
+    "HashMap",
+    "HashSet",
+    "now_v7",
+    "rand::",
 ];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
