@@ -104,11 +104,7 @@ impl Scheduler {
         let positions = self.positions_now(topic);
         if let Some((answer, by)) = topic.answer.clone() {
             let rule: Arc<str> = if answer.is_null() { Arc::from("default") } else { by };
-            let outcome = if answer.is_null() {
-                stands(spec, &positions).0
-            } else {
-                chosen(&positions, &answer)
-            };
+            let outcome = if answer.is_null() { stands(spec, &positions).0 } else { chosen(&positions, &answer) };
             return self.decided(node, topic, positions, outcome, rule, "a person was asked");
         }
         if !differ(&positions) {

@@ -78,13 +78,7 @@ impl Scheduler {
         self.close(node, outputs.map(Value::list))
     }
 
-    fn repeat(
-        &mut self,
-        node: NodeIx,
-        max: u32,
-        until: Option<&Expr>,
-        body: TemplateIx,
-    ) -> Result<(), FoldError> {
+    fn repeat(&mut self, node: NodeIx, max: u32, until: Option<&Expr>, body: TemplateIx) -> Result<(), FoldError> {
         let (round, open, last) = self.extent(node);
         if open > 0 {
             return Err(self.idle(node));
@@ -154,13 +148,7 @@ impl Scheduler {
         }
     }
 
-    fn subtasks(
-        &mut self,
-        node: NodeIx,
-        like: &Node,
-        one_by_one: bool,
-        quorum: Option<u32>,
-    ) -> Result<(), FoldError> {
+    fn subtasks(&mut self, node: NodeIx, like: &Node, one_by_one: bool, quorum: Option<u32>) -> Result<(), FoldError> {
         let Some(scope) = self.state.scopes.get(&node) else { return Err(self.idle(node)) };
         let Some(instance) = scope.instances.first().copied() else {
             let (team_ix, team) = self.state.team_of(node);

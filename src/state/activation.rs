@@ -120,9 +120,9 @@ impl Activation {
         let open = |state: &CallState| matches!(state, CallState::New(_) | CallState::Allowed(_));
         let unanswered = (0..).map(CallIx).zip(self.calls()).filter_map(|(ix, state)| Some((ix, state, state.call()?)));
         let waiting: Vec<_> = unanswered.filter(|(_, _, call)| &*call.tool != "finish").collect();
-        let (alone, together): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(ix, _, call)| {
-            !is_collaboration(&call.tool) && self.effect(*ix) == EffectClass::Irreversible
-        });
+        let (alone, together): (Vec<_>, Vec<_>) = waiting
+            .into_iter()
+            .partition(|(ix, _, call)| !is_collaboration(&call.tool) && self.effect(*ix) == EffectClass::Irreversible);
         if together.is_empty() {
             return alone.into_iter().take(1).filter(|(_, state, _)| open(state)).map(|(ix, ..)| ix).collect();
         }
