@@ -19,6 +19,7 @@ mod read;
 mod registry;
 mod roots;
 mod schema;
+mod sql;
 #[cfg(test)]
 pub(crate) mod suite;
 mod walk;
