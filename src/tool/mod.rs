@@ -22,6 +22,8 @@ mod schema;
 mod sql;
 #[cfg(test)]
 pub(crate) mod suite;
+#[cfg(test)]
+mod tests;
 mod walk;
 mod write;
 
