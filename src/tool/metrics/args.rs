@@ -2,13 +2,14 @@
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use jiff::tz::TimeZone;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use super::{
     clock::{self, Clock, SECOND},
     error::MetricsError,
     kind::Kind,
+    op::outliers::DEFAULT_THRESHOLD,
     read::{Filter, Reading},
 };
 use crate::tool::Stop;
@@ -91,7 +92,7 @@ pub struct Args {
 }
 
 /// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Op {
     /// The series that there are.
@@ -109,7 +110,7 @@ pub enum Op {
 }
 
 /// How series are grouped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum By {
     /// Not at all.
@@ -126,7 +127,7 @@ pub enum By {
 }
 
 /// A statistic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Agg {
     /// How many samples.
@@ -158,7 +159,7 @@ pub enum Agg {
 }
 
 /// How counters are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Counters {
     /// As increase per second.
@@ -168,7 +169,7 @@ pub enum Counters {
 }
 
 /// Who is compared with whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Peers {
     /// The instances of one service.
@@ -239,6 +240,28 @@ pub struct Span {
     pub from: Option<i64>,
     /// Not after.
     pub to: Option<i64>,
+}
+
+/// The schemas of enums are plain lists of names, so that a wrong name is answered with the right ones.
+macro_rules! named_schema {
+    ($($type:ident: $($name:literal)*;)*) => {$(
+        impl JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "enum": [$($name),*] })
+            }
+        }
+    )*};
+}
+named_schema! {
+    Op: "list" "range" "aggregate" "changes" "outliers" "compare";
+    By: "series" "service" "metric" "kind" "all";
+    Agg: "count" "min" "max" "mean" "median" "p90" "p95" "p99" "sum" "stddev" "rate" "first" "last";
+    Counters: "rate" "raw";
+    Peers: "instances" "services";
 }
 
 impl Texts {
@@ -324,7 +347,9 @@ impl Args {
         let Some(text) = &self.step else { return Ok(None) };
         match clock::span(text) {
             Some(micros) => Ok(Some(micros)),
-            None => Err(MetricsError::argument("step", format!("`{text}` is no length of time; write `30s`, `5m`, `1h` or `1d`"))),
+            None => {
+                Err(MetricsError::argument("step", format!("`{text}` is no length of time; write `30s`, `5m`, `1h` or `1d`")))
+            }
         }
     }
 
@@ -342,6 +367,18 @@ impl Args {
             }
         }
         aggs
+    }
+
+    /// How far off an outlier is.
+    ///
+    /// # Errors
+    /// It is not above 0.
+    pub fn threshold(&self) -> Result<f64, MetricsError> {
+        match self.threshold {
+            None => Ok(DEFAULT_THRESHOLD),
+            Some(threshold) if threshold > 0.0 => Ok(threshold),
+            Some(threshold) => Err(MetricsError::argument("threshold", format!("must be above 0, not {threshold}"))),
+        }
     }
 
     /// The most rows of the answer.
@@ -370,8 +407,13 @@ impl Args {
             kinds.push(kind);
         }
         let service = globs("service", self.service.as_ref(), str::to_owned)?;
-        let metric = globs("metric", self.metric.as_ref(), |text| if text.contains('*') { text.to_owned() } else { format!("*{text}*") })?;
-        Ok(Reading { zone: self.zone()?, filter: Filter { service, metric, kinds, from: span.from, to: span.to }, stop: stop.clone() })
+        let metric =
+            globs("metric", self.metric.as_ref(), |text| if text.contains('*') { text.to_owned() } else { format!("*{text}*") })?;
+        Ok(Reading {
+            zone: self.zone()?,
+            filter: Filter { service, metric, kinds, from: span.from, to: span.to },
+            stop: stop.clone(),
+        })
     }
 
     /// The files to take and those to leave.
@@ -380,13 +422,6 @@ impl Args {
     /// A pattern is none.
     pub fn files(&self) -> Result<(Option<GlobSet>, Option<GlobSet>), MetricsError> {
         Ok((globs("include", self.include.as_ref(), str::to_owned)?, globs("exclude", self.exclude.as_ref(), str::to_owned)?))
-    }
-}
-
-impl Span {
-    /// Whether it bounds anything.
-    pub fn is_open(self) -> bool {
-        self.from.is_none() && self.to.is_none()
     }
 }
 

@@ -25,7 +25,7 @@ use args::{Agg, Args, Counters, Op, Span};
 use error::MetricsError;
 use notes::Notes;
 use op::{Rows, changes, seconds, time};
-use read::File;
+use read::{Edges, File};
 use series::Series;
 
 use super::{BlockingTool, CallContext, Outcome, spec};
@@ -71,6 +71,8 @@ impl BlockingTool for QueryMetrics {
 /// The series of a question, and what is normal for them.
 struct Gathered {
     series: Vec<Series>,
+    /// Which service calls which, where a file says so.
+    edges: Edges,
     baseline: Vec<Series>,
 }
 
@@ -79,7 +81,7 @@ fn answer(args: &Args, call: &CallContext) -> Result<Value, MetricsError> {
     let (window, step, limit, before) = (args.window()?, args.step()?, args.rows()?, args.before()?);
     let mut notes = Notes::default();
     let gathered = gather(args, window, call, &mut notes)?;
-    if gathered.series.is_empty() {
+    if gathered.series.is_empty() && gathered.edges.is_empty() {
         notes.add("no samples match; `op: list` without filters shows what there is");
     }
     let mut out = Map::new();
@@ -133,6 +135,10 @@ fn ask(
         Op::List => {
             let (rows, summary) = op::list::list(&gathered.series, limit);
             out.extend(summary);
+            if !gathered.edges.is_empty() {
+                let edges = gathered.edges.iter().map(|(caller, callee)| Value::list([Value::text(caller), Value::text(callee)]));
+                out.insert("edges".to_owned(), Value::list(edges));
+            }
             rows
         }
         Op::Range => op::range::range(&shaped(gathered.series), lead.unwrap_or(Agg::Mean), limit, notes),
@@ -164,7 +170,7 @@ fn ask(
                     rows
                 }
                 None => {
-                    let threshold = args.threshold.unwrap_or(op::outliers::DEFAULT_THRESHOLD);
+                    let threshold = args.threshold()?;
                     let (rows, short) = op::outliers::outliers(&series, &baseline, threshold, least, limit, &call.stop)?;
                     say(notes, short, "series have too few samples to tell an outlier");
                     rows
@@ -200,11 +206,13 @@ fn gather(args: &Args, window: Span, call: &CallContext, notes: &mut Notes) -> R
             }
             None => baseline_files.clone_from(&files),
         }
-    } else if args.seeks_baseline() {
+    } else {
         let (marked, rest): (Vec<File>, Vec<File>) = files.into_iter().partition(File::is_baseline);
         // Where there is nothing else, the normal period itself is what is asked about.
         (files, baseline_files) = if rest.is_empty() { (marked, Vec::new()) } else { (rest, marked) };
-        if needs_baseline && !baseline_files.is_empty() {
+        if !args.seeks_baseline() {
+            baseline_files.clear();
+        } else if needs_baseline && !baseline_files.is_empty() {
             let names: Vec<&str> = baseline_files.iter().take(5).map(|f| f.name.as_str()).collect();
             notes.add(format!("taken as normal: {}", names.join(", ")));
         } else if !baseline_files.is_empty() {
@@ -213,18 +221,19 @@ fn gather(args: &Args, window: Span, call: &CallContext, notes: &mut Notes) -> R
     }
     if files.is_empty() {
         let paths = args.path.list().join(", ");
-        let problem = format!("no metrics at {paths}: no CSV, JSON lines or OpenMetrics file; name a file, or `include` its pattern");
+        let problem =
+            format!("no metrics at {paths}: no CSV, JSON lines or OpenMetrics file; name a file, or `include` its pattern");
         return Err(MetricsError::Nothing(problem.into()));
     }
     // Changes need the time before the window; of the rest nothing outside it is kept.
     let kept = if args.op == Op::Changes { Span::default() } else { window };
-    let series = read::read(&files, &args.reading(kept, &call.stop)?, notes)?;
+    let (series, edges) = read::read(&files, &args.reading(kept, &call.stop)?, notes)?;
     let baseline = if needs_baseline && !baseline_files.is_empty() {
-        read::read(&baseline_files, &args.reading(baseline_span, &call.stop)?, notes)?
+        read::read(&baseline_files, &args.reading(baseline_span, &call.stop)?, notes)?.0
     } else {
         Vec::new()
     };
-    Ok(Gathered { series, baseline })
+    Ok(Gathered { series, edges, baseline })
 }
 
 fn find(args: &Args, paths: &[String], call: &CallContext, notes: &mut Notes) -> Result<Vec<File>, MetricsError> {

@@ -57,6 +57,7 @@ fn summary(series: &[Series]) -> Map {
         *services.entry(&one.id.service).or_default() += 1;
         *metrics.entry(&one.id.metric).or_default() += 1;
     }
-    let counts = |names: BTreeMap<&str, i64>| Value::map(names.into_iter().take(MAX_NAMES).map(|(k, v)| (k.to_owned(), Value::Int(v))));
+    let counts =
+        |names: BTreeMap<&str, i64>| Value::map(names.into_iter().take(MAX_NAMES).map(|(k, v)| (k.to_owned(), Value::Int(v))));
     Map::from([("services".to_owned(), counts(services)), ("metrics".to_owned(), counts(metrics))])
 }

@@ -3,7 +3,13 @@
 
 use augurs_outlier::{MADDetector, OutlierDetector};
 
-use super::{Rows, about, changes::Baselines, number, score::{RELATIVE_FLOOR, Tails, Usual}, seconds, time};
+use super::{
+    Rows, about,
+    changes::Baselines,
+    number,
+    score::{RELATIVE_FLOOR, Tails, Usual},
+    seconds, time,
+};
 use crate::{
     tool::{
         Stop,
