@@ -10,26 +10,35 @@
 mod allow;
 mod bound;
 mod call;
+mod glob;
+mod grep;
+mod lines;
+mod logs;
 mod metrics;
 mod names;
+mod read;
 mod registry;
 mod roots;
 mod schema;
 #[cfg(test)]
 pub(crate) mod suite;
+mod walk;
+mod write;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use crate::value::{EffectClass, Failure, ToolSpec, Value};
+use serde::de::DeserializeOwned;
+
+use crate::value::{EffectClass, Failure, FailureKind, ToolSpec, Value};
 
 pub use allow::allows;
 pub use bound::RESULT_LIMIT;
 pub use call::{CallContext, Progress, Stop};
-pub use metrics::QueryMetrics;
 pub use names::{nearest, strip_pod_hash};
 pub use registry::{Registry, RegistryError, builtin};
 pub use roots::{Found, Roots, RootsError};
 pub use schema::spec;
+pub use walk::Walk;
 
 /// What came of a call: a value, or why there is none. Either goes into the journal.
 pub type Outcome = Result<Value, Failure>;
@@ -104,4 +113,14 @@ impl<T: BlockingTool> Tool for Blocking<T> {
             ended.unwrap_or_else(|e| Err(call::broke_off(&self.spec().name, &e)))
         })
     }
+}
+
+/// The arguments as a typed thing. They fit the schema, so this fails only where the schema says less than the type.
+pub(crate) fn parse<A: DeserializeOwned>(args: &Value) -> Result<A, Failure> {
+    args.to().map_err(|e| Failure::new(FailureKind::Schema, e.to_string()))
+}
+
+/// A count as a value.
+pub(crate) fn count(number: u64) -> Value {
+    Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
 }

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jsonschema::Validator;
 
-use super::{CallContext, Outcome, Tool, bound, nearest, schema};
+use super::{
+    Blocking, CallContext, Outcome, Tool, bound, glob::Glob, grep::Grep, logs::SearchLogs, metrics::QueryMetrics, nearest,
+    read::Read, schema, write::Write,
+};
 use crate::value::{EffectClass, Failure, FailureKind, ToolSpec, Value};
 
 /// Tools by name. Names are case-sensitive.
@@ -38,7 +41,14 @@ pub enum RegistryError {
 /// The tools that every team may use.
 pub fn builtin() -> Registry {
     let mut registry = Registry::default();
-    let tools: Vec<Arc<dyn Tool>> = vec![];
+    let tools: Vec<Arc<dyn Tool>> = vec![
+        Arc::new(Blocking::new(Read::default())),
+        Arc::new(Blocking::new(Write::default())),
+        Arc::new(Blocking::new(Glob::default())),
+        Arc::new(Blocking::new(Grep::default())),
+        Arc::new(Blocking::new(SearchLogs::default())),
+        Arc::new(Blocking::new(QueryMetrics::default())),
+    ];
     for tool in tools {
         registry.add(tool).expect("built-in tools have distinct names and valid schemas: a test adds them all");
     }

@@ -173,6 +173,19 @@ impl Found {
         Self { root: self.root.clone(), inner: self.inner.join(name), shown, protected: self.protected.clone() }
     }
 
+    /// The path below `base`, which it was found from, with `/` between its parts.
+    pub fn below(&self, base: &Self) -> String {
+        let inner = self.inner.strip_prefix(&base.inner).unwrap_or(&self.inner);
+        if inner.as_os_str().is_empty() { self.name() } else { inner.to_string_lossy().into_owned() }
+    }
+
+    /// The day it was last written, as days since the epoch; 0 where the file system does not say.
+    pub(super) fn modified_day(&self) -> i64 {
+        let written = self.root.dir.metadata(self.inner()).and_then(|kind| kind.modified());
+        let since = written.ok().and_then(|time| time.into_std().duration_since(std::time::UNIX_EPOCH).ok());
+        since.and_then(|since| i64::try_from(since.as_secs() / 86_400).ok()).unwrap_or(0)
+    }
+
     /// Whether it is a folder.
     ///
     /// # Errors
@@ -242,14 +255,21 @@ impl Found {
         Failure::new(kind, message)
     }
 
+    /// Whether a link leads it into a folder that was taken out of reach.
     pub(super) fn refuse_links_to_protected(&self) -> Result<(), Failure> {
+        self.refuse_link(self.inner())
+    }
+
+    /// The same for the folder of a file that may not exist yet.
+    pub(super) fn refuse_links_to_protected_parent(&self, parent: &Path) -> Result<(), Failure> {
+        self.refuse_link(parent)
+    }
+
+    fn refuse_link(&self, inner: &Path) -> Result<(), Failure> {
         if self.protected.is_empty() {
             return Ok(());
         }
-        match self.root.dir.canonicalize(self.inner()) {
-            Ok(inner) => self.refuse_protected(&inner),
-            Err(_) => Ok(()),
-        }
+        self.root.dir.canonicalize(inner).map_or(Ok(()), |inner| self.refuse_protected(&inner))
     }
 
     fn refuse_protected(&self, inner: &Path) -> Result<(), Failure> {

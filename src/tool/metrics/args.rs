@@ -41,16 +41,16 @@ pub struct Args {
     /// Only these kinds: latency, error, availability, cpu, memory, saturation, traffic, network, disk, io, cost, other.
     #[serde(default)]
     pub kind: Option<Texts>,
-    /// Begin of the window: RFC 3339 or seconds since the epoch. For `changes`, what lies before it is normal.
+    /// The beginning of the window, RFC 3339 or Unix seconds. For `changes`, what lies before it is normal; without it, the worst stretch is sought.
     #[serde(default)]
-    pub from: Option<When>,
-    /// End of the window.
+    pub since: Option<When>,
+    /// The end of the window; a sample at that very time is in it.
     #[serde(default)]
-    pub to: Option<When>,
-    /// For `changes`: where the normal part of the data ends, when that is before `from`.
+    pub until: Option<When>,
+    /// For `changes`: where the series' own normal part ends, when that is not `since`.
     #[serde(default)]
     pub before: Option<When>,
-    /// What is normal: a path, or `{path, from, to}` with its own times. Without it, files called baseline, normal or reference; `none` for none.
+    /// What is normal: a path, or `{path, since, until}` with its own times. Without it, files called baseline, normal or reference; `none` for none.
     #[serde(default)]
     pub baseline: Option<Baseline>,
     /// Group series before anything else: `series` (the default), `service`, `metric`, `kind` or `all`.
@@ -80,15 +80,15 @@ pub struct Args {
     /// The most rows of the answer (50, at most 1000); what is left out is counted.
     #[serde(default)]
     pub limit: Option<usize>,
-    /// Only files that match, relative to the folder, such as `billing/**`.
+    /// Only files whose path below the folder matches, such as `billing/**`. Default: `.csv`, `.tsv`, `.jsonl`, `.ndjson`, `.prom`, `.om`, `.metrics`, also gzipped.
     #[serde(default)]
-    pub include: Option<Texts>,
+    pub files: Option<Texts>,
     /// No files that match.
     #[serde(default)]
     pub exclude: Option<Texts>,
     /// Where times without a zone were taken: `UTC` (the default), `+08:00`, `Europe/Berlin`.
     #[serde(default)]
-    pub timezone: Option<String>,
+    pub zone: Option<String>,
 }
 
 /// What to do.
@@ -225,12 +225,12 @@ pub struct Window {
     /// A file or folder; the question's own when absent.
     #[serde(default)]
     pub path: Option<String>,
-    /// Its begin.
+    /// Its beginning.
     #[serde(default)]
-    pub from: Option<When>,
+    pub since: Option<When>,
     /// Its end.
     #[serde(default)]
-    pub to: Option<When>,
+    pub until: Option<When>,
 }
 
 /// Begin and end, either open.
@@ -300,8 +300,8 @@ impl Args {
     ///
     /// # Errors
     /// There is no such zone.
-    pub fn zone(&self) -> Result<TimeZone, MetricsError> {
-        self.timezone.as_deref().map_or(Ok(TimeZone::UTC), clock::zone_named)
+    pub fn time_zone(&self) -> Result<TimeZone, MetricsError> {
+        self.zone.as_deref().map_or(Ok(TimeZone::UTC), clock::zone_named)
     }
 
     /// The window of the question.
@@ -309,7 +309,7 @@ impl Args {
     /// # Errors
     /// A bound is no time, or the end lies before the begin.
     pub fn window(&self) -> Result<Span, MetricsError> {
-        span_of(self.from.as_ref(), self.to.as_ref(), &self.zone()?, "")
+        span_of(self.since.as_ref(), self.until.as_ref(), &self.time_zone()?, "")
     }
 
     /// Where the normal part ends.
@@ -317,7 +317,7 @@ impl Args {
     /// # Errors
     /// It is no time.
     pub fn before(&self) -> Result<Option<i64>, MetricsError> {
-        moment(self.before.as_ref(), &self.zone()?, "before")
+        moment(self.before.as_ref(), &self.time_zone()?, "before")
     }
 
     /// The path of a baseline, `None` when it is in the same files or not asked for, and its window.
@@ -328,9 +328,10 @@ impl Args {
         Ok(match &self.baseline {
             None => None,
             Some(Baseline::Path(path)) => (path != NO_BASELINE).then_some((Some(path.as_str()), Span::default())),
-            Some(Baseline::Window(window)) => {
-                Some((window.path.as_deref(), span_of(window.from.as_ref(), window.to.as_ref(), &self.zone()?, "baseline.")?))
-            }
+            Some(Baseline::Window(window)) => Some((
+                window.path.as_deref(),
+                span_of(window.since.as_ref(), window.until.as_ref(), &self.time_zone()?, "baseline.")?,
+            )),
         })
     }
 
@@ -410,7 +411,7 @@ impl Args {
         let metric =
             globs("metric", self.metric.as_ref(), |text| if text.contains('*') { text.to_owned() } else { format!("*{text}*") })?;
         Ok(Reading {
-            zone: self.zone()?,
+            zone: self.time_zone()?,
             filter: Filter { service, metric, kinds, from: span.from, to: span.to },
             stop: stop.clone(),
         })
@@ -420,17 +421,18 @@ impl Args {
     ///
     /// # Errors
     /// A pattern is none.
-    pub fn files(&self) -> Result<(Option<GlobSet>, Option<GlobSet>), MetricsError> {
-        Ok((globs("include", self.include.as_ref(), str::to_owned)?, globs("exclude", self.exclude.as_ref(), str::to_owned)?))
+    pub fn globs(&self) -> Result<(Option<GlobSet>, Option<GlobSet>), MetricsError> {
+        Ok((globs("files", self.files.as_ref(), str::to_owned)?, globs("exclude", self.exclude.as_ref(), str::to_owned)?))
     }
 }
 
-fn span_of(from: Option<&When>, to: Option<&When>, zone: &TimeZone, prefix: &str) -> Result<Span, MetricsError> {
-    let span = Span { from: moment(from, zone, &format!("{prefix}from"))?, to: moment(to, zone, &format!("{prefix}to"))? };
+fn span_of(since: Option<&When>, until: Option<&When>, zone: &TimeZone, prefix: &str) -> Result<Span, MetricsError> {
+    let span =
+        Span { from: moment(since, zone, &format!("{prefix}since"))?, to: moment(until, zone, &format!("{prefix}until"))? };
     if let (Some(from), Some(to)) = (span.from, span.to)
         && to < from
     {
-        return Err(MetricsError::argument(&format!("{prefix}to"), "lies before the begin of the window"));
+        return Err(MetricsError::argument(&format!("{prefix}until"), "lies before the begin of the window"));
     }
     Ok(span)
 }

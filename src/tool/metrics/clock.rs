@@ -89,7 +89,7 @@ impl Clock {
     }
 }
 
-/// The zone that a `timezone` argument names: `UTC`, `+08:00` or `Europe/Berlin`.
+/// The zone that a `zone` argument names: `UTC`, `+08:00` or `Europe/Berlin`.
 ///
 /// # Errors
 /// The name is neither an offset nor in the time zone database.

@@ -28,14 +28,16 @@ use op::{Rows, changes, seconds, time};
 use read::{Edges, File};
 use series::Series;
 
-use super::{BlockingTool, CallContext, Outcome, spec};
-use crate::value::{EffectClass, Failure, FailureKind, Map, ToolSpec, Value};
+use super::{BlockingTool, CallContext, Outcome, RESULT_LIMIT, count, parse, spec};
+use crate::value::{EffectClass, Map, ToolSpec, Value};
 
 /// The name that files and models use.
 pub const NAME: &str = "query_metrics";
 const DESCRIPTION: &str = "Reads time series from CSV (wide or long), JSON lines or OpenMetrics files, or a folder of them, and answers: \
 which series there are (list), their points (range), statistics (aggregate), what changed when and how much (changes), single \
 unusual points (outliers), and a window beside a normal one (compare). Rows are ranked; `notes` say what was skipped.";
+/// What rows may take of a result; names, notes and the summary have the rest.
+const ROW_BYTES: usize = RESULT_LIMIT / 4 * 3;
 /// The most paths of one question.
 const MAX_PATHS: usize = 50;
 
@@ -63,8 +65,7 @@ impl BlockingTool for QueryMetrics {
     }
 
     fn run(&self, call: &CallContext, args: &Value) -> Outcome {
-        let args: Args = args.to().map_err(|e| Failure::new(FailureKind::Schema, e.to_string()))?;
-        Ok(answer(&args, call)?)
+        Ok(answer(&parse(args)?, call)?)
     }
 }
 
@@ -86,21 +87,22 @@ fn answer(args: &Args, call: &CallContext) -> Result<Value, MetricsError> {
     }
     let mut out = Map::new();
     out.insert("op".to_owned(), Value::from(args.op.name()));
-    out.insert("series".to_owned(), count(gathered.series.len()));
+    out.insert("series".to_owned(), count(gathered.series.len() as u64));
     if let Some(grain) = grain_of(&gathered.series) {
         out.insert("step_s".to_owned(), seconds(grain));
     }
     if let Some((from, to)) = extent(&gathered.series) {
-        out.insert("from".to_owned(), time(from));
-        out.insert("to".to_owned(), time(to));
+        out.insert("first".to_owned(), time(from));
+        out.insert("last".to_owned(), time(to));
     }
     let question = Question { args, window, step, limit, before };
-    let rows = ask(&question, gathered, call, &mut out, &mut notes)?;
+    let mut rows = ask(&question, gathered, call, &mut out, &mut notes)?;
+    rows.fit(ROW_BYTES);
     if rows.left_out > 0 {
         notes.add(format!("{} further rows were left out (`limit`)", rows.left_out));
     }
     out.insert("rows".to_owned(), Value::list(rows.rows));
-    out.insert("left_out".to_owned(), count(rows.left_out));
+    out.insert("left_out".to_owned(), count(rows.left_out as u64));
     out.insert("notes".to_owned(), Value::list(notes.into_texts().into_iter().map(Value::from)));
     Ok(Value::map(out))
 }
@@ -158,7 +160,7 @@ fn ask(
                 None => op::scan::scan(&series, args.hosts, &call.stop)?,
             };
             say_unjudged(unjudged, notes);
-            out.insert("judged".to_owned(), count(found.len()));
+            out.insert("judged".to_owned(), count(found.len() as u64));
             changes::rows(&found, least, limit)
         }
         Op::Outliers => {
@@ -180,7 +182,7 @@ fn ask(
         Op::Compare => {
             let (series, baseline) = (shaped(gathered.series), shaped(gathered.baseline));
             if baseline.is_empty() {
-                let problem = "says what to compare with: a path, or `{from, to}` of a normal time in the same files";
+                let problem = "says what to compare with: a path, or `{since, until}` of a normal time in the same files";
                 return Err(MetricsError::argument("baseline", problem));
             }
             let (rows, alone) = op::compare::compare(&series, &baseline, least, limit);
@@ -222,7 +224,7 @@ fn gather(args: &Args, window: Span, call: &CallContext, notes: &mut Notes) -> R
     if files.is_empty() {
         let paths = args.path.list().join(", ");
         let problem =
-            format!("no metrics at {paths}: no CSV, JSON lines or OpenMetrics file; name a file, or `include` its pattern");
+            format!("no metrics at {paths}: no CSV, JSON lines or OpenMetrics file; name a file, or give its pattern as `files`");
         return Err(MetricsError::Nothing(problem.into()));
     }
     // Changes need the time before the window; of the rest nothing outside it is kept.
@@ -240,7 +242,7 @@ fn find(args: &Args, paths: &[String], call: &CallContext, notes: &mut Notes) ->
     if paths.is_empty() || paths.len() > MAX_PATHS {
         return Err(MetricsError::argument("path", format!("names {} paths; from 1 to {MAX_PATHS} are read", paths.len())));
     }
-    let (include, exclude) = args.files()?;
+    let (include, exclude) = args.globs()?;
     let mut files: Vec<File> = Vec::new();
     for path in paths {
         for file in read::find(&call.roots.find(path)?, include.as_ref(), exclude.as_ref(), &call.stop, notes)? {
@@ -278,10 +280,6 @@ fn say(notes: &mut Notes, many: usize, what: &str) {
     if many > 0 {
         notes.add(format!("{many} {what}"));
     }
-}
-
-fn count(n: usize) -> Value {
-    Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
 }
 
 impl Op {

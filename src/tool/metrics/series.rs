@@ -195,13 +195,13 @@ impl Collector {
     pub fn finish(self, notes: &mut Notes) -> Vec<Series> {
         if self.refused > 0 {
             notes.add(format!(
-                "more than {MAX_SERIES} series: {} samples of further ones were left out; narrow with `service`, `metric` or `include`",
+                "more than {MAX_SERIES} series: {} samples of further ones were left out; narrow with `service`, `metric` or `files`",
                 self.refused
             ));
         }
         if self.stride > 1 {
             notes.add(format!(
-                "more than {} samples: one of {} was kept, so that counts and sums are of those only; narrow with `service`, `metric`, `from`, `to`",
+                "more than {} samples: one of {} was kept, so that counts and sums are of those only; narrow with `service`, `metric`, `since`, `until`",
                 self.limit, self.stride
             ));
         }

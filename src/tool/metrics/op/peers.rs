@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use augurs_outlier::{DbscanDetector, OutlierDetector};
 
-use super::{Rows, about, number, seconds, time};
+use super::{Rows, about, count, number, seconds, time};
 use crate::{
     tool::{
         Stop,
@@ -128,9 +128,9 @@ fn aligned(series: &Series, first: i64, step: i64, buckets: usize) -> Vec<f64> {
 fn row(found: &Found<'_>) -> Value {
     let mut row = about(found.series);
     row.insert("score".to_owned(), number(found.share));
-    row.insert("outside".to_owned(), Value::Int(i64::try_from(found.outside).unwrap_or(i64::MAX)));
+    row.insert("outside".to_owned(), count(found.outside as u64));
     row.insert("since".to_owned(), time(found.first));
-    row.insert("since_s".to_owned(), seconds(found.first));
-    row.insert("peers".to_owned(), Value::Int(i64::try_from(found.peers).unwrap_or(i64::MAX)));
+    row.insert("since_unix".to_owned(), seconds(found.first));
+    row.insert("peers".to_owned(), count(found.peers as u64));
     Value::map(row)
 }

@@ -270,7 +270,7 @@ impl<'a> Sink<'a> {
         self.broken.say(notes, source, "records could not be read and were left out");
         self.wordy.say(notes, source, "values are no numbers and were left out");
         if self.local > 0 {
-            notes.add("some times name no zone and were taken as `timezone` says (default UTC)".to_owned());
+            notes.add("some times name no zone and were taken as `zone` says (default UTC)".to_owned());
         }
         if self.missing > 0 && self.samples == 0 {
             notes.add(format!("{source}: all {} values are missing (empty, NaN, infinite)", self.missing));

@@ -118,7 +118,7 @@ fn files_may_have_different_clocks() {
     assert_eq!(points(&files), expected);
     let shifted = points_of(
         &[("a.csv", "time,cpu\n2026-01-05 22:00:00,1\n")],
-        r#"{"path": "a.csv", "op": "range", "timezone": "Asia/Shanghai"}"#,
+        r#"{"path": "a.csv", "op": "range", "zone": "Asia/Shanghai"}"#,
     );
     assert_eq!(shifted, ["a cpu: 14:00:00 1.0"]);
 }
@@ -191,7 +191,7 @@ fn folders_are_searched_through_and_what_is_no_metric_is_named() {
     assert!(notes.contains("odd.csv:1: no column holds a time"), "{notes}");
     assert_eq!(text(&answer, "edges"), "[[\"a\",\"b\"]]");
     assert!(notes.contains("logs/b.jsonl: these are log lines"), "{notes}");
-    let only = ask(&files, r#"{"path": ".", "op": "list", "include": "deep/**"}"#);
+    let only = ask(&files, r#"{"path": ".", "op": "list", "files": "deep/**"}"#);
     assert_eq!(rows(&only).len(), 1);
     let rest = ask(&files, r#"{"path": ".", "op": "list", "exclude": ["deep", "odd.csv", "logs/**"]}"#);
     assert_eq!(rows(&rest).len(), 1);

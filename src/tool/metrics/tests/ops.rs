@@ -35,7 +35,7 @@ fn incident() -> String {
 
 #[test]
 fn a_change_in_a_window_is_ranked_with_its_onset_and_levels() {
-    let args = format!(r#"{{"path": "m.csv", "op": "changes", "from": {}, "to": {}}}"#, START + 85 * 60, START + 105 * 60);
+    let args = format!(r#"{{"path": "m.csv", "op": "changes", "since": {}, "until": {}}}"#, START + 85 * 60, START + 105 * 60);
     let answer = ask_csv(&incident(), &args);
     let rows = rows(&answer);
     let names: Vec<String> = rows.iter().map(|row| format!("{} {}", text(row, "service"), text(row, "metric"))).collect();
@@ -45,7 +45,7 @@ fn a_change_in_a_window_is_ranked_with_its_onset_and_levels() {
         (text(&rows[1], "onset"), text(&rows[1], "last_good")),
         ("2026-01-05T15:30:00Z".into(), "2026-01-05T15:29:00Z".into())
     );
-    assert_eq!(float(&rows[1], "onset_s"), (START + 90 * 60) as f64);
+    assert_eq!(float(&rows[1], "onset_unix"), (START + 90 * 60) as f64);
     assert_eq!((float(&rows[1], "hits"), float(&rows[1], "samples"), float(&rows[1], "reference_samples")), (10.0, 21.0, 85.0));
     assert_eq!((text(&rows[1], "direction"), text(&rows[1], "against")), ("up".into(), "earlier".into()));
     assert!((float(&rows[1], "before") - 0.2).abs() < 0.01 && (float(&rows[1], "after") - 0.6).abs() < 0.02, "{}", rows[1]);
@@ -90,7 +90,7 @@ fn a_baseline_on_its_own_clock_says_what_is_normal() {
     // Six samples only: too few for a past of their own.
     let now = table(&[series("a", "latency", 6, |i| if i < 2 { 1.0 } else { 4.0 }), series("b", "latency", 6, |_| 5.0)]);
     let files = [("baseline_week.csv", baseline.as_str()), ("now.csv", now.as_str())];
-    let answer = ask(&files, &format!(r#"{{"path": ".", "op": "changes", "from": {}, "to": {}}}"#, START, START + 600));
+    let answer = ask(&files, &format!(r#"{{"path": ".", "op": "changes", "since": {}, "until": {}}}"#, START, START + 600));
     let found = rows(&answer);
     assert_eq!(
         (found.len(), text(&found[0], "service"), text(&found[0], "against")),
@@ -101,7 +101,7 @@ fn a_baseline_on_its_own_clock_says_what_is_normal() {
     assert!(float(&found[0], "score") > 2.0 && float(&found[1], "score") < 1.0, "{answer}");
     assert!(notes(&answer).contains("taken as normal: baseline_week.csv"), "{answer}");
     let without =
-        ask(&files, &format!(r#"{{"path": ".", "op": "changes", "from": {START}, "baseline": "none", "service": "a"}}"#));
+        ask(&files, &format!(r#"{{"path": ".", "op": "changes", "since": {START}, "baseline": "none", "service": "a"}}"#));
     assert!(notes(&without).contains("too few samples"), "{without}");
     let alone = ask(&files[..1], r#"{"path": ".", "op": "list"}"#);
     assert_eq!(rows(&alone).len(), 2, "a baseline alone is what is asked about");
@@ -112,7 +112,7 @@ fn a_level_that_the_series_had_before_is_forgiven_though_the_baseline_lies_elsew
     let baseline = table(&[series("a", "latency", 60, |i| 1.0 + 0.1 * noise(i))]).replace("17676", "17576");
     let now = table(&[series("a", "latency", 60, |i| 4.0 + 0.1 * noise(i))]);
     let files = [("baseline.csv", baseline.as_str()), ("now.csv", now.as_str())];
-    let answer = ask(&files, &format!(r#"{{"path": ".", "op": "changes", "from": {}}}"#, START + 1800));
+    let answer = ask(&files, &format!(r#"{{"path": ".", "op": "changes", "since": {}}}"#, START + 1800));
     assert!(float(&rows(&answer)[0], "score") < 1.0, "{answer}");
 }
 
@@ -130,7 +130,7 @@ fn statistics_are_by_series_by_group_and_by_bucket() {
     assert_eq!((float(row, "sum"), row.get("service")), (36.0, None));
     let windows = row.get("windows").and_then(Value::as_list).expect("windows");
     assert_eq!(windows.iter().map(|w| float(w, "sum")).collect::<Vec<_>>(), [13.0, 23.0]);
-    assert_eq!(text(&windows[1], "from"), "2026-01-05T14:02:00Z");
+    assert_eq!(text(&windows[1], "since"), "2026-01-05T14:02:00Z");
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn single_points_stand_out_against_a_baseline_or_their_own_series() {
         ("2026-01-05T16:30:00Z".into(), 30.0, "up".into())
     );
     let window = format!(
-        r#"{{"path": "m.csv", "op": "outliers", "service": "b", "from": {0}, "baseline": {{"to": {0}}}}}"#,
+        r#"{{"path": "m.csv", "op": "outliers", "service": "b", "since": {0}, "baseline": {{"until": {0}}}}}"#,
         START + 100 * 60
     );
     assert!(rows(&ask_csv(&text_of, &window)).is_empty());
@@ -198,7 +198,7 @@ fn an_instance_unlike_its_peers_stands_out_though_all_of_them_moved() {
 fn two_windows_are_compared_by_how_far_the_level_moved() {
     let text_of = table(&[series("a", "cpu", 100, |i| if i < 50 { 10.0 } else { 30.0 }), series("b", "cpu", 100, |_| 10.0)]);
     let args =
-        format!(r#"{{"path": "m.csv", "op": "compare", "from": {}, "baseline": {{"to": {}}}}}"#, START + 3000, START + 2999);
+        format!(r#"{{"path": "m.csv", "op": "compare", "since": {}, "baseline": {{"until": {}}}}}"#, START + 3000, START + 2999);
     let answer = ask_csv(&text_of, &args);
     let found = rows(&answer);
     assert_eq!(
@@ -230,7 +230,7 @@ fn gaps_ranges_and_units_are_listed() {
     );
     let gaps = row.get("gaps").expect("a gap");
     assert_eq!(
-        (float(gaps, "count"), float(gaps, "longest_s"), text(gaps, "longest_from")),
+        (float(gaps, "count"), float(gaps, "longest_s"), text(gaps, "longest_since")),
         (1.0, 660.0, "2026-01-05T14:09:00Z".into())
     );
     assert_eq!(answer.get("services").map(ToString::to_string), Some("{\"a\":1}".into()));
@@ -258,7 +258,7 @@ fn filters_take_names_patterns_kinds_and_times() {
     assert_eq!(count(r#""metric": "success_rate(%)""#), 1);
     assert_eq!(count(r#""metric": "*(s)""#), 3);
     assert_eq!(count(r#""kind": ["cpu", "availability"]"#), 2);
-    assert_eq!(count(r#""to": "2026-01-05T13:00:00Z""#), 0);
+    assert_eq!(count(r#""until": "2026-01-05T13:00:00Z""#), 0);
     let answer = ask_csv(&text_of, r#"{"path": "m.csv", "op": "list", "service": "zzz"}"#);
     assert!(notes(&answer).contains("no samples match"), "{answer}");
     let limited = ask_csv(&text_of, r#"{"path": "m.csv", "op": "list", "limit": 2}"#);

@@ -22,7 +22,7 @@ fn survives(bytes: &[u8]) {
         std::fs::write(folder.path().join(name), bytes).expect("a file");
         for op in OPS {
             let args = format!(
-                r#"{{"path": "{name}", "op": "{op}", "from": "2026-01-05T14:00:00Z", "baseline": {{"to": "2026-01-05T14:30:00Z"}}}}"#
+                r#"{{"path": "{name}", "op": "{op}", "since": "2026-01-05T14:00:00Z", "baseline": {{"until": "2026-01-05T14:30:00Z"}}}}"#
             );
             // Called without a runtime in between, so that a panic is this test's own.
             if let Err(failure) = tool.run(&call, &json(&args)) {

@@ -24,7 +24,7 @@ fn named(row: &Value) -> String {
 #[test]
 fn cpu_contention_is_first_with_its_onset() {
     let Some(folder) = shared() else { return };
-    let window = r#""from": "2023-01-29T14:23:00Z", "to": "2023-01-29T14:27:00Z""#;
+    let window = r#""since": "2023-01-29T14:23:00Z", "until": "2023-01-29T14:27:00Z""#;
     let answer = changes(&folder, &format!(r#"{{"path": "tt-01", "op": "changes", {window}}}"#));
     let found = rows(&answer);
     assert_eq!(named(&found[0]), "ts-verification-code-service CpuUsage(m)");
@@ -39,12 +39,12 @@ fn cpu_contention_is_first_with_its_onset() {
 #[test]
 fn a_slow_dependency_stands_out_against_a_baseline_on_another_clock() {
     let Some(folder) = shared() else { return };
-    let window = r#""from": 1681855503, "to": 1681856403"#;
+    let window = r#""since": 1681855503, "until": 1681856403"#;
     let answer = changes(&folder, &format!(r#"{{"path": "ps-01", "op": "changes", {window}}}"#));
     let first = &rows(&answer)[0];
     assert_eq!((text(first, "service"), text(first, "against")), ("PetSearch_AWS::ECS::Fargate".into(), "baseline".into()));
     assert_eq!(float(first, "score"), 3.25024);
-    let window = r#""from": 1681389908, "to": 1681390808"#;
+    let window = r#""since": 1681389908, "until": 1681390808"#;
     let answer = changes(&folder, &format!(r#"{{"path": "ps-02", "op": "changes", {window}}}"#));
     assert!(rows(&answer)[..4].iter().any(|row| text(row, "service") == "PetSearch_AWS::ECS::Fargate"), "{answer}");
 }
@@ -52,7 +52,7 @@ fn a_slow_dependency_stands_out_against_a_baseline_on_another_clock() {
 #[test]
 fn an_incident_without_a_loud_metric_shows_no_loud_change() {
     let Some(folder) = shared() else { return };
-    let window = r#""from": "2023-01-29T10:20:00Z", "to": "2023-01-29T10:24:00Z""#;
+    let window = r#""since": "2023-01-29T10:20:00Z", "until": "2023-01-29T10:24:00Z""#;
     let answer = changes(&folder, &format!(r#"{{"path": "tt-02", "op": "changes", {window}}}"#));
     assert_eq!(float(&answer, "judged"), 729.0);
     assert!(float(&rows(&answer)[0], "score") < 1.5, "{answer}");
