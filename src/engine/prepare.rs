@@ -11,7 +11,6 @@ use crate::{
     graph::Plan,
     model::ModelError,
     plan::{self, Machine},
-    rule::RuleBook,
     team::{self, Diagnostic, InputSpec, Known, LIBRARY, ModelCatalog, Overrides, Team},
     tool::{Roots, RootsError},
     value::{Judge, Map, Value},
@@ -99,7 +98,8 @@ impl Engine {
 
 /// The judge of a plan, made from the texts that a session keeps.
 pub(super) fn judge_of(plan: &Plan, sources: &BTreeMap<String, Arc<str>>) -> Result<Arc<dyn Judge>, PrepareError> {
-    RuleBook::of_plan(plan, sources).map(|book| Arc::new(book) as Arc<dyn Judge>).map_err(|e| PrepareError::Rules(e.to_string()))
+    let said = |wrong: Vec<crate::rule::RuleDiagnostic>| wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    plan::rule_book(plan, sources).map(|book| Arc::new(book) as Arc<dyn Judge>).map_err(|wrong| PrepareError::Rules(said(wrong)))
 }
 
 impl Inner {

@@ -8,13 +8,14 @@ use super::{
     bounds, edges,
     models::{self, Models},
     names::{Frame, Question, Scope, View, listed},
-    text,
+    scripts, text,
     topo::{self, Order},
     writes::Writers,
 };
 use crate::{
     graph::{Bounds, Edge, Graph, Member, Node, NodeKind, Plan, ScopeKind, TeamPlan},
     pattern::{self, Fragment},
+    rule::FreeName,
     team::{self, Code, Diagnostic, MemberSpec, NodeSpec, Team, Text},
     value::{Expr, Map, Place, Ref, TeamIx, TemplateIx, TextTemplate, ToolSpec, Value, WriteSpec},
 };
@@ -177,7 +178,8 @@ impl<'a> Builder<'a> {
             self.found.push(Diagnostic::error(Code::RecursiveTeam, &file_of(team), message));
             return None;
         }
-        let functions = text::functions(&team.rules);
+        let (functions, wrong) = scripts::check(team);
+        self.found.extend(wrong);
         let ix = TeamIx(self.teams.len() as u32);
         self.teams.push(team_plan(team, &functions));
         let Fragment { nodes, output } = match pattern::expand(team, &functions) {
@@ -203,7 +205,7 @@ impl<'a> Builder<'a> {
 
     /// Compiles what runs at the very end. Its surroundings are the root graph, all of which has ended.
     fn finally(&mut self, team: &Team) -> Option<TemplateIx> {
-        let mut around = Around { team, ix: TeamIx(0), functions: text::functions(&team.rules), scope: Scope::default() };
+        let mut around = Around { team, ix: TeamIx(0), functions: self.teams[0].rules.clone(), scope: Scope::default() };
         let ids = std::mem::take(&mut self.root);
         around.scope.frames.push(Frame {
             ids,
@@ -332,7 +334,7 @@ impl<'a> Builder<'a> {
     /// An expression with its names bound.
     pub fn expression(&mut self, around: &mut Around<'_>, text: &Text, view: View, source: bool) -> Expr {
         let names = text::of_expression(text);
-        let refs = self.bind(around, names, &text.place, view, source);
+        let refs = self.bind(around, names, view, source);
         Expr { source: text.source.clone(), place: text.place.clone(), refs }
     }
 
@@ -342,23 +344,16 @@ impl<'a> Builder<'a> {
         if plain.is_plain() {
             return plain;
         }
-        let refs = self.bind(around, text::of_template(text), &text.place, view, false);
+        let refs = self.bind(around, text::of_template(text), view, false);
         TextTemplate { refs, ..plain }
     }
 
-    fn bind(
-        &mut self,
-        around: &mut Around<'_>,
-        names: Result<Vec<Arc<str>>, Diagnostic>,
-        place: &Place,
-        view: View,
-        source: bool,
-    ) -> Vec<Ref> {
+    fn bind(&mut self, around: &mut Around<'_>, names: Result<Vec<FreeName>, Diagnostic>, view: View, source: bool) -> Vec<Ref> {
         let mut refs = Vec::new();
         match names {
             Ok(names) => {
-                for name in names {
-                    match around.scope.resolve(&name, place, view, source) {
+                for FreeName { name, place } in names {
+                    match around.scope.resolve(&name, &place, view, source) {
                         Ok(found) => refs.push(found),
                         Err(unknown) => self.found.push(unknown),
                     }
