@@ -11,11 +11,11 @@ use crate::{
     graph::Plan,
     model::ModelError,
     plan::{self, Machine, Review},
-    rule::{RuleBook, RuleDiagnostic, Source, TeamScripts},
+    rule::RuleDiagnostic,
     team::{self, Diagnostic, InputSpec, Known, LIBRARY, LoadedProfile, ModelCatalog, Overrides, Team},
     tool::{Roots, RootsError},
     turn::collaboration_tools,
-    value::{Judge, Map, Value, includes},
+    value::{Judge, Map, Value},
 };
 
 /// A team that can be started, any number of times.
@@ -143,39 +143,9 @@ impl Engine {
     }
 }
 
-/// A script with all that it uses, itself first.
-pub(crate) fn with_includes(file: &str, sources: &BTreeMap<String, Arc<str>>) -> Vec<Source> {
-    let mut found: Vec<Source> = Vec::new();
-    let mut look = vec![file.to_owned()];
-    while let Some(name) = look.pop() {
-        if found.iter().any(|source| *source.file == *name) {
-            continue;
-        }
-        let Some(text) = sources.get(&name) else { continue };
-        look.extend(includes(&name, text).iter().filter_map(|include| team::beside(&name, &include.path)));
-        found.push(Source::new(&name, text));
-    }
-    found
-}
-
-/// The rule scripts of each team of a plan.
-fn scripts_of(plan: &Plan, sources: &BTreeMap<String, Arc<str>>) -> Vec<TeamScripts> {
-    let of_team = |team: &crate::graph::TeamPlan| {
-        let mut scripts: Vec<Source> = Vec::new();
-        for source in team.scripts.iter().flat_map(|file| with_includes(file, sources)) {
-            if !scripts.contains(&source) {
-                scripts.push(source);
-            }
-        }
-        TeamScripts { agents: team.members.iter().map(crate::graph::Member::facts).collect(), ..TeamScripts::new(scripts) }
-    };
-    plan.teams.iter().map(of_team).collect()
-}
-
 /// The judge of a plan, made from the texts that a session keeps.
 pub(super) fn judge_of(plan: &Plan, sources: &BTreeMap<String, Arc<str>>) -> Result<Arc<dyn Judge>, PrepareError> {
-    let book = RuleBook::build(&scripts_of(plan, sources), plan.exprs(), plan.templates());
-    book.map(|book| Arc::new(book) as Arc<dyn Judge>).map_err(PrepareError::Rules)
+    plan::rule_book(plan, sources).map(|book| Arc::new(book) as Arc<dyn Judge>).map_err(PrepareError::Rules)
 }
 
 impl Inner {

@@ -18,7 +18,7 @@ pub use node::{
     SettleSpec, Stragglers, ToolNode, VoteProtocol,
 };
 
-use crate::value::{AgentFacts, Expr, Map, Profile, Role, TeamIx, TemplateIx, TextTemplate, WriteSpec};
+use crate::value::{AgentFacts, Expr, Map, Profile, Role, TeamIx, TemplateIx, WriteSpec};
 
 /// A directed acyclic graph of nodes; edges point from what ends first to what waits for it.
 /// Node and edge indices follow declared order.
@@ -157,44 +157,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Every expression in it, in order of graphs and nodes.
-    pub fn exprs(&self) -> Vec<&Expr> {
-        let mut found = Vec::new();
-        for graph in &self.graphs {
-            found.extend(&graph.output);
-            for node in graph.dag.node_weights() {
-                found.extend(&node.input);
-                match &node.kind {
-                    NodeKind::Gate(GateBy::Expr(expr)) => found.push(expr),
-                    NodeKind::Scope(kind) => found.extend(kind.exprs()),
-                    NodeKind::Gate(GateBy::Rule(_) | GateBy::Members(..))
-                    | NodeKind::Agent(_)
-                    | NodeKind::Tool(_)
-                    | NodeKind::Ask(_) => {}
-                }
-            }
-            found.extend(graph.dag.edge_weights().filter_map(|edge| match &edge.on {
-                On::When(expr) => Some(expr),
-                On::Ok | On::Failed | On::Done | On::Else => None,
-            }));
-        }
-        found
-    }
-
-    /// Every text template in it, in order of graphs and nodes.
-    pub fn templates(&self) -> Vec<&TextTemplate> {
-        let mut found = Vec::new();
-        for node in self.graphs.iter().flat_map(|graph| graph.dag.node_weights()) {
-            match &node.kind {
-                NodeKind::Agent(agent) => found.extend(&agent.task),
-                NodeKind::Tool(tool) => found.extend(tool.templates.iter().map(|(_, template)| template)),
-                NodeKind::Ask(ask) => found.push(&ask.question),
-                NodeKind::Gate(_) | NodeKind::Scope(_) => {}
-            }
-        }
-        found
-    }
-
     /// The graph at `ix`.
     pub fn graph(&self, ix: TemplateIx) -> &Arc<Graph> {
         &self.graphs[ix.index()]

@@ -248,19 +248,6 @@ pub enum ScopeKind {
     Settle(SettleSpec),
 }
 
-impl ScopeKind {
-    /// The expressions in it.
-    pub fn exprs(&self) -> Vec<&Expr> {
-        match self {
-            Self::ForEach { items, .. } => vec![items],
-            Self::Repeat { until, .. } => until.iter().collect(),
-            Self::Group { with, .. } => with.iter().flatten().map(|(_, expr)| expr).collect(),
-            Self::Subtasks { from, .. } => vec![from],
-            Self::Relay { .. } | Self::Settle(_) => Vec::new(),
-        }
-    }
-}
-
 /// How disagreement is settled at a scope.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SettleSpec {

@@ -8,13 +8,14 @@ use super::{
     bounds, edges,
     models::{self, Models},
     names::{Frame, Question, Scope, View, listed},
-    text,
+    scripts, text,
     topo::{self, Order},
     writes::Writers,
 };
 use crate::{
     graph::{Bounds, Edge, Graph, Member, Node, NodeKind, Plan, ScopeKind, TeamPlan},
     pattern::{self, Fragment},
+    rule::FreeName,
     team::{self, Code, Diagnostic, MemberSpec, NodeSpec, Team, Text},
     value::{Expr, Map, Place, Ref, TeamIx, TemplateIx, TextTemplate, ToolSpec, Value, WriteSpec},
 };
@@ -46,8 +47,8 @@ pub struct Compiled {
 ///
 /// # Errors
 /// All that is wrong with the team, at once, by place; the warnings are among them.
-pub fn compile(team: &Team, machine: &Machine<'_>) -> Result<Compiled, Vec<Diagnostic>> {
-    let mut builder = Builder::new(machine);
+pub fn compile<'a>(team: &'a Team, machine: &Machine<'a>) -> Result<Compiled, Vec<Diagnostic>> {
+    let mut builder = Builder::new(machine, &team.sources);
     builder.team(team);
     let finally = (!team.finally.is_empty()).then(|| builder.finally(team)).flatten();
     let mut found = builder.found;
@@ -116,6 +117,8 @@ fn defaults(team: &Team) -> Map {
 pub(super) struct Builder<'a> {
     pub tools: BTreeMap<&'a str, &'a ToolSpec>,
     pub found: Vec<Diagnostic>,
+    /// The texts of all files, by name.
+    sources: &'a BTreeMap<String, Arc<str>>,
     graphs: Vec<Option<Graph>>,
     teams: Vec<TeamPlan>,
     /// The files of the teams around this one, outermost first.
@@ -155,8 +158,9 @@ pub(super) struct Built {
 }
 
 impl<'a> Builder<'a> {
-    fn new(machine: &Machine<'a>) -> Self {
+    fn new(machine: &Machine<'a>, sources: &'a BTreeMap<String, Arc<str>>) -> Self {
         Self {
+            sources,
             tools: machine.tools.iter().map(|t| (&*t.name, t)).collect(),
             found: Vec::new(),
             graphs: Vec::new(),
@@ -177,7 +181,8 @@ impl<'a> Builder<'a> {
             self.found.push(Diagnostic::error(Code::RecursiveTeam, &file_of(team), message));
             return None;
         }
-        let functions = text::functions(&team.rules);
+        let (functions, wrong) = scripts::check(team, self.sources);
+        self.found.extend(wrong);
         let ix = TeamIx(self.teams.len() as u32);
         self.teams.push(team_plan(team, &functions));
         let Fragment { nodes, output } = match pattern::expand(team, &functions) {
@@ -203,7 +208,7 @@ impl<'a> Builder<'a> {
 
     /// Compiles what runs at the very end. Its surroundings are the root graph, all of which has ended.
     fn finally(&mut self, team: &Team) -> Option<TemplateIx> {
-        let mut around = Around { team, ix: TeamIx(0), functions: text::functions(&team.rules), scope: Scope::default() };
+        let mut around = Around { team, ix: TeamIx(0), functions: self.teams[0].rules.clone(), scope: Scope::default() };
         let ids = std::mem::take(&mut self.root);
         around.scope.frames.push(Frame {
             ids,
@@ -332,7 +337,7 @@ impl<'a> Builder<'a> {
     /// An expression with its names bound.
     pub fn expression(&mut self, around: &mut Around<'_>, text: &Text, view: View, source: bool) -> Expr {
         let names = text::of_expression(text);
-        let refs = self.bind(around, names, &text.place, view, source);
+        let refs = self.bind(around, names, view, source);
         Expr { source: text.source.clone(), place: text.place.clone(), refs }
     }
 
@@ -342,23 +347,16 @@ impl<'a> Builder<'a> {
         if plain.is_plain() {
             return plain;
         }
-        let refs = self.bind(around, text::of_template(text), &text.place, view, false);
+        let refs = self.bind(around, text::of_template(text), view, false);
         TextTemplate { refs, ..plain }
     }
 
-    fn bind(
-        &mut self,
-        around: &mut Around<'_>,
-        names: Result<Vec<Arc<str>>, Diagnostic>,
-        place: &Place,
-        view: View,
-        source: bool,
-    ) -> Vec<Ref> {
+    fn bind(&mut self, around: &mut Around<'_>, names: Result<Vec<FreeName>, Diagnostic>, view: View, source: bool) -> Vec<Ref> {
         let mut refs = Vec::new();
         match names {
             Ok(names) => {
-                for name in names {
-                    match around.scope.resolve(&name, place, view, source) {
+                for FreeName { name, place } in names {
+                    match around.scope.resolve(&name, &place, view, source) {
                         Ok(found) => refs.push(found),
                         Err(unknown) => self.found.push(unknown),
                     }

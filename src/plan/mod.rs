@@ -21,6 +21,7 @@ mod order;
 mod outline;
 mod permissions;
 mod review;
+mod scripts;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -39,3 +40,4 @@ pub use order::OrderSensitive;
 pub use outline::{Outline, Step, Wait};
 pub use permissions::{Allowed, Permission};
 pub use review::{Review, review};
+pub use scripts::{rule_book, with_includes};
