@@ -329,3 +329,6 @@ impl Inner {
         Ok(self.models.with_files(profiles, sources).map_err(PrepareError::Model)?)
     }
 }
+
+#[cfg(test)]
+mod tests;

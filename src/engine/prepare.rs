@@ -10,9 +10,10 @@ use super::{Engine, EngineError, FileSources, Inner, library};
 use crate::{
     graph::Plan,
     model::ModelError,
-    plan::{self, Machine},
-    team::{self, Diagnostic, InputSpec, Known, LIBRARY, ModelCatalog, Overrides, Team},
+    plan::{self, Machine, Review},
+    team::{self, Diagnostic, InputSpec, Known, LIBRARY, LoadedProfile, ModelCatalog, Overrides, Team},
     tool::{Roots, RootsError},
+    turn::collaboration_tools,
     value::{Judge, Map, Value},
 };
 
@@ -82,7 +83,7 @@ impl Engine {
     pub fn load(&self, name: &str, overrides: &Overrides) -> Result<Prepared, PrepareError> {
         let sources = FileSources::new(&self.inner.workspace);
         let models = ModelCatalog::built_in();
-        let names = self.tools();
+        let names = self.known_tools();
         let tools: Vec<&str> = names.iter().map(String::as_str).collect();
         let known = Known { models: &models, tools: Some(&tools), mcp_servers: Some(&[]) };
         let (team, mut warnings) = team::load_team(name, &sources, overrides, &known).map_err(PrepareError::Invalid)?;
@@ -93,6 +94,51 @@ impl Engine {
         let judge = judge_of(&plan, &team.sources)?;
         let sources = team.sources.clone();
         Ok(Prepared { name: Arc::from(name), team: Some(Arc::new(team)), plan, judge, sources, warnings })
+    }
+}
+
+impl Engine {
+    /// The tools of this machine, and those that every agent has among its colleagues.
+    fn known_tools(&self) -> Vec<String> {
+        let own = collaboration_tools().into_iter().map(|tool| tool.name.to_string());
+        self.tools().into_iter().chain(own).collect()
+    }
+
+    /// Everything that is wrong with a team or profile file, plan and rules included.
+    pub fn check(&self, name: &str) -> Vec<Diagnostic> {
+        let sources = FileSources::new(&self.inner.workspace);
+        let models = ModelCatalog::built_in();
+        let names = self.known_tools();
+        let tools: Vec<&str> = names.iter().map(String::as_str).collect();
+        let known = Known { models: &models, tools: Some(&tools), mcp_servers: Some(&[]) };
+        let mut found = team::check(name, &sources, &known);
+        if found.iter().any(Diagnostic::is_error) {
+            return found;
+        }
+        if let Ok((team, _)) = team::load_team(name, &sources, &Overrides::default(), &known) {
+            let specs = self.inner.tools.specs();
+            match plan::compile(&team, &Machine { tools: &specs, models: &models }) {
+                Ok(compiled) => found.extend(compiled.warnings),
+                Err(wrong) => found.extend(wrong),
+            }
+        }
+        found
+    }
+
+    /// A profile: a path relative to the workspace, or the name of a shipped one.
+    ///
+    /// # Errors
+    /// Every mistake in its file.
+    pub fn profile(&self, name: &str) -> Result<LoadedProfile, Vec<Diagnostic>> {
+        let models = ModelCatalog::built_in();
+        let sources = FileSources::new(&self.inner.workspace);
+        team::load_profile(name, &sources, &Known::models(&models)).map(|(profile, _)| profile)
+    }
+
+    /// What a plan may do on this machine.
+    pub fn review(&self, prepared: &Prepared) -> Review {
+        let specs = self.inner.tools.specs();
+        plan::review(&prepared.plan, &Machine { tools: &specs, models: &ModelCatalog::built_in() })
     }
 }
 

@@ -260,10 +260,7 @@ fn what(key: &Key, kind: &str, file: &NodeFile, scope: &Scope<'_>, loader: &mut 
             members: members(file, scope, &mut loader.found),
             max_debate_rounds: file.max_debate_rounds.map_or(scope.coordination.max_debate_rounds, Whole::count),
             protocol: file.protocol.unwrap_or_default(),
-            tie: match &file.tie {
-                Some(tie) => Some(role_of(tie, scope.roles, &mut loader.found)?),
-                None => None,
-            },
+            tie: file.tie.as_ref().and_then(|tie| role_of(tie, scope.roles, &mut loader.found)),
         },
         "team" => {
             let at = file.team.as_ref()?;
