@@ -2,6 +2,8 @@
 
 mod bounds;
 mod checks;
+mod draw;
+mod expand;
 mod names;
 mod patterns;
 mod random;

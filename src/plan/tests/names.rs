@@ -104,7 +104,7 @@ fn a_name_of_a_later_or_parallel_node_is_refused() {
         said(&text),
         "team.yaml:6:15: error[unknown-name]: `b` is not before `a`, so its output may not be there yet\n  \
          add `b` to the `after` of `a`\n\
-         team.yaml:8:15: error[unknown-name]: `d` is not before `c`, so its output may not be there yet\n  \
+         team.yaml:8:26: error[unknown-name]: `d` is not before `c`, so its output may not be there yet\n  \
          add `d` to the `after` of `c`\n\
          team.yaml:9:15: error[unknown-name]: `d` cannot read its own output: it has none before it ends\n"
     );
@@ -117,15 +117,15 @@ fn a_name_that_nothing_binds_is_refused_with_the_nearest() {
     );
     assert_eq!(
         said(&text),
-        "team.yaml:7:15: error[unknown-name]: `item` is neither a node nor anything else that is known here\n  \
-         `item` is there inside a `for_each` that does not name it otherwise\n\
-         team.yaml:7:15: error[unknown-name]: `round` is neither a node nor anything else that is known here\n  \
-         `round` is there inside a `repeat`\n\
-         team.yaml:7:15: error[unknown-name]: `traige` is neither a node nor anything else that is known here\n  \
+        "team.yaml:7:15: error[unknown-name]: `traige` is neither a node nor anything else that is known here\n  \
          did you mean `triage`?\n\
-         team.yaml:8:27: error[unknown-name]: `imput` is neither a node nor anything else that is known here\n  \
+         team.yaml:7:31: error[unknown-name]: `item` is neither a node nor anything else that is known here\n  \
+         `item` is there inside a `for_each` that does not name it otherwise\n\
+         team.yaml:7:38: error[unknown-name]: `round` is neither a node nor anything else that is known here\n  \
+         `round` is there inside a `repeat`\n\
+         team.yaml:8:33: error[unknown-name]: `imput` is neither a node nor anything else that is known here\n  \
          did you mean `input`?\n\
-         team.yaml:8:27: error[unknown-name]: `output` is neither a node nor anything else that is known here\n  \
+         team.yaml:8:50: error[unknown-name]: `output` is neither a node nor anything else that is known here\n  \
          `output` is there in a condition of `after` and in `until`; elsewhere name the node: `triage.output`\n"
     );
 }
