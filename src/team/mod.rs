@@ -3,15 +3,39 @@
 //! As written ([`TeamFile`], [`ProfileFile`]) and resolved ([`Team`], [`crate::value::Profile`]) are two types. Reading goes
 //! through [`Sources`], so that nothing here touches a file system.
 
+mod catalog;
 mod code;
 mod diagnostic;
+mod file;
+mod load;
+mod node;
+mod node_file;
+mod overrides;
+mod profile;
+mod read;
 mod render;
+mod resolve;
+mod scalar;
+mod schema;
+mod sources;
 mod spec;
+mod tree;
 
+pub use catalog::{Model, ModelCatalog, Price, Provider, ProviderKind};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Severity, finish};
+pub use load::{Known, Loaded, LoadedProfile, MAX_FILES, MAX_TEAM_DEPTH, MAX_TEAMS, check, load_profile, load_team};
+pub use overrides::{MAX_OVERRIDES, OVERRIDES_NAME, Overrides};
+pub use read::{did_you_mean, nearest};
 pub use render::render;
+pub use resolve::{COORDINATOR, fits};
+pub use schema::{schema_profile, schema_team};
+pub use sources::{LIBRARY, MapSources, SourceError, Sources};
 pub use spec::{
     After, AfterOn, AskSpec, Body, Coordination, InputKind, InputSpec, MemberSpec, NodeSpec, Pattern, ResultBy, Script, Team,
     Text, ToolSpecNode, What,
 };
+pub use tree::{MAX_ALIASES, MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES};
+
+#[cfg(test)]
+mod tests;
