@@ -1,0 +1,442 @@
+//! What is asked? [`Args`], as a model or a script writes them.
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use jiff::tz::TimeZone;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    clock::{self, Clock, SECOND},
+    error::MetricsError,
+    kind::Kind,
+    read::{Filter, Reading},
+};
+use crate::tool::Stop;
+
+/// The rows of an answer when nothing else is asked.
+pub const DEFAULT_ROWS: usize = 50;
+/// The most rows of an answer.
+pub const MAX_ROWS: usize = 1000;
+/// The most patterns of one argument.
+const MAX_PATTERNS: usize = 100;
+/// What stands for "nothing" as a baseline.
+const NO_BASELINE: &str = "none";
+
+/// A question about metrics.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Args {
+    /// A file or folder of metrics, or several: CSV (wide or long), JSON lines, OpenMetrics text, gzip too. Folders are searched through.
+    pub path: Texts,
+    /// What to do: `list` the series; `range` for their points; `aggregate` for statistics; `changes` for the series that changed, when and how much,
+    /// against a baseline or their own earlier part; `outliers` for single unusual points; `compare` for a window beside a baseline.
+    pub op: Op,
+    /// Only these services: names without a pod's hash, `*` for any characters.
+    #[serde(default)]
+    pub service: Option<Texts>,
+    /// Only these metrics: a part of the name, or a pattern with `*`.
+    #[serde(default)]
+    pub metric: Option<Texts>,
+    /// Only these kinds: latency, error, availability, cpu, memory, saturation, traffic, network, disk, io, cost, other.
+    #[serde(default)]
+    pub kind: Option<Texts>,
+    /// Begin of the window: RFC 3339 or seconds since the epoch. For `changes`, what lies before it is normal.
+    #[serde(default)]
+    pub from: Option<When>,
+    /// End of the window.
+    #[serde(default)]
+    pub to: Option<When>,
+    /// For `changes`: where the normal part of the data ends, when that is before `from`.
+    #[serde(default)]
+    pub before: Option<When>,
+    /// What is normal: a path, or `{path, from, to}` with its own times. Without it, files called baseline, normal or reference; `none` for none.
+    #[serde(default)]
+    pub baseline: Option<Baseline>,
+    /// Group series before anything else: `series` (the default), `service`, `metric`, `kind` or `all`.
+    #[serde(default)]
+    pub by: Option<By>,
+    /// Buckets of time, such as `1m`, `1h`, `1d`.
+    #[serde(default)]
+    pub step: Option<String>,
+    /// Statistics: count, min, max, mean, median, p90, p95, p99, sum, stddev, rate, first, last. The first ranks the rows, and fills buckets.
+    #[serde(default)]
+    pub agg: Option<Aggs>,
+    /// Counters as `rate` per second (the default) or as `raw` totals.
+    #[serde(default)]
+    pub counters: Option<Counters>,
+    /// For `outliers`: how many robust standard deviations a point must be off (3.5).
+    #[serde(default)]
+    pub threshold: Option<f64>,
+    /// For `outliers`: compare with peers at the same time instead of with the past: `instances` of one service, or `services`.
+    #[serde(default)]
+    pub peers: Option<Peers>,
+    /// For `changes`, `outliers`, `compare`: leave out rows with a lower score.
+    #[serde(default)]
+    pub min_score: Option<f64>,
+    /// For `changes`: also judge metrics of machines, which belong to no one service.
+    #[serde(default)]
+    pub hosts: bool,
+    /// The most rows of the answer (50, at most 1000); what is left out is counted.
+    #[serde(default)]
+    pub limit: Option<usize>,
+    /// Only files that match, relative to the folder, such as `billing/**`.
+    #[serde(default)]
+    pub include: Option<Texts>,
+    /// No files that match.
+    #[serde(default)]
+    pub exclude: Option<Texts>,
+    /// Where times without a zone were taken: `UTC` (the default), `+08:00`, `Europe/Berlin`.
+    #[serde(default)]
+    pub timezone: Option<String>,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    /// The series that there are.
+    List,
+    /// Their points.
+    Range,
+    /// Their statistics.
+    Aggregate,
+    /// What changed, and when.
+    Changes,
+    /// What stands out.
+    Outliers,
+    /// A window beside a baseline.
+    Compare,
+}
+
+/// How series are grouped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// Not at all.
+    #[default]
+    Series,
+    /// Instances and labels of a service together, metrics apart.
+    Service,
+    /// All services together, metrics apart.
+    Metric,
+    /// A service's metrics of one kind together.
+    Kind,
+    /// Everything together.
+    All,
+}
+
+/// A statistic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Agg {
+    /// How many samples.
+    Count,
+    /// The least.
+    Min,
+    /// The most.
+    Max,
+    /// The mean.
+    Mean,
+    /// The middle.
+    Median,
+    /// The 90th percentile.
+    P90,
+    /// The 95th percentile.
+    P95,
+    /// The 99th percentile.
+    P99,
+    /// The sum; of a counter, its increase.
+    Sum,
+    /// The standard deviation of a sample.
+    Stddev,
+    /// The change per second between first and last; of a counter, its increase per second.
+    Rate,
+    /// The earliest.
+    First,
+    /// The latest.
+    Last,
+}
+
+/// How counters are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Counters {
+    /// As increase per second.
+    Rate,
+    /// As they are.
+    Raw,
+}
+
+/// Who is compared with whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Peers {
+    /// The instances of one service.
+    Instances,
+    /// All services.
+    Services,
+}
+
+/// One text or several.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Texts {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+/// One statistic or several.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Aggs {
+    /// One.
+    One(Agg),
+    /// Several.
+    Many(Vec<Agg>),
+}
+
+/// A time.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum When {
+    /// Seconds (or milli-, micro-, nanoseconds) since the epoch.
+    Number(f64),
+    /// Any form that files may have.
+    Text(String),
+}
+
+/// What is normal.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Baseline {
+    /// A file or folder.
+    Path(String),
+    /// A part of it.
+    Window(Window),
+}
+
+/// A part of a file or folder.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// A file or folder; the question's own when absent.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// Its begin.
+    #[serde(default)]
+    pub from: Option<When>,
+    /// Its end.
+    #[serde(default)]
+    pub to: Option<When>,
+}
+
+/// Begin and end, either open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Not before.
+    pub from: Option<i64>,
+    /// Not after.
+    pub to: Option<i64>,
+}
+
+impl Texts {
+    /// The texts.
+    pub fn list(&self) -> &[String] {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::Many(texts) => texts,
+        }
+    }
+}
+
+impl Agg {
+    /// The name in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Mean => "mean",
+            Self::Median => "median",
+            Self::P90 => "p90",
+            Self::P95 => "p95",
+            Self::P99 => "p99",
+            Self::Sum => "sum",
+            Self::Stddev => "stddev",
+            Self::Rate => "rate",
+            Self::First => "first",
+            Self::Last => "last",
+        }
+    }
+}
+
+impl Args {
+    /// The zone of times without one.
+    ///
+    /// # Errors
+    /// There is no such zone.
+    pub fn zone(&self) -> Result<TimeZone, MetricsError> {
+        self.timezone.as_deref().map_or(Ok(TimeZone::UTC), clock::zone_named)
+    }
+
+    /// The window of the question.
+    ///
+    /// # Errors
+    /// A bound is no time, or the end lies before the begin.
+    pub fn window(&self) -> Result<Span, MetricsError> {
+        span_of(self.from.as_ref(), self.to.as_ref(), &self.zone()?, "")
+    }
+
+    /// Where the normal part ends.
+    ///
+    /// # Errors
+    /// It is no time.
+    pub fn before(&self) -> Result<Option<i64>, MetricsError> {
+        moment(self.before.as_ref(), &self.zone()?, "before")
+    }
+
+    /// The path of a baseline, `None` when it is in the same files or not asked for, and its window.
+    ///
+    /// # Errors
+    /// A bound is no time.
+    pub fn baseline_window(&self) -> Result<Option<(Option<&str>, Span)>, MetricsError> {
+        Ok(match &self.baseline {
+            None => None,
+            Some(Baseline::Path(path)) => (path != NO_BASELINE).then_some((Some(path.as_str()), Span::default())),
+            Some(Baseline::Window(window)) => {
+                Some((window.path.as_deref(), span_of(window.from.as_ref(), window.to.as_ref(), &self.zone()?, "baseline.")?))
+            }
+        })
+    }
+
+    /// Whether files called baseline serve as such.
+    pub fn seeks_baseline(&self) -> bool {
+        self.baseline.is_none()
+    }
+
+    /// The buckets of time, in microseconds.
+    ///
+    /// # Errors
+    /// It is no length of time.
+    pub fn step(&self) -> Result<Option<i64>, MetricsError> {
+        let Some(text) = &self.step else { return Ok(None) };
+        match clock::span(text) {
+            Some(micros) => Ok(Some(micros)),
+            None => Err(MetricsError::argument("step", format!("`{text}` is no length of time; write `30s`, `5m`, `1h` or `1d`"))),
+        }
+    }
+
+    /// The statistics asked for, each once.
+    pub fn aggs(&self) -> Vec<Agg> {
+        let asked = match &self.agg {
+            None => &[][..],
+            Some(Aggs::One(agg)) => std::slice::from_ref(agg),
+            Some(Aggs::Many(aggs)) => aggs,
+        };
+        let mut aggs = Vec::new();
+        for agg in asked {
+            if !aggs.contains(agg) {
+                aggs.push(*agg);
+            }
+        }
+        aggs
+    }
+
+    /// The most rows of the answer.
+    ///
+    /// # Errors
+    /// None, or more than [`MAX_ROWS`].
+    pub fn rows(&self) -> Result<usize, MetricsError> {
+        match self.limit {
+            None => Ok(DEFAULT_ROWS),
+            Some(rows @ 1..=MAX_ROWS) => Ok(rows),
+            Some(_) => Err(MetricsError::argument("limit", format!("must be from 1 to {MAX_ROWS}"))),
+        }
+    }
+
+    /// How files are read for it: `span` is what is kept of them.
+    ///
+    /// # Errors
+    /// A pattern, a kind or the zone is none.
+    pub fn reading(&self, span: Span, stop: &Stop) -> Result<Reading, MetricsError> {
+        let mut kinds = Vec::new();
+        for name in self.kind.as_ref().map(Texts::list).unwrap_or_default() {
+            let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == name.as_str()) else {
+                let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+                return Err(MetricsError::argument("kind", format!("`{name}` is none of {}", names.join(", "))));
+            };
+            kinds.push(kind);
+        }
+        let service = globs("service", self.service.as_ref(), str::to_owned)?;
+        let metric = globs("metric", self.metric.as_ref(), |text| if text.contains('*') { text.to_owned() } else { format!("*{text}*") })?;
+        Ok(Reading { zone: self.zone()?, filter: Filter { service, metric, kinds, from: span.from, to: span.to }, stop: stop.clone() })
+    }
+
+    /// The files to take and those to leave.
+    ///
+    /// # Errors
+    /// A pattern is none.
+    pub fn files(&self) -> Result<(Option<GlobSet>, Option<GlobSet>), MetricsError> {
+        Ok((globs("include", self.include.as_ref(), str::to_owned)?, globs("exclude", self.exclude.as_ref(), str::to_owned)?))
+    }
+}
+
+impl Span {
+    /// Whether it bounds anything.
+    pub fn is_open(self) -> bool {
+        self.from.is_none() && self.to.is_none()
+    }
+}
+
+fn span_of(from: Option<&When>, to: Option<&When>, zone: &TimeZone, prefix: &str) -> Result<Span, MetricsError> {
+    let span = Span { from: moment(from, zone, &format!("{prefix}from"))?, to: moment(to, zone, &format!("{prefix}to"))? };
+    if let (Some(from), Some(to)) = (span.from, span.to)
+        && to < from
+    {
+        return Err(MetricsError::argument(&format!("{prefix}to"), "lies before the begin of the window"));
+    }
+    Ok(span)
+}
+
+fn moment(when: Option<&When>, zone: &TimeZone, name: &str) -> Result<Option<i64>, MetricsError> {
+    let Some(when) = when else { return Ok(None) };
+    let clock = Clock::new(zone.clone());
+    let read = match when {
+        When::Text(text) => clock.parse(text).map(|moment| moment.micros),
+        // Small numbers are seconds too here: nobody means a quantity.
+        When::Number(number) if number.abs() < 1e8 => Some((number * SECOND as f64) as i64),
+        When::Number(number) => clock.parse(&format!("{number}")).map(|moment| moment.micros),
+    };
+    let problem = || format!("`{}` is no time; write `2026-01-05T14:30:00Z` or seconds since the epoch", shown(when));
+    read.map(Some).ok_or_else(|| MetricsError::argument(name, problem()))
+}
+
+fn shown(when: &When) -> String {
+    match when {
+        When::Number(number) => number.to_string(),
+        When::Text(text) => text.chars().take(60).collect(),
+    }
+}
+
+fn globs(name: &str, texts: Option<&Texts>, pattern: impl Fn(&str) -> String) -> Result<Option<GlobSet>, MetricsError> {
+    let texts = texts.map(Texts::list).unwrap_or_default();
+    if texts.is_empty() {
+        return Ok(None);
+    }
+    if texts.len() > MAX_PATTERNS {
+        return Err(MetricsError::argument(name, format!("{} patterns; at most {MAX_PATTERNS} are taken", texts.len())));
+    }
+    let mut set = GlobSetBuilder::new();
+    for text in texts {
+        // Only `*` is special: the names of metrics have brackets and question marks of their own.
+        let escaped: String = pattern(text.trim())
+            .chars()
+            .flat_map(|c| if matches!(c, '?' | '[' | ']' | '{' | '}' | '\\') { vec!['\\', c] } else { vec![c] })
+            .collect();
+        let glob = GlobBuilder::new(&escaped).case_insensitive(true).backslash_escape(true).build();
+        set.add(glob.map_err(|e| MetricsError::argument(name, format!("`{text}` is no pattern: {}", e.kind())))?);
+    }
+    set.build().map(Some).map_err(|e| MetricsError::argument(name, e.kind().to_string()))
+}
