@@ -62,6 +62,8 @@ pub struct TeamPlan {
     pub members: Vec<Member>,
     /// Who leads it.
     pub coordinator: Option<Member>,
+    /// Its rule scripts, by the names under which the session keeps their texts.
+    pub scripts: Vec<Arc<str>>,
     /// Names of the rule functions that its scripts define, sorted.
     pub rules: Vec<Arc<str>>,
     /// When it escalates.
@@ -119,6 +121,8 @@ pub struct Plan {
     pub bounds: Bounds,
     /// The inputs that the file declares, with their defaults (null where there is none).
     pub inputs: Map,
+    /// The inputs that name a folder or file which the tools may read.
+    pub roots: Vec<Arc<str>>,
     /// Digests (BLAKE3, hex) of every file that the plan was made from, by name.
     pub digests: BTreeMap<String, String>,
 }

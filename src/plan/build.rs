@@ -59,6 +59,7 @@ pub fn compile(team: &Team, machine: &Machine<'_>) -> Result<Compiled, Vec<Diagn
         limits: team.limits,
         bounds: Bounds::default(),
         inputs: defaults(team),
+        roots: roots(team),
         digests: team.sources.iter().map(|(file, text)| (file.clone(), digest(text))).collect(),
     };
     Ok(Compiled { plan, warnings: found })
@@ -66,6 +67,11 @@ pub fn compile(team: &Team, machine: &Machine<'_>) -> Result<Compiled, Vec<Diagn
 
 fn digest(text: &str) -> String {
     blake3::hash(text.as_bytes()).to_hex().to_string()
+}
+
+fn roots(team: &Team) -> Vec<Arc<str>> {
+    let is_root = |kind: team::InputKind| matches!(kind, team::InputKind::Folder | team::InputKind::File);
+    team.inputs.iter().filter(|input| is_root(input.kind)).map(|input| input.name.clone()).collect()
 }
 
 fn defaults(team: &Team) -> Map {
@@ -338,6 +344,7 @@ fn team_plan(team: &Team, functions: &[Arc<str>]) -> TeamPlan {
         name: team.name.clone(),
         members: team.members.iter().map(member).collect(),
         coordinator: team.coordinator.as_ref().map(member),
+        scripts: team.rules.iter().map(|script| script.file.clone()).collect(),
         rules: functions.to_vec(),
         escalation_policy: team.coordination.escalation_policy.clone(),
         escalation: team.escalation.clone(),

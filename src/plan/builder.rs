@@ -108,6 +108,7 @@ impl PlanBuilder {
             name: Arc::from("built"),
             members: Vec::new(),
             coordinator: None,
+            scripts: Vec::new(),
             rules: Vec::new(),
             escalation_policy: Vec::new(),
             escalation: Vec::new(),
@@ -122,6 +123,7 @@ impl PlanBuilder {
             limits: Limits::default(),
             bounds: Bounds::default(),
             inputs: Map::new(),
+            roots: Vec::new(),
             digests: BTreeMap::new(),
         })
     }
