@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::value::{AskId, CallIx, EffectClass, Epoch, Failure, NodeIx, Reply, Request, Turn, Value};
 
 /// Which model or tool call of a session: stable over retries of the engine, so that it can serve as an idempotency key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Key {
     /// The node.
     pub node: NodeIx,

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+use super::effect::Key;
 use crate::{
     graph::{EscalationPolicy, Graph, Plan},
     value::{
@@ -42,6 +43,11 @@ pub enum Event {
         failure: Arc<Failure>,
         /// When the next attempt may start.
         not_before: Timestamp,
+    },
+    /// The wait before a node's next attempt is over.
+    RetryDue {
+        /// Which.
+        node: NodeIx,
     },
     /// A node ended; it never runs again.
     NodeEnded {
@@ -94,6 +100,9 @@ pub enum Event {
         turn: Turn,
         /// The reply, or why there is none.
         end: TurnEnd,
+        /// What repeating each of its calls would do, in their order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        effects: Vec<EffectClass>,
     },
     /// A tool was called for an agent. The intent; the result follows.
     ToolCalled(ToolCalled),
@@ -109,7 +118,19 @@ pub enum Event {
         result: Arc<CallResult>,
     },
     /// Somebody said something.
-    Said(Arc<Message>),
+    Said {
+        /// In which node; a task assignment is for this node.
+        node: NodeIx,
+        /// What.
+        message: Arc<Message>,
+    },
+    /// The engine told an agent what is wrong with its reply; it gets another turn.
+    Noted {
+        /// Which activation.
+        node: NodeIx,
+        /// What it is told.
+        note: Arc<str>,
+    },
     /// Somebody found something.
     Found(Arc<Finding>),
     /// A variable was written; it takes effect when the node succeeds.
@@ -164,8 +185,8 @@ pub enum Event {
     },
     /// A result came after its node had ended; only what it cost counts.
     LateResult {
-        /// For which node.
-        node: NodeIx,
+        /// Of which call.
+        key: Key,
         /// What it took.
         usage: Usage,
     },
@@ -304,6 +325,7 @@ pub struct Ask {
     /// Until when, on the wall clock.
     pub deadline: Option<Timestamp>,
     /// The answer if nobody gives one in time; `None`: it lapses.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::value::present")]
     pub default: Option<Value>,
     /// Whom it goes to.
     pub to: Option<Arc<str>>,
@@ -320,7 +342,7 @@ pub enum AskFor {
     /// It is put beside the result of an unsure agent, as `answer`.
     Uncertain,
     /// It says what becomes of a failed node: `retry`, `skip` or `fail`.
-    Failure,
+    Failure(Arc<Failure>),
     /// It settles the topic of that number in the scope's list.
     Settle(u32),
     /// It allows or denies a tool call: `allow` or `deny`.

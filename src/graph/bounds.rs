@@ -1,8 +1,19 @@
 //! What can it cost at worst? [`Bounds`] from structure, [`Limits`] from the file.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::value::{Role, Usd};
+
+/// Turns of one activation that synthesizes, votes or debates (V). They are kept for it, whatever the seat has spent of its own.
+pub const RESERVED_TURNS: u32 = 6;
+
+/// Repairs of a reply that is not as it must be, per turn: model calls that are no turns of their own.
+pub const REPAIRS: u32 = 1;
+
+/// How long an attempt of a tool node may take where nobody says; the compiler fills it in.
+pub const DEFAULT_TOOL_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What a file allows; whichever is reached first ends the session as `out_of_budget`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,13 +12,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use petgraph::graph::DiGraph;
 use serde::{Deserialize, Serialize};
 
-pub use bounds::{AgentBound, Bounds, Limits};
+pub use bounds::{AgentBound, Bounds, DEFAULT_TOOL_TIMEOUT, Limits, REPAIRS, RESERVED_TURNS};
 pub use node::{
     AgentNode, AskNode, Backoff, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Retry, ScopeKind, SettleOver,
-    SettleSpec, Stragglers, ToolNode,
+    SettleSpec, Stragglers, ToolNode, VoteProtocol,
 };
 
-use crate::value::{Expr, Map, Profile, Role, TeamIx, TemplateIx};
+use crate::value::{Expr, Map, Profile, Role, TeamIx, TemplateIx, WriteSpec};
 
 /// A directed acyclic graph of nodes; edges point from what ends first to what waits for it.
 /// Node and edge indices follow declared order.
@@ -48,6 +48,9 @@ pub struct Member {
     pub profile: Arc<Profile>,
     /// Its place among members that are equal otherwise: 1 comes first.
     pub priority: u32,
+    /// Variables that it may write in activations that a scope grows (sub-tasks, a relay, a debate); those of an agent node
+    /// stand in the node as well.
+    pub writes: Vec<WriteSpec>,
 }
 
 /// What the run needs to know of a team.
@@ -59,6 +62,8 @@ pub struct TeamPlan {
     pub members: Vec<Member>,
     /// Who leads it.
     pub coordinator: Option<Member>,
+    /// Its rule scripts, by the names under which the session keeps their texts.
+    pub scripts: Vec<Arc<str>>,
     /// Names of the rule functions that its scripts define, sorted.
     pub rules: Vec<Arc<str>>,
     /// When it escalates.
@@ -67,6 +72,8 @@ pub struct TeamPlan {
     pub escalation: Vec<EscalationStep>,
     /// Whether the first failure stops the rest.
     pub fail_fast: bool,
+    /// Tool calls of one turn at most; further ones are refused.
+    pub calls_per_turn: u32,
 }
 
 impl TeamPlan {
@@ -103,7 +110,8 @@ pub struct Plan {
     pub graphs: Vec<Arc<Graph>>,
     /// Teams by [`TeamIx`]; 0 is the session's own.
     pub teams: Vec<TeamPlan>,
-    /// The graph that runs once at the very end, whatever the outcome.
+    /// The graph that runs once at the very end, whatever the outcome. Its names reach outwards (`up: 1`) to the nodes of the
+    /// root, and `output`, `status` and `error` are bindings of its own: how the session ended.
     pub finally: Option<TemplateIx>,
     /// Calls of models and tools in flight at most, over the whole session.
     pub max_parallel: u32,
@@ -113,6 +121,8 @@ pub struct Plan {
     pub bounds: Bounds,
     /// The inputs that the file declares, with their defaults (null where there is none).
     pub inputs: Map,
+    /// The inputs that name a folder or file which the tools may read.
+    pub roots: Vec<Arc<str>>,
     /// Digests (BLAKE3, hex) of every file that the plan was made from, by name.
     pub digests: BTreeMap<String, String>,
 }

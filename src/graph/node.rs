@@ -48,6 +48,25 @@ pub enum NodeKind {
     Scope(Box<ScopeKind>),
 }
 
+impl Node {
+    /// A node that does `kind` when all it waits for has succeeded, once, without a time limit.
+    pub fn new(id: impl AsRef<str>, kind: NodeKind) -> Self {
+        Self {
+            id: Arc::from(id.as_ref()),
+            kind,
+            join: Join::All,
+            short_run: false,
+            stragglers: Stragglers::Cancel,
+            input: None,
+            retry: None,
+            timeout: None,
+            allow_failure: false,
+            caught: false,
+            writes: Vec::new(),
+        }
+    }
+}
+
 impl NodeKind {
     /// `agent`, `tool`, `gate`, `ask` or `scope`.
     pub fn name(&self) -> &'static str {
@@ -89,6 +108,15 @@ impl Phase {
             Self::Debate => "debate",
         }
     }
+
+    /// Turns of a seat at most, over all its attempts, where its node has no `max_turns`: `own` (the profile's) for the agent's
+    /// own work and for delegation, the reserved ones for the rest.
+    pub fn turns(self, own: u32) -> u32 {
+        match self {
+            Self::Work | Self::Delegate => own,
+            Self::Synthesize | Self::Validate | Self::Debate => super::RESERVED_TURNS,
+        }
+    }
 }
 
 /// An activation of an agent.
@@ -96,8 +124,10 @@ impl Phase {
 pub struct AgentNode {
     /// Who.
     pub role: Role,
-    /// What it is asked to do; `None`: the session's task.
+    /// What it is asked to do; `None`: its `brief`, else the session's task.
     pub task: Option<TextTemplate>,
+    /// What it is asked to do, in words that are not a template: a sub-task, a question of a debate.
+    pub brief: Option<Arc<str>>,
     /// What it is for.
     pub phase: Phase,
     /// In which words it counts as done.
@@ -142,6 +172,7 @@ pub struct AskNode {
     /// When it lapses, from its asking, on the wall clock.
     pub deadline: Option<Duration>,
     /// The answer when it lapses; without one the node fails as `unanswered`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::value::present")]
     pub default: Option<Value>,
     /// Whom it goes to, for the record and for notifications.
     pub to: Option<Arc<str>>,
@@ -226,6 +257,10 @@ pub struct SettleSpec {
     pub members: Vec<Role>,
     /// Debate rounds at most.
     pub max_debate_rounds: u32,
+    /// How votes count.
+    pub protocol: VoteProtocol,
+    /// Who wins a tie; `None`: the position of the member that comes first in `members`.
+    pub tie: Option<Role>,
     /// How an activation of a debate is timed and retried.
     pub like: Box<Node>,
 }
@@ -238,6 +273,19 @@ pub enum SettleOver {
     Findings,
     /// Votes on the proposal of the nodes that it follows.
     Votes,
+}
+
+/// How votes count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VoteProtocol {
+    /// Each by its confidence.
+    #[default]
+    Weighted,
+    /// One each; more than half wins.
+    Majority,
+    /// All must agree.
+    Unanimous,
 }
 
 /// When a node starts.

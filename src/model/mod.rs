@@ -1,1 +1,27 @@
-//! Who answers?
+//! Who answers? A [`Model`]: a request goes in, a reply comes out.
+//!
+//! `script:PATH` is a Rhai function, `replay:PATH` an exported session; programs add their own by name. [`Models`] finds the
+//! one that a profile names. Deliberately absent: retries and budgets, which belong to the scheduler.
+
+mod registry;
+mod replay;
+mod script;
+mod view;
+
+use std::{future::Future, pin::Pin};
+
+pub use registry::{ModelError, Models};
+pub use replay::Replay;
+pub use script::Script;
+pub use view::view;
+
+use crate::value::{Failure, Reply, Request};
+
+/// A reply under way. Dropping it stops the work.
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send + 'a>>;
+
+/// Something that answers requests.
+pub trait Model: Send + Sync {
+    /// Answers. `key` is stable over repetitions of the same call, so that a provider can tell them.
+    fn reply<'a>(&'a self, request: &'a Request, key: &'a str) -> Answer<'a>;
+}

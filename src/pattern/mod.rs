@@ -1,1 +1,73 @@
 //! Which shapes have names?
+//!
+//! A pattern turns a [`Team`] into a [`Fragment`]: nodes of the graph language, as an author could have written them. One file
+//! each; the compiler and the run know none of them. To add one: a file here and a line in [`expand`].
+
+mod coordinator_worker;
+mod graph;
+mod make;
+mod parallel;
+mod result;
+#[cfg(test)]
+pub(crate) mod sample;
+mod sequential;
+
+use std::sync::Arc;
+
+pub use make::is_reserved;
+
+use crate::{
+    team::{Code, Diagnostic, NodeSpec, Pattern, Team, Text},
+    value::Place,
+};
+
+/// What a team comes to in the graph language.
+#[derive(Clone, Debug)]
+pub struct Fragment {
+    /// The nodes.
+    pub nodes: Vec<NodeSpec>,
+    /// The result; `None`: the sole sink's output, or a map of the sinks'.
+    pub output: Option<Text>,
+}
+
+/// What `team` comes to. `functions` are the names that its rule scripts define.
+///
+/// # Errors
+/// The team lacks what its pattern needs, or wants what this version does not have.
+pub fn expand(team: &Team, functions: &[Arc<str>]) -> Result<Fragment, Vec<Diagnostic>> {
+    match team.pattern {
+        Pattern::CoordinatorWorker => coordinator_worker::expand(team, functions),
+        Pattern::Sequential => sequential::expand(team),
+        Pattern::Parallel => parallel::expand(team),
+        Pattern::Graph => graph::expand(team),
+        Pattern::PeerToPeer | Pattern::Hierarchical => Err(vec![not_yet(team)]),
+    }
+}
+
+fn not_yet(team: &Team) -> Diagnostic {
+    let name = team.pattern.name();
+    Diagnostic::error(Code::NotYet, &place_of(team), format!("the pattern `{name}` comes with a later version"))
+        .help("`coordinator_worker`, `sequential`, `parallel` and `graph` are there")
+}
+
+/// The file of a team, where nothing more exact is known.
+fn place_of(team: &Team) -> Place {
+    Place { file: team.file.clone(), line: 0, column: 0 }
+}
+
+/// One error for each of `lacking`, at the place of the whole file.
+fn missing(team: &Team, key: &str, why: &str, help: &str) -> Diagnostic {
+    let pattern = team.pattern.name();
+    Diagnostic::error(Code::MissingKey, &place_of(team), format!("a `{pattern}` team needs `{key}`: {why}")).help(help)
+}
+
+/// Errors for the members that are teams, where the pattern takes agents only.
+fn teams_not_yet(team: &Team) -> Vec<Diagnostic> {
+    let pattern = team.pattern.name();
+    let one = |role: &str, place: &Place| {
+        let message = format!("the member `{role}` is a team: in `{pattern}` that comes with a later version");
+        Diagnostic::error(Code::NotYet, place, message)
+            .help("members of `parallel` teams and nodes of `graph` teams may be teams")
+    };
+    team.members.iter().filter(|m| m.team.is_some()).map(|m| one(m.role.as_str(), &m.place)).collect()
+}

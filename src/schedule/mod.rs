@@ -1,1 +1,204 @@
 //! What should happen next?
+//!
+//! [`Scheduler`] is a pure state machine: inputs go in with the time, records and effects come out. `accept` turns an input
+//! into at most one fact; `settle` draws every consequence from the state and the [`Judge`]; [`Scheduler::outstanding`] lists
+//! what should be in flight. Deliberately absent: a clock, I/O, async, randomness, and the rule engine itself.
+
+mod accept;
+mod agent;
+mod calls;
+mod disagree;
+mod end;
+mod escalate;
+mod facts;
+mod gate;
+mod grow;
+mod outstanding;
+mod request;
+mod scope;
+
+use std::sync::Arc;
+
+use crate::{
+    event::{Effect, Event, Input, Key, Outcome, Record, Skip, Started},
+    state::{Due, FoldError, Stand, State, Stopping},
+    turn::Toolbox,
+    value::{Failure, FailureKind, Judge, NodeIx, RuleError, Timestamp},
+};
+
+/// What came of a call of [`Scheduler::on`].
+#[derive(Debug, Default)]
+pub struct Step {
+    /// New facts, to be appended in this order and as one.
+    pub records: Vec<Record>,
+    /// What to do about them.
+    pub effects: Vec<Effect>,
+}
+
+/// A session in motion.
+pub struct Scheduler {
+    state: State,
+    judge: Arc<dyn Judge>,
+    tools: Arc<dyn Toolbox>,
+    now: Timestamp,
+    step: Step,
+}
+
+impl Scheduler {
+    /// Begins a session: the first records, and the first effects.
+    ///
+    /// # Errors
+    /// The plan is not one.
+    pub fn start(
+        now: Timestamp,
+        started: Started,
+        judge: Arc<dyn Judge>,
+        tools: Arc<dyn Toolbox>,
+    ) -> Result<(Self, Step), FoldError> {
+        let first = Record { seq: crate::value::Seq(0), at: now, event: Event::Started(Box::new(started)) };
+        let state = State::start(&first)?;
+        let step = Step { records: vec![first], effects: Vec::new() };
+        let mut scheduler = Self { state, judge, tools, now, step };
+        scheduler.settle()?;
+        let step = std::mem::take(&mut scheduler.step);
+        Ok((scheduler, step))
+    }
+
+    /// Goes on from records. Nothing is in flight yet: see [`Scheduler::outstanding`], after an [`Input::Resume`].
+    pub fn resume(state: State, judge: Arc<dyn Judge>, tools: Arc<dyn Toolbox>) -> Self {
+        let now = state.now;
+        Self { state, judge, tools, now, step: Step::default() }
+    }
+
+    /// Takes what arrived, in order, and draws all consequences.
+    ///
+    /// # Errors
+    /// The engine broke its own invariants; the scheduler must be dropped and folded anew.
+    pub fn on(&mut self, now: Timestamp, inputs: impl IntoIterator<Item = Input>) -> Result<Step, FoldError> {
+        self.now = now.max(self.state.now);
+        for input in inputs {
+            self.accept(input)?;
+        }
+        self.settle()?;
+        Ok(std::mem::take(&mut self.step))
+    }
+
+    /// Where the session stands.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// When [`Input::Tick`] is due.
+    pub fn next_timer(&self) -> Option<Timestamp> {
+        self.state.timers.first().map(|(at, _)| at)
+    }
+
+    /// What should be in flight, as the state tells it.
+    pub fn outstanding(&self) -> Vec<Effect> {
+        outstanding::outstanding(self)
+    }
+
+    fn emit(&mut self, event: Event) -> Result<(), FoldError> {
+        let record = Record { seq: self.state.seq, at: self.now, event };
+        self.state.apply(&record)?;
+        self.step.records.push(record);
+        Ok(())
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        self.step.effects.push(effect);
+    }
+
+    /// Draws consequences until none is left.
+    fn settle(&mut self) -> Result<(), FoldError> {
+        while self.state.finished.is_none() {
+            if let Some((node, failure)) = self.state.todo.faulted.first_key_value() {
+                let (node, failure) = (*node, failure.clone());
+                self.end(node, Outcome::Failed(failure))?;
+            } else if let Some(node) = self.state.todo.moot.first().copied() {
+                self.cut_off(node)?;
+            } else if let Some(node) = self.state.todo.doomed.first().copied() {
+                self.end(node, Outcome::Skipped(Skip::Join))?;
+            } else if let Some(node) = self.state.todo.judge.first().copied() {
+                self.judge_edges(node)?;
+            } else if let Some(key) = self.state.todo.doubts.first().copied() {
+                self.doubt(key)?;
+            } else if let Some(node) = self.state.todo.agents.first().copied() {
+                self.look_at(node)?;
+            } else if let Some(node) = self.state.todo.scopes.first().copied() {
+                self.look_at_scope(node)?;
+            } else if let Some(node) = self.state.todo.inline.first().copied() {
+                self.open(node)?;
+            } else if let Some((_, node, due)) = self.state.ready.first() {
+                match due {
+                    Due::Start => self.begin(node)?,
+                    Due::Turn => self.begin_turn(node)?,
+                    Due::Call(call) => self.begin_call(node, call)?,
+                }
+            } else if self.state.is_idle() {
+                self.finish()?;
+            } else {
+                break;
+            }
+        }
+        self.park()
+    }
+
+    /// Ends a node: stops what it has in flight, closes what it asked, records the outcome.
+    fn end(&mut self, node: NodeIx, outcome: Outcome) -> Result<(), FoldError> {
+        self.stop_calls(node);
+        self.end_returned(node, outcome)
+    }
+
+    /// Ends a node whose own call just returned.
+    fn end_returned(&mut self, node: NodeIx, outcome: Outcome) -> Result<(), FoldError> {
+        self.close_asks(node)?;
+        self.emit(Event::NodeEnded { node, outcome })
+    }
+
+    /// Ends a node that nobody waits for any more.
+    fn cut_off(&mut self, node: NodeIx) -> Result<(), FoldError> {
+        let skip = match &self.state.stopping {
+            None => Skip::Moot,
+            Some(Stopping::FailFast) => Skip::FailFast,
+            Some(Stopping::Limit(_)) => Skip::Budget,
+            Some(Stopping::Cancelled { .. }) => Skip::Cancelled,
+        };
+        match self.state.nodes[node.index()].stand {
+            Stand::Waiting | Stand::Ready => self.end(node, Outcome::Skipped(skip)),
+            Stand::Running | Stand::Backoff => self.end(node, Outcome::Cancelled),
+            Stand::Ended => Err(FoldError::Contradiction {
+                seq: self.state.seq,
+                reason: format!("node {node} waits to be cut off and has ended"),
+            }),
+        }
+    }
+
+    /// The calls of a node in flight.
+    fn flying(&self, node: NodeIx) -> Vec<Key> {
+        let attempt = self.state.nodes[node.index()].attempt;
+        if self.state.calling.contains(&node) {
+            return vec![Key { node, attempt, turn: crate::value::Turn(0), call: None }];
+        }
+        self.state.activations.get(&node).map(|a| a.flying(node)).unwrap_or_default()
+    }
+
+    fn stop_calls(&mut self, node: NodeIx) {
+        for key in self.flying(node) {
+            self.effect(Effect::Cancel(key));
+        }
+    }
+
+    fn close_asks(&mut self, node: NodeIx) -> Result<(), FoldError> {
+        let open: Vec<_> = self.state.asks.values().filter(|ask| ask.node == node).map(|ask| ask.id).collect();
+        for ask in open {
+            self.emit(Event::AskClosed { ask, outcome: crate::event::AskOutcome::Moot })?;
+        }
+        Ok(())
+    }
+}
+
+/// A rule's or expression's failure as a node's failure.
+fn rule_failure(error: RuleError) -> Failure {
+    Failure { place: Some(error.place), ..Failure::new(FailureKind::Rule, error.message) }
+}

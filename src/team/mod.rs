@@ -33,7 +33,7 @@ pub use schema::{schema_profile, schema_team};
 pub use sources::{LIBRARY, MapSources, SourceError, Sources};
 pub use spec::{
     After, AfterOn, AskSpec, Body, Coordination, InputKind, InputSpec, MemberSpec, NodeSpec, Pattern, ResultBy, Script, Team,
-    Text, ToolSpecNode, VoteProtocol, What,
+    Text, ToolSpecNode, What,
 };
 pub use tree::{MAX_ALIASES, MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES};
 

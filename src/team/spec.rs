@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    graph::{EscalationPolicy, EscalationStep, Join, Limits, Phase, Retry, SettleOver, Stragglers},
+    graph::{EscalationPolicy, EscalationStep, Join, Limits, Phase, Retry, SettleOver, Stragglers, VoteProtocol},
     value::{EffectClass, Place, Profile, Role, Value, WriteSpec},
 };
 
@@ -170,19 +170,6 @@ pub enum ResultBy {
     },
     /// A member's synthesis.
     Rapporteur(Role),
-}
-
-/// How votes count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum VoteProtocol {
-    /// Each by its confidence.
-    #[default]
-    Weighted,
-    /// One each; more than half wins.
-    Majority,
-    /// All must agree.
-    Unanimous,
 }
 
 /// A script with its text.
@@ -374,6 +361,10 @@ pub enum What {
         members: Vec<Role>,
         /// Rounds of debate.
         max_debate_rounds: u32,
+        /// `protocol: weighted | majority | unanimous`.
+        protocol: VoteProtocol,
+        /// `tie: ROLE`.
+        tie: Option<Role>,
     },
 }
 

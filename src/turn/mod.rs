@@ -1,1 +1,41 @@
 //! What does one agent do next?
+//!
+//! Pure: [`Action`] says what a collaboration tool's call means, [`Toolbox`] answers what the machine's tools are, and
+//! [`ending`] says whether a reply ends the activation. Deliberately absent: whoever does it.
+
+mod action;
+mod ending;
+
+use std::sync::Arc;
+
+pub use action::{Action, ActionError, collaboration_tools, cut, is_collaboration};
+pub use ending::{Ending, ending};
+
+use crate::value::{EffectClass, ToolSpec, Value};
+
+/// What the core must know of the machine's tools: pure look-ups.
+pub trait Toolbox: Send + Sync {
+    /// What a tool is; `None` when this machine lacks it.
+    fn spec(&self, tool: &str) -> Option<Arc<ToolSpec>>;
+
+    /// Whether `args` fit the tool's schema.
+    ///
+    /// # Errors
+    /// A sentence that names the argument and what was expected.
+    fn check(&self, tool: &str, args: &Value) -> Result<(), String>;
+
+    /// What repeating this very call would do.
+    fn effect(&self, tool: &str, args: &Value) -> EffectClass;
+
+    /// Whether one of a profile's `allowed_tools` patterns covers this call.
+    fn allows(&self, patterns: &[Arc<str>], tool: &str, args: &Value) -> bool;
+
+    /// The names of the tools that those patterns allow, sorted.
+    fn allowed(&self, patterns: &[Arc<str>]) -> Vec<Arc<ToolSpec>>;
+
+    /// Whether `value` fits a JSON Schema of the author's (`output_schema`).
+    ///
+    /// # Errors
+    /// A sentence that names what does not fit.
+    fn fits(&self, schema: &Value, value: &Value) -> Result<(), String>;
+}

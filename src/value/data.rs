@@ -107,6 +107,31 @@ impl Value {
         self.as_map().and_then(|map| map.get(key))
     }
 
+    /// A copy in which the value at a JSON pointer (RFC 6901) is another; unchanged where the pointer leads nowhere.
+    #[must_use]
+    pub fn with(&self, pointer: &str, value: Self) -> Self {
+        let Some(rest) = pointer.strip_prefix('/') else { return if pointer.is_empty() { value } else { self.clone() } };
+        let (head, tail) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+        let key = head.replace("~1", "/").replace("~0", "~");
+        match self {
+            Self::Map(map) if map.contains_key(&key) => {
+                let mut map = (**map).clone();
+                if let Some(inner) = map.get_mut(&key) {
+                    *inner = inner.with(tail, value);
+                }
+                Self::Map(Arc::new(map))
+            }
+            Self::List(items) => {
+                let mut items = (**items).clone();
+                if let Some(inner) = key.parse::<usize>().ok().and_then(|ix| items.get_mut(ix)) {
+                    *inner = inner.with(tail, value);
+                }
+                Self::List(Arc::new(items))
+            }
+            Self::Map(_) | Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Text(_) => self.clone(),
+        }
+    }
+
     /// Whether it is null.
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)

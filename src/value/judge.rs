@@ -179,7 +179,7 @@ pub enum Verdict {
     /// Of `permit`: `Some(true)` allow, `Some(false)` deny, `None` ask.
     Permit(Option<bool>),
     /// Of `reconcile`: `Some(Some(v))` happened with result `v`, `Some(None)` did not happen, `None` unknown.
-    Reconcile(Option<Option<Value>>),
+    Reconcile(#[serde(with = "super::nested")] Option<Option<Value>>),
     /// Of `merge` and of a team's own functions.
     Value(Value),
 }

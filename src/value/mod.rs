@@ -6,10 +6,12 @@
 
 mod agent;
 mod data;
+mod facts;
 mod failure;
 mod id;
 mod judge;
 mod money;
+mod present;
 mod request;
 mod said;
 mod text;
@@ -17,10 +19,15 @@ mod time;
 
 pub use agent::{KnowledgeSpec, Merge, Profile, ProfileRole, Style, WriteSpec};
 pub use data::{Map, Value, ValueError};
+pub use facts::{
+    AgentFacts, EscalateFacts, HandoffFacts, HandoffRequest, MergeFacts, OwnFacts, PartFacts, PermitFacts, ReconcileFacts,
+    RouteFacts, SeatFacts, SettleFacts,
+};
 pub use failure::{Failure, FailureKind, Place};
 pub use id::{AskId, CallIx, Epoch, FindingId, MessageId, NodeIx, Role, Seq, SessionId, TeamIx, TemplateIx, Tenant, Turn};
 pub use judge::{EscalateTo, Expr, Judge, Ref, RuleError, RuleKind, SettleVerdict, Subtask, Verdict};
 pub use money::Usd;
+pub use present::{nested, present};
 pub use request::{Call, CallResult, EffectClass, Entry, Reply, Request, Stop, ToolSpec, Usage};
 pub use said::{Decision, Evidence, Finding, FindingStatus, Message, MessageKind, Origin, Position, Variable};
 pub use text::Template as TextTemplate;

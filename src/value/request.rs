@@ -100,7 +100,7 @@ pub struct Reply {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<Call>,
     /// A structured result that ends the activation, where the model gave one without calling `finish`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
     pub finish: Option<Value>,
     /// Why it stopped.
     pub stop: Stop,
@@ -127,6 +127,15 @@ pub enum Entry {
     },
     /// Messages that the agent read before its turn.
     Mail(Vec<Arc<Message>>),
+    /// A person's answer to what the agent was unsure of.
+    Answer {
+        /// What was asked.
+        question: Arc<str>,
+        /// What was answered; null where nobody did in time.
+        answer: Value,
+        /// Who answered.
+        by: Arc<str>,
+    },
     /// A word of the engine, such as a repair after an invalid finish.
     Note(Arc<str>),
 }

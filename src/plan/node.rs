@@ -1,0 +1,412 @@
+//! What does a node of the graph language come to? One function for each kind.
+
+use std::sync::Arc;
+
+use super::{
+    build::{Around, Builder, Built, Source, file_of},
+    literal::literal,
+    names::{View, nearest, suggest},
+};
+use crate::{
+    graph::{AgentNode, AskNode, DEFAULT_TOOL_TIMEOUT, GateBy, Node, NodeKind, Phase, ScopeKind, SettleSpec, ToolNode},
+    pattern,
+    team::{AskSpec, Body, Code, Diagnostic, MemberSpec, NodeSpec, Team, Text, ToolSpecNode, What},
+    value::{EffectClass, Expr, Place, Role, RuleKind, TemplateIx, TextTemplate, Value, WriteSpec},
+};
+
+impl Builder<'_> {
+    /// Compiles the node `spec`, the `at`th of its graph, without its edges.
+    pub(super) fn node(&mut self, around: &mut Around<'_>, spec: &NodeSpec, at: u32) -> Node {
+        let kind = self.kind(around, spec, at);
+        self.check_concurrency(spec);
+        let mut node = Node::new(&spec.id, kind);
+        node.join = spec.join;
+        node.short_run = spec.short_run;
+        node.stragglers = spec.stragglers;
+        node.input = spec.input.as_ref().map(|i| self.expression(around, i, View::Node(at), false));
+        node.allow_failure = spec.allow_failure;
+        node.writes.clone_from(&spec.writes);
+        if let Some((retry, timeout)) = scope_limits(spec) {
+            (node.retry, node.timeout) = (retry, timeout);
+        }
+        if let NodeKind::Agent(agent) = &node.kind {
+            node.timeout = Some(node.timeout.unwrap_or(around.team.coordination.timeout_per_agent));
+            node.retry = node.retry.or_else(|| around.team.coordination.retry.clone());
+            let member = member(around.team, &agent.role);
+            node.writes = writes(&spec.writes, member.map(|m| &m.writes[..]).unwrap_or_default());
+        } else if let NodeKind::Tool(_) = &node.kind {
+            node.timeout = Some(node.timeout.unwrap_or(DEFAULT_TOOL_TIMEOUT));
+        }
+        node
+    }
+
+    fn kind(&mut self, around: &mut Around<'_>, spec: &NodeSpec, at: u32) -> NodeKind {
+        let view = View::Node(at);
+        let scope = match &spec.what {
+            What::Agent { role, .. } => return self.agent(around, spec, role, at),
+            What::Tool(tool) => return NodeKind::Tool(Box::new(self.tool(around, tool, at))),
+            What::Gate(text) => return NodeKind::Gate(GateBy::Expr(self.expression(around, text, view, false))),
+            What::Rule { name, members } => return NodeKind::Gate(self.rule(around, spec, name, members)),
+            What::Ask(ask) => return NodeKind::Ask(Box::new(self.ask(around, ask, at))),
+            What::ForEach { items, name, max, parallel, body } => {
+                self.at_least_one(&spec.place, "max", *max);
+                self.at_least_one(&spec.place, "parallel", parallel.unwrap_or(1));
+                let items = self.expression(around, items, view, false);
+                let bindings = vec![self.item_name(name, spec)];
+                let body = self.body(around, spec, body, at, bindings, None).ix;
+                ScopeKind::ForEach { items, name: name.clone(), max: *max, parallel: *parallel, body }
+            }
+            What::Repeat { max, until, body } => {
+                self.at_least_one(&spec.place, "max", *max);
+                let body = self.body(around, spec, body, at, vec![Arc::from("round")], until.as_ref());
+                ScopeKind::Repeat { max: *max, until: body.until, body: body.ix }
+            }
+            What::Group { body: Body::Team { team, with } } => self.sub_team(around, spec, team, with, at),
+            What::Group { body } => ScopeKind::Group { body: self.body(around, spec, body, at, Vec::new(), None).ix, with: None },
+            What::Subtasks { from, max, one_by_one, quorum } => {
+                self.at_least_one(&spec.place, "max", *max);
+                self.quorum(spec, *quorum, *max);
+                let from = self.expression(around, from, view, false);
+                let like = like(around.team, spec, Phase::Work);
+                ScopeKind::Subtasks { from, max: *max, like, one_by_one: *one_by_one, quorum: *quorum }
+            }
+            What::Relay { members, max_handoffs } => {
+                self.known_members(around, spec, members, 1);
+                let like = like(around.team, spec, Phase::Work);
+                ScopeKind::Relay { members: members.clone(), max_handoffs: *max_handoffs, like }
+            }
+            What::Settle { over, members, max_debate_rounds, protocol, tie } => {
+                self.known_members(around, spec, members, 0);
+                self.known_members(around, spec, tie.as_slice(), 0);
+                let like = like(around.team, spec, Phase::Debate);
+                ScopeKind::Settle(SettleSpec {
+                    over: *over,
+                    members: members.clone(),
+                    max_debate_rounds: *max_debate_rounds,
+                    protocol: *protocol,
+                    tie: tie.clone(),
+                    like,
+                })
+            }
+        };
+        NodeKind::Scope(Box::new(scope))
+    }
+
+    fn agent(&mut self, around: &mut Around<'_>, spec: &NodeSpec, role: &Role, at: u32) -> NodeKind {
+        let What::Agent { task, phase, proposal, done_when, max_turns, .. } = &spec.what else {
+            return NodeKind::Gate(GateBy::Members(RuleKind::Merge, Vec::new()));
+        };
+        let team = around.team;
+        match member(team, role) {
+            Some(MemberSpec { team: Some(sub), with, .. }) => {
+                if task.is_some() || *phase != Phase::Work {
+                    let message =
+                        format!("`{role}` is a team: it takes `with`, and it cannot have a task or phase of its own yet");
+                    self.found.push(Diagnostic::error(Code::NotYet, &spec.place, message));
+                }
+                return NodeKind::Scope(Box::new(self.sub_team(around, spec, sub, with, at)));
+            }
+            Some(_) => {}
+            None => self.found.push(unknown_role(team, role, &spec.place)),
+        }
+        let task = task.as_ref().map(|t| self.template(around, t, View::Node(at)));
+        let proposal = proposal.as_ref().and_then(|(id, place)| self.proposal(around, id, place, at));
+        NodeKind::Agent(Box::new(AgentNode {
+            role: role.clone(),
+            task,
+            brief: None,
+            phase: *phase,
+            done_when: done_when.clone(),
+            proposal,
+            max_turns: *max_turns,
+        }))
+    }
+
+    /// The node that makes the proposal, which must have ended before.
+    fn proposal(&mut self, around: &mut Around<'_>, id: &Arc<str>, place: &Place, at: u32) -> Option<u32> {
+        let frame = around.scope.frames.last_mut()?;
+        let Some(&early) = frame.ids.get(id) else {
+            let message = format!("the proposal `{id}` is no node of this graph");
+            let help = suggest(id, frame.ids.keys().map(|k| &**k));
+            self.found.push(Diagnostic::error(Code::UnknownNode, place, message).help(help));
+            return None;
+        };
+        frame.questions.push(super::names::Question { view: View::Node(at), early, name: id.clone(), place: place.clone() });
+        Some(early)
+    }
+
+    fn tool(&mut self, around: &mut Around<'_>, node: &ToolSpecNode, at: u32) -> ToolNode {
+        let known = self.tools.get(&*node.tool).copied();
+        if known.is_none() {
+            let message = format!("the tool `{}` is not there on this machine", node.tool);
+            let help = nearest(&node.tool, self.tools.keys().copied()).map(|near| format!("did you mean `{near}`?"));
+            self.found.push(Diagnostic::warning(Code::UnresolvedTool, &node.place, message).maybe_help(help));
+        }
+        let mut texts = Vec::new();
+        templates(&node.args, &mut String::new(), &node.place, &mut texts);
+        if let Some(tool) = known {
+            let filled: Vec<&str> = texts.iter().map(|(pointer, _)| &**pointer).collect();
+            self.found.extend(super::args::check(tool, node, &filled));
+        }
+        let mut bound = Vec::with_capacity(texts.len());
+        for (pointer, text) in texts {
+            let template: TextTemplate = self.template(around, &text, View::Node(at));
+            bound.push((pointer, template));
+        }
+        let effect = node.effect.or(known.map(|t| t.effect)).unwrap_or(EffectClass::Irreversible);
+        ToolNode { tool: node.tool.clone(), args: node.args.clone(), templates: bound, effect }
+    }
+
+    fn rule(&mut self, around: &Around<'_>, spec: &NodeSpec, name: &Arc<str>, members: &[Role]) -> GateBy {
+        self.known_members(around, spec, members, 0);
+        let kind = RuleKind::of(name);
+        let defined = around.functions.contains(name);
+        match &kind {
+            RuleKind::Route | RuleKind::Merge if defined => {}
+            RuleKind::Route | RuleKind::Merge if !members.is_empty() => return GateBy::Members(kind, members.to_vec()),
+            RuleKind::Route | RuleKind::Merge => {
+                return GateBy::Members(kind, around.team.members.iter().map(|m| m.role.clone()).collect());
+            }
+            RuleKind::Handoff | RuleKind::Settle | RuleKind::Escalate | RuleKind::Permit | RuleKind::Reconcile => {
+                let message = format!("`{name}` is a rule that the engine asks: no node can call it");
+                let help = "a `rule` node calls `route`, `merge` or a function of your own";
+                self.found.push(Diagnostic::error(Code::UnknownRule, &spec.place, message).help(help));
+            }
+            RuleKind::Own(own) if !defined => {
+                let message = format!("no script of this team defines a function `{own}`");
+                let help = suggest(own, around.functions.iter().map(|f| &**f));
+                self.found.push(Diagnostic::error(Code::UnknownRule, &spec.place, message).help(help));
+            }
+            RuleKind::Own(_) => {}
+        }
+        GateBy::Rule(kind)
+    }
+
+    fn ask(&mut self, around: &mut Around<'_>, ask: &AskSpec, at: u32) -> AskNode {
+        let question = self.template(around, &ask.question, View::Node(at));
+        if let Some(default) = &ask.default
+            && !ask.options.is_empty()
+            && !ask.options.iter().any(|o| default.as_str() == Some(o))
+        {
+            let message = format!("the default `{default}` is none of the options");
+            let help = format!("the options are {}", super::names::listed(ask.options.iter().map(|o| &**o)));
+            self.found.push(Diagnostic::error(Code::InvalidValue, &ask.question.place, message).help(help));
+        }
+        AskNode {
+            question,
+            options: ask.options.clone(),
+            deadline: ask.deadline,
+            default: ask.default.clone(),
+            to: ask.to.clone(),
+        }
+    }
+
+    /// The body of a scope; a team in it becomes a group of its own.
+    fn body(
+        &mut self,
+        around: &mut Around<'_>,
+        spec: &NodeSpec,
+        body: &Body,
+        at: u32,
+        bindings: Vec<Arc<str>>,
+        until: Option<&Text>,
+    ) -> Built {
+        if let Some(frame) = around.scope.frames.last_mut() {
+            frame.view = View::Node(at);
+        }
+        let built = match body {
+            Body::One(node) => {
+                let nodes = std::slice::from_ref(&**node);
+                self.graph(around, Source { nodes, until, single: true, concurrency: spec.concurrency, bindings, output: None })
+            }
+            Body::Nodes { nodes, output } => {
+                if nodes.is_empty() {
+                    let message = format!("`{}` has no nodes to run", spec.id);
+                    self.found.push(Diagnostic::error(Code::MissingKey, &spec.place, message).help("add `nodes: { … }`"));
+                }
+                let output = output.as_ref();
+                self.graph(around, Source { nodes, until, output, concurrency: spec.concurrency, bindings, single: false })
+            }
+            Body::Team { team, with } => {
+                let inner = group_of_team(spec, team, with);
+                let nodes = std::slice::from_ref(&inner);
+                self.graph(around, Source { nodes, until, single: true, bindings, ..Source::default() })
+            }
+        };
+        built.unwrap_or(Built { ix: TemplateIx(0), until: None })
+    }
+
+    /// A team inside this one: a group that sees its inputs only.
+    fn sub_team(
+        &mut self,
+        around: &mut Around<'_>,
+        spec: &NodeSpec,
+        team: &Team,
+        with: &[(Arc<str>, Text)],
+        at: u32,
+    ) -> ScopeKind {
+        let mut bound: Vec<(Arc<str>, Expr)> = Vec::new();
+        for (name, text) in with {
+            if !team.inputs.iter().any(|i| i.name == *name) {
+                let message = format!("the team `{}` has no input `{name}`", team.name);
+                let help = suggest(name, team.inputs.iter().map(|i| &*i.name));
+                self.found.push(Diagnostic::error(Code::UnknownKey, &text.place, message).help(help));
+            }
+            bound.push((name.clone(), self.expression(around, text, View::Node(at), false)));
+        }
+        for input in team.inputs.iter().filter(|i| !with.iter().any(|(name, _)| *name == i.name)) {
+            match &input.default {
+                Some(value) => {
+                    let expr = Expr { source: Arc::from(literal(value)), place: file_of(team), refs: Vec::new() };
+                    bound.push((input.name.clone(), expr));
+                }
+                None => {
+                    let message = format!("the team `{}` needs the input `{}`", team.name, input.name);
+                    let help = format!("write `with: {{ {}: EXPRESSION }}`", input.name);
+                    self.found.push(Diagnostic::error(Code::MissingKey, &spec.place, message).help(help));
+                }
+            }
+        }
+        ScopeKind::Group { body: self.team(team).unwrap_or_default(), with: Some(bound) }
+    }
+
+    fn item_name(&mut self, name: &Arc<str>, spec: &NodeSpec) -> Arc<str> {
+        if &**name != "item" && pattern::is_reserved(name) {
+            let message = format!("an item cannot be called `{name}`: the word has a meaning in expressions");
+            self.found.push(Diagnostic::error(Code::BadId, &spec.place, message).help("write `as: part`, say"));
+        }
+        name.clone()
+    }
+
+    fn known_members(&mut self, around: &Around<'_>, spec: &NodeSpec, members: &[Role], least: usize) {
+        if members.len() < least {
+            let message = format!("`{}` has no members", spec.id);
+            self.found.push(Diagnostic::error(Code::MissingKey, &spec.place, message).help("name the roles that take part"));
+        }
+        for role in members {
+            match member(around.team, role) {
+                None => self.found.push(unknown_role(around.team, role, &spec.place)),
+                Some(MemberSpec { team: Some(_), .. }) => {
+                    let message = format!("`{role}` is a team: it can take part in `{}` with a later version", spec.id);
+                    self.found.push(Diagnostic::error(Code::NotYet, &spec.place, message));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn quorum(&mut self, spec: &NodeSpec, quorum: Option<u32>, max: u32) {
+        if quorum.is_some_and(|n| n > max || n == 0) {
+            let message =
+                format!("`{}` waits for {} of at most {max} sub-tasks, which can never be", spec.id, quorum.unwrap_or(0));
+            let help = format!("a quorum is a number from 1 to {max}");
+            self.found.push(Diagnostic::error(Code::OutOfRange, &spec.place, message).help(help));
+        }
+    }
+
+    fn at_least_one(&mut self, place: &Place, key: &str, number: u32) {
+        if number == 0 {
+            self.found.push(Diagnostic::error(Code::OutOfRange, place, format!("`{key}` is 0: nothing could run")));
+        }
+    }
+
+    fn check_concurrency(&mut self, spec: &NodeSpec) {
+        let Some(number) = spec.concurrency else { return };
+        self.at_least_one(&spec.place, "concurrency", number);
+        let inside = match &spec.what {
+            What::ForEach { .. } | What::Repeat { .. } | What::Group { .. } => true,
+            What::Agent { .. } | What::Tool(_) | What::Gate(_) | What::Rule { .. } | What::Ask(_) => false,
+            What::Subtasks { .. } | What::Relay { .. } | What::Settle { .. } => false,
+        };
+        if !inside {
+            let message = format!("`{}` has no nodes inside whose `concurrency` could be limited", spec.id);
+            let help = "it belongs to `for_each`, `repeat` and `nodes`; `max_parallel` limits the whole team";
+            self.found.push(Diagnostic::error(Code::InvalidValue, &spec.place, message).help(help));
+        }
+    }
+}
+
+/// Retry and timeout of the node itself; `None` where they are meant for each activation that it grows.
+fn scope_limits(spec: &NodeSpec) -> Option<(Option<crate::graph::Retry>, Option<std::time::Duration>)> {
+    match &spec.what {
+        What::Subtasks { .. } | What::Relay { .. } | What::Settle { .. } => None,
+        What::Agent { .. } | What::Tool(_) | What::Gate(_) | What::Rule { .. } | What::Ask(_) => {
+            Some((spec.retry.clone(), spec.timeout))
+        }
+        What::ForEach { .. } | What::Repeat { .. } | What::Group { .. } => Some((spec.retry.clone(), spec.timeout)),
+    }
+}
+
+/// The pattern of the activations that a scope grows: how each is timed and retried. Role and brief are filled in by the run.
+fn like(team: &Team, spec: &NodeSpec, phase: Phase) -> Box<Node> {
+    let agent =
+        AgentNode { role: Role::new(""), task: None, brief: None, phase, done_when: None, proposal: None, max_turns: None };
+    let mut node = Node::new(&spec.id, NodeKind::Agent(Box::new(agent)));
+    node.timeout = Some(spec.timeout.unwrap_or(team.coordination.timeout_per_agent));
+    node.retry = spec.retry.clone().or_else(|| team.coordination.retry.clone());
+    node.writes.clone_from(&spec.writes);
+    Box::new(node)
+}
+
+/// A member or the coordinator.
+pub(super) fn member<'t>(team: &'t Team, role: &Role) -> Option<&'t MemberSpec> {
+    team.members.iter().chain(&team.coordinator).find(|m| m.role == *role)
+}
+
+fn unknown_role(team: &Team, role: &Role, place: &Place) -> Diagnostic {
+    let known = team.members.iter().chain(&team.coordinator).map(|m| m.role.as_str());
+    Diagnostic::error(Code::UnknownRole, place, format!("nobody in the team has the role `{role}`"))
+        .help(suggest(role.as_str(), known))
+}
+
+/// What a node may write: what it says itself, then what its agent may write anyway.
+fn writes(own: &[WriteSpec], members: &[WriteSpec]) -> Vec<WriteSpec> {
+    let more = members.iter().filter(|w| !own.iter().any(|o| o.variable == w.variable));
+    own.iter().chain(more).cloned().collect()
+}
+
+fn group_of_team(spec: &NodeSpec, team: &Arc<Team>, with: &[(Arc<str>, Text)]) -> NodeSpec {
+    NodeSpec {
+        what: What::Group { body: Body::Team { team: team.clone(), with: with.to_vec() } },
+        after: Vec::new(),
+        join: crate::graph::Join::All,
+        short_run: false,
+        input: None,
+        on_error: None,
+        retry: None,
+        timeout: None,
+        allow_failure: false,
+        writes: Vec::new(),
+        expect_seconds: None,
+        ..spec.clone()
+    }
+}
+
+/// The texts in `value` that are templates, by JSON pointer.
+fn templates(value: &Value, pointer: &mut String, place: &Place, found: &mut Vec<(Arc<str>, Text)>) {
+    let length = pointer.len();
+    match value {
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}
+        Value::Text(source) => {
+            let text = Text { source: source.clone(), place: place.clone() };
+            if !(TextTemplate { source: source.clone(), place: place.clone(), refs: Vec::new() }).is_plain() {
+                found.push((Arc::from(&**pointer), text));
+            }
+        }
+        Value::List(items) => {
+            for (n, item) in items.iter().enumerate() {
+                pointer.push_str(&format!("/{n}"));
+                templates(item, pointer, place, found);
+                pointer.truncate(length);
+            }
+        }
+        Value::Map(map) => {
+            for (key, item) in map.iter() {
+                pointer.push('/');
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                templates(item, pointer, place, found);
+                pointer.truncate(length);
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Which inputs become facts? Each at most one; a duplicate none; a late result only costs.
+
+use std::sync::Arc;
+
+use super::Scheduler;
+use crate::{
+    event::{AskFor, AskOutcome, Event, Input, Key, Outcome, TurnEnd},
+    state::{CallState, FoldError, Stage, Stopping, Timer},
+    value::{CallResult, EffectClass, Failure, FailureKind, NodeIx, Reply, Usage, Value},
+};
+
+impl Scheduler {
+    pub(super) fn accept(&mut self, input: Input) -> Result<(), FoldError> {
+        match input {
+            Input::Replied { key, reply } => self.accept_reply(key, reply),
+            Input::Returned { key, result } => self.accept_result(key, result),
+            Input::Answered { ask, value, by } => {
+                let lapsed = self.state.asks.get(&ask).and_then(|a| a.deadline).is_some_and(|deadline| self.now >= deadline);
+                if self.is_over() || lapsed || self.state.check_answer(ask, &value).is_err() {
+                    return Ok(());
+                }
+                self.emit(Event::AskClosed { ask, outcome: AskOutcome::Answered { value, by } })
+            }
+            Input::Cancel { by, reason } => {
+                let already = matches!(self.state.stopping, Some(Stopping::Cancelled { .. }));
+                if self.is_over() || already {
+                    return Ok(());
+                }
+                self.emit(Event::CancelRequested { by, reason })
+            }
+            Input::Resume { epoch } => {
+                if self.is_over() {
+                    return Ok(());
+                }
+                self.emit(Event::Resumed { epoch })
+            }
+            Input::Tick => self.accept_tick(),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.state.finished.is_some()
+    }
+
+    fn accept_reply(&mut self, key: Key, reply: Result<Arc<Reply>, Failure>) -> Result<(), FoldError> {
+        if self.state.late.contains(&key) {
+            let usage = reply.map(|r| r.usage).unwrap_or_default();
+            return self.emit(Event::LateResult { key, usage });
+        }
+        let awaited = self
+            .state
+            .activations
+            .get(&key.node)
+            .is_some_and(|a| a.stage == Stage::Asked && a.turn == key.turn && a.attempt == key.attempt);
+        if !awaited || self.is_over() || key.call.is_some() {
+            return Ok(());
+        }
+        let (end, effects) = match reply {
+            Ok(reply) => {
+                let effects: Vec<EffectClass> = reply.calls.iter().map(|c| self.tools.effect(&c.tool, &c.args)).collect();
+                (TurnEnd::Reply(reply), effects)
+            }
+            Err(failure) => (TurnEnd::Failed(Arc::new(failure)), Vec::new()),
+        };
+        self.emit(Event::TurnEnded { node: key.node, turn: key.turn, end, effects })
+    }
+
+    fn accept_result(&mut self, key: Key, result: Result<Value, Failure>) -> Result<(), FoldError> {
+        if self.state.late.contains(&key) {
+            return self.emit(Event::LateResult { key, usage: Usage::default() });
+        }
+        if self.is_over() || key.node.index() >= self.state.nodes.len() {
+            return Ok(());
+        }
+        let Some(call) = key.call else {
+            let current = self.state.nodes[key.node.index()].attempt == key.attempt;
+            if !self.state.calling.contains(&key.node) || !current {
+                return Ok(());
+            }
+            return match result {
+                Ok(value) => self.end_returned(key.node, Outcome::Ok(value)),
+                Err(failure) => self.attempt_failed(key.node, Arc::new(failure)),
+            };
+        };
+        let awaited = self.state.activations.get(&key.node).is_some_and(|a| {
+            a.attempt == key.attempt && a.turn == key.turn && matches!(a.call(call), Some(CallState::InFlight(_)))
+        });
+        if !awaited {
+            return Ok(());
+        }
+        let result = Arc::new(CallResult { outcome: result });
+        self.emit(Event::ToolReturned { node: key.node, turn: key.turn, call, result })
+    }
+
+    fn accept_tick(&mut self) -> Result<(), FoldError> {
+        while let Some((at, timer)) = self.state.timers.first() {
+            if at > self.now || self.is_over() {
+                break;
+            }
+            match timer {
+                Timer::Wall => {
+                    self.emit(Event::LimitReached { limit: Arc::from("wall_seconds") })?;
+                }
+                Timer::Timeout(node) => self.timed_out(node)?,
+                Timer::Retry(node) => self.emit(Event::RetryDue { node })?,
+                Timer::Deadline(ask) => self.emit(Event::AskClosed { ask, outcome: AskOutcome::Lapsed })?,
+            }
+        }
+        Ok(())
+    }
+
+    fn timed_out(&mut self, node: NodeIx) -> Result<(), FoldError> {
+        let seconds = self.state.node(node).timeout.unwrap_or_default().as_secs_f64();
+        let failure = Failure::new(FailureKind::Timeout, format!("took longer than {seconds} s"));
+        self.stop_calls(node);
+        self.attempt_failed(node, Arc::new(failure))
+    }
+
+    /// The answers that a question to a person takes where it is not free text.
+    pub(super) fn options_of(purpose: &AskFor) -> &'static [&'static str] {
+        match purpose {
+            AskFor::Failure(_) => &["retry", "skip", "fail"],
+            AskFor::Permit(..) => &["allow", "deny"],
+            AskFor::InDoubt(..) => &["happened", "not_happened", "unknown"],
+            AskFor::Node | AskFor::Uncertain | AskFor::Settle(_) | AskFor::Escalation(..) => &[],
+        }
+    }
+}

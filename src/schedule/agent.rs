@@ -1,0 +1,315 @@
+//! When does an agent get a turn, and when is it done?
+
+use std::sync::Arc;
+
+use super::{Scheduler, rule_failure};
+use crate::{
+    event::{AskFor, AskOutcome, Effect, Event, Key, ModelCall, Outcome, Skip},
+    graph::{EscalationPolicy, Member, NodeKind, Phase, REPAIRS},
+    state::{FoldError, Stage},
+    turn::{Ending, ending},
+    value::{EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Turn, Value},
+};
+
+impl Scheduler {
+    /// A slot is free for the start of a node.
+    pub(super) fn begin(&mut self, node: NodeIx) -> Result<(), FoldError> {
+        match &self.state.node(node).kind {
+            NodeKind::Tool(_) => self.begin_tool(node),
+            NodeKind::Agent(_) => self.begin_agent(node),
+            NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => self.open(node),
+        }
+    }
+
+    fn begin_agent(&mut self, node: NodeIx) -> Result<(), FoldError> {
+        let task = match self.task_of(node) {
+            Ok(task) => task,
+            Err(failure) => return self.end(node, Outcome::Failed(Arc::new(failure))),
+        };
+        let attempt = self.state.nodes[node.index()].attempt + 1;
+        self.emit(Event::NodeStarted { node, attempt })?;
+        let role = self.state.role_of(node).cloned();
+        let from = self.state.team_of(node).1.coordinator.as_ref().map(|c| c.role.clone()).filter(|c| Some(c) != role.as_ref());
+        let message = Message {
+            id: self.state.context.next_message(),
+            kind: MessageKind::TaskAssignment,
+            from,
+            to: role,
+            content: task,
+            metadata: Value::map([("node", Value::Text(self.state.path(node)))]),
+            private: false,
+        };
+        self.emit(Event::Said { node, message: Arc::new(message) })
+    }
+
+    /// What an agent node is asked to do.
+    fn task_of(&self, node: NodeIx) -> Result<Arc<str>, Failure> {
+        let NodeKind::Agent(agent) = &self.state.node(node).kind else { return Ok(self.state.started.task.clone()) };
+        match (&agent.task, &agent.brief) {
+            (Some(template), _) => {
+                let names = self.state.names(&template.refs, self.state.at(node));
+                self.judge.render(template, &names).map_err(rule_failure)
+            }
+            (None, Some(brief)) => Ok(brief.clone()),
+            (None, None) => Ok(self.state.started.task.clone()),
+        }
+    }
+
+    /// A slot is free for an agent's next turn.
+    pub(super) fn begin_turn(&mut self, node: NodeIx) -> Result<(), FoldError> {
+        if self.turns_left(node) == 0 {
+            let limit = self.turn_limit(node);
+            let failure = Failure::new(FailureKind::Limit, format!("all {limit} turns of {} are used", self.state.path(node)));
+            return self.attempt_failed(node, Arc::new(failure));
+        }
+        if let Some(limit) = self.limit_reached() {
+            return self.emit(Event::LimitReached { limit: Arc::from(limit) });
+        }
+        let Some(activation) = self.state.activations.get(&node) else {
+            return Err(FoldError::Contradiction { seq: self.state.seq, reason: format!("node {node} is not at work") });
+        };
+        let (turn, attempt) = (activation.turn, activation.attempt);
+        let read_upto = self.state.seq;
+        self.emit(Event::TurnStarted { node, turn, attempt, read_upto })?;
+        if let Some(effect) = self.model_call(node) {
+            self.effect(effect);
+        }
+        Ok(())
+    }
+
+    /// The model call that an activation waits for.
+    pub(super) fn model_call(&self, node: NodeIx) -> Option<Effect> {
+        let activation = self.state.activations.get(&node)?;
+        let request = self.request(node)?;
+        let free = request.profile.model.starts_with("script:") || request.profile.model.starts_with("replay:");
+        let key = Key { node, attempt: activation.attempt, turn: activation.turn, call: None };
+        Some(Effect::Model(ModelCall { key, request: Arc::new(request), free }))
+    }
+
+    /// Turns that the seat of an agent node has in all.
+    pub(super) fn turn_limit(&self, node: NodeIx) -> u32 {
+        let NodeKind::Agent(agent) = &self.state.node(node).kind else { return 0 };
+        let own = self.member(node).map_or(0, |m| m.profile.max_turns);
+        agent.max_turns.unwrap_or_else(|| agent.phase.turns(own))
+    }
+
+    pub(super) fn turns_left(&self, node: NodeIx) -> u32 {
+        self.turn_limit(node).saturating_sub(self.state.seat_turns.get(&node).copied().unwrap_or(0))
+    }
+
+    /// The limit of the file that is spent, if one is.
+    fn limit_reached(&self) -> Option<&'static str> {
+        let limits = &self.state.started.plan.limits;
+        let spent = &self.state.spent;
+        let over = |limit: Option<u64>, spent: u64| limit.is_some_and(|limit| spent >= limit);
+        if over(limits.turns, spent.turns) {
+            Some("turns")
+        } else if over(limits.tokens, spent.usage.input.saturating_add(spent.usage.output)) {
+            Some("tokens")
+        } else if limits.cost.is_some_and(|limit| limit.0 > 0 && spent.usage.cost >= limit) {
+            Some("cost_usd")
+        } else {
+            None
+        }
+    }
+
+    /// The member whose activation a node is.
+    pub(super) fn member(&self, node: NodeIx) -> Option<&Member> {
+        self.state.team_of(node).1.agent(self.state.role_of(node)?)
+    }
+
+    /// Looks at a node that has something to decide.
+    pub(super) fn look_at(&mut self, node: NodeIx) -> Result<(), FoldError> {
+        if let Some((ask, outcome)) = self.state.answered.get(&node).cloned() {
+            return self.heard(node, &ask.purpose, ask.default.clone(), outcome);
+        }
+        let Some(activation) = self.state.activations.get(&node) else {
+            return Err(FoldError::Contradiction { seq: self.state.seq, reason: format!("nothing to decide at node {node}") });
+        };
+        match &activation.stage {
+            Stage::Failing(failure) => {
+                let failure = failure.clone();
+                self.attempt_failed(node, failure)
+            }
+            Stage::Calls(calls) if calls.is_empty() => self.take_reply(node),
+            Stage::Calls(_) => self.look_at_calls(node),
+            Stage::Due | Stage::Asked | Stage::Unsure(_) => {
+                Err(FoldError::Contradiction { seq: self.state.seq, reason: format!("node {node} has nothing to decide") })
+            }
+        }
+    }
+
+    /// A reply without calls.
+    fn take_reply(&mut self, node: NodeIx) -> Result<(), FoldError> {
+        let activation = self.state.activations.get(&node);
+        let reply = activation.and_then(|a| {
+            a.thread.iter().rev().find_map(
+                |entry| {
+                    if let crate::value::Entry::Reply(reply) = entry { Some(reply.clone()) } else { None }
+                },
+            )
+        });
+        let profile = self.member(node).map(|m| m.profile.clone());
+        match (reply, profile) {
+            (Some(reply), Some(profile)) => match ending(&reply, &profile) {
+                Ending::Finish(value) => self.conclude(node, value),
+                Ending::Repair(note) => self.repair(node, note),
+                Ending::Calls => self.repair(node, Arc::from("the reply had calls that nobody answered")),
+            },
+            (_, _) => self.attempt_failed(node, Arc::new(Failure::new(FailureKind::Model, "the model gave no reply"))),
+        }
+    }
+
+    /// Tells an agent what is wrong with its reply, or gives up.
+    fn repair(&mut self, node: NodeIx, note: Arc<str>) -> Result<(), FoldError> {
+        let repairs = self.state.activations.get(&node).map_or(0, |a| a.repairs);
+        if repairs < REPAIRS && self.turns_left(node) > 0 {
+            return self.emit(Event::Noted { node, note });
+        }
+        self.attempt_failed(node, Arc::new(Failure::new(FailureKind::Schema, note)))
+    }
+
+    /// An agent has a result: it is checked, doubted, or accepted.
+    pub(super) fn conclude(&mut self, node: NodeIx, value: Value) -> Result<(), FoldError> {
+        let Some(profile) = self.member(node).map(|m| m.profile.clone()) else {
+            return self.end(node, Outcome::Ok(value));
+        };
+        if let Some(schema) = &profile.output_schema
+            && let Err(why) = self.tools.fits(schema, &value)
+        {
+            return self.repair(node, Arc::from(format!("the result does not fit output_schema: {why}")));
+        }
+        let confidence = value.get("confidence").and_then(Value::as_f64);
+        let asked = self.state.activations.get(&node).is_some_and(|a| a.asked_person);
+        let unsure = profile.escalate_on_uncertainty && confidence.is_some_and(|c| c < profile.uncertainty_threshold);
+        let phase = self.phase(node);
+        let own_work = matches!(phase, Phase::Work | Phase::Delegate | Phase::Synthesize);
+        if unsure && own_work && !asked && self.escalates(node, EscalationPolicy::OnUncertainty) {
+            let person = self.escalate_unsure(node, &value, confidence.unwrap_or(0.0), profile.uncertainty_threshold)?;
+            if person {
+                return Ok(());
+            }
+        }
+        self.end(node, Outcome::Ok(value))
+    }
+
+    /// What an activation is for.
+    pub(super) fn phase(&self, node: NodeIx) -> Phase {
+        if let NodeKind::Agent(agent) = &self.state.node(node).kind { agent.phase } else { Phase::Work }
+    }
+
+    /// An attempt failed: it is tried again, somebody is asked, or the node fails.
+    pub(super) fn attempt_failed(&mut self, node: NodeIx, failure: Arc<Failure>) -> Result<(), FoldError> {
+        let attempt = self.state.nodes[node.index()].attempt;
+        let retry = self.state.node(node).retry.clone();
+        if let Some(retry) = retry.filter(|_| self.state.stopping.is_none()) {
+            let wanted = if retry.on.is_empty() { failure.kind.is_retryable() } else { retry.on.contains(&failure.kind) };
+            if wanted && attempt < retry.max_attempts {
+                let not_before = self.now.after(retry.backoff.before(attempt + 1));
+                return self.emit(Event::NodeRetried { node, attempt, failure, not_before });
+            }
+        }
+        if self.escalate_failure(node, &failure)? {
+            return Ok(());
+        }
+        self.end_returned(node, Outcome::Failed(failure))
+    }
+
+    /// A person's word on a node has come.
+    fn heard(&mut self, node: NodeIx, purpose: &AskFor, default: Option<Value>, outcome: AskOutcome) -> Result<(), FoldError> {
+        let answer = match outcome {
+            AskOutcome::Answered { value, by } => Some((value, by)),
+            AskOutcome::Lapsed | AskOutcome::Moot => default.map(|value| (value, Arc::from("nobody"))),
+        };
+        match purpose {
+            AskFor::Node => {
+                let outcome = match answer {
+                    Some((value, by)) => Outcome::Ok(Value::map([("answer", value), ("by", Value::Text(by))])),
+                    None => Outcome::Failed(Arc::new(Failure::new(FailureKind::Unanswered, "nobody answered in time"))),
+                };
+                self.end(node, outcome)
+            }
+            AskFor::Failure(failure) => match answer.as_ref().and_then(|(value, _)| value.as_str()) {
+                Some("retry") => {
+                    let attempt = self.state.nodes[node.index()].attempt;
+                    let (failure, not_before) = (failure.clone(), self.now);
+                    self.emit(Event::NodeRetried { node, attempt, failure, not_before })
+                }
+                Some("skip") => self.end(node, Outcome::Skipped(Skip::Moot)),
+                _ => self.end(node, Outcome::Failed(failure.clone())),
+            },
+            AskFor::InDoubt(..) => {
+                let failure = Failure::new(FailureKind::InDoubt, "nobody knows whether the call happened");
+                match answer.as_ref().and_then(|(value, _)| value.as_str()) {
+                    Some("happened") => self.end(node, Outcome::Ok(Value::Null)),
+                    Some("not_happened") => {
+                        let attempt = self.state.nodes[node.index()].attempt;
+                        self.emit(Event::NodeRetried { node, attempt, failure: Arc::new(failure), not_before: self.now })
+                    }
+                    _ => self.attempt_failed(node, Arc::new(failure)),
+                }
+            }
+            AskFor::Uncertain | AskFor::Settle(_) | AskFor::Permit(..) | AskFor::Escalation(..) => {
+                Err(FoldError::Contradiction { seq: self.state.seq, reason: format!("an answer for node {node} has no use") })
+            }
+        }
+    }
+
+    /// The roles of a team that rules and defaults count in order.
+    pub(super) fn roles(&self, node: NodeIx) -> Vec<Role> {
+        self.state.team_of(node).1.members.iter().map(|m| m.role.clone()).collect()
+    }
+
+    /// Whether a result reaches a person, as the rule of the team says.
+    fn escalate_unsure(&mut self, node: NodeIx, value: &Value, confidence: f64, threshold: f64) -> Result<bool, FoldError> {
+        let reason: Arc<str> = Arc::from(format!("a confidence of {confidence:.2} is below the threshold of {threshold:.2}"));
+        let verdict = self.judge_escalation(
+            node,
+            Some(EscalationPolicy::OnUncertainty),
+            &reason,
+            value,
+            Some((confidence, threshold)),
+            None,
+        )?;
+        let (to, question, options) = match verdict {
+            Ok(verdict) => verdict,
+            Err(failure) => {
+                self.end(node, Outcome::Failed(Arc::new(failure)))?;
+                return Ok(true);
+            }
+        };
+        let from = self.state.role_of(node).cloned();
+        self.emit(Event::Escalated { node, from, cause: Some(EscalationPolicy::OnUncertainty), reason, to })?;
+        if to != EscalateTo::Person {
+            return Ok(false);
+        }
+        self.ask(node, AskFor::Uncertain, question, options)?;
+        Ok(true)
+    }
+
+    /// Whether a failure waits for a person.
+    fn escalate_failure(&mut self, node: NodeIx, failure: &Arc<Failure>) -> Result<bool, FoldError> {
+        let policy = if failure.kind == FailureKind::Timeout { EscalationPolicy::OnTimeout } else { EscalationPolicy::OnFailure };
+        let is_agent = self.state.activations.contains_key(&node);
+        if !is_agent || self.state.stopping.is_some() || !self.escalates(node, policy) {
+            return Ok(false);
+        }
+        let reason: Arc<str> = Arc::from(failure.to_string());
+        let Ok((to, question, _)) = self.judge_escalation(node, Some(policy), &reason, &Value::Null, None, Some(failure))? else {
+            return Ok(false);
+        };
+        let from = self.state.role_of(node).cloned();
+        self.emit(Event::Escalated { node, from, cause: Some(policy), reason, to })?;
+        if to != EscalateTo::Person {
+            return Ok(false);
+        }
+        let purpose = AskFor::Failure(failure.clone());
+        let options = Self::options_of(&purpose).iter().map(|o| Arc::from(*o)).collect();
+        self.stop_calls(node);
+        self.ask(node, purpose, question, options)?;
+        Ok(true)
+    }
+}
+
+/// The turn of a tool node's only call.
+pub(super) const ONLY_TURN: Turn = Turn(0);

@@ -1,0 +1,286 @@
+//! What becomes of the calls that an agent asks for, and of the call of a tool node?
+
+use std::sync::Arc;
+
+use super::{Scheduler, rule_failure};
+use crate::{
+    event::{AskFor, AskOutcome, Effect, Event, Key, Outcome, ToolCall, ToolCalled},
+    graph::NodeKind,
+    state::{CallState, FoldError},
+    turn::{Action, cut, is_collaboration},
+    value::{
+        Call, CallIx, CallResult, EffectClass, EscalateTo, Failure, FailureKind, Finding, FindingStatus, NodeIx, Origin,
+        RuleKind, Value, Verdict,
+    },
+};
+
+impl Scheduler {
+    /// A slot is free for a tool node.
+    pub(super) fn begin_tool(&mut self, node: NodeIx) -> Result<(), FoldError> {
+        if let Err(failure) = self.tool_args(node) {
+            return self.end(node, Outcome::Failed(Arc::new(failure)));
+        }
+        let attempt = self.state.nodes[node.index()].attempt + 1;
+        self.emit(Event::NodeStarted { node, attempt })?;
+        if let Some(effect) = self.tool_call(node) {
+            self.effect(effect);
+        }
+        Ok(())
+    }
+
+    /// The call of a tool node.
+    pub(super) fn tool_call(&self, node: NodeIx) -> Option<Effect> {
+        let NodeKind::Tool(tool) = &self.state.node(node).kind else { return None };
+        let key = Key { node, attempt: self.state.nodes[node.index()].attempt, turn: super::agent::ONLY_TURN, call: None };
+        Some(Effect::Tool(ToolCall {
+            key,
+            role: None,
+            path: self.state.path(node),
+            tool: tool.tool.clone(),
+            args: self.tool_args(node).ok()?,
+            effect: tool.effect,
+            timeout: self.state.node(node).timeout,
+        }))
+    }
+
+    /// The arguments of a tool node, filled in and checked.
+    fn tool_args(&self, node: NodeIx) -> Result<Value, Failure> {
+        let NodeKind::Tool(tool) = &self.state.node(node).kind else { return Ok(Value::Null) };
+        if tool.templates.is_empty() {
+            return Ok(tool.args.clone());
+        }
+        let mut args = tool.args.clone();
+        for (pointer, template) in &tool.templates {
+            let names = self.state.names(&template.refs, self.state.at(node));
+            let value = self.judge.fill(template, &names).map_err(rule_failure)?;
+            args = args.with(pointer, value);
+        }
+        self.tools.check(&tool.tool, &args).map_err(|why| Failure::new(FailureKind::Schema, why))?;
+        Ok(args)
+    }
+
+    /// Looks at the calls of a turn that need no slot.
+    pub(super) fn look_at_calls(&mut self, node: NodeIx) -> Result<(), FoldError> {
+        let Some(activation) = self.state.activations.get(&node) else { return Ok(()) };
+        let calls: Vec<(CallIx, CallState)> = (0..).map(CallIx).zip(activation.calls().iter().cloned()).collect();
+        for (ix, state) in &calls {
+            match state {
+                CallState::Heard(_, purpose, outcome) => return self.heard_call(node, *ix, purpose, outcome),
+                CallState::New(call) if is_collaboration(&call.tool) && &*call.tool != "finish" => {
+                    return self.collaborate(node, *ix, call);
+                }
+                CallState::New(_)
+                | CallState::Allowed(_)
+                | CallState::InFlight(_)
+                | CallState::AtPerson(_)
+                | CallState::Answered(..) => {}
+            }
+        }
+        match self.state.activations.get(&node).and_then(crate::state::Activation::result) {
+            Some(value) => self.conclude(node, value),
+            None => Err(FoldError::Contradiction { seq: self.state.seq, reason: format!("node {node} has no call to decide") }),
+        }
+    }
+
+    fn answer_call(&mut self, node: NodeIx, call: CallIx, outcome: Result<Value, Failure>) -> Result<(), FoldError> {
+        let Some(turn) = self.state.activations.get(&node).map(|a| a.turn) else { return Ok(()) };
+        self.emit(Event::ToolReturned { node, turn, call, result: Arc::new(CallResult { outcome }) })
+    }
+
+    fn refuse(&mut self, node: NodeIx, call: CallIx, kind: FailureKind, why: impl AsRef<str>) -> Result<(), FoldError> {
+        self.answer_call(node, call, Err(Failure::new(kind, why)))
+    }
+
+    fn collaborate(&mut self, node: NodeIx, ix: CallIx, call: &Call) -> Result<(), FoldError> {
+        let action = match Action::of(&call.tool, &call.args) {
+            Some(Ok(action)) => action,
+            Some(Err(error)) => return self.refuse(node, ix, FailureKind::Schema, error.to_string()),
+            None => return self.refuse(node, ix, FailureKind::Tool, format!("there is no tool {}", call.tool)),
+        };
+        match action {
+            Action::Find { topic, claim, value, confidence, evidence, origin } => {
+                let Some(member) = self.member(node) else { return self.refuse(node, ix, FailureKind::Denied, "no such member") };
+                let by_script = member.profile.model.starts_with("script:");
+                let finding = Finding {
+                    id: self.state.context.next_finding(),
+                    agent: member.role.clone(),
+                    topic,
+                    claim: cut(&claim, member.profile.style.claim_limit()),
+                    value,
+                    confidence,
+                    status: FindingStatus::Open,
+                    origin: origin.unwrap_or(if by_script { Origin::Tool } else { Origin::Model }),
+                    evidence,
+                    node,
+                };
+                let answer = Value::map([("finding", Value::from(format!("f{}", finding.id)))]);
+                self.emit(Event::Found(Arc::new(finding)))?;
+                self.answer_call(node, ix, Ok(answer))
+            }
+            Action::Read { only, topic, agent } => {
+                let context = self.context_of(node, &only, topic.as_deref(), agent.as_deref());
+                self.answer_call(node, ix, Ok(context))
+            }
+            Action::Write { variable, value } => {
+                let declared: Vec<&str> = self.state.node(node).writes.iter().map(|w| w.variable.as_ref()).collect();
+                if !declared.contains(&variable.as_ref()) {
+                    let why = if declared.is_empty() {
+                        format!("{variable} is not among the `writes` of this agent, which has none")
+                    } else {
+                        format!("{variable} is not among the `writes` of this agent: {}", declared.join(", "))
+                    };
+                    return self.refuse(node, ix, FailureKind::Denied, why);
+                }
+                self.emit(Event::Wrote { node, variable: variable.clone(), value })?;
+                self.answer_call(node, ix, Ok(Value::map([("variable", Value::Text(variable))])))
+            }
+            Action::Escalate { reason, question, options } => self.escalate_call(node, ix, &reason, question, options),
+            Action::Finish(_) => Ok(()),
+        }
+    }
+
+    fn escalate_call(
+        &mut self,
+        node: NodeIx,
+        ix: CallIx,
+        reason: &Arc<str>,
+        question: Option<Arc<str>>,
+        options: Vec<Arc<str>>,
+    ) -> Result<(), FoldError> {
+        let (to, ruled, ruled_options) = match self.judge_escalation(node, None, reason, &Value::Null, None, None)? {
+            Ok(verdict) => verdict,
+            Err(failure) => return self.answer_call(node, ix, Err(failure)),
+        };
+        let from = self.state.role_of(node).cloned();
+        self.emit(Event::Escalated { node, from, cause: None, reason: reason.clone(), to })?;
+        let Some(turn) = self.state.activations.get(&node).map(|a| a.turn) else { return Ok(()) };
+        match to {
+            EscalateTo::Person => {
+                let options = if options.is_empty() { ruled_options } else { options };
+                self.ask(node, AskFor::Escalation(turn, ix), question.unwrap_or(ruled), options)
+            }
+            EscalateTo::Coordinator => self.answer_call(node, ix, Ok(Value::map([("escalated_to", Value::text("coordinator"))]))),
+            EscalateTo::None => self.answer_call(node, ix, Ok(Value::map([("escalated_to", Value::Null)]))),
+        }
+    }
+
+    fn heard_call(&mut self, node: NodeIx, ix: CallIx, purpose: &AskFor, outcome: &AskOutcome) -> Result<(), FoldError> {
+        let answer = match outcome {
+            AskOutcome::Answered { value, by } => Some((value.clone(), by.clone())),
+            AskOutcome::Lapsed | AskOutcome::Moot => None,
+        };
+        let result = match (purpose, answer) {
+            (AskFor::Permit(..), Some((_, by))) => Err(Failure::new(FailureKind::Denied, format!("{by} denied the call"))),
+            (AskFor::Permit(..), None) => Err(Failure::new(FailureKind::Denied, "nobody allowed the call in time")),
+            (AskFor::InDoubt(..), Some((value, _))) if value.as_str() == Some("happened") => {
+                Ok(Value::map([("happened", Value::Bool(true))]))
+            }
+            (AskFor::InDoubt(..), _) => Err(Failure::new(FailureKind::InDoubt, "nobody knows whether the call happened")),
+            (_, Some((value, by))) => Ok(Value::map([("answer", value), ("by", Value::Text(by))])),
+            (_, None) => Err(Failure::new(FailureKind::Unanswered, "nobody answered in time")),
+        };
+        self.answer_call(node, ix, result)
+    }
+
+    /// A slot is free for a call of an agent.
+    pub(super) fn begin_call(&mut self, node: NodeIx, ix: CallIx) -> Result<(), FoldError> {
+        let Some(activation) = self.state.activations.get(&node) else { return Ok(()) };
+        let (turn, effect) = (activation.turn, activation.effect(ix));
+        let Some(state) = activation.call(ix).cloned() else { return Ok(()) };
+        if let CallState::New(call) = &state {
+            if let Some((kind, why)) = self.objection(node, ix, call) {
+                return self.refuse(node, ix, kind, why);
+            }
+            if let Some(verdict) = self.judge_permit(node, call, effect)? {
+                match verdict {
+                    Ok(Some(true)) => {}
+                    Ok(Some(false)) => return self.refuse(node, ix, FailureKind::Denied, "the permit rule denies this call"),
+                    Ok(None) => {
+                        let question = format!("May {} call {} with {}?", self.state.path(node), call.tool, call.args);
+                        let purpose = AskFor::Permit(turn, ix);
+                        let options = Self::options_of(&purpose).iter().map(|o| Arc::from(*o)).collect();
+                        return self.ask(node, purpose, Arc::from(question), options);
+                    }
+                    Err(failure) => return self.answer_call(node, ix, Err(failure)),
+                }
+            }
+        }
+        self.emit(Event::ToolCalled(ToolCalled { node, turn, call: ix, effect }))?;
+        if let Some(effect) = self.agent_call(node, ix) {
+            self.effect(effect);
+        }
+        Ok(())
+    }
+
+    /// The call of an agent that is in flight.
+    pub(super) fn agent_call(&self, node: NodeIx, ix: CallIx) -> Option<Effect> {
+        let activation = self.state.activations.get(&node)?;
+        let call = activation.call(ix)?.call()?;
+        Some(Effect::Tool(ToolCall {
+            key: Key { node, attempt: activation.attempt, turn: activation.turn, call: Some(ix) },
+            role: self.state.role_of(node).cloned(),
+            path: self.state.path(node),
+            tool: call.tool.clone(),
+            args: call.args.clone(),
+            effect: activation.effect(ix),
+            timeout: self.state.node(node).timeout,
+        }))
+    }
+
+    /// Why a call cannot be made at all.
+    fn objection(&self, node: NodeIx, ix: CallIx, call: &Call) -> Option<(FailureKind, String)> {
+        let (_, team) = self.state.team_of(node);
+        if ix.0 >= team.calls_per_turn {
+            return Some((FailureKind::Limit, format!("a turn has at most {} calls", team.calls_per_turn)));
+        }
+        let profile = &self.member(node)?.profile;
+        if self.tools.spec(&call.tool).is_none() {
+            let names: Vec<String> = self.tools.allowed(&profile.allowed_tools).iter().map(|t| t.name.to_string()).collect();
+            let have = if names.is_empty() { "none beside the collaboration tools".to_owned() } else { names.join(", ") };
+            return Some((FailureKind::Tool, format!("there is no tool {}; you have {have}", call.tool)));
+        }
+        if !self.tools.allows(&profile.allowed_tools, &call.tool, &call.args) {
+            return Some((FailureKind::Denied, format!("{} is not among the allowed_tools of this agent", call.tool)));
+        }
+        self.tools.check(&call.tool, &call.args).err().map(|why| (FailureKind::Schema, why))
+    }
+
+    /// What the `permit` rule says; `None` where the team has none.
+    fn judge_permit(
+        &mut self,
+        node: NodeIx,
+        call: &Call,
+        effect: EffectClass,
+    ) -> Result<Option<Result<Option<bool>, Failure>>, FoldError> {
+        let (ix, team) = self.state.team_of(node);
+        if !team.rules.iter().any(|r| &**r == "permit") {
+            return Ok(None);
+        }
+        let facts = self.permit_facts(node, call, effect);
+        match self.judge.judge(ix, &RuleKind::Permit, &facts) {
+            Ok(Some(verdict)) => {
+                let permit = if let Verdict::Permit(permit) = &verdict { *permit } else { Some(false) };
+                self.emit(Event::Judged { node, rule: RuleKind::Permit, verdict: Some(Arc::new(verdict)) })?;
+                Ok(Some(Ok(permit)))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => Ok(Some(Err(rule_failure(error)))),
+        }
+    }
+
+    /// An irreversible call may or may not have happened: a person says.
+    pub(super) fn doubt(&mut self, key: Key) -> Result<(), FoldError> {
+        let (tool, args) = match (key.call, &self.state.node(key.node).kind) {
+            (None, NodeKind::Tool(tool)) => (tool.tool.clone(), self.tool_args(key.node).unwrap_or_default()),
+            (call, _) => {
+                let call = call.and_then(|ix| self.state.activations.get(&key.node)?.call(ix)?.call().cloned());
+                call.map_or((Arc::from("a tool"), Value::Null), |c| (c.tool, c.args))
+            }
+        };
+        let path = self.state.path(key.node);
+        let question = format!("{path} called {tool} with {args} when the engine was stopped. Did the call happen?");
+        let purpose = AskFor::InDoubt(key.turn, key.call.unwrap_or_default());
+        let options = Self::options_of(&purpose).iter().map(|o| Arc::from(*o)).collect();
+        self.ask(key.node, purpose, Arc::from(question), options)
+    }
+}

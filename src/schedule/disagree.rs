@@ -1,0 +1,433 @@
+//! What becomes of positions that differ? The `settle` rule says, else they are weighed.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use petgraph::Direction;
+
+use super::{Scheduler, grow, rule_failure};
+use crate::{
+    event::{AskFor, Event, Outcome},
+    graph::{EscalationPolicy, NodeKind, Phase, ScopeKind, SettleOver, SettleSpec, VoteProtocol},
+    state::{FoldError, ScopeState, TopicState},
+    value::{Decision, Failure, FailureKind, NodeIx, Position, Role, RuleKind, SettleVerdict, Value, Verdict},
+};
+
+/// The topic of a vote on a proposal.
+const PROPOSAL: &str = "proposal";
+/// A vote for a proposal.
+const APPROVE: &str = "approve";
+/// A vote against a proposal.
+const OBJECT: &str = "object";
+
+impl Scheduler {
+    /// The topics that a settle scope opens with: over findings those with different values, over votes the proposal.
+    pub(super) fn topics(&self, node: NodeIx, spec: &SettleSpec) -> Value {
+        let topics: Vec<(Arc<str>, Vec<Position>)> = match spec.over {
+            SettleOver::Findings => self.contested(node, &spec.members),
+            SettleOver::Votes => vec![(Arc::from(PROPOSAL), self.votes(node, &spec.members))],
+        };
+        Value::list(topics.into_iter().map(|(topic, positions)| {
+            Value::map([("topic", Value::Text(topic)), ("positions", Value::of(&positions).unwrap_or_default())])
+        }))
+    }
+
+    fn contested(&self, node: NodeIx, members: &[Role]) -> Vec<(Arc<str>, Vec<Position>)> {
+        let past = self.state.past(node);
+        let mut topics: BTreeMap<Arc<str>, BTreeMap<usize, Position>> = BTreeMap::new();
+        for finding in self.state.visible_findings(node, &past) {
+            let Some(rank) = members.iter().position(|m| *m == finding.agent) else { continue };
+            if finding.value.is_null() {
+                continue;
+            }
+            let position = Position {
+                agent: finding.agent.clone(),
+                value: finding.value.clone(),
+                confidence: finding.confidence,
+                reason: finding.claim.clone(),
+            };
+            topics.entry(finding.topic.clone()).or_default().insert(rank, position);
+        }
+        let lists = topics.into_iter().map(|(topic, by_rank)| (topic, by_rank.into_values().collect::<Vec<_>>()));
+        lists.filter(|(_, positions)| differ(positions)).collect()
+    }
+
+    fn votes(&self, node: NodeIx, members: &[Role]) -> Vec<Position> {
+        let instance = self.state.instance_of(node);
+        let mut votes = BTreeMap::new();
+        for source in instance.graph.dag.neighbors_directed(self.state.local(node), Direction::Incoming) {
+            let source = NodeIx(instance.base + u32::try_from(source.index()).unwrap_or(u32::MAX));
+            let (Some(role), Some(Outcome::Ok(vote))) = (self.state.role_of(source), self.state.outcome(source)) else {
+                continue;
+            };
+            let Some(rank) = members.iter().position(|m| m == role) else { continue };
+            let said = vote.get("vote").unwrap_or(vote);
+            let approves = match said {
+                Value::Bool(truth) => Some(*truth),
+                Value::Text(text) => match text.as_ref() {
+                    APPROVE | "accept" | "yes" => Some(true),
+                    OBJECT | "reject" | "no" => Some(false),
+                    _ => None,
+                },
+                Value::Null | Value::Int(_) | Value::Float(_) | Value::List(_) | Value::Map(_) => None,
+            };
+            let Some(approves) = approves else { continue };
+            let confidence = vote.get("confidence").and_then(Value::as_f64).unwrap_or(1.0).clamp(0.0, 1.0);
+            let reason = vote.get("reason").and_then(Value::as_str).unwrap_or_default();
+            let value = Value::text(if approves { APPROVE } else { OBJECT });
+            votes.insert(rank, Position { agent: role.clone(), value, confidence, reason: Arc::from(reason) });
+        }
+        votes.into_values().collect()
+    }
+
+    /// The proposal that the votes before a scope are on.
+    fn proposal_before(&self, node: NodeIx) -> Value {
+        let instance = self.state.instance_of(node);
+        let mut proposals: Vec<u32> = instance
+            .graph
+            .dag
+            .neighbors_directed(self.state.local(node), Direction::Incoming)
+            .filter_map(|source| match &instance.graph.dag[source].kind {
+                NodeKind::Agent(agent) => agent.proposal,
+                NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => None,
+            })
+            .collect();
+        proposals.sort_unstable();
+        proposals.first().map_or(Value::Null, |local| self.state.output(NodeIx(instance.base + local)))
+    }
+
+    /// Looks at a settle scope: the first topic that is not settled, or the end.
+    pub(super) fn settle_topics(&mut self, node: NodeIx, scope: &ScopeState, spec: &SettleSpec) -> Result<(), FoldError> {
+        let Some(topic) = scope.topics.first() else {
+            let output = self.settled_output(node, scope, spec);
+            return self.end(node, Outcome::Ok(output));
+        };
+        let positions = self.positions_now(topic);
+        if let Some((answer, by)) = topic.answer.clone() {
+            let rule: Arc<str> = if answer.is_null() { Arc::from("default") } else { by };
+            let outcome = if answer.is_null() {
+                weigh(VoteProtocol::Weighted, None, &positions, &spec.members).0
+            } else {
+                chosen(&positions, &answer)
+            };
+            return self.decided(node, topic, positions, outcome, rule, "a person was asked");
+        }
+        if !differ(&positions) {
+            let outcome = positions.first().map_or_else(|| no_position(spec), |p| p.value.clone());
+            return self.decided(node, topic, positions, outcome, Arc::from("unanimous"), "nobody holds anything else");
+        }
+        let ruled = match self.ask_settle(node, topic, &positions, spec)? {
+            Ok(ruled) => ruled,
+            Err(failure) => return self.end(node, Outcome::Failed(Arc::new(failure))),
+        };
+        match ruled {
+            None => self.settle_by_default(node, topic, positions, spec),
+            Some((SettleVerdict::Accept, value, reason)) => {
+                let outcome =
+                    if value.is_null() { weigh(spec.protocol, spec.tie.as_ref(), &positions, &spec.members).0 } else { value };
+                self.decided(node, topic, positions, outcome, Arc::from("settle"), &reason)
+            }
+            Some((SettleVerdict::Vote, _, reason)) => {
+                let (outcome, clear) = weigh(spec.protocol, spec.tie.as_ref(), &positions, &spec.members);
+                let rule = if clear { protocol_name(spec.protocol) } else { "tie" };
+                self.decided(node, topic, positions, outcome, Arc::from(rule), &reason)
+            }
+            Some((SettleVerdict::Debate, _, reason)) if count(&topic.debates) < spec.max_debate_rounds => {
+                self.debate(node, topic, &positions, spec, &reason)
+            }
+            Some((SettleVerdict::Debate, ..)) => self.settle_by_default(node, topic, positions, spec),
+            Some((SettleVerdict::Coordinator, _, reason)) => self.leave_to_coordinator(node, topic, &positions, spec, &reason),
+            Some((SettleVerdict::Escalate, _, reason)) => self.ask_person(node, topic, &positions, &reason),
+        }
+    }
+
+    #[expect(clippy::type_complexity, reason = "a verdict in parts, or none, or a failure, or a broken engine")]
+    fn ask_settle(
+        &mut self,
+        node: NodeIx,
+        topic: &TopicState,
+        positions: &[Position],
+        spec: &SettleSpec,
+    ) -> Result<Result<Option<(SettleVerdict, Value, Arc<str>)>, Failure>, FoldError> {
+        let (ix, team) = self.state.team_of(node);
+        if !team.rules.iter().any(|r| &**r == "settle") {
+            return Ok(Ok(None));
+        }
+        let round = count(&topic.debates);
+        let (over, proposal) = match spec.over {
+            SettleOver::Findings => ("findings", Value::Null),
+            SettleOver::Votes => ("votes", self.proposal_before(node)),
+        };
+        let left = spec.max_debate_rounds.saturating_sub(round);
+        let facts = self.settle_facts(node, over, &topic.topic, positions, round, left, proposal, &spec.members);
+        match self.judge.judge(ix, &RuleKind::Settle, &facts) {
+            Ok(Some(verdict)) => {
+                let parts = match &verdict {
+                    Verdict::Settle { verdict, value, reason } => Ok(Some((*verdict, value.clone(), reason.clone()))),
+                    Verdict::Route(_)
+                    | Verdict::Handoff(_)
+                    | Verdict::Escalate { .. }
+                    | Verdict::Permit(_)
+                    | Verdict::Reconcile(_)
+                    | Verdict::Value(_) => Err(Failure::new(FailureKind::Rule, "settle gave another kind of verdict")),
+                };
+                self.emit(Event::Judged { node, rule: RuleKind::Settle, verdict: Some(Arc::new(verdict)) })?;
+                Ok(parts)
+            }
+            Ok(None) => Ok(Ok(None)),
+            Err(error) => Ok(Err(rule_failure(error))),
+        }
+    }
+
+    /// Without a rule: the vote, and where it gives no clear answer the person of the escalation policy, else the tie rule.
+    fn settle_by_default(
+        &mut self,
+        node: NodeIx,
+        topic: &TopicState,
+        positions: Vec<Position>,
+        spec: &SettleSpec,
+    ) -> Result<(), FoldError> {
+        let (outcome, clear) = weigh(spec.protocol, spec.tie.as_ref(), &positions, &spec.members);
+        let rejected = spec.over == SettleOver::Votes && outcome.as_str() == Some(OBJECT);
+        let last = !rejected || self.is_last_round(node);
+        let unsettled = !clear || (rejected && last);
+        if unsettled && self.escalates(node, EscalationPolicy::OnDisagreement) {
+            return self.ask_person(node, topic, &positions, "the vote gives no clear answer");
+        }
+        let rule = if clear { protocol_name(spec.protocol) } else { "tie" };
+        self.decided(node, topic, positions, outcome, Arc::from(rule), "")
+    }
+
+    /// Whether the loop around a scope has no further round.
+    fn is_last_round(&self, node: NodeIx) -> bool {
+        let instance = self.state.instance_of(node);
+        let Some(scope) = instance.scope else { return true };
+        match &self.state.node(scope).kind {
+            NodeKind::Scope(kind) => match &**kind {
+                ScopeKind::Repeat { max, .. } => instance.number >= *max,
+                ScopeKind::ForEach { .. }
+                | ScopeKind::Group { .. }
+                | ScopeKind::Subtasks { .. }
+                | ScopeKind::Relay { .. }
+                | ScopeKind::Settle(_) => true,
+            },
+            NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) => true,
+        }
+    }
+
+    fn decided(
+        &mut self,
+        node: NodeIx,
+        topic: &TopicState,
+        positions: Vec<Position>,
+        outcome: Value,
+        rule: Arc<str>,
+        reason: &str,
+    ) -> Result<(), FoldError> {
+        let dissent = positions.iter().filter(|p| p.value != outcome).map(|p| p.agent.clone()).collect();
+        let decision = Decision { topic: topic.topic.clone(), outcome, rule, reason: Arc::from(reason), positions, dissent };
+        self.emit(Event::Decided { node, decision: Arc::new(decision) })
+    }
+
+    fn ask_person(&mut self, node: NodeIx, topic: &TopicState, positions: &[Position], reason: &str) -> Result<(), FoldError> {
+        let held: Vec<String> =
+            positions.iter().map(|p| format!("{} holds {} ({:.2})", p.agent, p.value, p.confidence)).collect();
+        let question = format!("{} is not settled ({reason}): {}. What stands?", topic.topic, held.join("; "));
+        let mut options: Vec<Arc<str>> = Vec::new();
+        for position in positions {
+            let text: Arc<str> = Arc::from(position.value.to_string());
+            if !options.contains(&text) {
+                options.push(text);
+            }
+        }
+        let reason: Arc<str> = Arc::from(reason);
+        let cause = Some(EscalationPolicy::OnDisagreement);
+        self.emit(Event::Escalated { node, from: None, cause, reason, to: crate::value::EscalateTo::Person })?;
+        self.ask(node, AskFor::Settle(0), Arc::from(question), options)
+    }
+
+    /// One more look at a topic by those who hold a position on it.
+    fn debate(
+        &mut self,
+        node: NodeIx,
+        topic: &TopicState,
+        positions: &[Position],
+        spec: &SettleSpec,
+        reason: &str,
+    ) -> Result<(), FoldError> {
+        let (team_ix, team) = self.state.team_of(node);
+        let held: Vec<String> =
+            positions.iter().map(|p| format!("{} holds {} ({:.2}): {}", p.agent, p.value, p.confidence, p.reason)).collect();
+        let brief: Arc<str> = Arc::from(format!(
+            "The team disagrees on {}: {}. {reason} Look again, and finish with value, confidence and reason.",
+            topic.topic,
+            held.join("; ")
+        ));
+        let mut dag = petgraph::graph::DiGraph::new();
+        for position in positions {
+            if let Some(member) = team.agent(&position.agent) {
+                let seat = grow::seat(&spec.like, member, team_ix, brief.clone(), Phase::Debate);
+                for node in seat.dag.node_weights() {
+                    dag.add_node(node.clone());
+                }
+            }
+        }
+        let rank = vec![1; dag.node_count()];
+        let graph = crate::graph::Graph { dag, output: None, team: team_ix, single: false, concurrency: None, rank };
+        let path = format!("debate_{}", self.state.scopes.get(&node).map_or(0, |s| s.instances.len()) + 1);
+        self.grow_made(node, &path, graph)
+    }
+
+    /// The coordinator looks at the positions and decides.
+    fn leave_to_coordinator(
+        &mut self,
+        node: NodeIx,
+        topic: &TopicState,
+        positions: &[Position],
+        spec: &SettleSpec,
+        reason: &str,
+    ) -> Result<(), FoldError> {
+        let (team_ix, team) = self.state.team_of(node);
+        let asked = topic.debates.iter().find_map(|ix| {
+            let base = NodeIx(self.state.instances[*ix as usize].base);
+            (self.state.role_of(base) == team.coordinator.as_ref().map(|c| &c.role)).then_some(base)
+        });
+        match (asked, &team.coordinator) {
+            (Some(seat), _) => {
+                let said = self.state.output(seat);
+                let outcome =
+                    said.get("value").cloned().unwrap_or_else(|| weigh(spec.protocol, None, positions, &spec.members).0);
+                self.decided(node, topic, positions.to_vec(), outcome, Arc::from("coordinator"), reason)
+            }
+            (None, Some(coordinator)) => {
+                let held: Vec<String> = positions.iter().map(|p| format!("{} holds {}", p.agent, p.value)).collect();
+                let brief = format!("Decide on {}: {}. Finish with value and reason.", topic.topic, held.join("; "));
+                let graph = grow::seat(&spec.like, coordinator, team_ix, Arc::from(brief), Phase::Debate);
+                let path = format!("coordinator_{}", self.state.scopes.get(&node).map_or(0, |s| s.instances.len()) + 1);
+                self.grow_made(node, &path, graph)
+            }
+            (None, None) => self.settle_by_default(node, topic, positions.to_vec(), spec),
+        }
+    }
+
+    /// What everybody holds after the debates.
+    fn positions_now(&self, topic: &TopicState) -> Vec<Position> {
+        let mut positions = topic.positions.clone();
+        for ix in &topic.debates {
+            let instance = &self.state.instances[*ix as usize];
+            let size = u32::try_from(instance.graph.dag.node_count()).unwrap_or(0);
+            for seat in (instance.base..instance.base + size).map(NodeIx) {
+                let (Some(role), Some(Outcome::Ok(said))) = (self.state.role_of(seat), self.state.outcome(seat)) else {
+                    continue;
+                };
+                let Some(value) = said.get("value") else { continue };
+                for position in positions.iter_mut().filter(|p| p.agent == *role) {
+                    position.value = value.clone();
+                    if let Some(confidence) = said.get("confidence").and_then(Value::as_f64) {
+                        position.confidence = confidence.clamp(0.0, 1.0);
+                    }
+                    if let Some(reason) = said.get("reason").and_then(Value::as_str) {
+                        position.reason = Arc::from(reason);
+                    }
+                }
+            }
+        }
+        positions
+    }
+
+    fn settled_output(&self, node: NodeIx, scope: &ScopeState, spec: &SettleSpec) -> Value {
+        let decisions: Vec<&Arc<Decision>> =
+            self.state.context.decisions.iter().filter(|(at, _)| *at == node).map(|(_, decision)| decision).collect();
+        if spec.over == SettleOver::Findings {
+            let decisions = decisions.iter().map(|d| Value::of(&***d).unwrap_or_default());
+            return Value::map([("accepted", Value::Bool(true)), ("decisions", Value::list(decisions))]);
+        }
+        let accepted = decisions.first().is_none_or(|d| d.outcome.as_str() != Some(OBJECT));
+        let first = scope.bound.as_list().and_then(<[Value]>::first);
+        let votes = first.and_then(|topic| topic.get("positions")).cloned().unwrap_or_default();
+        let votes = Value::list(votes.as_list().unwrap_or_default().iter().map(as_vote));
+        let objections =
+            votes.as_list().unwrap_or_default().iter().filter(|v| v.get("vote").and_then(Value::as_str) == Some(OBJECT));
+        let objections = Value::list(objections.cloned());
+        let proposal = self.proposal_before(node);
+        let value = match &proposal {
+            Value::Map(map) => {
+                let mut map = (**map).clone();
+                map.insert("validation".to_owned(), votes.clone());
+                Value::Map(Arc::new(map))
+            }
+            other => Value::map([("result", other.clone()), ("validation", votes.clone())]),
+        };
+        Value::map([("accepted", Value::Bool(accepted)), ("votes", votes), ("objections", objections), ("value", value)])
+    }
+}
+
+/// A position on a proposal as a vote: `{agent, vote, confidence, reason}`.
+fn as_vote(position: &Value) -> Value {
+    let part = |key: &str| position.get(key).cloned().unwrap_or_default();
+    Value::map([
+        ("agent", part("agent")),
+        ("vote", part("value")),
+        ("confidence", part("confidence")),
+        ("reason", part("reason")),
+    ])
+}
+
+fn no_position(spec: &SettleSpec) -> Value {
+    match spec.over {
+        SettleOver::Votes => Value::text(APPROVE),
+        SettleOver::Findings => Value::Null,
+    }
+}
+
+fn differ(positions: &[Position]) -> bool {
+    positions.windows(2).any(|pair| pair[0].value != pair[1].value)
+}
+
+/// The value that a person's answer names: one that somebody holds, else the answer itself.
+fn chosen(positions: &[Position], answer: &Value) -> Value {
+    let text = answer.to_string();
+    positions.iter().find(|p| p.value.to_string() == text).map_or_else(|| answer.clone(), |p| p.value.clone())
+}
+
+/// The value that a vote gives, and whether it is clear. A tie, or too few votes, falls to `tie`, else to the first member.
+fn weigh(protocol: VoteProtocol, tie: Option<&Role>, positions: &[Position], members: &[Role]) -> (Value, bool) {
+    let mut tally: Vec<(&Value, f64, usize)> = Vec::new();
+    for position in positions {
+        match tally.iter_mut().find(|(value, ..)| **value == position.value) {
+            Some((_, weight, votes)) => {
+                *weight += position.confidence;
+                *votes += 1;
+            }
+            None => tally.push((&position.value, position.confidence, 1)),
+        }
+    }
+    let weight = |entry: &(&Value, f64, usize)| match protocol {
+        VoteProtocol::Weighted => entry.1,
+        VoteProtocol::Majority | VoteProtocol::Unanimous => f64::from(u32::try_from(entry.2).unwrap_or(u32::MAX)),
+    };
+    let best = tally.iter().map(weight).fold(0.0, f64::max);
+    let winners: Vec<_> = tally.iter().filter(|entry| (weight(entry) - best).abs() < 1e-9).collect();
+    let enough = match protocol {
+        VoteProtocol::Weighted => true,
+        VoteProtocol::Majority => tally.iter().any(|entry| entry.2 * 2 > positions.len()),
+        VoteProtocol::Unanimous => tally.len() == 1,
+    };
+    if let ([(value, ..)], true) = (winners.as_slice(), enough) {
+        return ((*value).clone(), true);
+    }
+    let of = |role: &Role| positions.iter().find(|p| p.agent == *role).map(|p| p.value.clone());
+    let value = tie.and_then(of).or_else(|| members.iter().find_map(of)).unwrap_or_default();
+    (value, false)
+}
+
+fn protocol_name(protocol: VoteProtocol) -> &'static str {
+    match protocol {
+        VoteProtocol::Weighted => "weighted_vote",
+        VoteProtocol::Majority => "majority_vote",
+        VoteProtocol::Unanimous => "unanimous_vote",
+    }
+}
+
+fn count<T>(items: &[T]) -> u32 {
+    u32::try_from(items.len()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,174 @@
+//! What does each rule get to know?
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use petgraph::Direction;
+
+use super::Scheduler;
+use crate::{
+    event::Outcome,
+    graph::Member,
+    value::{
+        AgentFacts, Call, EffectClass, HandoffFacts, MergeFacts, NodeIx, Origin, OwnFacts, PartFacts, PermitFacts, Position,
+        Role, RouteFacts, SeatFacts, SettleFacts, Value,
+    },
+};
+
+impl Scheduler {
+    /// What a node works on: what its `input` filter leaves, else the outputs of the nodes it follows.
+    pub(super) fn input_of(&self, node: NodeIx) -> Result<Value, crate::value::RuleError> {
+        match &self.state.node(node).input {
+            Some(expr) => self.judge.eval(expr, &self.state.names(&expr.refs, self.state.at(node))),
+            None => Ok(self.state.inputs_of(node)),
+        }
+    }
+
+    pub(super) fn agents(&self, node: NodeIx, only: &[Role]) -> Vec<AgentFacts> {
+        let members = self.state.team_of(node).1.members.iter();
+        members.filter(|m| only.is_empty() || only.contains(&m.role)).map(agent_facts).collect()
+    }
+
+    pub(super) fn route_facts(&self, node: NodeIx, input: Value) -> Value {
+        let facts = RouteFacts {
+            task: self.state.started.task.clone(),
+            inputs: self.state.started.inputs.clone(),
+            node: self.state.path(node),
+            input,
+            agents: self.agents(node, &[]),
+            max_tasks: None,
+        };
+        Value::of(&facts).unwrap_or_default()
+    }
+
+    pub(super) fn handoff_facts(&self, scope: NodeIx, relay: &[(Role, NodeIx)], candidates: &[Role], left: u32) -> Value {
+        let Some((from, last)) = relay.last() else { return Value::Null };
+        let facts = HandoffFacts {
+            task: self.state.started.task.clone(),
+            inputs: self.state.started.inputs.clone(),
+            node: self.state.path(scope),
+            from: from.clone(),
+            output: self.state.output(*last),
+            done: relay.iter().map(|(role, node)| SeatFacts { role: role.clone(), output: self.state.output(*node) }).collect(),
+            candidates: self.agents(scope, candidates),
+            handoffs_left: left,
+            requested: None,
+        };
+        Value::of(&facts).unwrap_or_default()
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one argument per fact of the rule")]
+    pub(super) fn settle_facts(
+        &self,
+        scope: NodeIx,
+        over: &str,
+        topic: &Arc<str>,
+        positions: &[Position],
+        round: u32,
+        rounds_left: u32,
+        proposal: Value,
+        members: &[Role],
+    ) -> Value {
+        let facts = SettleFacts {
+            task: self.state.started.task.clone(),
+            inputs: self.state.started.inputs.clone(),
+            node: self.state.path(scope),
+            over: Arc::from(over),
+            topic: topic.clone(),
+            positions: positions.to_vec(),
+            round,
+            rounds_left,
+            proposal,
+            members: members.to_vec(),
+            has_coordinator: self.state.team_of(scope).1.coordinator.is_some(),
+        };
+        Value::of(&facts).unwrap_or_default()
+    }
+
+    pub(super) fn permit_facts(&self, node: NodeIx, call: &Call, effect: EffectClass) -> Value {
+        let past = self.state.past(node);
+        let mut origins: Vec<Origin> = Vec::new();
+        for finding in self.state.visible_findings(node, &past) {
+            if !origins.contains(&finding.origin) {
+                origins.push(finding.origin);
+            }
+        }
+        let facts = PermitFacts {
+            task: self.state.started.task.clone(),
+            inputs: self.state.started.inputs.clone(),
+            node: self.state.path(node),
+            role: self.state.role_of(node).cloned().unwrap_or_else(|| Role::new("tool")),
+            tool: call.tool.clone(),
+            args: call.args.clone(),
+            effect,
+            turn: self.state.activations.get(&node).map_or(0, |a| a.turn.0),
+            origins,
+        };
+        Value::of(&facts).unwrap_or_default()
+    }
+
+    /// The parts that a node joins: the nodes that it follows, in declared order, sub-tasks of a scope one by one.
+    pub(super) fn parts(&self, node: NodeIx) -> Vec<PartFacts> {
+        let instance = self.state.instance_of(node);
+        let mut sources: Vec<NodeIx> = instance
+            .graph
+            .dag
+            .neighbors_directed(self.state.local(node), Direction::Incoming)
+            .map(|source| NodeIx(instance.base + u32::try_from(source.index()).unwrap_or(u32::MAX)))
+            .collect();
+        sources.sort();
+        sources.into_iter().map(|source| self.part(source)).collect()
+    }
+
+    fn part(&self, node: NodeIx) -> PartFacts {
+        let error = match self.state.outcome(node) {
+            Some(Outcome::Failed(failure)) => Some((**failure).clone()),
+            Some(Outcome::Ok(_) | Outcome::Skipped(_) | Outcome::Cancelled) | None => None,
+        };
+        PartFacts {
+            id: self.state.node(node).id.clone(),
+            role: self.state.role_of(node).cloned(),
+            status: Arc::from(self.state.status_name(node)),
+            output: self.state.output(node),
+            error,
+        }
+    }
+
+    pub(super) fn merge_facts(&self, node: NodeIx) -> Value {
+        let past = self.state.past(node);
+        let facts = MergeFacts {
+            task: self.state.started.task.clone(),
+            inputs: self.state.started.inputs.clone(),
+            node: self.state.path(node),
+            results: self.parts(node),
+            findings: self.state.visible_findings(node, &past),
+        };
+        Value::of(&facts).unwrap_or_default()
+    }
+
+    pub(super) fn own_facts(&self, node: NodeIx, input: Value) -> Value {
+        let past = self.state.past(node);
+        let variables: BTreeMap<Arc<str>, Value> =
+            self.state.visible_variables(&past).into_iter().map(|(k, v)| (Arc::from(k), v)).collect();
+        let facts = OwnFacts {
+            task: self.state.started.task.clone(),
+            inputs: self.state.started.inputs.clone(),
+            node: self.state.path(node),
+            input,
+            findings: self.state.visible_findings(node, &past),
+            decisions: self.state.visible_decisions(&past),
+            variables,
+        };
+        Value::of(&facts).unwrap_or_default()
+    }
+}
+
+fn agent_facts(member: &Member) -> AgentFacts {
+    AgentFacts {
+        role: member.role.clone(),
+        name: member.profile.name.clone(),
+        specialization: member.profile.specialization.clone(),
+        skills: member.profile.skills.clone(),
+        description: member.profile.description.clone(),
+        priority: member.priority,
+    }
+}

@@ -1,0 +1,272 @@
+//! Does a scope grow, or is it done?
+
+use std::sync::Arc;
+
+use super::{Scheduler, grow, rule_failure};
+use crate::{
+    event::{Event, Grown, GrownFrom, Outcome},
+    graph::{Node, Phase, ScopeKind},
+    state::{At, FoldError, ScopeState},
+    value::{Expr, Failure, FailureKind, NodeIx, Role, RuleKind, Subtask, TemplateIx, Value, Verdict},
+};
+
+impl Scheduler {
+    /// Looks at an open scope: grows it, ends it, or leaves it to its children.
+    pub(super) fn look_at_scope(&mut self, node: NodeIx) -> Result<(), FoldError> {
+        let Some(scope) = self.state.scopes.get(&node).cloned() else {
+            return Err(FoldError::Contradiction { seq: self.state.seq, reason: format!("scope {node} is not open") });
+        };
+        let crate::graph::NodeKind::Scope(kind) = self.state.node(node).kind.clone() else {
+            return Err(FoldError::Contradiction { seq: self.state.seq, reason: format!("node {node} is no scope") });
+        };
+        match &*kind {
+            ScopeKind::ForEach { parallel, body, .. } => self.for_each(node, &scope, *parallel, *body),
+            ScopeKind::Repeat { max, until, body } => self.repeat(node, &scope, *max, until.as_ref(), *body),
+            ScopeKind::Group { body, .. } => self.group(node, &scope, *body),
+            ScopeKind::Subtasks { like, one_by_one, quorum, .. } => self.subtasks(node, &scope, like, *one_by_one, *quorum),
+            ScopeKind::Relay { members, max_handoffs, like } => self.relay(node, &scope, members, *max_handoffs, like),
+            ScopeKind::Settle(spec) => self.settle_topics(node, &scope, spec),
+        }
+    }
+
+    fn grow(&mut self, node: NodeIx, of: GrownFrom, first: u32, count: u32) -> Result<(), FoldError> {
+        self.emit(Event::Grown(Box::new(Grown { node, of, first, count })))
+    }
+
+    pub(super) fn grow_made(&mut self, node: NodeIx, path: &str, graph: crate::graph::Graph) -> Result<(), FoldError> {
+        self.grow(node, GrownFrom::Made { path: Arc::from(path), graph: Arc::new(graph) }, 0, 1)
+    }
+
+    fn idle(&self, node: NodeIx) -> FoldError {
+        FoldError::Contradiction { seq: self.state.seq, reason: format!("scope {node} has nothing to decide") }
+    }
+
+    fn for_each(&mut self, node: NodeIx, scope: &ScopeState, parallel: Option<u32>, body: TemplateIx) -> Result<(), FoldError> {
+        let items = count(scope.bound.as_list().unwrap_or_default());
+        let grown = count(&scope.instances);
+        let room = parallel.map_or(u32::MAX, |limit| limit.max(1).saturating_sub(scope.open));
+        let more = (items - grown.min(items)).min(room);
+        if more > 0 {
+            return self.grow(node, GrownFrom::Plan(body), grown, more);
+        }
+        if scope.open > 0 {
+            return Err(self.idle(node));
+        }
+        let mut outputs = Vec::new();
+        for instance in &scope.instances {
+            match self.instance_value(*instance) {
+                Ok(value) => outputs.push(value),
+                Err(failure) => return self.end(node, Outcome::Failed(Arc::new(failure))),
+            }
+        }
+        self.end(node, Outcome::Ok(Value::list(outputs)))
+    }
+
+    fn repeat(
+        &mut self,
+        node: NodeIx,
+        scope: &ScopeState,
+        max: u32,
+        until: Option<&Expr>,
+        body: TemplateIx,
+    ) -> Result<(), FoldError> {
+        if scope.open > 0 {
+            return Err(self.idle(node));
+        }
+        let round = count(&scope.instances);
+        let Some(last) = scope.instances.last() else {
+            return self.grow(node, GrownFrom::Plan(body), 1, 1);
+        };
+        let done = if round >= max || self.state.instances[*last as usize].failed.is_some() {
+            Ok(true)
+        } else {
+            self.is_done(*last, until)
+        };
+        let outcome = match done {
+            Ok(false) => return self.grow(node, GrownFrom::Plan(body), round + 1, 1),
+            Ok(true) => self.instance_value(*last),
+            Err(failure) => Err(failure),
+        };
+        self.end(node, outcome.map_or_else(|f| Outcome::Failed(Arc::new(f)), Outcome::Ok))
+    }
+
+    fn is_done(&self, instance: u32, until: Option<&Expr>) -> Result<bool, Failure> {
+        let Some(expr) = until else { return Ok(false) };
+        let names = self.state.names(&expr.refs, At { instance, node: None, source: None });
+        match self.judge.eval(expr, &names).map_err(rule_failure)? {
+            Value::Bool(truth) => Ok(truth),
+            other => {
+                let failure = Failure::new(FailureKind::Rule, format!("until gave a {}, not true or false", other.type_name()));
+                Err(Failure { place: Some(expr.place.clone()), ..failure })
+            }
+        }
+    }
+
+    fn group(&mut self, node: NodeIx, scope: &ScopeState, body: TemplateIx) -> Result<(), FoldError> {
+        let Some(instance) = scope.instances.first().copied() else {
+            return self.grow(node, GrownFrom::Plan(body), 0, 1);
+        };
+        if scope.open > 0 {
+            return Err(self.idle(node));
+        }
+        let outcome = self.instance_value(instance);
+        self.end(node, outcome.map_or_else(|f| Outcome::Failed(Arc::new(f)), Outcome::Ok))
+    }
+
+    /// What an instance comes to: its graph's output, or why it has none.
+    pub(super) fn instance_value(&self, instance: u32) -> Result<Value, Failure> {
+        let state = &self.state.instances[instance as usize];
+        if let Some(node) = state.failed {
+            return Err(self.child_failure(node));
+        }
+        match &state.graph.output {
+            None => Ok(self.state.sinks(instance)),
+            Some(expr) => {
+                let names = self.state.names(&expr.refs, At { instance, node: None, source: None });
+                self.judge.eval(expr, &names).map_err(rule_failure)
+            }
+        }
+    }
+
+    /// The failure of a node as the failure of what is around it.
+    pub(super) fn child_failure(&self, node: NodeIx) -> Failure {
+        let path = self.state.path(node);
+        match self.state.outcome(node) {
+            Some(Outcome::Failed(failure)) => Failure { node: Some(failure.node.clone().unwrap_or(path)), ..(**failure).clone() },
+            Some(Outcome::Ok(_) | Outcome::Skipped(_) | Outcome::Cancelled) | None => {
+                Failure { node: Some(path), ..Failure::new(FailureKind::Child, "a node inside failed") }
+            }
+        }
+    }
+
+    fn subtasks(
+        &mut self,
+        node: NodeIx,
+        scope: &ScopeState,
+        like: &Node,
+        one_by_one: bool,
+        quorum: Option<u32>,
+    ) -> Result<(), FoldError> {
+        let Some(instance) = scope.instances.first().copied() else {
+            let (team_ix, team) = self.state.team_of(node);
+            let made = scope
+                .bound
+                .to::<Vec<Subtask>>()
+                .map_err(|e| Failure::new(FailureKind::Rule, format!("the delegation is no list of sub-tasks: {e}")))
+                .and_then(|tasks| grow::subtasks(like, &team.members, team_ix, &tasks, one_by_one, !team.fail_fast));
+            return match made {
+                Ok(graph) => self.grow_made(node, "", graph),
+                Err(failure) => self.end(node, Outcome::Failed(Arc::new(failure))),
+            };
+        };
+        let enough = quorum.is_some_and(|q| scope.succeeded >= q);
+        if scope.open > 0 && !enough {
+            return Err(self.idle(node));
+        }
+        let (base, size) =
+            { (self.state.instances[instance as usize].base, self.state.instances[instance as usize].graph.dag.node_count()) };
+        let children: Vec<NodeIx> = (base..base + u32::try_from(size).unwrap_or(0)).map(NodeIx).collect();
+        let outputs: Vec<(String, Value)> = children
+            .iter()
+            .filter(|child| matches!(self.state.outcome(**child), Some(Outcome::Ok(_))))
+            .map(|child| (self.state.node(*child).id.to_string(), self.state.output(*child)))
+            .collect();
+        let failed = children.iter().find(|child| matches!(self.state.outcome(**child), Some(Outcome::Failed(_))));
+        let uncaught = self.state.instances[instance as usize].failed;
+        let outcome = match (uncaught, failed) {
+            (Some(child), _) => Outcome::Failed(Arc::new(self.child_failure(child))),
+            (None, Some(child)) if outputs.is_empty() => Outcome::Failed(Arc::new(self.child_failure(*child))),
+            (None, _) => Outcome::Ok(Value::map(outputs)),
+        };
+        self.end(node, outcome)
+    }
+
+    fn relay(
+        &mut self,
+        node: NodeIx,
+        scope: &ScopeState,
+        members: &[Role],
+        max_handoffs: u32,
+        like: &Node,
+    ) -> Result<(), FoldError> {
+        if scope.open > 0 {
+            return Err(self.idle(node));
+        }
+        let (next, brief) = match scope.relay.last() {
+            None => (members.first().cloned(), Value::Null),
+            Some((_, last)) if !matches!(self.state.outcome(*last), Some(Outcome::Ok(_))) => {
+                let failure = self.child_failure(*last);
+                return self.end(node, Outcome::Failed(Arc::new(failure)));
+            }
+            Some(_) => match self.next_of_relay(node, scope, members, max_handoffs)? {
+                Ok(next) => next,
+                Err(failure) => return self.end(node, Outcome::Failed(Arc::new(failure))),
+            },
+        };
+        let (team_ix, team) = self.state.team_of(node);
+        let Some(member) = next.as_ref().and_then(|role| team.agent(role)) else {
+            let output = scope.relay.last().map(|(_, last)| self.state.output(*last)).unwrap_or_default();
+            return self.end(node, Outcome::Ok(output));
+        };
+        let task = &self.state.started.task;
+        let brief = match scope.relay.last() {
+            Some((from, _)) => grow::handed_over(task, from, &brief),
+            None => task.clone(),
+        };
+        let mut graph = grow::seat(like, member, team_ix, brief, Phase::Work);
+        if let Some(seat) = graph.dag.node_weights_mut().next() {
+            seat.caught = true;
+        }
+        let path = (scope.relay.len() + 1).to_string();
+        self.grow_made(node, &path, graph)
+    }
+
+    /// Who is next in a relay, and what is carried over; nobody when all have had their turn or no handoff is left.
+    fn next_of_relay(
+        &mut self,
+        node: NodeIx,
+        scope: &ScopeState,
+        members: &[Role],
+        max_handoffs: u32,
+    ) -> Result<Result<(Option<Role>, Value), Failure>, FoldError> {
+        let made = u32::try_from(scope.relay.len()).unwrap_or(u32::MAX).saturating_sub(1);
+        let left = max_handoffs.saturating_sub(made);
+        if left == 0 {
+            return Ok(Ok((None, Value::Null)));
+        }
+        let last = scope.relay.last().map(|(role, _)| role.clone());
+        let candidates: Vec<Role> = members.iter().filter(|m| Some(*m) != last.as_ref()).cloned().collect();
+        let output = scope.relay.last().map(|(_, n)| self.state.output(*n)).unwrap_or_default();
+        let default = members.iter().find(|m| !scope.relay.iter().any(|(role, _)| role == *m)).cloned();
+        let (ix, team) = self.state.team_of(node);
+        if !team.rules.iter().any(|r| &**r == "handoff") {
+            return Ok(Ok((default, output)));
+        }
+        let facts = self.handoff_facts(node, &scope.relay, &candidates, left);
+        match self.judge.judge(ix, &RuleKind::Handoff, &facts) {
+            Ok(Some(verdict)) => {
+                let next = match &verdict {
+                    Verdict::Handoff(Some((to, _))) if !members.contains(to) => {
+                        Err(Failure::new(FailureKind::Rule, format!("handoff names {to}, who has no part in this relay")))
+                    }
+                    Verdict::Handoff(Some((to, brief))) => Ok((Some(to.clone()), brief.clone())),
+                    Verdict::Handoff(None) => Ok((default, output)),
+                    Verdict::Route(_)
+                    | Verdict::Settle { .. }
+                    | Verdict::Escalate { .. }
+                    | Verdict::Permit(_)
+                    | Verdict::Reconcile(_)
+                    | Verdict::Value(_) => Err(Failure::new(FailureKind::Rule, "handoff gave another kind of verdict")),
+                };
+                self.emit(Event::Judged { node, rule: RuleKind::Handoff, verdict: Some(Arc::new(verdict)) })?;
+                Ok(next)
+            }
+            Ok(None) => Ok(Ok((default, output))),
+            Err(error) => Ok(Err(rule_failure(error))),
+        }
+    }
+}
+
+fn count<T>(items: &[T]) -> u32 {
+    u32::try_from(items.len()).unwrap_or(u32::MAX)
+}

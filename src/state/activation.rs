@@ -1,0 +1,161 @@
+//! Where does an agent at work stand? [`Activation`].
+
+use std::sync::Arc;
+
+use crate::{
+    event::{AskFor, AskOutcome, Key},
+    turn::is_collaboration,
+    value::{Call, CallIx, CallResult, EffectClass, Entry, Failure, FindingId, NodeIx, Seq, Turn, Value},
+};
+
+/// What an activation waits for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stage {
+    /// For a slot for its next turn.
+    Due,
+    /// For a model's reply to the current turn.
+    Asked,
+    /// For the calls of the current turn.
+    Calls(Vec<CallState>),
+    /// For a person, with the result at hand that it was unsure of.
+    Unsure(Value),
+    /// For a person, after a failure.
+    Failing(Arc<Failure>),
+}
+
+/// Where a call of the current turn stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallState {
+    /// The scheduler must look at it: at once, or when there is a slot for it.
+    New(Call),
+    /// A person allowed it; it waits for a slot.
+    Allowed(Call),
+    /// It is in flight.
+    InFlight(Call),
+    /// A person is asked.
+    AtPerson(Call),
+    /// The person's answer is there, and what it is for.
+    Heard(Call, AskFor, AskOutcome),
+    /// It is answered.
+    Answered(Call, Arc<CallResult>),
+}
+
+/// An agent at work: one attempt of an agent node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Activation {
+    /// From 1.
+    pub attempt: u32,
+    /// The current or next turn, from 0.
+    pub turn: Turn,
+    /// What it was asked to do.
+    pub task: Arc<str>,
+    /// What was said in it so far.
+    pub thread: Vec<Entry>,
+    /// What it waits for.
+    pub stage: Stage,
+    /// What repeating each call of the current turn would do.
+    pub effects: Vec<EffectClass>,
+    /// What it had read at its last turn.
+    pub read_upto: Seq,
+    /// What it wrote; it takes effect when the node succeeds.
+    pub writes: Vec<(Arc<str>, Value, Seq)>,
+    /// What it found.
+    pub found: Vec<FindingId>,
+    /// How often its result was sent back to it.
+    pub repairs: u32,
+    /// Whether a person was already asked about its uncertainty.
+    pub asked_person: bool,
+}
+
+impl Activation {
+    /// The calls of the current turn.
+    pub fn calls(&self) -> &[CallState] {
+        if let Stage::Calls(calls) = &self.stage { calls } else { &[] }
+    }
+
+    /// The call `ix` of the current turn.
+    pub fn call(&self, ix: CallIx) -> Option<&CallState> {
+        self.calls().get(ix.index())
+    }
+
+    pub(super) fn call_mut(&mut self, ix: CallIx) -> Option<&mut CallState> {
+        if let Stage::Calls(calls) = &mut self.stage { calls.get_mut(ix.index()) } else { None }
+    }
+
+    /// What repeating the call `ix` of the current turn would do.
+    pub fn effect(&self, ix: CallIx) -> EffectClass {
+        self.effects.get(ix.index()).copied().unwrap_or_default()
+    }
+
+    /// Whether the scheduler has something to decide: a result, a failure, a collaboration call, a person's word.
+    pub(super) fn needs_scheduler(&self) -> bool {
+        let Stage::Calls(calls) = &self.stage else { return matches!(self.stage, Stage::Failing(_)) };
+        let finishes = |state: &CallState| state.call().is_some_and(|call| &*call.tool == "finish");
+        let waits = calls.iter().any(|state| !matches!(state, CallState::Answered(..)) && !finishes(state));
+        calls.is_empty()
+            || calls.iter().any(|state| match state {
+                CallState::New(call) if &*call.tool == "finish" => !waits,
+                CallState::New(call) => is_collaboration(&call.tool),
+                CallState::Heard(..) => true,
+                CallState::Allowed(_) | CallState::InFlight(_) | CallState::AtPerson(_) | CallState::Answered(..) => false,
+            })
+    }
+
+    /// The calls that may be wanted now: all that can be repeated, and the first irreversible one once those are answered.
+    pub(super) fn callable(&self) -> Vec<CallIx> {
+        let open = |state: &CallState| matches!(state, CallState::New(_) | CallState::Allowed(_));
+        let external = |state: &CallState| state.call().is_some_and(|call| !is_collaboration(&call.tool));
+        let calls: Vec<(CallIx, &CallState)> = (0..).map(CallIx).zip(self.calls()).filter(|(_, state)| external(state)).collect();
+        let (alone, together): (Vec<_>, Vec<_>) =
+            calls.into_iter().partition(|(ix, _)| self.effect(*ix) == EffectClass::Irreversible);
+        if together.is_empty() {
+            return alone.into_iter().take(1).filter(|(_, state)| open(state)).map(|(ix, _)| ix).collect();
+        }
+        together.into_iter().filter(|(_, state)| open(state)).map(|(ix, _)| ix).collect()
+    }
+
+    /// The result that its last reply gives, by `finish`, as structured output or as text.
+    pub fn result(&self) -> Option<Value> {
+        let reply =
+            self.thread.iter().rev().find_map(|entry| if let Entry::Reply(reply) = entry { Some(reply) } else { None })?;
+        let called = reply.calls.iter().find(|call| &*call.tool == "finish");
+        match (called, &reply.finish, &reply.text) {
+            (Some(call), _, _) => Some(call.args.get("result").cloned().unwrap_or_else(|| call.args.clone())),
+            (None, Some(value), _) => Some(value.clone()),
+            (None, None, Some(text)) => Some(Value::map([("text", Value::Text(text.clone()))])),
+            (None, None, None) => None,
+        }
+    }
+
+    /// Its calls in flight.
+    pub fn flying(&self, node: NodeIx) -> Vec<Key> {
+        let key = |call| Key { node, attempt: self.attempt, turn: self.turn, call };
+        match &self.stage {
+            Stage::Asked => vec![key(None)],
+            Stage::Calls(calls) => (0..)
+                .map(CallIx)
+                .zip(calls)
+                .filter(|(_, state)| matches!(state, CallState::InFlight(_)))
+                .map(|(ix, _)| key(Some(ix)))
+                .collect(),
+            Stage::Due | Stage::Unsure(_) | Stage::Failing(_) => Vec::new(),
+        }
+    }
+
+    /// Slots that it holds.
+    pub fn in_flight(&self) -> u32 {
+        u32::try_from(self.flying(NodeIx(0)).len()).unwrap_or(u32::MAX)
+    }
+}
+
+impl CallState {
+    /// The call, while it is not answered.
+    pub fn call(&self) -> Option<&Call> {
+        match self {
+            Self::New(call) | Self::Allowed(call) | Self::InFlight(call) | Self::AtPerson(call) | Self::Heard(call, ..) => {
+                Some(call)
+            }
+            Self::Answered(..) => None,
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What does the team know? [`Context`]: findings, messages, variables, decisions.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::value::{
+    Decision, Finding, FindingId, FindingStatus, Message, MessageId, NodeIx, Role, Seq, Timestamp, Value, Variable,
+};
+
+/// A message with its place in the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spoken {
+    /// What was said.
+    pub message: Arc<Message>,
+    /// The record that said it.
+    pub seq: Seq,
+    /// When.
+    pub at: Timestamp,
+    /// In which node it was said.
+    pub node: NodeIx,
+    /// When its recipient had read it.
+    pub read_at: Option<Timestamp>,
+}
+
+/// What was said so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Context {
+    /// Findings by id.
+    pub findings: Vec<Arc<Finding>>,
+    /// Messages by id.
+    pub messages: Vec<Spoken>,
+    /// Committed writes by variable, in order of commit: the node, what it wrote and who it was.
+    pub writes: BTreeMap<Arc<str>, Vec<(NodeIx, Variable)>>,
+    /// Decisions in order, with the node where they were taken.
+    pub decisions: Vec<(NodeIx, Arc<Decision>)>,
+}
+
+impl Context {
+    /// The next finding's id.
+    pub fn next_finding(&self) -> FindingId {
+        FindingId(u32::try_from(self.findings.len()).unwrap_or(u32::MAX))
+    }
+
+    /// The next message's id.
+    pub fn next_message(&self) -> MessageId {
+        MessageId(u32::try_from(self.messages.len()).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn retract(&mut self, findings: &[FindingId]) {
+        for id in findings {
+            if let Some(finding) = self.findings.get_mut(id.index()) {
+                Arc::make_mut(finding).status = FindingStatus::Retracted;
+            }
+        }
+    }
+
+    /// Marks the findings on a decided topic as confirmed or disputed.
+    pub(super) fn settle(&mut self, decision: &Decision) {
+        for finding in &mut self.findings {
+            if finding.topic == decision.topic && finding.status != FindingStatus::Retracted {
+                let agrees = finding.value == decision.outcome;
+                Arc::make_mut(finding).status = if agrees { FindingStatus::Confirmed } else { FindingStatus::Disputed };
+            }
+        }
+    }
+
+    pub(super) fn commit(&mut self, node: NodeIx, author: &Role, variable: &Arc<str>, value: &Value, seq: Seq) {
+        let versions = self.writes.entry(variable.clone()).or_default();
+        let version = u32::try_from(versions.len()).unwrap_or(u32::MAX).saturating_add(1);
+        versions.push((node, Variable { value: value.clone(), version, author: author.clone(), seq }));
+    }
+}

@@ -1,0 +1,211 @@
+//! How does a plan come to life? Instances of graphs, at the start and wherever a scope grows.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{Due, FoldError, Instance, NodeState, Ready, Stand, State, Todo};
+use crate::{
+    event::{EVENT_VERSION, Event, Grown, GrownFrom, Record},
+    graph::{Graph, NodeKind, ScopeKind},
+    state::{Context, Spent, Timer, Timers},
+    value::{AskId, Epoch, NodeIx, Seq},
+};
+
+impl State {
+    /// The state after the first record.
+    ///
+    /// # Errors
+    /// The record is not the start of a session, or of a later version.
+    pub fn start(first: &Record) -> Result<Self, FoldError> {
+        let Event::Started(started) = &first.event else { return Err(FoldError::NoStart) };
+        if first.seq != Seq(0) {
+            return Err(FoldError::Gap { expected: Seq(0), found: first.seq });
+        }
+        if started.version > EVENT_VERSION {
+            return Err(FoldError::Version { found: started.version, known: EVENT_VERSION });
+        }
+        let plan = started.plan.clone();
+        let mut state = Self {
+            started: Arc::new((**started).clone()),
+            started_at: first.at,
+            seq: Seq(1),
+            now: first.at,
+            epoch: Epoch(0),
+            instances: Vec::new(),
+            nodes: Vec::new(),
+            scopes: BTreeMap::new(),
+            activations: BTreeMap::new(),
+            calling: std::collections::BTreeSet::new(),
+            ready: Ready::new(plan.max_parallel),
+            todo: Todo::default(),
+            timers: Timers::default(),
+            context: Context::default(),
+            answered: BTreeMap::new(),
+            asks: BTreeMap::new(),
+            next_ask: AskId(0),
+            late: std::collections::BTreeSet::new(),
+            spent: Spent::default(),
+            spent_by: BTreeMap::new(),
+            stopping: None,
+            parked: false,
+            aggregating: 0,
+            finale: None,
+            seat_turns: BTreeMap::new(),
+            provisional: None,
+            warnings: Vec::new(),
+            finished: None,
+        };
+        if let Some(seconds) = plan.limits.wall_seconds {
+            state.timers.set(Timer::Wall, first.at.after(std::time::Duration::from_secs(seconds)));
+        }
+        let Some(root) = plan.graphs.first() else { return Err(state.contradiction("the plan has no graph")) };
+        state.instantiate(root, None, 0, Arc::from(""));
+        Ok(state)
+    }
+
+    pub(super) fn apply_grown(&mut self, grown: &Grown) -> Result<(), FoldError> {
+        let scope = grown.node;
+        if scope.index() >= self.nodes.len() {
+            return Err(self.contradiction(format!("node {scope} does not exist")));
+        }
+        self.todo.scopes.remove(&scope);
+        let is_finale = self.started.plan.finally.is_some_and(|f| matches!(&grown.of, GrownFrom::Plan(ix) if *ix == f));
+        for offset in 0..grown.count {
+            let number = grown.first + offset;
+            let (graph, path) = match &grown.of {
+                GrownFrom::Plan(ix) => {
+                    let graph = self.started.plan.graphs.get(ix.index()).cloned();
+                    let graph = graph.ok_or_else(|| self.contradiction(format!("the plan has no graph {ix}")))?;
+                    (graph, self.instance_path(scope, number))
+                }
+                GrownFrom::Made { path, graph } => (graph.clone(), path.clone()),
+            };
+            if is_finale {
+                self.finale = u32::try_from(self.instances.len()).ok();
+                self.instantiate(&graph, None, 0, Arc::from(""));
+                continue;
+            }
+            let instance = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
+            let state = self.scopes.entry(scope).or_default();
+            state.instances.push(instance);
+            state.open += 1;
+            state.verdict = None;
+            if let Some(topic) = state.topics.first_mut() {
+                topic.debates.push(instance);
+            }
+            if let Some(NodeKind::Agent(agent)) = graph.dag.node_weights().next().map(|n| &n.kind)
+                && self.is_relay(scope)
+            {
+                let first = NodeIx(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+                self.scopes.entry(scope).or_default().relay.push((agent.role.clone(), first));
+            }
+            self.instantiate(&graph, Some(scope), number, path);
+        }
+        Ok(())
+    }
+
+    fn is_relay(&self, scope: NodeIx) -> bool {
+        matches!(&self.node(scope).kind, NodeKind::Scope(kind) if matches!(**kind, ScopeKind::Relay { .. }))
+    }
+
+    fn instance_path(&self, scope: NodeIx, number: u32) -> Arc<str> {
+        match &self.node(scope).kind {
+            NodeKind::Scope(kind) => match &**kind {
+                ScopeKind::ForEach { .. } | ScopeKind::Repeat { .. } => Arc::from(number.to_string()),
+                ScopeKind::Group { .. } | ScopeKind::Subtasks { .. } | ScopeKind::Relay { .. } | ScopeKind::Settle(_) => {
+                    Arc::from("")
+                }
+            },
+            NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) => Arc::from(""),
+        }
+    }
+
+    fn instantiate(&mut self, graph: &Arc<Graph>, scope: Option<NodeIx>, number: u32, path: Arc<str>) {
+        let base = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+        let ix = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
+        let (outer, tail) = scope.map_or((0, 0), |s| (self.instance_of(s).limiter, self.rank(s)));
+        let limiter = graph.concurrency.map_or(outer, |limit| self.ready.nest(outer, limit));
+        let size = graph.dag.node_count();
+        let mut sources = vec![0_u32; size];
+        for edge in graph.dag.raw_edges() {
+            sources[edge.target().index()] += 1;
+        }
+        self.instances.push(Instance {
+            graph: graph.clone(),
+            scope,
+            base,
+            number,
+            path,
+            open: u32::try_from(size).unwrap_or(u32::MAX),
+            failed: None,
+            limiter,
+            tail,
+        });
+        self.nodes.reserve(size);
+        for count in &sources {
+            self.nodes.push(NodeState {
+                instance: ix,
+                met: 0,
+                unmet: 0,
+                sources: *count,
+                attempt: 0,
+                stand: Stand::Waiting,
+                outcome: None,
+            });
+        }
+        for (offset, count) in (0_u32..).zip(&sources) {
+            if *count == 0 {
+                self.make_ready(NodeIx(base + offset));
+            }
+        }
+        if size == 0
+            && let Some(scope) = scope
+        {
+            self.close_instance(scope);
+        }
+    }
+
+    /// The longest path from a node to the end of the session, in expected seconds.
+    pub fn rank(&self, node: NodeIx) -> u64 {
+        let instance = self.instance_of(node);
+        let own = instance.graph.rank.get((node.0 - instance.base) as usize).copied().unwrap_or(1);
+        instance.tail.saturating_add(u64::from(own))
+    }
+
+    pub(super) fn make_ready(&mut self, node: NodeIx) {
+        self.nodes[node.index()].stand = Stand::Ready;
+        match &self.node(node).kind {
+            NodeKind::Agent(_) | NodeKind::Tool(_) => self.want(node, Due::Start),
+            NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => {
+                self.todo.inline.insert(node);
+            }
+        }
+    }
+
+    /// Puts `due` of a node among what waits for a slot.
+    pub(super) fn want(&mut self, node: NodeIx, due: Due) {
+        let key = (std::cmp::Reverse(self.rank(node)), node, due);
+        self.ready.insert(self.instance_of(node).limiter, key);
+    }
+
+    /// Takes `due` of a node from what waits for a slot.
+    pub(super) fn unwant(&mut self, node: NodeIx, due: Due) {
+        let key = (std::cmp::Reverse(self.rank(node)), node, due);
+        let limiter = self.instance_of(node).limiter;
+        self.ready.remove(limiter, key);
+    }
+
+    /// One instance of a scope has no open node any more.
+    pub(super) fn close_instance(&mut self, scope: NodeIx) {
+        let Some(state) = self.scopes.get_mut(&scope) else { return };
+        state.open = state.open.saturating_sub(1);
+        let complete = state.open == 0;
+        let more = state.bound.as_list().is_some_and(|items| state.instances.len() < items.len());
+        if (complete || (more && self.is_for_each(scope))) && self.nodes[scope.index()].stand != Stand::Ended {
+            self.todo.scopes.insert(scope);
+        }
+    }
+
+    fn is_for_each(&self, scope: NodeIx) -> bool {
+        matches!(&self.node(scope).kind, NodeKind::Scope(kind) if matches!(**kind, ScopeKind::ForEach { .. }))
+    }
+}

@@ -1,0 +1,133 @@
+//! What may an agent know? Its causal past: what was said by nodes that had ended before its own could start.
+//!
+//! Arrival order has no part in it, so that the same facts give the same view in every run.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use petgraph::Direction;
+
+use super::{Stand, State};
+use crate::{
+    graph::{NodeKind, ScopeKind},
+    value::{Decision, Finding, FindingStatus, Merge, NodeIx, Value},
+};
+
+impl State {
+    /// The nodes that ended before this one could start, itself excluded.
+    pub fn past(&self, node: NodeIx) -> BTreeSet<NodeIx> {
+        let mut past = BTreeSet::new();
+        let mut look = vec![node];
+        while let Some(node) = look.pop() {
+            let instance = self.instance_of(node);
+            for source in instance.graph.dag.neighbors_directed(self.local(node), Direction::Incoming) {
+                let source = NodeIx(instance.base + u32::try_from(source.index()).unwrap_or(u32::MAX));
+                if self.nodes[source.index()].stand == Stand::Ended && past.insert(source) {
+                    look.push(source);
+                    self.below(source, &mut past);
+                }
+            }
+            if let Some(scope) = instance.scope {
+                self.earlier_instances(scope, self.nodes[node.index()].instance, &mut past);
+                look.push(scope);
+            }
+        }
+        past
+    }
+
+    /// Everything that ran inside a scope.
+    fn below(&self, scope: NodeIx, past: &mut BTreeSet<NodeIx>) {
+        let Some(state) = self.scopes.get(&scope) else { return };
+        for instance in &state.instances {
+            self.all_of(*instance, past);
+        }
+    }
+
+    fn all_of(&self, instance: u32, past: &mut BTreeSet<NodeIx>) {
+        let instance = &self.instances[instance as usize];
+        let size = u32::try_from(instance.graph.dag.node_count()).unwrap_or(0);
+        for child in (instance.base..instance.base + size).map(NodeIx) {
+            if past.insert(child) {
+                self.below(child, past);
+            }
+        }
+    }
+
+    /// Rounds, seats of a relay and debates come one after another: the earlier ones are past.
+    fn earlier_instances(&self, scope: NodeIx, instance: u32, past: &mut BTreeSet<NodeIx>) {
+        let NodeKind::Scope(kind) = &self.node(scope).kind else { return };
+        match &**kind {
+            ScopeKind::Repeat { .. } | ScopeKind::Relay { .. } | ScopeKind::Settle(_) => {
+                let Some(state) = self.scopes.get(&scope) else { return };
+                for earlier in state.instances.iter().filter(|ix| **ix < instance) {
+                    self.all_of(*earlier, past);
+                }
+            }
+            ScopeKind::ForEach { .. } | ScopeKind::Group { .. } | ScopeKind::Subtasks { .. } => {}
+        }
+    }
+
+    /// The findings that a node may see: those of its past, in declared order of their nodes, and its own.
+    pub fn visible_findings(&self, node: NodeIx, past: &BTreeSet<NodeIx>) -> Vec<Arc<Finding>> {
+        let team = self.instance_of(node).graph.team;
+        let mut seen: Vec<Arc<Finding>> = self
+            .context
+            .findings
+            .iter()
+            .filter(|f| f.status != FindingStatus::Retracted)
+            .filter(|f| f.node == node || (past.contains(&f.node) && self.instance_of(f.node).graph.team == team))
+            .cloned()
+            .collect();
+        seen.sort_by_key(|f| (f.node, f.id));
+        seen
+    }
+
+    /// The decisions of a node's past.
+    pub fn visible_decisions(&self, past: &BTreeSet<NodeIx>) -> Vec<Arc<Decision>> {
+        let mut seen: Vec<_> = self.context.decisions.iter().filter(|(node, _)| past.contains(node)).collect();
+        seen.sort_by_key(|(node, _)| *node);
+        seen.into_iter().map(|(_, decision)| decision.clone()).collect()
+    }
+
+    /// The variables of a node's past, parallel writes merged in declared order.
+    pub fn visible_variables(&self, past: &BTreeSet<NodeIx>) -> BTreeMap<String, Value> {
+        let mut seen = BTreeMap::new();
+        for (name, versions) in &self.context.writes {
+            let mut writes: Vec<_> = versions.iter().filter(|(node, _)| past.contains(node)).collect();
+            writes.sort_by_key(|(node, variable)| (*node, variable.seq));
+            let Some((last, _)) = writes.last() else { continue };
+            let merge = self.node(*last).writes.iter().find(|w| w.variable == *name).and_then(|w| w.merge.clone());
+            let values: Vec<&Value> = writes.iter().map(|(_, variable)| &variable.value).collect();
+            seen.insert(name.to_string(), merged(merge.as_ref(), &values));
+        }
+        seen
+    }
+
+    /// Every variable as it stands at the end, for reports.
+    pub fn variables(&self) -> BTreeMap<String, Value> {
+        let everything = (0..self.nodes.len()).filter_map(|ix| u32::try_from(ix).ok().map(NodeIx)).collect();
+        self.visible_variables(&everything)
+    }
+}
+
+/// What parallel writes come to.
+fn merged(merge: Option<&Merge>, values: &[&Value]) -> Value {
+    let numbers = || values.iter().filter_map(|v| v.as_f64());
+    let number = |n: f64| {
+        let whole = values.iter().all(|v| v.as_int().is_some());
+        if whole { Value::Int(n as i64) } else { Value::float(n).unwrap_or_default() }
+    };
+    match merge {
+        None | Some(Merge::Last) => values.last().copied().cloned().unwrap_or_default(),
+        Some(Merge::Append) => Value::list(values.iter().copied().cloned()),
+        Some(Merge::Sum) => number(numbers().sum()),
+        Some(Merge::Min) => numbers().reduce(f64::min).map_or(Value::Null, number),
+        Some(Merge::Max) => numbers().reduce(f64::max).map_or(Value::Null, number),
+        Some(Merge::Union) => {
+            let entries = values.iter().filter_map(|v| v.as_map()).flatten();
+            Value::map(entries.map(|(k, v)| (k.clone(), v.clone())))
+        }
+    }
+}

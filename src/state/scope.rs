@@ -1,0 +1,39 @@
+//! How far has a scope grown? [`ScopeState`].
+
+use std::sync::Arc;
+
+use crate::value::{AskId, NodeIx, Position, Role, Value, Verdict};
+
+/// A scope that was opened.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ScopeState {
+    /// Its items, inputs or sub-tasks.
+    pub bound: Value,
+    /// Its instances, in order of growth.
+    pub instances: Vec<u32>,
+    /// Instances with a node that has not ended.
+    pub open: u32,
+    /// Nodes below it that succeeded (`quorum`).
+    pub succeeded: u32,
+    /// The last verdict of a rule at it that no growth has followed yet.
+    pub verdict: Option<Arc<Verdict>>,
+    /// What it settles.
+    pub topics: Vec<TopicState>,
+    /// Who had the word in a relay, in order.
+    pub relay: Vec<(Role, NodeIx)>,
+}
+
+/// A topic that is being settled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TopicState {
+    /// What it is about.
+    pub topic: Arc<str>,
+    /// What everybody holds.
+    pub positions: Vec<Position>,
+    /// Instances of debates about it, in order.
+    pub debates: Vec<u32>,
+    /// The open question to a person about it.
+    pub asked: Option<AskId>,
+    /// The person's answer, once it is there; null when nobody answered in time.
+    pub answer: Option<(Value, Arc<str>)>,
+}

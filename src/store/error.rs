@@ -1,0 +1,193 @@
+//! What can go wrong in a store? An error for each operation, with the file and the remedy in its text.
+
+use std::{path::PathBuf, sync::Arc};
+
+use crate::{
+    event::Status,
+    value::{Epoch, Seq, SessionId},
+};
+
+/// Why a store as a whole, or a file of it, cannot be used. Cheap to clone: one failed sync fails many appends.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The operating system refused.
+    #[error("use {path}: {why}; {remedy}")]
+    Io {
+        /// Which file or folder.
+        path: PathBuf,
+        /// What it said.
+        why: Arc<str>,
+        /// What helps.
+        remedy: &'static str,
+    },
+    /// A newer version of the program wrote it.
+    #[error("{path} has format {found} and this version knows up to {known}: use the version that wrote it, or a newer one")]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its format.
+        found: u64,
+        /// The newest that is known.
+        known: u64,
+    },
+    /// It is not what it should be.
+    #[error("{path} is damaged: {why}; {remedy}")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What was found.
+        why: Arc<str>,
+        /// What helps.
+        remedy: &'static str,
+    },
+    /// Another process has it for longer than it should.
+    #[error("{path} is held by process {pid}, which does not give it back: if it is stopped, let it go on or end it")]
+    Busy {
+        /// Which file.
+        path: PathBuf,
+        /// Whose.
+        pid: u32,
+    },
+}
+
+/// Why a session cannot be claimed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// No such session.
+    #[error("there is no session {0}")]
+    Unknown(SessionId),
+    /// A new session has the id of another.
+    #[error("session {0} exists already")]
+    Exists(SessionId),
+    /// Somebody has it.
+    #[error("session {session} belongs to process {pid}, which is running or stopped: wait for it, let it go on, or end it")]
+    Owned {
+        /// Which session.
+        session: SessionId,
+        /// The process.
+        pid: u32,
+    },
+    /// Somebody took it at the same moment.
+    #[error("session {0} was taken over by another process at the same moment: try again")]
+    Raced(SessionId),
+    /// Its journal cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why records were not appended.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The claim is of another kind of store, was released, replaced by a newer one, or died of an earlier error.
+    #[error("the claim of epoch {epoch} on session {session} is no longer valid: claim the session again")]
+    Fenced {
+        /// Which session.
+        session: SessionId,
+        /// The claim's epoch.
+        epoch: Epoch,
+    },
+    /// The records do not follow the last one.
+    #[error("session {session} has {length} records, and record {given} was to be the next")]
+    Sequence {
+        /// Which session.
+        session: SessionId,
+        /// Its length.
+        length: Seq,
+        /// The sequence number that was given.
+        given: Seq,
+    },
+    /// A record has no encoding.
+    #[error("encode record {seq} of session {session}: {why}")]
+    Encode {
+        /// Which session.
+        session: SessionId,
+        /// Which record.
+        seq: Seq,
+        /// Why.
+        why: Arc<str>,
+    },
+    /// The store cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why records cannot be read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReadError {
+    /// No such session.
+    #[error("there is no session {0}")]
+    Unknown(SessionId),
+    /// A record is not what was written.
+    #[error(
+        "record {seq} of session {session} in {journal} is damaged: {why}; the records before it and other sessions can still be read"
+    )]
+    Damaged {
+        /// Which session.
+        session: SessionId,
+        /// In which file.
+        journal: PathBuf,
+        /// Which record.
+        seq: Seq,
+        /// What was found.
+        why: Arc<str>,
+    },
+    /// The journal as a whole cannot be read.
+    #[error("read session {session}: {source}")]
+    Store {
+        /// Which session.
+        session: SessionId,
+        /// Why.
+        source: StoreError,
+    },
+}
+
+/// Why there is not exactly one such session.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum FindError {
+    /// Not the beginning of an id.
+    #[error("`{0}` is not the beginning of a session id: ids consist of the digits 0 to 9 and a to f")]
+    NotAnId(Arc<str>),
+    /// None.
+    #[error("there is no session {0}: `synod sessions` lists those there are")]
+    Unknown(Arc<str>),
+    /// Several.
+    #[error("`{prefix}` is the beginning of {count} session ids, {first} and {last} among them: give more of it")]
+    Ambiguous {
+        /// What was given.
+        prefix: Arc<str>,
+        /// How many there are.
+        count: usize,
+        /// One of them.
+        first: SessionId,
+        /// Another.
+        last: SessionId,
+    },
+    /// The index cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why something was not put into an inbox.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum PostError {
+    /// No such session.
+    #[error("there is no session {0}")]
+    Unknown(SessionId),
+    /// Nothing can happen in it any more.
+    #[error("session {session} is over ({})", status.name())]
+    Over {
+        /// Which session.
+        session: SessionId,
+        /// How it ended.
+        status: Status,
+    },
+    /// Nobody reads it.
+    #[error("the inbox of session {0} is full: its owner does not read it")]
+    Full(SessionId),
+    /// The inbox cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,184 @@
+//! Which sessions are there, and who has them? The [`Catalog`]: one file that every process of the store reads and writes.
+//!
+//! Any process may have it open (`MultiWriter`), and one writes at a time. A lock file is taken around each write, so that waiting has an end
+//! and a process that is stopped in the middle of a write can be named.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use redb::{
+    ConcurrencyMode, Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TableDefinition,
+    WriteTransaction,
+};
+
+use super::{
+    file::{Kind, io_error},
+    lock::{Holder, LockFile},
+};
+use crate::store::StoreError;
+
+/// Index rows by organization, user, time counted backwards, and session.
+pub const SESSIONS: TableDefinition<(&str, &str, u64, u128), &[u8]> = TableDefinition::new("sessions_v1");
+
+/// The keys of [`SESSIONS`] by session.
+pub const KEYS: TableDefinition<u128, (&str, &str, u64)> = TableDefinition::new("session_keys_v1");
+
+/// What waits for a session's owner, by session and number.
+pub const INBOX: TableDefinition<(u128, u64), &[u8]> = TableDefinition::new("inbox_v1");
+
+/// Numbers that only grow.
+pub const COUNTERS: TableDefinition<&str, u64> = TableDefinition::new("counters_v1");
+
+/// The catalog file.
+pub const CATALOG: Kind = Kind {
+    name: "catalog",
+    format: 1,
+    mode: ConcurrencyMode::MultiWriter,
+    cache: 16 * 1_024 * 1_024,
+    remedy: "move it away: it is made again from the journals",
+};
+
+/// How long to wait for other processes' writes, which take some milliseconds each.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(8);
+
+/// The catalog of a store.
+#[derive(Debug)]
+pub struct Catalog {
+    path: PathBuf,
+    lock: PathBuf,
+    /// Open from the first write on; `None` after an error.
+    db: Mutex<Option<Arc<Database>>>,
+    /// This process's turn: file locks do not make threads wait.
+    writing: Mutex<()>,
+}
+
+impl Catalog {
+    /// The catalog in `folder`. Nothing is opened yet.
+    pub fn new(folder: &Path) -> Self {
+        Self {
+            path: folder.join("catalog.redb"),
+            lock: folder.join("catalog.lock"),
+            db: Mutex::new(None),
+            writing: Mutex::new(()),
+        }
+    }
+
+    /// Whether there is one.
+    pub fn exists(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// What `work` finds; `absent` where there is no catalog yet, or not the table that it wants.
+    pub fn read<T>(&self, absent: T, work: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+        if !self.exists() {
+            return Ok(absent);
+        }
+        let snapshot = self.snapshot()?;
+        let found = CATALOG.guarded(&self.path, || match work(&snapshot.read) {
+            Err(redb::Error::TableDoesNotExist(_)) => Ok(None),
+            found => found.map(Some),
+        })?;
+        Ok(found.unwrap_or(absent))
+    }
+
+    /// Commits what `work` does, unless it returns an error.
+    pub fn write<T>(&self, work: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+        let (_turn, _lock) = self.turn()?;
+        let db = self.open_in_turn()?;
+        let done = CATALOG.guarded(&self.path, || {
+            let write = db.begin_write()?;
+            let done = work(&write)?;
+            write.commit()?;
+            Ok(done)
+        });
+        if done.is_err() {
+            // After a failed sync only opening the file again tells what is in it.
+            *self.handle() = None;
+        }
+        done
+    }
+
+    /// Makes the catalog, with the rows that `fill` adds, unless there is one by now.
+    pub fn make(&self, fill: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>) -> Result<(), StoreError> {
+        let (_turn, _lock) = self.turn()?;
+        if !self.exists() {
+            *self.handle() = Some(Arc::new(CATALOG.create(&self.path, fill)?));
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let open = self.handle().clone();
+        if let Some(db) = open {
+            let read = CATALOG.guarded(&self.path, || Ok(db.begin_read()?))?;
+            return Ok(Snapshot { read, _open: Open::Writable(db) });
+        }
+        // Whoever only reads needs no right to write, and waits for no writer.
+        CATALOG.refuse_empty(&self.path)?;
+        let opened = CATALOG.guarded(&self.path, || match CATALOG.builder().open_read_only(&self.path) {
+            Ok(db) => Ok(Some((db.begin_read()?, db))),
+            Err(DatabaseError::RepairAborted | DatabaseError::DatabaseAlreadyOpen) => Ok(None),
+            Err(error) => Err(error.into()),
+        })?;
+        let snapshot = if let Some((read, db)) = opened {
+            Snapshot { read, _open: Open::ReadOnly(db) }
+        } else {
+            let (_turn, _lock) = self.turn()?;
+            let db = self.open_in_turn()?;
+            Snapshot { read: CATALOG.guarded(&self.path, || Ok(db.begin_read()?))?, _open: Open::Writable(db) }
+        };
+        CATALOG.check_format(&self.path, &snapshot.read)?;
+        Ok(snapshot)
+    }
+
+    /// The right to write, among the threads of this process and among processes.
+    fn turn(&self) -> Result<(MutexGuard<'_, ()>, LockFile), StoreError> {
+        let turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = Instant::now();
+        let mut pause = Duration::from_micros(100);
+        loop {
+            if let Some(lock) = LockFile::take(&self.lock).map_err(|e| io_error(&self.lock, &e))? {
+                return Ok((turn, lock));
+            }
+            if started.elapsed() > PATIENCE {
+                let pid = Holder::last(&self.lock).map_or(0, |holder| holder.pid);
+                return Err(StoreError::Busy { path: self.path.clone(), pid });
+            }
+            thread::sleep(pause);
+            pause = (pause * 2).min(PAUSE);
+        }
+    }
+
+    fn open_in_turn(&self) -> Result<Arc<Database>, StoreError> {
+        let mut handle = self.handle();
+        if let Some(db) = &*handle {
+            return Ok(Arc::clone(db));
+        }
+        let db = Arc::new(CATALOG.open(&self.path)?);
+        *handle = Some(Arc::clone(&db));
+        Ok(db)
+    }
+
+    fn handle(&self) -> MutexGuard<'_, Option<Arc<Database>>> {
+        self.db.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A moment of the catalog. The transaction ends before its file is closed.
+struct Snapshot {
+    read: ReadTransaction,
+    _open: Open,
+}
+
+#[expect(dead_code, reason = "the files are held, not used")]
+enum Open {
+    Writable(Arc<Database>),
+    ReadOnly(ReadOnlyDatabase),
+}

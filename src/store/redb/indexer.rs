@@ -1,0 +1,174 @@
+//! Who keeps the index up to date? A thread beside the journal's, so that a run waits for no index but its first row.
+
+use std::{
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use redb::WriteTransaction;
+
+use super::{
+    catalog::Catalog,
+    file::io_error,
+    index::{Entry, remove_mail},
+    journal::Journal,
+    queue::Queue,
+};
+use crate::{
+    store::{AppendError, Closing, Completer, MailId, Release, StoreError, Ticket},
+    value::{Epoch, SessionId},
+};
+
+/// Changes of the catalog that nobody blocks for. They are made in order, many in one commit.
+#[derive(Debug)]
+pub struct Indexer {
+    queue: Arc<Queue<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A session to be given back.
+#[derive(Debug)]
+pub struct Close {
+    /// Which.
+    pub session: SessionId,
+    /// By which claim.
+    pub epoch: Epoch,
+    /// How.
+    pub closing: Closing,
+    /// Its last append.
+    pub after: Option<Ticket>,
+    /// Its journal, whose lock is held until the catalog says that the session is free.
+    pub journal: Arc<Journal>,
+}
+
+#[derive(Debug)]
+enum Job {
+    Create(Box<Entry>, Completer<()>),
+    Close(Close, Completer<bool>),
+    Ack { session: SessionId, mail: MailId, after: Ticket },
+    Repair(Box<Entry>),
+    Flush(Completer<()>),
+}
+
+impl Indexer {
+    /// Starts the thread.
+    pub fn start(catalog: Arc<Catalog>) -> Result<Self, StoreError> {
+        let queue = Arc::new(Queue::new());
+        let jobs = Arc::clone(&queue);
+        let run = move || {
+            while let Some(batch) = jobs.batch() {
+                perform(&catalog, batch);
+            }
+        };
+        let thread = thread::Builder::new().name("index".to_owned()).spawn(run);
+        Ok(Self { queue, thread: Some(thread.map_err(|e| io_error("a thread".as_ref(), &e))?) })
+    }
+
+    /// Adds a session.
+    pub fn create(&self, entry: Entry) -> Ticket {
+        let taken = AppendError::Fenced { session: entry.session, epoch: entry.epoch };
+        let (completer, ticket) = Ticket::new(taken);
+        self.push(Job::Create(Box::new(entry), completer));
+        ticket
+    }
+
+    /// Gives a session back.
+    pub fn close(&self, close: Close) -> Release {
+        let fenced = AppendError::Fenced { session: close.session, epoch: close.epoch };
+        let (completer, release) = Release::new(fenced);
+        self.push(Job::Close(close, completer));
+        release
+    }
+
+    /// Removes an item of an inbox once `after` is durable.
+    pub fn ack(&self, session: SessionId, mail: MailId, after: Ticket) {
+        self.push(Job::Ack { session, mail, after });
+    }
+
+    /// Writes what was found of a session whose owner died, unless somebody took it over since.
+    pub fn repair(&self, found: Entry) {
+        self.push(Job::Repair(Box::new(found)));
+    }
+
+    /// Waits until all that came before is done.
+    pub fn flush(&self, session: SessionId) {
+        let (completer, ticket) = Ticket::new(AppendError::Fenced { session, epoch: Epoch(0) });
+        self.push(Job::Flush(completer));
+        drop(ticket.wait());
+    }
+
+    /// A closed queue drops the job, and its completer says so.
+    fn push(&self, job: Job) {
+        drop(self.queue.push(job, 0));
+    }
+}
+
+impl Drop for Indexer {
+    /// Does what waits.
+    fn drop(&mut self) {
+        self.queue.close();
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+/// New rows come first: what follows may wait for tickets that wait for them.
+fn perform(catalog: &Catalog, batch: Vec<Job>) {
+    let (creates, rest): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| matches!(job, Job::Create(..)));
+    commit(catalog, creates);
+    let mut ready = Vec::with_capacity(rest.len());
+    for job in rest {
+        match job {
+            Job::Close(Close { after: Some(after), session, epoch, closing, journal }, completer) => match after.wait() {
+                Ok(()) => ready.push(Job::Close(Close { after: None, session, epoch, closing, journal }, completer)),
+                Err(error) => completer.complete(Err(error)),
+            },
+            Job::Ack { ref after, .. } if after.wait().is_err() => {}
+            Job::Create(..) | Job::Close(..) | Job::Ack { .. } | Job::Repair(_) | Job::Flush(_) => ready.push(job),
+        }
+    }
+    commit(catalog, ready);
+}
+
+fn commit(catalog: &Catalog, jobs: Vec<Job>) {
+    if jobs.iter().all(|job| matches!(job, Job::Flush(_))) {
+        return jobs.into_iter().for_each(|job| job.complete(Ok(Some(false))));
+    }
+    let done = catalog.write(|write| jobs.iter().map(|job| job.apply(write)).collect::<Result<Vec<_>, _>>());
+    match done {
+        Ok(done) => jobs.into_iter().zip(done).for_each(|(job, done)| job.complete(Ok(done))),
+        Err(error) => {
+            tracing::warn!(%error, "the session index was not written");
+            jobs.into_iter().for_each(|job| job.complete(Err(error.clone().into())));
+        }
+    }
+}
+
+impl Job {
+    /// `None` when the session is somebody else's; otherwise whether mail waits, where that matters.
+    fn apply(&self, write: &WriteTransaction) -> Result<Option<bool>, redb::Error> {
+        match self {
+            Self::Create(entry, _) => {
+                if Entry::get_for_change(write, entry.session)?.is_some() {
+                    return Ok(None);
+                }
+                entry.put(write)?;
+            }
+            Self::Close(close, _) => return Entry::close(write, close.session, close.epoch, close.closing),
+            Self::Ack { session, mail, .. } => remove_mail(write, *session, *mail)?,
+            Self::Repair(found) => drop(found.replace(found.epoch, write)?),
+            Self::Flush(_) => {}
+        }
+        Ok(Some(false))
+    }
+
+    /// Dropping a completer says that the session is somebody else's.
+    fn complete(self, done: Result<Option<bool>, AppendError>) {
+        match (self, done.transpose()) {
+            (Self::Create(_, completer) | Self::Flush(completer), Some(done)) => completer.complete(done.map(drop)),
+            (Self::Close(_, completer), Some(done)) => completer.complete(done),
+            (Self::Create(..) | Self::Close(..) | Self::Flush(_), None) | (Self::Ack { .. } | Self::Repair(_), _) => {}
+        }
+    }
+}

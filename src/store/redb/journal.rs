@@ -1,0 +1,245 @@
+//! Where do the records of this process go? Into a [`Journal`]: one file, one thread that commits for all sessions together.
+//!
+//! A file has one writer, the process that holds the lock beside it. While it writes others read. A process takes the first file that is
+//! neither locked nor full, else makes one. One commit takes whatever has come since the last, so that a hundred sessions pay for one sync.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use redb::{ConcurrencyMode, Database, ReadableTable, TableDefinition};
+
+use super::{
+    codec::Stored,
+    file::{Kind, io_error},
+    lock::{Holder, LockFile},
+    queue::Queue,
+};
+use crate::{
+    store::{AppendError, Completer, StoreError, Ticket},
+    value::{Epoch, Seq, SessionId},
+};
+
+/// Records by session, epoch and sequence number.
+pub const RECORDS: TableDefinition<(u128, u32, u64), &[u8]> = TableDefinition::new("records_v1");
+
+/// Large parts of records by their BLAKE3 digest.
+pub const BLOBS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("blobs_v1");
+
+/// A journal file.
+pub const JOURNAL: Kind = Kind {
+    name: "journal",
+    format: 1,
+    mode: ConcurrencyMode::SingleWriter,
+    cache: 32 * 1_024 * 1_024,
+    remedy: "restore it from a backup; the sessions of other journals are not touched",
+};
+
+/// A file that has grown beyond this takes no more sessions, in bytes. Repair after a crash takes about a second for each 100 MB.
+const FULL: u64 = 64 * 1_024 * 1_024;
+
+/// The most journals of a store.
+const MAX_JOURNALS: u32 = 9_999;
+
+/// A journal that this process writes.
+#[derive(Debug)]
+pub struct Journal {
+    /// Its number.
+    pub number: u32,
+    path: PathBuf,
+    lock: LockFile,
+    queue: Arc<Queue<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Records to be committed.
+#[derive(Debug)]
+pub struct Append {
+    /// Of which session.
+    pub session: SessionId,
+    /// Under which claim.
+    pub epoch: Epoch,
+    /// In order.
+    pub records: Vec<Stored>,
+    /// Set when an append of the claim failed: the later ones must not be written.
+    pub dead: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+enum Job {
+    Append(Append, Completer<()>),
+    Flush(Completer<()>),
+}
+
+/// The file of journal `number` in the folder of journals.
+pub fn path_of(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("{number:04}.redb"))
+}
+
+/// The lock beside it.
+pub fn lock_of(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("{number:04}.lock"))
+}
+
+/// The numbers of all journals of a folder, in order.
+pub fn numbers(folder: &Path) -> Result<BTreeSet<u32>, StoreError> {
+    let entries = fs::read_dir(folder).map_err(|e| io_error(folder, &e))?;
+    let number = |name: &str| name.strip_suffix(".redb")?.parse().ok();
+    Ok(entries.filter_map(|entry| number(entry.ok()?.file_name().to_str()?)).collect())
+}
+
+impl Journal {
+    /// Takes the first free one of `folder`, else makes one.
+    pub fn take(folder: &Path) -> Result<Self, StoreError> {
+        let there = numbers(folder)?;
+        for number in &there {
+            match Self::take_number(folder, *number) {
+                Ok(Some(journal)) => return Ok(journal),
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "a journal is left alone"),
+            }
+        }
+        for number in there.last().map_or(1, |last| last + 1)..=MAX_JOURNALS {
+            if let Some(journal) = Self::take_number(folder, number)? {
+                return Ok(journal);
+            }
+        }
+        Err(StoreError::Io {
+            path: folder.to_owned(),
+            why: Arc::from(format!("it has {MAX_JOURNALS} journals")),
+            remedy: "name another folder with --store",
+        })
+    }
+
+    fn take_number(folder: &Path, number: u32) -> Result<Option<Self>, StoreError> {
+        let path = path_of(folder, number);
+        if is_full(&path) {
+            return Ok(None);
+        }
+        let lock_path = lock_of(folder, number);
+        let Some(lock) = LockFile::take(&lock_path).map_err(|e| io_error(&lock_path, &e))? else { return Ok(None) };
+        let db = if path.exists() { JOURNAL.open(&path)? } else { JOURNAL.create(&path, |_| Ok(()))? };
+        let queue = Arc::new(Queue::new());
+        let writer = Writer { path: path.clone(), queue: Arc::clone(&queue), db: Some(db) };
+        let thread = thread::Builder::new().name(format!("journal {number}")).spawn(move || writer.run());
+        let thread = Some(thread.map_err(|e| io_error(&path, &e))?);
+        Ok(Some(Self { number, path, lock, queue, thread }))
+    }
+
+    /// Who we are to other processes.
+    pub fn holder(&self) -> Holder {
+        self.lock.holder
+    }
+
+    /// Whether new sessions want another one.
+    pub fn is_full(&self) -> bool {
+        is_full(&self.path)
+    }
+
+    /// Commits `append` after all that came before.
+    pub fn append(&self, append: Append) -> Ticket {
+        let fenced = AppendError::Fenced { session: append.session, epoch: append.epoch };
+        let (completer, ticket) = Ticket::new(fenced);
+        let weight = append.records.iter().map(Stored::weight).sum();
+        // A closed queue drops the job, and its completer says so.
+        drop(self.queue.push(Job::Append(append, completer), weight));
+        ticket
+    }
+
+    /// Waits until all that came before is committed or refused.
+    pub fn flush(&self) {
+        let closed = StoreError::Io { path: self.path.clone(), why: Arc::from("it was closed"), remedy: "open the store again" };
+        let (completer, ticket) = Ticket::new(closed.into());
+        drop(self.queue.push(Job::Flush(completer), 0));
+        // Whether the appends before succeeded is told by their own tickets.
+        drop(ticket.wait());
+    }
+}
+
+impl Drop for Journal {
+    /// Commits what waits and closes the file before the lock goes.
+    fn drop(&mut self) {
+        self.queue.close();
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+fn is_full(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|about| about.len() >= FULL)
+}
+
+/// The thread's side of a journal.
+struct Writer {
+    path: PathBuf,
+    queue: Arc<Queue<Job>>,
+    /// `None` after an error: the file is opened again for the next batch.
+    db: Option<Database>,
+}
+
+impl Writer {
+    fn run(mut self) {
+        while let Some(jobs) = self.queue.batch() {
+            let live = |append: &Append| !append.dead.load(Ordering::Acquire);
+            let appends: Vec<_> = jobs.iter().filter_map(Job::append).filter(|append| live(append)).collect();
+            let outcome = if appends.is_empty() { Ok(()) } else { self.commit(&appends).map_err(AppendError::from) };
+            if outcome.is_err() {
+                appends.iter().for_each(|append| append.dead.store(true, Ordering::Release));
+            }
+            for job in jobs {
+                match job {
+                    Job::Append(append, completer) if live(&append) || outcome.is_err() => completer.complete(outcome.clone()),
+                    // Dropping the completer says that the claim is dead.
+                    Job::Append(_, completer) => drop(completer),
+                    Job::Flush(completer) => completer.complete(Ok(())),
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self, appends: &[&Append]) -> Result<(), StoreError> {
+        // After a failed sync nobody knows what is on the disk; only opening the file again tells.
+        let db = match self.db.take() {
+            Some(db) => db,
+            None => JOURNAL.open(&self.path)?,
+        };
+        JOURNAL.guarded(&self.path, || {
+            let write = db.begin_write()?;
+            {
+                let mut records = write.open_table(RECORDS)?;
+                let mut blobs = write.open_table(BLOBS)?;
+                for append in appends {
+                    let session = append.session.0.as_u128();
+                    for Stored { seq: Seq(seq), row, blobs: large } in &append.records {
+                        records.insert((session, append.epoch.0, *seq), row.as_slice())?;
+                        for (digest, blob) in large {
+                            if blobs.get(digest)?.is_none() {
+                                blobs.insert(digest, blob.as_slice())?;
+                            }
+                        }
+                    }
+                }
+            }
+            Ok(write.commit()?)
+        })?;
+        self.db = Some(db);
+        Ok(())
+    }
+}
+
+impl Job {
+    fn append(&self) -> Option<&Append> {
+        match self {
+            Self::Append(append, _) => Some(append),
+            Self::Flush(_) => None,
+        }
+    }
+}

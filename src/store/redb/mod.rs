@@ -1,0 +1,282 @@
+//! Where do sessions live that outlast their process? A [`RedbStore`]: a folder that any number of processes of one machine share.
+//!
+//! ```text
+//! .synod/
+//!   .gitignore          *
+//!   catalog.redb        session index, claims, inboxes: every process reads and writes it
+//!   catalog.lock        who writes it now
+//!   journals/0001.redb  records and blobs: one process writes, any may read
+//!   journals/0001.lock  who writes it
+//! ```
+//!
+//! `codec` and `blob` say what a record looks like, `journal` and `queue` how records get to the disk, `read` how they come back,
+//! `catalog`, `index` and `indexer` how sessions are found, `lock` how processes know of each other, and `file` what to make of a
+//! file that is not what it should be.
+//!
+//! A session may be claimed when its row has no owner, or an owner that is dead: his lock is free, or somebody else's by now. A dead
+//! owner cannot come back, so what he wrote is final; the claim counts it, and its segment begins there.
+
+mod blob;
+mod catalog;
+mod claims;
+mod codec;
+mod file;
+mod index;
+mod indexer;
+mod journal;
+mod lock;
+mod queue;
+mod read;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use self::{
+    catalog::Catalog,
+    claims::{Claims, Held},
+    file::io_error,
+    index::Entry,
+    indexer::{Close, Indexer},
+    journal::Journal,
+    read::{Reader, Segment},
+};
+use super::{
+    AppendError, Claim, ClaimError, Closing, Filter, FindError, InboxItem, Mail, MailId, NewSession, Owner, PostError, READ_PAGE,
+    ReadError, Release, SessionRow, Store, StoreError, Ticket, row,
+};
+use crate::{
+    event::{Event, Record, Status},
+    value::{Epoch, Seq, SessionId},
+};
+
+/// A store in a folder, made when the first session is. Dropping it waits until all that was appended is on the disk.
+#[derive(Debug)]
+pub struct RedbStore {
+    folder: PathBuf,
+    catalog: Arc<Catalog>,
+    reader: Reader,
+    // The fields below are dropped in this order: the index is written while the journals' locks are still held.
+    indexer: Indexer,
+    claims: Claims,
+    /// Where new claims write.
+    current: Mutex<Option<Arc<Journal>>>,
+    /// One claim at a time is taken over.
+    claiming: Mutex<()>,
+}
+
+impl RedbStore {
+    /// The store in `folder`. Nothing is made or opened yet.
+    ///
+    /// # Errors
+    /// There is something else at `folder`, or no thread can be started.
+    pub fn open(folder: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let folder = folder.into();
+        if folder.exists() && !folder.is_dir() {
+            return Err(io_error(&folder, &std::io::ErrorKind::NotADirectory.into()));
+        }
+        let catalog = Arc::new(Catalog::new(&folder));
+        Ok(Self {
+            reader: Reader::new(folder.join("journals")),
+            indexer: Indexer::start(Arc::clone(&catalog))?,
+            catalog,
+            claims: Claims::default(),
+            current: Mutex::new(None),
+            claiming: Mutex::new(()),
+            folder,
+        })
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Makes the folder and what belongs in it.
+    fn make(&self) -> Result<(), StoreError> {
+        if self.catalog.exists() {
+            return Ok(());
+        }
+        let journals = self.folder.join("journals");
+        fs::create_dir_all(&journals).map_err(|e| io_error(&journals, &e))?;
+        let ignore = self.folder.join(".gitignore");
+        fs::write(&ignore, "*\n").map_err(|e| io_error(&ignore, &e))?;
+        self.catalog.make(|_| Ok(()))
+    }
+
+    /// The journal for a new claim.
+    fn journal(&self) -> Result<Arc<Journal>, StoreError> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(journal) = current.as_ref().filter(|journal| !journal.is_full()) {
+            return Ok(Arc::clone(journal));
+        }
+        let folder = self.folder.join("journals");
+        fs::create_dir_all(&folder).map_err(|e| io_error(&folder, &e))?;
+        let journal = Arc::new(Journal::take(&folder)?);
+        self.claims.writes_to(&journal);
+        *current = Some(Arc::clone(&journal));
+        Ok(journal)
+    }
+
+    fn entry(&self, session: SessionId) -> Result<Option<Entry>, StoreError> {
+        self.catalog.read(None, |read| Entry::get(read, session))
+    }
+
+    /// Who has the session of `entry`.
+    fn owner(&self, entry: &Entry) -> Owner {
+        let Some(holder) = entry.owner else { return Owner::Nobody };
+        if self.claims.journal_of(holder).is_some() {
+            let held = self.claims.is_held(entry.session);
+            return if held { Owner::Live { pid: holder.pid } } else { Owner::Dead };
+        }
+        let number = entry.segments.last().map_or(0, |segment| segment.journal);
+        let lock = journal::lock_of(&self.folder.join("journals"), number);
+        if holder.holds(&lock) { Owner::Live { pid: holder.pid } } else { Owner::Dead }
+    }
+
+    /// A row as it really is: what a dead owner could not write into the index any more is read from its journal.
+    fn shown(&self, mut entry: Entry) -> SessionRow {
+        let mut owner = self.owner(&entry);
+        let is_ours = entry.owner.is_some_and(|holder| self.claims.journal_of(holder).is_some());
+        if owner == Owner::Dead && !is_ours {
+            match self.reader.tail(entry.session, &entry.segments, true) {
+                Ok(tail) => {
+                    if let Some(closing) = tail.last.as_ref().and_then(closing) {
+                        entry.stands(closing);
+                    }
+                    entry.owner = None;
+                    owner = Owner::Nobody;
+                    self.indexer.repair(entry.clone());
+                }
+                Err(error) => tracing::warn!(%error, "a session whose owner died cannot be read"),
+            }
+        }
+        let journal = entry.segments.last().map(|segment| format!("journals/{:04}.redb", segment.journal));
+        entry.into_row(owner, journal.unwrap_or_default().into())
+    }
+}
+
+/// How a session stands whose last record this is; `None` in the middle of work.
+fn closing(last: &Record) -> Option<Closing> {
+    if let Event::Finished(finished) = &last.event {
+        Some(Closing { status: finished.status, at: last.at })
+    } else {
+        matches!(last.event, Event::Parked).then_some(Closing { status: Status::Parked, at: last.at })
+    }
+}
+
+impl Store for RedbStore {
+    fn create(&self, new: NewSession) -> Result<Claim, ClaimError> {
+        self.make()?;
+        let session = new.session;
+        if self.claims.is_held(session) || self.entry(session)?.is_some() {
+            return Err(ClaimError::Exists(session));
+        }
+        let journal = self.journal()?;
+        let epoch = Epoch(1);
+        let entry = Entry {
+            session,
+            tenant: new.tenant,
+            team: new.team,
+            task: row::shown(&new.task),
+            status: Status::Running,
+            started_at: new.started_at,
+            completed_at: None,
+            epoch,
+            owner: Some(journal.holder()),
+            segments: vec![Segment { epoch, journal: journal.number, from: Seq(0) }],
+        };
+        let held = Held::new(session, epoch, journal, Seq(0), codec::genesis(session), Some(self.indexer.create(entry)));
+        self.claims.hold(&held);
+        Ok(Claim::new(session, epoch, Seq(0), held))
+    }
+
+    fn claim(&self, session: SessionId) -> Result<Claim, ClaimError> {
+        let _one_at_a_time = self.claiming.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.claims.is_held(session) {
+            return Err(ClaimError::Owned { session, pid: std::process::id() });
+        }
+        // What an earlier claim of this process left behind comes first.
+        self.indexer.flush(session);
+        let seen = self.entry(session)?.ok_or(ClaimError::Unknown(session))?;
+        if let Owner::Live { pid } = self.owner(&seen) {
+            return Err(ClaimError::Owned { session, pid });
+        }
+        if let Some(journal) = seen.owner.and_then(|holder| self.claims.journal_of(holder)) {
+            journal.flush();
+        }
+        let tail = self.reader.tail(session, &seen.segments, false)?;
+        let journal = self.journal()?;
+        let mut entry = seen.clone();
+        entry.epoch = seen.epoch.next();
+        entry.owner = Some(journal.holder());
+        entry.stands(Closing { status: Status::Running, at: seen.started_at });
+        entry.segments.retain(|segment| segment.from < tail.length);
+        entry.segments.push(Segment { epoch: entry.epoch, journal: journal.number, from: tail.length });
+        if !self.catalog.write(|write| entry.replace(seen.epoch, write))? {
+            return Err(ClaimError::Raced(session));
+        }
+        let held = Held::new(session, entry.epoch, journal, tail.length, tail.link, None);
+        self.claims.hold(&held);
+        Ok(Claim::new(session, entry.epoch, tail.length, held))
+    }
+
+    fn append(&self, claim: &Claim, expected: Seq, records: &[Record]) -> Result<Ticket, AppendError> {
+        let fenced = AppendError::Fenced { session: claim.session(), epoch: claim.epoch() };
+        claim.state::<Held>().ok_or(fenced)?.append(expected, records)
+    }
+
+    fn read(&self, session: SessionId, from: Seq, max: usize) -> Result<Vec<Record>, ReadError> {
+        let entry = self.entry(session).map_err(|source| ReadError::Store { session, source })?;
+        let entry = match entry {
+            Some(entry) => entry,
+            // A session that was just made here has no row yet, and no durable record either.
+            None if self.claims.is_held(session) => return Ok(Vec::new()),
+            None => return Err(ReadError::Unknown(session)),
+        };
+        self.reader.read(session, &entry.segments, from, max.min(READ_PAGE))
+    }
+
+    fn release(&self, claim: Claim, closing: Closing) -> Release {
+        let (session, epoch) = (claim.session(), claim.epoch());
+        let Some((journal, after)) = claim.state::<Held>().and_then(|held| held.let_go()) else {
+            return Release::ready(Err(AppendError::Fenced { session, epoch }));
+        };
+        self.indexer.close(Close { session, epoch, closing, after, journal })
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Vec<SessionRow>, StoreError> {
+        let entries = self.catalog.read(Vec::new(), |read| Entry::list(read, filter))?;
+        Ok(entries.into_iter().map(|entry| self.shown(entry)).collect())
+    }
+
+    fn row(&self, session: SessionId) -> Result<SessionRow, FindError> {
+        let entry = self.entry(session)?.ok_or_else(|| FindError::Unknown(session.to_string().into()))?;
+        Ok(self.shown(entry))
+    }
+
+    fn find(&self, org: &str, prefix: &str) -> Result<SessionId, FindError> {
+        let range = row::prefix_range(prefix)?;
+        let ids = self.catalog.read(Vec::new(), |read| index::ids(read, org, range))?;
+        row::only_one(prefix, ids.into_iter())
+    }
+
+    fn post(&self, session: SessionId, item: InboxItem) -> Result<(), PostError> {
+        if self.entry(session)?.is_none() {
+            return Err(PostError::Unknown(session));
+        }
+        let encode = || codec::to_bytes(&item).map_err(redb::Error::Corrupted);
+        self.catalog.write(|write| index::post(write, session, &encode()?))?
+    }
+
+    fn poll(&self, claim: &Claim) -> Result<Vec<Mail>, StoreError> {
+        let Some(held) = claim.state::<Held>() else { return Ok(Vec::new()) };
+        held.poll(|polled| self.catalog.read(Vec::new(), |read| index::mail(read, claim.session(), polled)))
+    }
+
+    fn ack(&self, claim: &Claim, mail: MailId, after: Ticket) {
+        self.indexer.ack(claim.session(), mail, after);
+    }
+}

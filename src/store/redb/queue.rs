@@ -1,0 +1,91 @@
+//! How do many sessions share one thread? A [`Queue`] that makes them wait when the disk does not keep up.
+
+use std::{
+    collections::VecDeque,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+/// The most jobs that wait.
+const MAX_JOBS: usize = 4_096;
+
+/// The most bytes that wait, but for a single job that is larger.
+const MAX_BYTES: usize = 64 * 1_024 * 1_024;
+
+/// The most jobs of one batch.
+const MAX_BATCH: usize = 1_024;
+
+/// A bounded queue from many threads to one.
+#[derive(Debug)]
+pub struct Queue<J> {
+    state: Mutex<State<J>>,
+    /// Something came, or the queue was closed.
+    filled: Condvar,
+    /// Something went.
+    drained: Condvar,
+}
+
+#[derive(Debug)]
+struct State<J> {
+    jobs: VecDeque<(J, usize)>,
+    bytes: usize,
+    closed: bool,
+}
+
+impl<J> Queue<J> {
+    /// An empty one.
+    pub fn new() -> Self {
+        let state = State { jobs: VecDeque::new(), bytes: 0, closed: false };
+        Self { state: Mutex::new(state), filled: Condvar::new(), drained: Condvar::new() }
+    }
+
+    /// Adds a job of `bytes`; blocks while there is no room. A closed queue gives it back.
+    pub fn push(&self, job: J, bytes: usize) -> Result<(), J> {
+        let mut state = self.lock();
+        while !state.closed && !state.has_room(bytes) {
+            state = self.drained.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.closed {
+            return Err(job);
+        }
+        state.bytes += bytes;
+        state.jobs.push_back((job, bytes));
+        drop(state);
+        self.filled.notify_one();
+        Ok(())
+    }
+
+    /// The jobs that wait, in order, at most [`MAX_BATCH`]; blocks until there are any. `None` when the queue is closed and empty.
+    pub fn batch(&self) -> Option<Vec<J>> {
+        let mut state = self.lock();
+        while state.jobs.is_empty() {
+            if state.closed {
+                return None;
+            }
+            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let count = state.jobs.len().min(MAX_BATCH);
+        let batch: Vec<_> = state.jobs.drain(..count).collect();
+        state.bytes -= batch.iter().map(|(_, bytes)| bytes).sum::<usize>();
+        drop(state);
+        self.drained.notify_all();
+        Some(batch.into_iter().map(|(job, _)| job).collect())
+    }
+
+    /// Takes no more jobs; those that wait are still handed out.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_all();
+        self.drained.notify_all();
+    }
+
+    /// Nothing can be half done under the lock, so a panic elsewhere does not matter.
+    fn lock(&self) -> MutexGuard<'_, State<J>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<J> State<J> {
+    fn has_room(&self, bytes: usize) -> bool {
+        self.jobs.len() < MAX_JOBS && (self.bytes == 0 || self.bytes + bytes <= MAX_BYTES)
+    }
+}

@@ -1,0 +1,231 @@
+//! What was written? A [`Reader`] stitches the segments of a session together and checks every link.
+//!
+//! Files are opened for each read and closed after it (a quarter of a millisecond), so that a reader never stands in the way of a
+//! process that repairs or takes a journal.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use redb::{DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TableError};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    blob::Digest,
+    codec::{self, Link},
+    file::io_error,
+    journal::{BLOBS, JOURNAL, RECORDS, lock_of, path_of},
+    lock::{Holder, LockFile},
+};
+use crate::{
+    event::Record,
+    store::{ReadError, StoreError},
+    value::{Epoch, Seq, SessionId},
+};
+
+/// How long to wait for a process that repairs a journal.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A stretch of a session's records: those of one claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Whose.
+    pub epoch: Epoch,
+    /// In which file.
+    pub journal: u32,
+    /// The first one; they end where the next segment begins.
+    pub from: Seq,
+}
+
+/// Where a session ends.
+#[derive(Debug)]
+pub struct Tail {
+    /// How many records there are.
+    pub length: Seq,
+    /// What the next one follows.
+    pub link: Link,
+    /// The last record, if there is one and it was asked for.
+    pub last: Option<Record>,
+}
+
+/// Reads the journals of a folder.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    folder: PathBuf,
+}
+
+impl Reader {
+    /// Of the folder of journals.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// At most `max` records of `session` from `from` on.
+    pub fn read(&self, session: SessionId, segments: &[Segment], from: Seq, max: usize) -> Result<Vec<Record>, ReadError> {
+        let mut records = Vec::new();
+        // The record before the first one is read for its link only.
+        let (mut before, mut next) = match from.0.checked_sub(1) {
+            None => (Some(codec::genesis(session)), from),
+            Some(anchor) => (None, Seq(anchor)),
+        };
+        for (ix, segment) in segments.iter().enumerate() {
+            let end = segments.get(ix + 1).map_or(Seq(u64::MAX), |after| after.from);
+            let room = max.saturating_sub(records.len()) + usize::from(before.is_none());
+            if end <= next || room == 0 {
+                continue;
+            }
+            let stretch = self.stretch(session, segment)?;
+            let (rows, broken) = stretch.rows(next, end, room);
+            let count = rows.len();
+            for (seq, row) in rows {
+                if seq != next {
+                    return Err(stretch.damaged(next, "it is missing"));
+                }
+                let link = match before {
+                    None => codec::link_of(&row).map_err(|why| stretch.damaged(seq, why))?,
+                    Some(before) => {
+                        let (record, link) = stretch.decode(seq, |fetch| codec::decode(&row, seq, &before, fetch))?;
+                        records.push(record);
+                        link
+                    }
+                };
+                before = Some(link);
+                next = next.next();
+            }
+            match broken {
+                Some(error) => return Err(stretch.damaged(next, error.to_string())),
+                None if count < room && next < end && end != Seq(u64::MAX) => return Err(stretch.damaged(next, "it is missing")),
+                None => {}
+            }
+        }
+        Ok(records)
+    }
+
+    /// Where `session` ends; with its last record if `with_record` is set.
+    pub fn tail(&self, session: SessionId, segments: &[Segment], with_record: bool) -> Result<Tail, ReadError> {
+        for segment in segments.iter().rev() {
+            let stretch = self.stretch(session, segment)?;
+            let Some((seq, row)) = stretch.last()? else { continue };
+            let link = codec::link_of(&row).map_err(|why| stretch.damaged(seq, why))?;
+            let decode = || stretch.decode(seq, |fetch| codec::decode_unchained(&row, seq, fetch));
+            let last = if with_record { Some(decode()?) } else { None };
+            return Ok(Tail { length: seq.next(), link, last });
+        }
+        Ok(Tail { length: Seq(0), link: codec::genesis(session), last: None })
+    }
+
+    fn stretch(&self, session: SessionId, segment: &Segment) -> Result<Stretch, ReadError> {
+        let path = path_of(&self.folder, segment.journal);
+        let opened = self.open(segment.journal).and_then(|db| JOURNAL.guarded(&path, || Ok((db.begin_read()?, db))));
+        let (read, db) = opened.map_err(|source| ReadError::Store { session, source })?;
+        Ok(Stretch { session, epoch: segment.epoch, path, read, _db: db })
+    }
+
+    /// A journal for reading. If its last writer died it is opened for writing once, which repairs it.
+    pub fn open(&self, number: u32) -> Result<ReadOnlyDatabase, StoreError> {
+        let path = path_of(&self.folder, number);
+        let lock = lock_of(&self.folder, number);
+        JOURNAL.refuse_empty(&path)?;
+        let started = Instant::now();
+        let mut pause = Duration::from_millis(1);
+        loop {
+            let opened = JOURNAL.guarded(&path, || match JOURNAL.builder().open_read_only(&path) {
+                Ok(db) => Ok(Some(db)),
+                Err(DatabaseError::RepairAborted | DatabaseError::DatabaseAlreadyOpen) => Ok(None),
+                Err(error) => Err(error.into()),
+            })?;
+            if let Some(db) = opened {
+                JOURNAL.check_format(&path, &JOURNAL.guarded(&path, || Ok(db.begin_read()?))?)?;
+                return Ok(db);
+            }
+            match LockFile::take(&lock).map_err(|e| io_error(&lock, &e))? {
+                Some(held) => {
+                    drop(JOURNAL.open(&path)?);
+                    drop(held);
+                }
+                None if started.elapsed() > PATIENCE => {
+                    return Err(StoreError::Busy { path, pid: Holder::last(&lock).map_or(0, |holder| holder.pid) });
+                }
+                None => {
+                    thread::sleep(pause);
+                    pause = (pause * 2).min(Duration::from_millis(50));
+                }
+            }
+        }
+    }
+}
+
+/// The records of one session and claim in one open journal.
+struct Stretch {
+    session: SessionId,
+    epoch: Epoch,
+    path: PathBuf,
+    read: ReadTransaction,
+    /// Keeps the file open.
+    _db: ReadOnlyDatabase,
+}
+
+/// A record's place and its bytes.
+type Row = (Seq, Vec<u8>);
+
+impl Stretch {
+    /// At most `max` rows from `from` to before `end`, and what went wrong after them.
+    fn rows(&self, from: Seq, end: Seq, max: usize) -> (Vec<Row>, Option<StoreError>) {
+        let mut rows = Vec::new();
+        let read = JOURNAL.guarded(&self.path, || {
+            let table = match self.read.open_table(RECORDS) {
+                Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+                opened => opened?,
+            };
+            for row in table.range(self.key(from)..self.key(end))?.take(max) {
+                let (key, row) = row?;
+                rows.push((Seq(key.value().2), row.value().to_vec()));
+            }
+            Ok(())
+        });
+        (rows, read.err())
+    }
+
+    fn last(&self) -> Result<Option<Row>, ReadError> {
+        let read = JOURNAL.guarded(&self.path, || {
+            let table = match self.read.open_table(RECORDS) {
+                Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+                opened => opened?,
+            };
+            let Some(row) = table.range(self.key(Seq(0))..=self.key(Seq(u64::MAX)))?.next_back() else { return Ok(None) };
+            let (key, row) = row?;
+            Ok(Some((Seq(key.value().2), row.value().to_vec())))
+        });
+        read.map_err(|source| ReadError::Store { session: self.session, source })
+    }
+
+    /// Does `decode` with a way to get at blobs.
+    fn decode<T>(
+        &self,
+        seq: Seq,
+        decode: impl FnOnce(&mut dyn FnMut(&Digest) -> Option<Vec<u8>>) -> Result<T, String>,
+    ) -> Result<T, ReadError> {
+        let mut unread = None;
+        let mut fetch = |digest: &Digest| {
+            let found =
+                JOURNAL.guarded(&self.path, || Ok(self.read.open_table(BLOBS)?.get(digest)?.map(|blob| blob.value().to_vec())));
+            found.unwrap_or_else(|error| {
+                unread = Some(error);
+                None
+            })
+        };
+        let decoded = decode(&mut fetch);
+        decoded.map_err(|why| self.damaged(seq, unread.map_or(why, |error| error.to_string())))
+    }
+
+    fn key(&self, seq: Seq) -> (u128, u32, u64) {
+        (self.session.0.as_u128(), self.epoch.0, seq.0)
+    }
+
+    fn damaged(&self, seq: Seq, why: impl Into<Arc<str>>) -> ReadError {
+        ReadError::Damaged { session: self.session, journal: self.path.clone(), seq, why: why.into() }
+    }
+}

@@ -1,0 +1,132 @@
+//! For whom is a call made, with what, and for how long? [`CallContext`].
+
+use std::{fmt, sync::Arc, time::Instant};
+
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::Roots;
+use crate::value::{Failure, FailureKind, Role};
+
+/// What a tool knows of the call that it serves.
+#[derive(Clone, Debug)]
+pub struct CallContext {
+    /// The agent; `None` for a tool node.
+    pub role: Option<Role>,
+    /// The path of the node.
+    pub node: Arc<str>,
+    /// `session/node/turn/call`: stable over repetitions of the same call, so that an idempotent tool can tell them.
+    pub key: Arc<str>,
+    /// The files in reach.
+    pub roots: Arc<Roots>,
+    /// When to stop.
+    pub stop: Stop,
+    /// Where to say how far it is.
+    pub progress: Progress,
+}
+
+impl CallContext {
+    /// A call of nobody in particular, without a time limit, on these files.
+    pub fn on(roots: Arc<Roots>) -> Self {
+        Self { role: None, node: Arc::from(""), key: Arc::from(""), roots, stop: Stop::default(), progress: Progress::default() }
+    }
+}
+
+/// Says whether a call should go on: it ends at its deadline or when somebody cancels it. Cheap to clone; clones stop together.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    token: CancellationToken,
+    deadline: Option<Instant>,
+}
+
+impl Stop {
+    /// Stops at `deadline`, if there is one, or when cancelled.
+    pub fn new(deadline: Option<Instant>) -> Self {
+        Self { token: CancellationToken::new(), deadline }
+    }
+
+    /// Asks the work to end. It fails with `cancelled` soon after.
+    pub fn cancel(&self) {
+        self.token.cancel();
+    }
+
+    /// When the time is up, if there is a limit.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Whether to end now.
+    pub fn is_stopped(&self) -> bool {
+        self.check().is_err()
+    }
+
+    /// Goes on, or says why not.
+    ///
+    /// # Errors
+    /// `cancelled` when somebody cancelled, `timeout` when the deadline passed.
+    pub fn check(&self) -> Result<(), Failure> {
+        if self.token.is_cancelled() {
+            return Err(Failure::new(FailureKind::Cancelled, "the call was cancelled"));
+        }
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(Failure::new(FailureKind::Timeout, "the call ran into its time limit"));
+        }
+        Ok(())
+    }
+
+    /// Waits until the work should end and says why: for async tools, beside their own waiting.
+    pub async fn stopped(&self) -> Failure {
+        match self.deadline {
+            Some(deadline) => {
+                tokio::select! {
+                    () = self.token.cancelled() => {}
+                    () = tokio::time::sleep_until(deadline.into()) => {}
+                }
+            }
+            None => self.token.cancelled().await,
+        }
+        match self.check() {
+            Err(failure) => failure,
+            Ok(()) => Failure::new(FailureKind::Timeout, "the call ran into its time limit"),
+        }
+    }
+
+    /// A stop that follows this one and also stops when the guard is dropped.
+    pub(super) fn until_dropped(&self) -> (Self, DropGuard) {
+        let token = self.token.child_token();
+        (Self { token: token.clone(), deadline: self.deadline }, token.drop_guard())
+    }
+}
+
+/// Takes short words on how far a call is, for the live view. They are not journaled.
+#[derive(Clone, Default)]
+pub struct Progress(Option<Arc<dyn Fn(&str) + Send + Sync>>);
+
+impl Progress {
+    /// Hands every word to `listener`, which must return at once.
+    pub fn to(listener: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(listener)))
+    }
+
+    /// Says how far the call is.
+    pub fn say(&self, word: &str) {
+        if let Some(listener) = &self.0 {
+            listener(word);
+        }
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Progress(listener)" } else { "Progress" })
+    }
+}
+
+/// The failure of a call whose thread ended without a result.
+pub(super) fn broke_off(tool: &str, error: &tokio::task::JoinError) -> Failure {
+    let message = if error.is_panic() {
+        format!("{tool} broke off: a bug in the tool, please report it with these arguments")
+    } else {
+        format!("{tool} was stopped before it could return")
+    };
+    Failure::new(FailureKind::Tool, message)
+}
