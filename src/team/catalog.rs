@@ -96,7 +96,7 @@ impl ModelCatalog {
         let mut found = Vec::new();
         let file = Arc::from(name);
         match tree::parse(&file, text) {
-            Err(error) => found.push(error),
+            Err(error) => found.push(*error),
             Ok(node) => {
                 if let Some(written) = CatalogFile::read(&node, &mut found) {
                     self.add(written, &mut found);
@@ -124,9 +124,9 @@ impl ModelCatalog {
     }
 
     fn add(&mut self, written: CatalogFile, found: &mut Found) {
-        let providers = written.providers.map_or_else(Vec::new, |p| p.0);
+        let providers = written.providers.map_or_else(Vec::new, |p| p.entries);
         let known = |name: &str| self.providers.contains_key(name) || providers.iter().any(|(key, _)| &*key.name == name);
-        let models = written.models.map_or_else(Vec::new, |m| m.0);
+        let models = written.models.map_or_else(Vec::new, |m| m.entries);
         for (_, model) in models.iter().filter(|(_, m)| !known(&m.provider.value.0)) {
             let names = self.providers.keys().map(|k| &**k).chain(providers.iter().map(|(k, _)| &*k.name));
             found.push(

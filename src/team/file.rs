@@ -83,6 +83,7 @@ written! {
     /// How they work together.
     coordination_rules: Option<RulesFile>,
     /// Who may message whom, by role; a role that is not named may message all.
+    #[schemars(extend("propertyNames" = { "pattern": super::scalar::ID_PATTERN }))]
     may_write: Option<Named<OneOrMany<Spot<Id>>>>,
     /// Who makes the result.
     result: Option<Spot<ResultFile>>,
@@ -91,12 +92,15 @@ written! {
     /// What a run may use up.
     limits: Option<LimitsFile>,
     /// What a run takes, by name.
+    #[schemars(extend("propertyNames" = { "pattern": super::scalar::ID_PATTERN }))]
     inputs: Option<Named<InputFile>>,
     /// Whom an escalation to a person reaches, in order.
     escalation: Option<Vec<StepFile>>,
     /// The nodes of a `graph` team, by id.
+    #[schemars(extend("propertyNames" = { "pattern": super::scalar::ID_PATTERN }))]
     nodes: Option<Named<NodeFile>>,
     /// Nodes that run at the very end, whatever the outcome.
+    #[schemars(extend("propertyNames" = { "pattern": super::scalar::ID_PATTERN }))]
     finally: Option<Named<NodeFile>>,
     /// The result of a `graph` team, an expression; without it the sole last node's output, or a map of the last ones'.
     output: Option<Expression>,
@@ -115,6 +119,7 @@ written! {
 
 written! {
     /// A member.
+    #[schemars(extend("oneOf" = [{ "required": ["agent"] }, { "required": ["team"] }]))]
     struct MemberFile is "a member", hints &[("agent_id", "name the profile's file in `agent`"), ("model", "put keys of the profile into `set: { … }`")];
     /// The profile: a path relative to this file, else in the shipped library.
     agent: Option<Spot<Words>>,
@@ -407,12 +412,8 @@ impl JsonSchema for Maybe {
 }
 
 impl JsonSchema for Tree {
-    fn inline_schema() -> bool {
-        true
-    }
-
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Set".into()
+        "ProfileChanges".into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {

@@ -97,21 +97,24 @@ pub fn load_profile(name: &str, sources: &dyn Sources, known: &Known<'_>) -> Loa
     loader.close(loaded, &sources)
 }
 
-/// Everything that is wrong with a file, be it a team or a profile: a profile has a `role`, a team has none.
+/// Everything that is wrong with a file, be it a profile or a team.
 pub fn check(name: &str, sources: &dyn Sources, known: &Known<'_>) -> Vec<Diagnostic> {
-    let is_profile = sources.read(name).is_ok_and(|text| {
-        tree::parse(&Arc::from(name), &text).is_ok_and(|node| {
-            const PROFILE: [&str; 5] = ["role", "specialization", "system_prompt", "model", "allowed_tools"];
-            const TEAM: [&str; 4] = ["collaboration_pattern", "member_agents", "coordinator", "nodes"];
-            let has = |keys: &[&str]| keys.iter().filter(|key| node.get(key).is_some()).count();
-            has(&PROFILE) > has(&TEAM)
-        })
-    });
-    if is_profile {
+    if is_profile(name, sources) {
         load_profile(name, sources, known).map_or_else(|found| found, |(_, warnings)| warnings)
     } else {
         load_team(name, sources, &Overrides::default(), known).map_or_else(|found| found, |(_, warnings)| warnings)
     }
+}
+
+/// Whether a file is meant as a profile: it has more keys that only a profile has than such of a team, else a name that says so.
+pub fn is_profile(name: &str, sources: &dyn Sources) -> bool {
+    let named = name.contains("profile");
+    let Ok(text) = sources.read(name) else { return named };
+    let Ok(node) = tree::parse(&Arc::from(name), &text) else { return named };
+    let only =
+        |keys: &[&str], others: &[&str]| keys.iter().filter(|key| !others.contains(key) && node.get(key).is_some()).count();
+    let (profile, team) = (only(ProfileFile::KEYS, TeamFile::KEYS), only(TeamFile::KEYS, ProfileFile::KEYS));
+    if profile == team { named } else { profile > team }
 }
 
 /// Follows references. One loader serves one team with all that it consists of.
@@ -283,7 +286,7 @@ impl<'a> Loader<'a> {
         let tree = match tree::parse(name, text) {
             Ok(node) => Some(Arc::new(node)),
             Err(error) => {
-                self.found.push(error);
+                self.found.push(*error);
                 None
             }
         };

@@ -6,9 +6,9 @@ use super::{
     AskSpec, Body, Code, Coordination, Diagnostic, NodeSpec, ToolSpecNode, What,
     load::Loader,
     node_file::{NodeFile, RepeatFile, Short},
-    read::{Found, Spot, list},
+    read::{Found, Spot, count as counted, list},
     resolve::{check_with, nodes_of, retry, role_of, roles_of, with, writes},
-    scalar::{Id, Whole, id_help, is_id},
+    scalar::{Id, Whole, describe, id_help, is_id},
     tree::{Key, quoted},
 };
 use crate::{
@@ -28,7 +28,7 @@ pub(super) struct Scope<'a> {
 }
 
 /// What nodes do, each named by its key, with the keys that belong to it.
-const KINDS: [(&str, &[&str]); 10] = [
+pub(super) const KINDS: [(&str, &[&str]); 10] = [
     ("agent", &["task", "phase", "proposal", "done_when", "max_turns"]),
     ("tool", &["args", "effect"]),
     ("gate", &[]),
@@ -123,7 +123,7 @@ fn check_id(key: &Key, found: &mut Found) {
         found.push(key.error(Code::BadId, format!("{} is not an id", quoted(&key.name))).help(id_help(&key.name)));
     } else if RESERVED.contains(&&*key.name) {
         let error = key.error(Code::BadId, format!("`{}` means something else in expressions", key.name));
-        found.push(error.help(format!("no node is called {}", list(&RESERVED))));
+        found.push(error.help(format!("reserved are {}", list(&RESERVED))));
     }
 }
 
@@ -203,7 +203,8 @@ fn check_join(file: &NodeFile, found: &mut Found) {
     match join.0 {
         Join::All | Join::Any => {}
         Join::Quorum(count) if count as usize > edges => {
-            let error = key.error(Code::OutOfRange, format!("a quorum of {count} cannot be met by {edges} dependencies"));
+            let error =
+                key.error(Code::OutOfRange, format!("a quorum of {count} cannot be met by {}", counted(edges, "dependency")));
             found.push(error.help("name more nodes in `after`, or lower the quorum"));
         }
         Join::Quorum(_) => {}
@@ -288,7 +289,7 @@ fn tool(file: &NodeFile, loader: &mut Loader<'_>) -> Option<ToolSpecNode> {
         None => (Value::Map(Arc::new(Map::new())), tool.place.clone()),
     };
     if args.as_map().is_none() {
-        let message = format!("expected a map of arguments, found {}", args.type_name());
+        let message = format!("expected a map of arguments, found {}", describe(&args));
         loader.found.push(Diagnostic::error(Code::WrongType, &place, message).help("such as `args: { command: \"make lint\" }`"));
     }
     Some(ToolSpecNode { tool: tool.value.0.clone(), args, place, effect: file.effect })

@@ -39,6 +39,9 @@ words! {
 written! {
     /// A node: one of `agent`, `tool`, `gate`, `rule`, `ask`, `subtasks`, `relay`, `settle`, `nodes` and `team`, which `for_each` or
     /// `repeat` may run many times.
+    #[schemars(extend("oneOf" = super::schema::one_of(&super::node::KINDS)))]
+    #[schemars(extend("not" = { "required": ["for_each", "repeat"] }))]
+    #[schemars(extend("dependencies" = { "for_each": ["max"] }))]
     struct NodeFile is "a node", hints &[
         ("depends_on", "did you mean `after`?"),
         ("needs", "did you mean `after`?"),
@@ -101,6 +104,7 @@ written! {
     repeat: Option<RepeatFile>,
 
     /// Nodes inside this one, by id.
+    #[schemars(extend("propertyNames" = { "pattern": super::scalar::ID_PATTERN }))]
     nodes: Option<Named<NodeFile>>,
     /// The value of `nodes`, an expression; without it the sole last node's output, or a map of the last ones'.
     output: Option<Expression>,
@@ -156,6 +160,7 @@ written! {
 
 written! {
     /// A bounded loop.
+    #[schemars(extend("required" = ["max"]))]
     struct RepeatFile is "`repeat`", hints &[];
     /// Rounds at most.
     max: Option<Positive>,
@@ -325,7 +330,8 @@ fn name(node: &Node, found: &mut Found) -> Option<After> {
 fn condition(node: &Node, found: &mut Found) -> Option<AfterOn> {
     const WORDS: [&str; 4] = ["ok", "failed", "done", "else"];
     let Kind::Text(text) = &node.kind else {
-        found.push(wrong(node, "a condition").help(format!("a condition is {}, or an expression in quotes", list(&WORDS))));
+        found
+            .push(wrong(node, "a condition").help(format!("a condition is one of {}, or an expression in quotes", list(&WORDS))));
         return None;
     };
     Some(match &**text {
@@ -338,8 +344,10 @@ fn condition(node: &Node, found: &mut Found) -> Option<AfterOn> {
             if is_id(&source) && !matches!(&*source, "output" | "true" | "false") {
                 let message = format!("{} is no condition", quoted(&source));
                 let near = super::read::did_you_mean(&source, WORDS);
-                let help =
-                    format!("a condition is {}, or an expression over `output`, such as `output == \"{source}\"`", list(&WORDS));
+                let help = format!(
+                    "a condition is one of {}, or an expression over `output`, such as `output == \"{source}\"`",
+                    list(&WORDS)
+                );
                 found.push(node.error(Code::UnknownValue, message).help(near.unwrap_or(help)));
                 return None;
             }

@@ -6,7 +6,7 @@ use super::{
     Code, Diagnostic, LoadedProfile, ModelCatalog, Text,
     load::Loader,
     read::{Found, Must, Named, OneOrMany, Spot, did_you_mean, words, written},
-    scalar::{Anything, Fraction, Template, Whole, Words},
+    scalar::{Anything, Fraction, Template, Whole, Words, describe},
     sources::SCRIPTS,
     tree::quoted,
 };
@@ -123,7 +123,7 @@ pub(super) fn resolve(file: ProfileFile, name: Arc<str>, loader: &mut Loader<'_>
         let folders = written.folders.map_or_else(Vec::new, |f| f.0);
         knowledge.folders = folders.iter().map(|folder| resolve_folder(folder, loader)).collect();
     }
-    for (key, values) in file.knowledge_base_filters.map_or_else(Vec::new, |f| f.0) {
+    for (key, values) in file.knowledge_base_filters.map_or_else(Vec::new, |f| f.entries) {
         knowledge.filters.insert(key.name.to_string(), values.0.into_iter().map(|w| w.0.to_string()).collect());
     }
     let role = file.role.0?;
@@ -136,7 +136,7 @@ pub(super) fn resolve(file: ProfileFile, name: Arc<str>, loader: &mut Loader<'_>
         model: model?,
         model_config: file
             .model_config
-            .map_or_else(Vec::new, |c| c.0)
+            .map_or_else(Vec::new, |c| c.entries)
             .into_iter()
             .map(|(k, v)| (k.name.to_string(), v.value))
             .collect(),
@@ -205,7 +205,7 @@ fn resolve_folder(folder: &Spot<Words>, loader: &mut Loader<'_>) -> Arc<str> {
 
 /// Parameters that the engine itself reads must be of their type; all others are the provider's to judge.
 fn check_config(config: Option<&Named<Anything>>, found: &mut Found) {
-    for (key, value) in config.iter().flat_map(|c| &c.0) {
+    for (key, value) in config.iter().flat_map(|c| &c.entries) {
         let expected = match (&*key.name, &value.value) {
             ("max_tokens", Value::Int(1..)) => continue,
             ("max_tokens", _) => "an integer, 1 or more",
@@ -236,7 +236,7 @@ fn check_schema(schema: Option<&Anything>, found: &mut Found) {
     let Some(schema) = schema else { return };
     let error = match &schema.value {
         Value::Map(_) => jsonschema::validator_for(&schema.value.to_json()).err().map(|e| e.to_string()),
-        other => Some(format!("expected a map, found {}", other.type_name())),
+        other => Some(format!("expected a map, found {}", describe(other))),
     };
     if let Some(error) = error {
         let message = format!("`output_schema` is no JSON Schema: {error}");

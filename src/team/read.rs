@@ -124,7 +124,11 @@ impl<T: Read> Read for OneOrMany<T> {
 
 /// Things by name, in the order of the file; those with a mistake are left out.
 #[derive(Clone, Debug)]
-pub(super) struct Named<T>(pub(super) Vec<(Key, T)>);
+pub(super) struct Named<T> {
+    pub(super) entries: Vec<(Key, T)>,
+    /// All its keys, those of entries with a mistake too.
+    pub(super) keys: Keys,
+}
 
 impl<T: Read> Read for Named<T> {
     fn read(node: &Node, found: &mut Found) -> Option<Self> {
@@ -133,7 +137,11 @@ impl<T: Read> Read for Named<T> {
             return None;
         };
         duplicates(entries, found);
-        Some(Self(entries.iter().filter_map(|(key, value)| Some((key.clone(), T::read(value, found)?))).collect()))
+        let keys = Keys::of(node);
+        Some(Self {
+            entries: entries.iter().filter_map(|(key, value)| Some((key.clone(), T::read(value, found)?))).collect(),
+            keys,
+        })
     }
 }
 
@@ -184,7 +192,7 @@ macro_rules! written {
         impl $crate::team::read::Read for $name {
             fn read(node: &$crate::team::tree::Node, found: &mut $crate::team::read::Found) -> Option<Self> {
                 let entries = $crate::team::read::known(node, $what, Self::KEYS, $hints, found)?;
-                $(let $key = $crate::team::read::field::<$type>(node, entries, $what, $crate::team::read::plain(stringify!($key)), found);)+
+                $(let $key = $crate::team::read::field::<$type>(node, entries, $what, Self::KEYS, $crate::team::read::plain(stringify!($key)), found);)+
                 Some(Self { $($key: $key?,)+ keys: $crate::team::read::Keys::of(node) })
             }
         }
@@ -228,11 +236,26 @@ fn unknown_key(key: &Key, what: &str, keys: &[&str], hints: &[(&str, &str)]) -> 
     key.error(Code::UnknownKey, format!("{what} has no key {}", quoted(&key.name))).label("unknown").help(help)
 }
 
+/// Whether `key` is there under a name that is not in `known` and was meant to be it: a mistake that was reported already.
+pub(super) fn mistyped<'a>(key: &str, keys: impl IntoIterator<Item = &'a Key>, known: &[&str]) -> bool {
+    keys.into_iter().any(|k| !known.contains(&&*k.name) && nearest(&k.name, known.iter().copied()) == Some(key))
+}
+
 /// The value of `key`, or what stands for it; a missing one is reported.
-pub(super) fn field<T: Read>(node: &Node, entries: &[(Key, Node)], what: &str, key: &str, found: &mut Found) -> Option<T> {
+pub(super) fn field<T: Read>(
+    node: &Node,
+    entries: &[(Key, Node)],
+    what: &str,
+    keys: &[&str],
+    key: &str,
+    found: &mut Found,
+) -> Option<T> {
     let read = match entries.iter().find(|(k, _)| &*k.name == key) {
         Some((_, value)) => T::read(value, found),
         None => T::absent().or_else(|| {
+            if mistyped(key, entries.iter().map(|(key, _)| key), keys) {
+                return None;
+            }
             let message = format!("{what} needs the key `{key}`");
             found.push(Diagnostic::error(Code::MissingKey, &node.place, message).help(format!("add `{key}:`")));
             None
@@ -253,6 +276,15 @@ pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a (impl AsRef<str> + ?S
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
         Some((last, _)) => last.clone(),
         None => "none".to_owned(),
+    }
+}
+
+/// `1 member`, `2 members`.
+pub(super) fn count(number: usize, thing: &str) -> String {
+    match (number, thing.strip_suffix('y')) {
+        (1, _) => format!("1 {thing}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        (_, None) => format!("{number} {thing}s"),
     }
 }
 

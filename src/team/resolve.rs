@@ -12,8 +12,8 @@ use super::{
     load::{LoadedProfile, Loader},
     node::{self, Scope},
     node_file::{NodeFile, RetryFile, WriteFile},
-    read::{Found, Named, OneOrMany, Spot, did_you_mean, list},
-    scalar::{Expression, Id, Whole, Words, id_help, is_id},
+    read::{Found, Named, OneOrMany, Spot, count as counted, did_you_mean, list, mistyped},
+    scalar::{Expression, Id, Whole, Words, describe, id_help, is_id},
     sources::SCRIPTS,
     tree::quoted,
 };
@@ -81,7 +81,7 @@ pub(super) fn team(written: TeamFile, place: &Place, path: &str, loader: &mut Lo
 
 /// The nodes of a map, in the order of the file.
 pub(super) fn nodes_of(written: Option<&Named<NodeFile>>, scope: &Scope<'_>, loader: &mut Loader<'_>) -> Option<Vec<NodeSpec>> {
-    let entries = written.map_or(&[][..], |n| &n.0);
+    let entries = written.map_or(&[][..], |n| &n.entries);
     let nodes: Vec<_> = entries.iter().map(|(key, file)| node::resolve(key, file, scope, loader)).collect();
     nodes.into_iter().collect()
 }
@@ -149,7 +149,7 @@ fn resolve_coordinator(written: &CoordinatorFile, path: &str, loader: &mut Loade
                 .agent
                 .error(
                     Code::WrongCoordinator,
-                    format!("the profile {} has not the role `coordinator`", quoted(&written.agent.value.0)),
+                    format!("the profile {} does not have the role `coordinator`", quoted(&written.agent.value.0)),
                 )
                 .label("leads the team")
                 .related(&role_place, "its role")
@@ -179,7 +179,9 @@ fn resolve_member(written: &MemberFile, path: &str, loader: &mut Loader<'_>) -> 
             return None;
         }
         (None, None) => {
-            if written.keys.get("agent").is_none() && written.keys.get("team").is_none() {
+            // A key that is unknown may be what was meant, and was reported.
+            let unknown = written.keys.iter().any(|key| !MemberFile::KEYS.contains(&&*key.name));
+            if !unknown && written.keys.get("agent").is_none() && written.keys.get("team").is_none() {
                 let place = role.map(|r| r.place.clone()).or_else(|| written.keys.iter().next().map(|k| k.place.clone()));
                 let error =
                     Diagnostic::error(Code::MissingKey, &place.unwrap_or_default(), "a member needs the key `agent` or `team`");
@@ -227,19 +229,21 @@ fn priority(written: &MemberFile) -> u32 {
 
 /// The inputs that a sub-team is given, by name.
 pub(super) fn with(written: Option<&Named<Expression>>) -> Vec<(Arc<str>, Text)> {
-    written.iter().flat_map(|w| &w.0).map(|(key, expression)| (key.name.clone(), expression.0.clone())).collect()
+    written.iter().flat_map(|w| &w.entries).map(|(key, expression)| (key.name.clone(), expression.0.clone())).collect()
 }
 
 /// A sub-team is given the inputs that it declares, and all that it must have.
 pub(super) fn check_with(team: &Team, written: Option<&Named<Expression>>, place: &Place, found: &mut Found) {
-    let given = written.map_or(&[][..], |w| &w.0);
+    let given: Vec<_> = written.iter().flat_map(|w| w.keys.iter()).collect();
     let names = || team.inputs.iter().map(|i| &*i.name);
-    for (key, _) in given.iter().filter(|(key, _)| !names().any(|name| name == &*key.name)) {
+    let known: Vec<_> = names().collect();
+    for key in given.iter().filter(|key| !known.contains(&&*key.name)) {
         let help = did_you_mean(&key.name, names()).unwrap_or_else(|| format!("its inputs are {}", list(names())));
         found
             .push(key.error(Code::UnknownKey, format!("the team `{}` has no input {}", team.name, quoted(&key.name))).help(help));
     }
-    for input in team.inputs.iter().filter(|i| i.default.is_none() && !given.iter().any(|(key, _)| key.name == i.name)) {
+    let lacks = |i: &&InputSpec| !given.iter().any(|key| key.name == i.name) && !mistyped(&i.name, given.iter().copied(), &known);
+    for input in team.inputs.iter().filter(|i| i.default.is_none()).filter(lacks) {
         let message = format!("the team `{}` needs the input `{}`", team.name, input.name);
         found.push(Diagnostic::error(Code::MissingKey, place, message).help(format!("add `with: {{ {}: \"…\" }}`", input.name)));
     }
@@ -274,7 +278,7 @@ fn check_shape(pattern: &Spot<Pattern>, written: &TeamFile, place: &Place, found
         Pattern::Graph => (false, false, true),
     };
     let mut needs = |key: &str, help: &str| {
-        if written.keys.get(key).is_none() {
+        if written.keys.get(key).is_none() && !mistyped(key, written.keys.iter(), TeamFile::KEYS) {
             found.push(pattern.error(Code::MissingKey, format!("a `{name}` team needs the key `{key}`")).help(help));
         }
     };
@@ -294,7 +298,7 @@ fn check_shape(pattern: &Spot<Pattern>, written: &TeamFile, place: &Place, found
             found.push(Diagnostic::error(Code::MissingKey, key, "the team has no members").help("list at least one"));
         }
     }
-    if is_graph && written.nodes.as_ref().is_some_and(|n| n.0.is_empty()) && !found.iter().any(Diagnostic::is_error) {
+    if is_graph && written.nodes.as_ref().is_some_and(|n| n.entries.is_empty()) && !found.iter().any(Diagnostic::is_error) {
         let key = written.keys.get("nodes").map_or(place, |k| &k.place);
         found.push(Diagnostic::error(Code::MissingKey, key, "the team has no nodes").help("spell at least one out"));
     }
@@ -387,7 +391,8 @@ fn quorum(written: &RulesFile, members: usize, found: &mut Found) -> Option<u32>
     }
     let count = quorum.value.count();
     if members > 0 && count as usize > members {
-        let error = quorum.error(Code::OutOfRange, format!("a quorum of {count} cannot be met by {members} members"));
+        let error =
+            quorum.error(Code::OutOfRange, format!("a quorum of {count} cannot be met by {}", counted(members, "member")));
         found.push(error.help(format!("at most {members}")));
     }
     Some(count)
@@ -412,7 +417,7 @@ fn may_write(
     found: &mut Found,
 ) -> BTreeMap<Role, Vec<Role>> {
     let mut may = BTreeMap::new();
-    for (key, to) in written.iter().flat_map(|w| &w.0) {
+    for (key, to) in written.iter().flat_map(|w| &w.entries) {
         let from = Spot { value: Id(key.name.clone()), place: key.place.clone(), length: key.length };
         let to = roles_of(&to.0, roles, found);
         if let Some(from) = role_of(&from, roles, found) {
@@ -492,7 +497,7 @@ fn limits(written: &file::LimitsFile) -> Limits {
 
 fn inputs(written: Option<&Named<InputFile>>, found: &mut Found) -> Option<Vec<InputSpec>> {
     let mut inputs = Vec::new();
-    for (key, InputFile(map)) in written.iter().flat_map(|w| &w.0) {
+    for (key, InputFile(map)) in written.iter().flat_map(|w| &w.entries) {
         if !is_id(&key.name) {
             found.push(key.error(Code::BadId, format!("{} is not an id", quoted(&key.name))).help(id_help(&key.name)));
         }
@@ -502,7 +507,7 @@ fn inputs(written: Option<&Named<InputFile>>, found: &mut Found) -> Option<Vec<I
             let error = Diagnostic::error(
                 Code::WrongType,
                 &default.place,
-                format!("the default is {} and the input is of type `{kind}`", default.value.type_name()),
+                format!("the default is {} and the input is of type `{kind}`", describe(&default.value)),
             );
             found.push(error.length(default.length).help("write a default of that type, or `null` for none"));
         }

@@ -281,6 +281,19 @@ pub(super) struct Anything {
     pub(super) length: u32,
 }
 
+/// What messages call a value.
+pub(super) fn describe(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a truth value",
+        Value::Int(_) => "an integer",
+        Value::Float(_) => "a number",
+        Value::Text(_) => "a text",
+        Value::List(_) => "a list",
+        Value::Map(_) => "a map",
+    }
+}
+
 impl Read for Anything {
     fn read(node: &Node, found: &mut Found) -> Option<Self> {
         Some(Self { value: node.value(found)?, place: node.place.clone(), length: node.length })

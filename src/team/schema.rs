@@ -17,7 +17,38 @@ pub fn schema_team() -> Json {
 
 fn schema_of<T: JsonSchema>() -> Json {
     // Editors support draft 7 best.
-    SchemaSettings::draft07().into_generator().into_root_schema_for::<T>().to_value()
+    let mut schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<T>().to_value();
+    without_null(&mut schema);
+    schema
+}
+
+/// Takes "or nothing" from every key: one that is not given is left out, and the loader refuses a key without a value.
+fn without_null(schema: &mut Json) {
+    if let Some(properties) = schema.get_mut("properties").and_then(Json::as_object_mut) {
+        for key in properties.values_mut().filter_map(Json::as_object_mut) {
+            let null = |form: &Json| form.get("type").and_then(Json::as_str) == Some("null");
+            if let Some(Json::Array(types)) = key.get_mut("type") {
+                types.retain(|name| name.as_str() != Some("null"));
+                if let [one] = types.as_slice() {
+                    let one = one.clone();
+                    key.insert("type".to_owned(), one);
+                }
+            }
+            if let Some(Json::Array(forms)) = key.get_mut("anyOf") {
+                forms.retain(|form| !null(form));
+                if forms.len() == 1 {
+                    // Draft 7 ignores what stands beside a reference, such as the description.
+                    let forms = key.remove("anyOf");
+                    key.extend(forms.map(|forms| ("allOf".to_owned(), forms)));
+                }
+            }
+        }
+    }
+    match schema {
+        Json::Object(map) => map.values_mut().for_each(without_null),
+        Json::Array(items) => items.iter_mut().for_each(without_null),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
 }
 
 /// A profile of which nothing has to be there: what a member may `set`.
@@ -27,4 +58,9 @@ pub(super) fn part_of_a_profile(generator: &mut SchemaGenerator) -> Schema {
         schema.remove(key);
     }
     schema
+}
+
+/// That exactly one of these keys is there.
+pub(super) fn one_of(keys: &[(&str, &[&str])]) -> Json {
+    keys.iter().map(|(key, _)| serde_json::json!({ "required": [key] })).collect()
 }

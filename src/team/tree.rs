@@ -170,22 +170,25 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// The tree of `text`, which is YAML or JSON (a subset of it).
-pub(super) fn parse(file: &Arc<str>, text: &str) -> Result<Node, Diagnostic> {
+pub(super) fn parse(file: &Arc<str>, text: &str) -> Result<Node, Box<Diagnostic>> {
     let whole = Place { file: file.clone(), line: 0, column: 0 };
     if text.len() > MAX_FILE_BYTES {
         let message = format!("the file has {} bytes, more than the {MAX_FILE_BYTES} allowed", text.len());
-        return Err(Diagnostic::error(Code::TooLarge, &whole, message).help("keep data in files of its own"));
+        return Err(Diagnostic::error(Code::TooLarge, &whole, message).help("keep data in files of its own").into());
     }
     let node = parse_value(file, text)?;
     if matches!(node.kind, Kind::Null) {
-        return Err(Diagnostic::error(Code::EmptyFile, &whole, "the file is empty").help("a profile or team starts with `name:`"));
+        return Err(Diagnostic::error(Code::EmptyFile, &whole, "the file is empty")
+            .help("a profile or team starts with `name:`")
+            .into());
     }
     Ok(node)
 }
 
 /// The tree of `text`, which may be any value, nothing too.
-pub(super) fn parse_value(file: &Arc<str>, text: &str) -> Result<Node, Diagnostic> {
-    let spanned: Spanned<Raw> = serde_saphyr::from_str_with_options(text, options()).map_err(|e| explain(file, text, &e))?;
+pub(super) fn parse_value(file: &Arc<str>, text: &str) -> Result<Node, Box<Diagnostic>> {
+    let spanned: Spanned<Raw> =
+        serde_saphyr::from_str_with_options(text, options()).map_err(|e| Box::new(explain(file, text, &e)))?;
     node(file, &Lines::new(text), spanned)
 }
 
@@ -245,7 +248,7 @@ fn explain(file: &Arc<str>, text: &str, error: &Error) -> Diagnostic {
         }
         _ => {
             let line = place.line.checked_sub(1).and_then(|n| text.lines().nth(n as usize)).unwrap_or("");
-            Diagnostic::error(Code::Syntax, &place, said).maybe_help(syntax_help(line))
+            Diagnostic::error(Code::Syntax, &place, said).maybe_help(syntax_help(said, line))
         }
     }
 }
@@ -259,9 +262,11 @@ fn innermost(error: &Error) -> &Error {
 }
 
 /// The mistakes that people make most in YAML.
-fn syntax_help(line: &str) -> Option<String> {
+fn syntax_help(said: &str, line: &str) -> Option<String> {
     let indent = &line[..line.len() - line.trim_start().len()];
-    let help = if indent.contains('\t') {
+    let help = if said.contains("did not find expected ','") {
+        "a comma is missing before this, or a bracket is not closed"
+    } else if indent.contains('\t') {
         "indent with spaces: YAML allows no tabs there"
     } else if line.contains("{{") || line.contains("{%") {
         "put a text that holds a template in quotes"
@@ -318,11 +323,11 @@ enum Raw {
     Map(Vec<(Spanned<Self>, Spanned<Self>)>),
 }
 
-fn node(file: &Arc<str>, lines: &Lines<'_>, spanned: Spanned<Raw>) -> Result<Node, Diagnostic> {
+fn node(file: &Arc<str>, lines: &Lines<'_>, spanned: Spanned<Raw>) -> Result<Node, Box<Diagnostic>> {
     let at = spanned.referenced;
     let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     let place = Place { file: file.clone(), line: narrow(at.line()), column: narrow(at.column()) };
-    let mut length = lines.clip(&place, u64::from(at.span().len()));
+    let mut length = lines.clip(&place, at.span().len());
     let mut content = (place.line, place.column);
     let kind = match spanned.value {
         Raw::Null => Kind::Null,
@@ -348,12 +353,18 @@ fn node(file: &Arc<str>, lines: &Lines<'_>, spanned: Spanned<Raw>) -> Result<Nod
         }
         Raw::Map(entries) => {
             length = 0;
-            let entry = |(key, value)| -> Result<_, Diagnostic> {
+            let entry = |(key, value)| -> Result<_, Box<Diagnostic>> {
                 let key = node(file, lines, key)?;
                 let Kind::Text(name) = &key.kind else {
-                    return Err(key
-                        .error(Code::WrongType, format!("expected a key, found {}", key.describe()))
-                        .help("a key is a text: put it in quotes; a text that starts with `{` needs quotes too"));
+                    let error = match key.kind {
+                        Kind::Map(_) => key
+                            .error(Code::WrongType, "expected a text, found `{{` without quotes")
+                            .help("put a text that holds a template in quotes: `\"{{ … }}\"`"),
+                        _ => key
+                            .error(Code::WrongType, format!("expected a key, found {}", key.describe()))
+                            .help("a key is a text: put it in quotes"),
+                    };
+                    return Err(error.into());
                 };
                 Ok((Key { name: name.clone(), place: key.place.clone(), length: key.length }, node(file, lines, value)?))
             };
