@@ -13,6 +13,7 @@ mod call;
 mod glob;
 mod grep;
 mod lines;
+mod logs;
 mod metrics;
 mod names;
 mod read;

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jsonschema::Validator;
 
-use super::{Blocking, CallContext, Outcome, Tool, bound, glob::Glob, grep::Grep, nearest, read::Read, schema, write::Write};
+use super::{
+    Blocking, CallContext, Outcome, Tool, bound, glob::Glob, grep::Grep, logs::SearchLogs, nearest, read::Read, schema,
+    write::Write,
+};
 use crate::value::{EffectClass, Failure, FailureKind, ToolSpec, Value};
 
 /// Tools by name. Names are case-sensitive.
@@ -43,6 +46,7 @@ pub fn builtin() -> Registry {
         Arc::new(Blocking::new(Write::default())),
         Arc::new(Blocking::new(Glob::default())),
         Arc::new(Blocking::new(Grep::default())),
+        Arc::new(Blocking::new(SearchLogs::default())),
     ];
     for tool in tools {
         registry.add(tool).expect("built-in tools have distinct names and valid schemas: a test adds them all");

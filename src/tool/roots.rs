@@ -179,6 +179,13 @@ impl Found {
         if inner.as_os_str().is_empty() { self.name() } else { inner.to_string_lossy().into_owned() }
     }
 
+    /// The day it was last written, as days since the epoch; 0 where the file system does not say.
+    pub(super) fn modified_day(&self) -> i64 {
+        let written = self.root.dir.metadata(self.inner()).and_then(|kind| kind.modified());
+        let since = written.ok().and_then(|time| time.into_std().duration_since(std::time::UNIX_EPOCH).ok());
+        since.and_then(|since| i64::try_from(since.as_secs() / 86_400).ok()).unwrap_or(0)
+    }
+
     /// Whether it is a folder.
     ///
     /// # Errors

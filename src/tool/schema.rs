@@ -25,12 +25,44 @@ pub fn spec<A: JsonSchema>(name: &str, effect: EffectClass, description: &str) -
     if let Some(object) = parameters.as_object_mut() {
         object.remove("title");
         object.remove("description");
+        if let Some(properties) = object.get_mut("properties").and_then(serde_json::Value::as_object_mut) {
+            properties.values_mut().for_each(flatten);
+        }
     }
     ToolSpec {
         name: name.into(),
         description: description.into(),
         parameters: Value::try_from(parameters).expect("schemas of our own types hold small integers only"),
         effect,
+    }
+}
+
+/// Writes an optional choice the short way, so that models read it and complaints name it: `anyOf` of something and null becomes that or null,
+/// `oneOf` of constants an `enum`, and what is said of each constant goes into the description.
+fn flatten(property: &mut serde_json::Value) {
+    let Some(property) = property.as_object_mut() else { return };
+    let optional = property.contains_key("anyOf");
+    if let Some(serde_json::Value::Array(options)) = property.remove("anyOf") {
+        let null = serde_json::json!({ "type": "null" });
+        for option in options.into_iter().filter(|option| *option != null) {
+            for (key, value) in option.as_object().into_iter().flatten() {
+                property.entry(key.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        if let Some(serde_json::Value::String(name)) = property.get("type").cloned() {
+            property.insert("type".to_owned(), serde_json::json!([name, "null"]));
+        }
+    }
+    if let Some(serde_json::Value::Array(options)) = property.remove("oneOf") {
+        let mut names: Vec<serde_json::Value> = options.iter().filter_map(|option| option.get("const")).cloned().collect();
+        let told: Vec<String> = (options.iter())
+            .filter_map(|option| Some(format!("`{}`: {}", option.get("const")?.as_str()?, option.get("description")?.as_str()?)))
+            .collect();
+        let description = property.get("description").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let whole = format!("{description} {}", told.join(" "));
+        property.insert("description".to_owned(), whole.trim().into());
+        names.extend(optional.then_some(serde_json::Value::Null));
+        property.insert("enum".to_owned(), names.into());
     }
 }
 
@@ -61,7 +93,8 @@ fn complaint(error: &ValidationError<'_>, parameters: &Value) -> String {
             format!("{here} must be {}, not {}", types(kind), shown(error.instance()))
         }
         ValidationErrorKind::Enum { options } => {
-            let listed: Vec<String> = options.as_array().into_iter().flatten().map(ToString::to_string).collect();
+            let named = options.as_array().into_iter().flatten().filter(|option| !option.is_null());
+            let listed: Vec<String> = named.map(ToString::to_string).collect();
             let meant = error.instance().as_str().and_then(|given| {
                 let names: Vec<&str> = options.as_array().into_iter().flatten().filter_map(serde_json::Value::as_str).collect();
                 nearest(given, names).map(|name| format!("; did you mean \"{name}\"?"))
