@@ -34,7 +34,6 @@ use crate::value::{EffectClass, Failure, FailureKind, ToolSpec, Value};
 pub use allow::allows;
 pub use bound::RESULT_LIMIT;
 pub use call::{CallContext, Progress, Stop};
-pub use metrics::QueryMetrics;
 pub use names::{nearest, strip_pod_hash};
 pub use registry::{Registry, RegistryError, builtin};
 pub use roots::{Found, Roots, RootsError};

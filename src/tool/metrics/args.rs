@@ -2,13 +2,14 @@
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use jiff::tz::TimeZone;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use super::{
     clock::{self, Clock, SECOND},
     error::MetricsError,
     kind::Kind,
+    op::outliers::DEFAULT_THRESHOLD,
     read::{Filter, Reading},
 };
 use crate::tool::Stop;
@@ -40,16 +41,16 @@ pub struct Args {
     /// Only these kinds: latency, error, availability, cpu, memory, saturation, traffic, network, disk, io, cost, other.
     #[serde(default)]
     pub kind: Option<Texts>,
-    /// Begin of the window: RFC 3339 or seconds since the epoch. For `changes`, what lies before it is normal.
+    /// The beginning of the window, RFC 3339 or Unix seconds. For `changes`, what lies before it is normal; without it, the worst stretch is sought.
     #[serde(default)]
-    pub from: Option<When>,
-    /// End of the window.
+    pub since: Option<When>,
+    /// The end of the window; a sample at that very time is in it.
     #[serde(default)]
-    pub to: Option<When>,
-    /// For `changes`: where the normal part of the data ends, when that is before `from`.
+    pub until: Option<When>,
+    /// For `changes`: where the series' own normal part ends, when that is not `since`.
     #[serde(default)]
     pub before: Option<When>,
-    /// What is normal: a path, or `{path, from, to}` with its own times. Without it, files called baseline, normal or reference; `none` for none.
+    /// What is normal: a path, or `{path, since, until}` with its own times. Without it, files called baseline, normal or reference; `none` for none.
     #[serde(default)]
     pub baseline: Option<Baseline>,
     /// Group series before anything else: `series` (the default), `service`, `metric`, `kind` or `all`.
@@ -79,19 +80,19 @@ pub struct Args {
     /// The most rows of the answer (50, at most 1000); what is left out is counted.
     #[serde(default)]
     pub limit: Option<usize>,
-    /// Only files that match, relative to the folder, such as `billing/**`.
+    /// Only files whose path below the folder matches, such as `billing/**`. Default: `.csv`, `.tsv`, `.jsonl`, `.ndjson`, `.prom`, `.om`, `.metrics`, also gzipped.
     #[serde(default)]
-    pub include: Option<Texts>,
+    pub files: Option<Texts>,
     /// No files that match.
     #[serde(default)]
     pub exclude: Option<Texts>,
     /// Where times without a zone were taken: `UTC` (the default), `+08:00`, `Europe/Berlin`.
     #[serde(default)]
-    pub timezone: Option<String>,
+    pub zone: Option<String>,
 }
 
 /// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Op {
     /// The series that there are.
@@ -109,7 +110,7 @@ pub enum Op {
 }
 
 /// How series are grouped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum By {
     /// Not at all.
@@ -126,7 +127,7 @@ pub enum By {
 }
 
 /// A statistic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Agg {
     /// How many samples.
@@ -158,7 +159,7 @@ pub enum Agg {
 }
 
 /// How counters are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Counters {
     /// As increase per second.
@@ -168,7 +169,7 @@ pub enum Counters {
 }
 
 /// Who is compared with whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Peers {
     /// The instances of one service.
@@ -224,12 +225,12 @@ pub struct Window {
     /// A file or folder; the question's own when absent.
     #[serde(default)]
     pub path: Option<String>,
-    /// Its begin.
+    /// Its beginning.
     #[serde(default)]
-    pub from: Option<When>,
+    pub since: Option<When>,
     /// Its end.
     #[serde(default)]
-    pub to: Option<When>,
+    pub until: Option<When>,
 }
 
 /// Begin and end, either open.
@@ -239,6 +240,28 @@ pub struct Span {
     pub from: Option<i64>,
     /// Not after.
     pub to: Option<i64>,
+}
+
+/// The schemas of enums are plain lists of names, so that a wrong name is answered with the right ones.
+macro_rules! named_schema {
+    ($($type:ident: $($name:literal)*;)*) => {$(
+        impl JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "enum": [$($name),*] })
+            }
+        }
+    )*};
+}
+named_schema! {
+    Op: "list" "range" "aggregate" "changes" "outliers" "compare";
+    By: "series" "service" "metric" "kind" "all";
+    Agg: "count" "min" "max" "mean" "median" "p90" "p95" "p99" "sum" "stddev" "rate" "first" "last";
+    Counters: "rate" "raw";
+    Peers: "instances" "services";
 }
 
 impl Texts {
@@ -277,8 +300,8 @@ impl Args {
     ///
     /// # Errors
     /// There is no such zone.
-    pub fn zone(&self) -> Result<TimeZone, MetricsError> {
-        self.timezone.as_deref().map_or(Ok(TimeZone::UTC), clock::zone_named)
+    pub fn time_zone(&self) -> Result<TimeZone, MetricsError> {
+        self.zone.as_deref().map_or(Ok(TimeZone::UTC), clock::zone_named)
     }
 
     /// The window of the question.
@@ -286,7 +309,7 @@ impl Args {
     /// # Errors
     /// A bound is no time, or the end lies before the begin.
     pub fn window(&self) -> Result<Span, MetricsError> {
-        span_of(self.from.as_ref(), self.to.as_ref(), &self.zone()?, "")
+        span_of(self.since.as_ref(), self.until.as_ref(), &self.time_zone()?, "")
     }
 
     /// Where the normal part ends.
@@ -294,7 +317,7 @@ impl Args {
     /// # Errors
     /// It is no time.
     pub fn before(&self) -> Result<Option<i64>, MetricsError> {
-        moment(self.before.as_ref(), &self.zone()?, "before")
+        moment(self.before.as_ref(), &self.time_zone()?, "before")
     }
 
     /// The path of a baseline, `None` when it is in the same files or not asked for, and its window.
@@ -305,9 +328,10 @@ impl Args {
         Ok(match &self.baseline {
             None => None,
             Some(Baseline::Path(path)) => (path != NO_BASELINE).then_some((Some(path.as_str()), Span::default())),
-            Some(Baseline::Window(window)) => {
-                Some((window.path.as_deref(), span_of(window.from.as_ref(), window.to.as_ref(), &self.zone()?, "baseline.")?))
-            }
+            Some(Baseline::Window(window)) => Some((
+                window.path.as_deref(),
+                span_of(window.since.as_ref(), window.until.as_ref(), &self.time_zone()?, "baseline.")?,
+            )),
         })
     }
 
@@ -324,7 +348,9 @@ impl Args {
         let Some(text) = &self.step else { return Ok(None) };
         match clock::span(text) {
             Some(micros) => Ok(Some(micros)),
-            None => Err(MetricsError::argument("step", format!("`{text}` is no length of time; write `30s`, `5m`, `1h` or `1d`"))),
+            None => {
+                Err(MetricsError::argument("step", format!("`{text}` is no length of time; write `30s`, `5m`, `1h` or `1d`")))
+            }
         }
     }
 
@@ -342,6 +368,18 @@ impl Args {
             }
         }
         aggs
+    }
+
+    /// How far off an outlier is.
+    ///
+    /// # Errors
+    /// It is not above 0.
+    pub fn threshold(&self) -> Result<f64, MetricsError> {
+        match self.threshold {
+            None => Ok(DEFAULT_THRESHOLD),
+            Some(threshold) if threshold > 0.0 => Ok(threshold),
+            Some(threshold) => Err(MetricsError::argument("threshold", format!("must be above 0, not {threshold}"))),
+        }
     }
 
     /// The most rows of the answer.
@@ -370,32 +408,31 @@ impl Args {
             kinds.push(kind);
         }
         let service = globs("service", self.service.as_ref(), str::to_owned)?;
-        let metric = globs("metric", self.metric.as_ref(), |text| if text.contains('*') { text.to_owned() } else { format!("*{text}*") })?;
-        Ok(Reading { zone: self.zone()?, filter: Filter { service, metric, kinds, from: span.from, to: span.to }, stop: stop.clone() })
+        let metric =
+            globs("metric", self.metric.as_ref(), |text| if text.contains('*') { text.to_owned() } else { format!("*{text}*") })?;
+        Ok(Reading {
+            zone: self.time_zone()?,
+            filter: Filter { service, metric, kinds, from: span.from, to: span.to },
+            stop: stop.clone(),
+        })
     }
 
     /// The files to take and those to leave.
     ///
     /// # Errors
     /// A pattern is none.
-    pub fn files(&self) -> Result<(Option<GlobSet>, Option<GlobSet>), MetricsError> {
-        Ok((globs("include", self.include.as_ref(), str::to_owned)?, globs("exclude", self.exclude.as_ref(), str::to_owned)?))
+    pub fn globs(&self) -> Result<(Option<GlobSet>, Option<GlobSet>), MetricsError> {
+        Ok((globs("files", self.files.as_ref(), str::to_owned)?, globs("exclude", self.exclude.as_ref(), str::to_owned)?))
     }
 }
 
-impl Span {
-    /// Whether it bounds anything.
-    pub fn is_open(self) -> bool {
-        self.from.is_none() && self.to.is_none()
-    }
-}
-
-fn span_of(from: Option<&When>, to: Option<&When>, zone: &TimeZone, prefix: &str) -> Result<Span, MetricsError> {
-    let span = Span { from: moment(from, zone, &format!("{prefix}from"))?, to: moment(to, zone, &format!("{prefix}to"))? };
+fn span_of(since: Option<&When>, until: Option<&When>, zone: &TimeZone, prefix: &str) -> Result<Span, MetricsError> {
+    let span =
+        Span { from: moment(since, zone, &format!("{prefix}since"))?, to: moment(until, zone, &format!("{prefix}until"))? };
     if let (Some(from), Some(to)) = (span.from, span.to)
         && to < from
     {
-        return Err(MetricsError::argument(&format!("{prefix}to"), "lies before the begin of the window"));
+        return Err(MetricsError::argument(&format!("{prefix}until"), "lies before the begin of the window"));
     }
     Ok(span)
 }

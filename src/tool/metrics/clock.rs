@@ -89,7 +89,7 @@ impl Clock {
     }
 }
 
-/// The zone that a `timezone` argument names: `UTC`, `+08:00` or `Europe/Berlin`.
+/// The zone that a `zone` argument names: `UTC`, `+08:00` or `Europe/Berlin`.
 ///
 /// # Errors
 /// The name is neither an offset nor in the time zone database.
@@ -116,7 +116,7 @@ pub fn span(text: &str) -> Option<i64> {
         _ => return None,
     };
     let micros = (number * unit).round();
-    (micros >= 1.0 && micros < 9e15).then_some(micros as i64)
+    (1.0..9e15).contains(&micros).then_some(micros as i64)
 }
 
 /// A quantity of microseconds as `90s`, `5m` or `2h`, the largest unit that divides it.
@@ -183,7 +183,9 @@ fn epoch(text: &str) -> Option<Moment> {
 fn date(text: &str, order: DateOrder) -> Option<(Date, &str)> {
     let text = match text.split_once([',', ' ']) {
         // `Sun, 29 Jan 2023` and `Sun Jan 29 2023`.
-        Some((day, rest)) if day.len() >= 3 && month(day).is_none() && day.bytes().all(|b| b.is_ascii_alphabetic()) => rest.trim_start(),
+        Some((day, rest)) if day.len() >= 3 && month(day).is_none() && day.bytes().all(|b| b.is_ascii_alphabetic()) => {
+            rest.trim_start()
+        }
         Some(_) | None => text,
     };
     let (first, rest) = word(text)?;
@@ -313,7 +315,7 @@ fn numeric_offset(text: &str) -> Option<i32> {
         return None;
     }
     let (hours, minutes) = match digits.len() {
-        2 => (digits.parse::<i32>().ok()?, 0),
+        1 | 2 => (digits.parse::<i32>().ok()?, 0),
         4 => (digits[..2].parse().ok()?, digits[2..].parse().ok()?),
         _ => return None,
     };

@@ -140,7 +140,10 @@ use Is::{Stem, Word};
 
 /// The words of each kind; the first kind with a word in the name is the one, so the order matters.
 const WORDS: [(Kind, &[Is]); 11] = [
-    (Kind::Cost, &[Stem("cost"), Stem("spend"), Stem("billing"), Word("usd"), Word("eur"), Word("price"), Word("charge"), Word("charges")]),
+    (
+        Kind::Cost,
+        &[Stem("cost"), Stem("spend"), Stem("billing"), Word("usd"), Word("eur"), Word("price"), Word("charge"), Word("charges")],
+    ),
     (
         Kind::Availability,
         &[Stem("success"), Stem("availab"), Stem("uptime"), Stem("healthy"), Word("ready"), Word("up"), Word("apdex")],
@@ -296,7 +299,9 @@ fn words(name: &str) -> Vec<String> {
         let previous = i.checked_sub(1).map(|p| chars[p]);
         let next = chars.get(i + 1);
         let starts = c.is_uppercase()
-            && previous.is_some_and(|p| p.is_lowercase() || p.is_ascii_digit() || (p.is_uppercase() && next.is_some_and(|n| n.is_lowercase())));
+            && previous.is_some_and(|p| {
+                p.is_lowercase() || p.is_ascii_digit() || (p.is_uppercase() && next.is_some_and(|n| n.is_lowercase()))
+            });
         if !c.is_alphanumeric() && *c != '%' {
             words.push(String::new());
             continue;

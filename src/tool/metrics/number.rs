@@ -23,11 +23,8 @@ pub fn read(text: &str, decimal_comma: bool) -> Cell {
         return Cell::Missing;
     }
     let bare = text.trim_start_matches(['$', '€', '£', '"']).trim_end_matches(['%', '€', '$', '"']).trim();
-    let plain = if decimal_comma {
-        grouped(bare, '.', ',').map(|digits| digits.replace(',', "."))
-    } else {
-        grouped(bare, ',', '.')
-    };
+    let plain =
+        if decimal_comma { grouped(bare, '.', ',').map(|digits| digits.replace(',', ".")) } else { grouped(bare, ',', '.') };
     match plain.and_then(|digits| digits.parse::<f64>().ok()) {
         Some(number) if number.is_finite() => Cell::Number(number),
         Some(_) => Cell::Missing,
@@ -49,7 +46,9 @@ fn grouped(text: &str, mark: char, point: char) -> Option<String> {
     let mut groups = whole.split(mark);
     let first = groups.next()?.trim_start_matches(['-', '+']);
     let has_groups = whole.contains(mark);
-    if has_groups && (first.is_empty() || first.len() > 3 || !groups.all(|g| g.len() == 3 && g.bytes().all(|b| b.is_ascii_digit()))) {
+    if has_groups
+        && (first.is_empty() || first.len() > 3 || !groups.all(|g| g.len() == 3 && g.bytes().all(|b| b.is_ascii_digit())))
+    {
         return None;
     }
     Some(text.chars().filter(|c| *c != mark).collect())

@@ -84,7 +84,8 @@ fn growth(points: &[Point]) -> f64 {
 
 fn group_id(id: &SeriesId, class: Class, by: By) -> SeriesId {
     let none = || Arc::from("");
-    let id_of = |service: &Arc<str>, metric: Arc<str>| SeriesId { service: service.clone(), metric, labels: none(), instance: none() };
+    let id_of =
+        |service: &Arc<str>, metric: Arc<str>| SeriesId { service: service.clone(), metric, labels: none(), instance: none() };
     match by {
         By::Series => id.clone(),
         By::Service => id_of(&id.service, id.metric.clone()),

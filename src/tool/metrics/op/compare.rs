@@ -1,6 +1,11 @@
 //! How does a window differ from a baseline? Level, spread and tail of both, ranked by how far the level moved.
 
-use super::{Rows, about, changes::{Baselines, floors}, number, score::{RELATIVE_FLOOR, Tails, Usual}};
+use super::{
+    Rows, about,
+    changes::{Baselines, floors},
+    count, number,
+    score::{RELATIVE_FLOOR, Tails, Usual},
+};
 use crate::{
     tool::metrics::{
         series::{Point, Series},
@@ -19,7 +24,9 @@ pub fn compare(series: &[Series], baseline: &[Series], min_score: f64, limit: us
     let mut alone = 0usize;
     for one in series {
         match baselines.points(one) {
-            Some(normal) if normal.len() >= LEAST && one.points.len() >= LEAST => pairs.push((one, values(&normal), one.values())),
+            Some(normal) if normal.len() >= LEAST && one.points.len() >= LEAST => {
+                pairs.push((one, values(&normal), one.values()))
+            }
             Some(_) | None => alone += 1,
         }
     }
@@ -54,7 +61,7 @@ fn summary(values: &[f64]) -> Value {
     let mut sorted = values.to_vec();
     stats::sort(&mut sorted);
     Value::map([
-        ("count", Value::Int(i64::try_from(sorted.len()).unwrap_or(i64::MAX))),
+        ("count", count(sorted.len() as u64)),
         ("mean", number(stats::mean(&sorted))),
         ("median", number(stats::quantile_sorted(&sorted, 0.5))),
         ("p95", number(stats::quantile_sorted(&sorted, 0.95))),

@@ -39,7 +39,10 @@ pub fn range(series: &[Series], agg: Agg, limit: usize, notes: &mut Notes) -> Ro
         })
         .collect();
     if widened > 0 {
-        notes.add(format!("{widened} series have more than {each} points: shown as {} of wider buckets (`step_s`); narrow `from` and `to`", agg.name()));
+        notes.add(format!(
+            "{widened} series have more than {each} points: shown as {} of wider buckets (`step_s`); narrow `since` and `until`",
+            agg.name()
+        ));
     }
     Rows { rows, left_out: series.len() - shown }
 }

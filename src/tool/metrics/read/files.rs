@@ -59,12 +59,20 @@ pub fn find(
     notes: &mut Notes,
 ) -> Result<Vec<File>, MetricsError> {
     if !path.is_folder()? {
-        return Ok(vec![File { name: path.shown().to_owned(), form: form_of_name(&path.name()), found: path.clone(), named: true }]);
+        return Ok(vec![File {
+            name: path.shown().to_owned(),
+            form: form_of_name(&path.name()),
+            found: path.clone(),
+            named: true,
+        }]);
     }
     let mut walk = Walk { files: Vec::new(), entries: 0, cut: false, include, exclude, stop };
     walk.folder(path, "", 0)?;
     if walk.cut {
-        notes.add(format!("{} has more than {MAX_FILES} files of metrics, or too many entries: the rest was left out; name a subfolder", path.shown()));
+        notes.add(format!(
+            "{} has more than {MAX_FILES} files of metrics, or too many entries: the rest was left out; name a subfolder",
+            path.shown()
+        ));
     }
     Ok(walk.files)
 }

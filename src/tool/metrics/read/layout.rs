@@ -36,8 +36,21 @@ const TIMES: [&str; 22] = [
     "when",
 ];
 /// Columns that name a service, best first.
-const SERVICES: [&str; 12] =
-    ["service", "servicename", "svc", "app", "application", "component", "workload", "deployment", "job", "product", "productname", "entity"];
+const SERVICES: [&str; 13] = [
+    "service",
+    "servicename",
+    "svc",
+    "app",
+    "application",
+    "component",
+    "workload",
+    "deployment",
+    "job",
+    "product",
+    "productname",
+    "entity",
+    "name",
+];
 /// Columns that name an instance of a service, best first.
 const INSTANCES: [&str; 16] = [
     "pod",
@@ -57,6 +70,9 @@ const INSTANCES: [&str; 16] = [
     "hostname",
     "server",
 ];
+/// Columns whose numbers are names.
+const NUMBERED_SERVICES: [&str; 2] = ["service", "servicename"];
+const NUMBERED_INSTANCES: [&str; 5] = ["pod", "podname", "instance", "instanceid", "cmdbid"];
 /// Columns that name a metric, best first.
 const METRICS: [&str; 8] = ["metric", "metricname", "kpi", "kpiname", "measurement", "countername", "field", "name"];
 /// Columns that hold its value, best first.
@@ -122,9 +138,8 @@ impl Layout {
         let names: Vec<String> = header.iter().map(|name| normal(name)).collect();
         tell_order(header.len(), rows, sink);
         let sorts: Vec<Sort> = (0..header.len()).map(|i| sort_of(i, rows, decimal_comma, &sink.clock)).collect();
-        let time = time_column(&names, &sorts).ok_or_else(|| {
-            "no column holds a time; name one `timestamp`, with RFC 3339 or seconds since the epoch".to_owned()
-        })?;
+        let time = time_column(&names, &sorts)
+            .ok_or_else(|| "no column holds a time; name one `timestamp`, with RFC 3339 or seconds since the epoch".to_owned())?;
         let is_time = |i: &usize| match time {
             TimeColumn::One(a) => *i == a,
             TimeColumn::Two(a, b) => *i == a || *i == b,
@@ -133,10 +148,12 @@ impl Layout {
             list.iter().find_map(|word| (0..names.len()).find(|i| !is_time(i) && names[*i] == *word && fits(&sorts[*i])))
         };
         let worded = |sort: &Sort| !sort.mostly(sort.numbers) || sort.filled == 0;
-        let service = named(&SERVICES, &worded);
-        let instance = named(&INSTANCES, &worded).filter(|i| Some(*i) != service);
         let value = named(&VALUES, &|sort| sort.mostly(sort.numbers) || sort.filled == 0);
-        let metric = named(&METRICS, &|sort| worded(sort) && sort.filled > 0).filter(|i| Some(*i) != service);
+        // A `name` without a value is the name of what is measured, not of a metric.
+        let metric = named(&METRICS, &|sort| worded(sort) && sort.filled > 0).filter(|i| names[*i] != "name" || value.is_some());
+        let service = named(&SERVICES, &worded).filter(|i| Some(*i) != metric).or_else(|| named(&NUMBERED_SERVICES, &|_| true));
+        let instance =
+            named(&INSTANCES, &worded).or_else(|| named(&NUMBERED_INSTANCES, &|_| true)).filter(|i| Some(*i) != service);
         let numeric: Vec<usize> = (0..names.len())
             .filter(|i| !is_time(i) && Some(*i) != service && Some(*i) != instance)
             .filter(|i| sorts[*i].filled == 0 || sorts[*i].mostly(sorts[*i].numbers))
@@ -145,7 +162,7 @@ impl Layout {
             .collect();
         let shape = match (metric, value, numeric.as_slice()) {
             (Some(metric), Some(value), _) => Shape::Long { metric, value },
-            (Some(metric), None, [value]) if names[metric] != "name" => Shape::Long { metric, value: *value },
+            (Some(metric), None, [value]) => Shape::Long { metric, value: *value },
             _ if numeric.is_empty() => return Err("no column holds numbers, so there is nothing to measure".to_owned()),
             _ => Shape::Wide(numeric.iter().map(|i| (*i, header[*i].trim().to_owned())).collect()),
         };
@@ -163,7 +180,8 @@ impl Layout {
             .filter(|i| worded(&sorts[*i]) || is_id(&header[*i]))
             .filter(|i| !PROSE.contains(&names[*i].as_str()) && !names[*i].is_empty())
             .collect();
-        let (labels, ids): (Vec<usize>, Vec<usize>) = texts.into_iter().partition(|i| sorts[*i].distinct.len() <= MAX_LABEL_VALUES);
+        let (labels, ids): (Vec<usize>, Vec<usize>) =
+            texts.into_iter().partition(|i| sorts[*i].distinct.len() <= MAX_LABEL_VALUES);
         // Rows that differ only in an identifier are separate facts, even when their numbers are equal.
         sink.keep_equal = !ids.is_empty();
         if !ids.is_empty() {
@@ -239,7 +257,12 @@ fn normal(name: &str) -> String {
 fn is_id(name: &str) -> bool {
     let name = name.trim();
     let lower = name.to_ascii_lowercase();
-    lower == "id" || lower.ends_with("_id") || lower.ends_with(" id") || lower.ends_with("-id") || name.ends_with("Id") || name.ends_with("ID")
+    lower == "id"
+        || lower.ends_with("_id")
+        || lower.ends_with(" id")
+        || lower.ends_with("-id")
+        || name.ends_with("Id")
+        || name.ends_with("ID")
 }
 
 fn tell_order(columns: usize, rows: &[Vec<String>], sink: &mut Sink<'_>) {

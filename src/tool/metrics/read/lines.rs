@@ -45,7 +45,7 @@ pub fn read(mut input: Input, file: &File, sink: &mut Sink<'_>) -> Result<(), Me
                     continue;
                 }
             };
-            if take_series(&object, sink) {
+            if take_series(&object, sink) || take_response(&object, sink) {
                 any_series = true;
                 continue;
             }
@@ -71,12 +71,20 @@ pub fn read(mut input: Input, file: &File, sink: &mut Sink<'_>) -> Result<(), Me
         }
     }
     if table.is_none() && !any_series {
-        return Err(MetricsError::file(&file.name, 0, "no line is a JSON object"));
+        return Err(MetricsError::file(
+            &file.name,
+            0,
+            "no line is a JSON object; write one object a line, for example with `jq -c`",
+        ));
     }
     Ok(())
 }
 
-fn tell(rows: &[(u64, BTreeMap<String, String>)], file: &File, sink: &mut Sink<'_>) -> Result<(BTreeMap<String, usize>, Layout), MetricsError> {
+fn tell(
+    rows: &[(u64, BTreeMap<String, String>)],
+    file: &File,
+    sink: &mut Sink<'_>,
+) -> Result<(BTreeMap<String, usize>, Layout), MetricsError> {
     let mut columns: BTreeMap<String, usize> = BTreeMap::new();
     for name in rows.iter().flat_map(|(_, fields)| fields.keys()) {
         if columns.len() < MAX_COLUMNS && !columns.contains_key(name) {
@@ -87,8 +95,10 @@ fn tell(rows: &[(u64, BTreeMap<String, String>)], file: &File, sink: &mut Sink<'
     for (i, at) in columns.values_mut().enumerate() {
         *at = i;
     }
-    let table: Vec<Vec<String>> =
-        rows.iter().map(|(_, fields)| header.iter().map(|name| fields.get(name).cloned().unwrap_or_default()).collect()).collect();
+    let table: Vec<Vec<String>> = rows
+        .iter()
+        .map(|(_, fields)| header.iter().map(|name| fields.get(name).cloned().unwrap_or_default()).collect())
+        .collect();
     // The last part of a dotted name is what the field is: `labels.service` names a service.
     let leaves: Vec<String> = header.iter().map(|name| leaf(name).to_owned()).collect();
     let distinct: std::collections::BTreeSet<&String> = leaves.iter().collect();
@@ -98,10 +108,19 @@ fn tell(rows: &[(u64, BTreeMap<String, String>)], file: &File, sink: &mut Sink<'
 }
 
 fn leaf(name: &str) -> &str {
-    ["labels.", "tags.", "attributes.", "dimensions.", "fields."].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
+    ["labels.", "tags.", "attributes.", "dimensions.", "fields."]
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix))
+        .unwrap_or(name)
 }
 
-fn take(columns: &BTreeMap<String, usize>, layout: &mut Layout, fields: &BTreeMap<String, String>, line: u64, sink: &mut Sink<'_>) {
+fn take(
+    columns: &BTreeMap<String, usize>,
+    layout: &mut Layout,
+    fields: &BTreeMap<String, String>,
+    line: u64,
+    sink: &mut Sink<'_>,
+) {
     let mut cells = vec![""; columns.len()];
     for (name, text) in fields {
         if let Some(i) = columns.get(name) {
@@ -139,7 +158,9 @@ fn flatten(object: &serde_json::Map<String, Json>, prefix: &str, depth: usize, f
 
 /// One object a series: `{"metric": {"__name__": …}, "values": […], "timestamps": […]}`, or pairs in `values`.
 fn take_series(object: &serde_json::Map<String, Json>, sink: &mut Sink<'_>) -> bool {
-    let (Some(Json::Object(labels)), Some(Json::Array(values))) = (object.get("metric"), object.get("values")) else { return false };
+    let (Some(Json::Object(labels)), Some(Json::Array(values))) = (object.get("metric"), object.get("values")) else {
+        return false;
+    };
     let text = |key: &str| labels.get(key).and_then(Json::as_str);
     let metric = text("__name__").or_else(|| text("name")).unwrap_or("value");
     let service = SERVICES.iter().find_map(|key| text(key)).unwrap_or_default();
@@ -164,6 +185,12 @@ fn take_series(object: &serde_json::Map<String, Json>, sink: &mut Sink<'_>) -> b
         }
     }
     true
+}
+
+/// The answer of a range query as Prometheus gives it, on one line.
+fn take_response(object: &serde_json::Map<String, Json>, sink: &mut Sink<'_>) -> bool {
+    let Some(series) = object.get("data").and_then(|data| data.get("result")).and_then(Json::as_array) else { return false };
+    series.iter().filter_map(Json::as_object).filter(|one| take_series(one, sink)).count() > 0
 }
 
 fn plain(value: &Json) -> String {

@@ -13,7 +13,8 @@ const MAX_FAMILIES: usize = 100_000;
 /// The most labels of one sample.
 const MAX_LABELS: usize = 64;
 /// Labels that name a service, best first.
-const SERVICES: [&str; 9] = ["service", "service_name", "app", "app_kubernetes_io_name", "application", "component", "deployment", "workload", "job"];
+const SERVICES: [&str; 9] =
+    ["service", "service_name", "app", "app_kubernetes_io_name", "application", "component", "deployment", "workload", "job"];
 /// Labels that name an instance, best first.
 const INSTANCES: [&str; 6] = ["pod", "pod_name", "instance", "container", "node", "host"];
 
@@ -63,7 +64,8 @@ pub fn read(mut input: Input, file: &File, sink: &mut Sink<'_>) -> Result<(), Me
         take(&parsed, counter, at, value, sink);
     }
     if timeless > 0 && sink.samples() == 0 {
-        let problem = format!("none of its {timeless} samples has a timestamp: it shows one moment, not a series; export a range instead");
+        let problem =
+            format!("none of its {timeless} samples has a timestamp: it shows one moment, not a series; export a range instead");
         return Err(MetricsError::file(&file.name, 0, problem));
     }
     if timeless > 0 {
@@ -73,7 +75,8 @@ pub fn read(mut input: Input, file: &File, sink: &mut Sink<'_>) -> Result<(), Me
 }
 
 fn take(line: &Line<'_>, counter: Option<bool>, at: i64, value: f64, sink: &mut Sink<'_>) {
-    let label = |keys: &[&str]| keys.iter().find_map(|key| line.labels.iter().find(|(name, value)| name == key && !value.is_empty()));
+    let label =
+        |keys: &[&str]| keys.iter().find_map(|key| line.labels.iter().find(|(name, value)| name == key && !value.is_empty()));
     let service = label(&SERVICES);
     let instance = label(&INSTANCES);
     let is = |found: Option<&(&str, Cow<'_, str>)>, key: &str| found.is_some_and(|(name, _)| *name == key);
