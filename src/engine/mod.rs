@@ -1,1 +1,331 @@
 //! Who does what the scheduler asks for?
+//!
+//! [`Engine`] is the only async part: it loads teams, drives one task per session, performs effects and hands the facts to the
+//! store. Everything that is decided is decided in `schedule`; what is here may be slow, fail or be killed at any moment.
+
+mod clock;
+mod drive;
+mod files;
+mod handle;
+mod library;
+mod perform;
+mod prepare;
+mod toolbox;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use uuid::Uuid;
+
+pub use clock::{Clock, SystemClock};
+pub use files::FileSources;
+pub use handle::{Ended, SessionHandle};
+pub use library::{LibraryEntry, library_files, library_text};
+pub use prepare::{PrepareError, Prepared};
+
+use crate::{
+    event::{EVENT_VERSION, Started},
+    model::{Model, Models},
+    report::Report,
+    schedule::Scheduler,
+    state::{FoldError, State},
+    store::{AppendError, ClaimError, FindError, InboxItem, MemoryStore, NewSession, PostError, ReadError, Store, StoreError},
+    tool::{Registry, RegistryError, Tool, builtin},
+    value::{AskId, Map, SessionId, Tenant, Value},
+};
+use toolbox::MachineTools;
+
+/// Runs teams. Cheap to clone; clones share store, tools and models.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    store: Arc<dyn Store>,
+    tools: Arc<MachineTools>,
+    models: Models,
+    workspace: PathBuf,
+    state_folder: Option<PathBuf>,
+    tenant: Tenant,
+    clock: Arc<dyn Clock>,
+}
+
+/// Why the engine could not do its job. A failed agent is not among the reasons: that is an event.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The session could not be claimed.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// A record could not be written.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The journal could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The session could not be found.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// Something could not be left for a session.
+    #[error(transparent)]
+    Post(#[from] PostError),
+    /// The index could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The records contradict each other.
+    #[error("fold the journal: {0}")]
+    Fold(#[from] FoldError),
+    /// The team of a session cannot be made from its records.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// A tool could not be added.
+    #[error(transparent)]
+    Tool(#[from] RegistryError),
+    /// An answer that the session does not take.
+    #[error("{0}")]
+    Answer(String),
+    /// The task of a session broke off.
+    #[error("the session's task broke off: {0}")]
+    Broken(String),
+}
+
+/// Puts an [`Engine`] together.
+pub struct EngineBuilder {
+    store: Option<Arc<dyn Store>>,
+    tools: Registry,
+    models: Models,
+    workspace: PathBuf,
+    state_folder: Option<PathBuf>,
+    tenant: Tenant,
+    clock: Arc<dyn Clock>,
+}
+
+impl EngineBuilder {
+    /// Keeps sessions there; in memory otherwise.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Adds a tool.
+    ///
+    /// # Errors
+    /// Its name is taken, or its schema is none.
+    pub fn tool(mut self, tool: Arc<dyn Tool>) -> Result<Self, EngineError> {
+        self.tools.add(tool)?;
+        Ok(self)
+    }
+
+    /// Adds a model under the name that profiles use.
+    #[must_use]
+    pub fn model(mut self, name: impl AsRef<str>, model: Arc<dyn Model>) -> Self {
+        self.models.add(name, model);
+        self
+    }
+
+    /// Lets file tools read and write there; the current folder otherwise.
+    #[must_use]
+    pub fn workspace(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.workspace = folder.into();
+        self
+    }
+
+    /// Keeps the engine's own files there, out of the tools' reach.
+    #[must_use]
+    pub fn state_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.state_folder = Some(folder.into());
+        self
+    }
+
+    /// Works for this organization and user.
+    #[must_use]
+    pub fn tenant(mut self, tenant: Tenant) -> Self {
+        self.tenant = tenant;
+        self
+    }
+
+    /// Tells the time by that clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The engine.
+    pub fn build(self) -> Engine {
+        let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        Engine {
+            inner: Arc::new(Inner {
+                store,
+                tools: Arc::new(MachineTools::new(self.tools)),
+                models: self.models,
+                workspace: self.workspace,
+                state_folder: self.state_folder,
+                tenant: self.tenant,
+                clock: self.clock,
+            }),
+        }
+    }
+}
+
+impl Engine {
+    /// An engine with the built-in tools, in memory, in the current folder.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder {
+            store: None,
+            tools: builtin(),
+            models: Models::default(),
+            workspace: PathBuf::from("."),
+            state_folder: None,
+            tenant: Tenant::default(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Where sessions are kept.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+
+    /// The names of the tools that this machine has, sorted.
+    pub fn tools(&self) -> Vec<String> {
+        self.inner.tools.names()
+    }
+
+    /// For whom this engine works.
+    pub fn tenant(&self) -> &Tenant {
+        &self.inner.tenant
+    }
+
+    /// Starts a session of `team` on `task`, with `inputs` over the team's defaults. Call it inside a tokio runtime.
+    ///
+    /// # Errors
+    /// An input is missing, a folder cannot be opened, or the store cannot be written.
+    pub async fn start(&self, team: &Prepared, task: impl AsRef<str>, inputs: Map) -> Result<SessionHandle, EngineError> {
+        let session = SessionId(Uuid::now_v7());
+        let inputs = self.inner.inputs(team, inputs)?;
+        let tools = self.inner.session_tools(&team.plan, &inputs)?;
+        let models = self.inner.session_models(&team.plan, &team.sources)?;
+        let at = self.inner.clock.now();
+        let started = Started {
+            version: EVENT_VERSION,
+            session,
+            tenant: self.inner.tenant.clone(),
+            team: team.name.clone(),
+            task: Arc::from(task.as_ref()),
+            inputs: Arc::new(inputs),
+            plan: team.plan.clone(),
+            sources: team.sources.clone(),
+        };
+        let new = NewSession {
+            session,
+            tenant: started.tenant.clone(),
+            team: started.team.clone(),
+            task: started.task.clone(),
+            started_at: at,
+        };
+        let store = self.inner.store.clone();
+        let claim = blocking(move || store.create(new)).await??;
+        let (scheduler, step) = Scheduler::start(at, started, team.judge.clone(), self.inner.tools.clone())?;
+        Ok(drive::spawn(self.inner.clone(), session, claim, scheduler, drive::First::Step(step), tools, models))
+    }
+
+    /// Goes on with a session where its journal ends. A session that is over gives its result again, and nothing runs.
+    ///
+    /// # Errors
+    /// Somebody else runs it, its journal is damaged, or it cannot be read.
+    pub async fn resume(&self, session: SessionId) -> Result<SessionHandle, EngineError> {
+        let inner = self.inner.clone();
+        let (claim, state) = blocking(move || -> Result<_, EngineError> {
+            let claim = inner.store.claim(session)?;
+            let records = inner.store.read_all(session)?;
+            Ok((claim, State::fold(&records)?))
+        })
+        .await??;
+        let judge = prepare::judge_of(&state.started.plan, &state.started.sources)?;
+        let tools = self.inner.session_tools(&state.started.plan, &state.started.inputs)?;
+        let models = self.inner.session_models(&state.started.plan, &state.started.sources)?;
+        let epoch = claim.epoch();
+        let scheduler = Scheduler::resume(state, judge, self.inner.tools.clone());
+        Ok(drive::spawn(self.inner.clone(), session, claim, scheduler, drive::First::Resume(epoch), tools, models))
+    }
+
+    /// Answers a question of a session, wherever it runs: its owner gets the answer, or this process takes it over and goes on.
+    /// `None`: the owner has it.
+    ///
+    /// # Errors
+    /// The question is not open or does not take that answer, or the session cannot be reached.
+    pub async fn answer(
+        &self,
+        session: SessionId,
+        ask: AskId,
+        value: Value,
+        by: impl AsRef<str>,
+    ) -> Result<Option<SessionHandle>, EngineError> {
+        let inner = self.inner.clone();
+        let at = inner.clock.now();
+        let checked = value.clone();
+        blocking(move || -> Result<(), EngineError> {
+            let records = inner.store.read_all(session)?;
+            let state = State::fold(&records)?;
+            state.check_answer(ask, &checked).map_err(EngineError::Answer)?;
+            let deadline = state.asks.get(&ask).and_then(|open| open.deadline);
+            if deadline.is_some_and(|deadline| at >= deadline) {
+                return Err(EngineError::Answer(format!(
+                    "q{ask} lapsed at {}; resume the session to go on",
+                    deadline.unwrap_or(at)
+                )));
+            }
+            Ok(())
+        })
+        .await??;
+        self.post(session, InboxItem::Answer { ask, value, by: Arc::from(by.as_ref()), at }).await
+    }
+
+    /// Ends a session, wherever it runs. `None`: its owner has the word.
+    ///
+    /// # Errors
+    /// The session is over or cannot be reached.
+    pub async fn cancel(
+        &self,
+        session: SessionId,
+        by: impl AsRef<str>,
+        reason: impl AsRef<str>,
+    ) -> Result<Option<SessionHandle>, EngineError> {
+        let at = self.inner.clock.now();
+        let item = InboxItem::Cancel { by: Arc::from(by.as_ref()), reason: Arc::from(reason.as_ref()), at };
+        self.post(session, item).await
+    }
+
+    /// Leaves something for the owner, and becomes the owner if there is none.
+    async fn post(&self, session: SessionId, item: InboxItem) -> Result<Option<SessionHandle>, EngineError> {
+        let store = self.inner.store.clone();
+        blocking(move || store.post(session, item)).await??;
+        match self.resume(session).await {
+            Ok(handle) => Ok(Some(handle)),
+            Err(EngineError::Claim(ClaimError::Owned { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What came of a session so far, from its journal.
+    ///
+    /// # Errors
+    /// The journal is damaged or cannot be read.
+    pub async fn report(&self, session: SessionId) -> Result<Report, EngineError> {
+        let store = self.inner.store.clone();
+        blocking(move || -> Result<Report, EngineError> { Ok(Report::of(&store.read_all(session)?)?) }).await?
+    }
+}
+
+/// Runs what may wait for the disk away from the async threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, EngineError> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| EngineError::Broken(e.to_string()))
+}
+
+impl Inner {
+    fn session_models(&self, plan: &crate::graph::Plan, sources: &BTreeMap<String, Arc<str>>) -> Result<Models, EngineError> {
+        let profiles = plan.teams.iter().flat_map(|team| team.members.iter().chain(&team.coordinator)).map(|m| &m.profile);
+        Ok(self.models.with_files(profiles, sources).map_err(PrepareError::Model)?)
+    }
+}

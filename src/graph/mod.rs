@@ -103,6 +103,21 @@ pub enum EscalationPolicy {
     Always,
 }
 
+impl EscalationPolicy {
+    /// The name that files use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::OnDisagreement => "on_disagreement",
+            Self::OnUncertainty => "on_uncertainty",
+            Self::OnFailure => "on_failure",
+            Self::OnTimeout => "on_timeout",
+            Self::OnBudget => "on_budget",
+            Self::Always => "always",
+        }
+    }
+}
+
 /// The compiled plan of a session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {

@@ -82,7 +82,8 @@ impl Models {
     /// There is none: a fact for the journal, with what to do about it.
     pub fn get(&self, name: &str) -> Result<Arc<dyn Model>, Failure> {
         self.by_name.get(name).cloned().ok_or_else(|| {
-            let why = format!("no provider for the model {name} is configured; use script:PATH, replay:PATH or --set '*.model=…'");
+            let why =
+                format!("no provider for the model {name} is configured; use script:PATH, replay:PATH or --set '*.model=…'");
             Failure::new(FailureKind::Model, why)
         })
     }

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::{
-    edges,
-    names::{Frame, Question, Scope, View},
+    bounds, edges,
+    models::{self, Models},
+    names::{Frame, Question, Scope, View, listed, suggest},
     text,
     topo::{self, Order},
 };
@@ -27,6 +28,8 @@ pub const MAX_DEPTH: usize = 16;
 pub struct Machine<'a> {
     /// The tools.
     pub tools: &'a [ToolSpec],
+    /// The models.
+    pub models: &'a dyn Models,
 }
 
 /// A plan and what its author should look at.
@@ -47,11 +50,11 @@ pub fn compile(team: &Team, machine: &Machine<'_>) -> Result<Compiled, Vec<Diagn
     builder.team(team);
     let finally = (!team.finally.is_empty()).then(|| builder.finally(team)).flatten();
     let mut found = builder.found;
-    team::finish(&mut found, &team.sources);
     if found.iter().any(Diagnostic::is_error) {
+        team::finish(&mut found, &team.sources);
         return Err(found);
     }
-    let plan = Plan {
+    let mut plan = Plan {
         graphs: builder.graphs.into_iter().flatten().map(Arc::new).collect(),
         teams: builder.teams,
         finally,
@@ -62,7 +65,44 @@ pub fn compile(team: &Team, machine: &Machine<'_>) -> Result<Compiled, Vec<Diagn
         roots: roots(team),
         digests: team.sources.iter().map(|(file, text)| (file.clone(), digest(text))).collect(),
     };
-    Ok(Compiled { plan, warnings: found })
+    match bounds::worst_case(&plan, machine.models) {
+        Ok(bounds) => plan.bounds = bounds,
+        Err(overflow) => {
+            let place =
+                overflow.node.map_or_else(|| file_of(team), |n| builder.places[overflow.graph.index()][n.index()].clone());
+            let what = bounds::overflowing(&plan.graphs, overflow);
+            let message = format!("the worst case of {what} does not fit into 64 bits");
+            let help = "lower `max`, `max_tasks`, `max_attempts` or the turns of its agents";
+            found.push(Diagnostic::error(Code::BoundOverflow, &place, message).help(help));
+        }
+    }
+    found.extend(check_models(team, &plan, machine.models));
+    team::finish(&mut found, &team.sources);
+    if found.iter().any(Diagnostic::is_error) { Err(found) } else { Ok(Compiled { plan, warnings: found }) }
+}
+
+/// Models that nobody knows, and a limit on a cost that nobody knows.
+fn check_models(team: &Team, plan: &Plan, models: &dyn Models) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let mut unknown = false;
+    for member in team.members.iter().chain(&team.coordinator) {
+        for name in std::iter::once(&member.profile.model).chain(&member.profile.fallback_models) {
+            if !models::is_free(name) && models.facts(name).is_none() {
+                unknown = true;
+                let message = format!("`{}` has the model `{name}`, which the catalog does not have", member.role);
+                let known = models.names();
+                let help = suggest(name, known.iter().map(|k| &**k));
+                found.push(Diagnostic::warning(Code::UnresolvedModel, &member.place, message).help(help));
+            }
+        }
+    }
+    if let (Some(limit), None, false) = (plan.limits.cost, plan.bounds.cost, unknown) {
+        let unpriced: Vec<&str> = plan.bounds.agents.iter().filter(|a| a.cost.is_none()).map(|a| a.agent.as_str()).collect();
+        let message = format!("`limits.cost_usd` of {limit} cannot be kept: a model of {} has no price", listed(unpriced));
+        let help = "give the model a `price` in the model catalog, or limit `tokens` instead";
+        found.push(Diagnostic::error(Code::Unpriced, &file_of(team), message).help(help));
+    }
+    found
 }
 
 fn digest(text: &str) -> String {
@@ -89,6 +129,8 @@ pub(super) struct Builder<'a> {
     /// The names of the root graph, which `finally` sees.
     root: BTreeMap<Arc<str>, u32>,
     nodes: usize,
+    /// Where the nodes of each graph stand.
+    places: Vec<Vec<Place>>,
 }
 
 /// The team whose nodes are being compiled, and the graphs around them.
@@ -126,6 +168,7 @@ impl<'a> Builder<'a> {
             inside: Vec::new(),
             root: BTreeMap::new(),
             nodes: 0,
+            places: Vec::new(),
         }
     }
 
@@ -196,6 +239,7 @@ impl<'a> Builder<'a> {
         }
         let ix = TemplateIx(self.graphs.len() as u32);
         self.graphs.push(None);
+        self.places.push(source.nodes.iter().map(|n| n.place.clone()).collect());
         let ids = self.ids(source.nodes);
         let handlers = edges::handlers(source.nodes, &ids);
         if ix == TemplateIx(0) {

@@ -4,10 +4,12 @@
 //! known to be wrong is reported at once, and the worst case is derived from structure.
 
 mod args;
+mod bounds;
 mod build;
 mod builder;
 mod edges;
 mod literal;
+mod models;
 mod names;
 mod node;
 #[cfg(test)]
@@ -17,3 +19,4 @@ mod topo;
 
 pub use build::{Compiled, Machine, compile};
 pub use builder::{CircleError, PlanBuilder};
+pub use models::{DEFAULT_MAX_TOKENS, DEFAULT_WINDOW, ModelFacts, Models};

@@ -1,14 +1,33 @@
 //! What compiles, what does not, and what it is told.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::{
     pattern::sample::{Waits, agent, gate, graph, member, node, script, team, text, tool},
     team::{AfterOn, Diagnostic, Pattern, Team},
-    value::Value,
+    value::{Usd, Value},
 };
 
+/// A catalog of one priced model and one without a price.
+struct Catalog;
+
+impl Models for Catalog {
+    fn facts(&self, name: &str) -> Option<ModelFacts> {
+        match name {
+            "large" => Some(ModelFacts { window: Some(100_000), price: Some((Usd(3_000_000), Usd(15_000_000))) }),
+            "local" => Some(ModelFacts { window: Some(8_000), price: None }),
+            _ => None,
+        }
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        ["large", "local"].map(Arc::from).to_vec()
+    }
+}
+
 fn machine() -> Machine<'static> {
-    Machine { tools: &[] }
+    Machine { tools: &[], models: &Catalog }
 }
 
 /// The diagnostics of `team`, a line each, with their help.

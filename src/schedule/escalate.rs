@@ -48,7 +48,7 @@ impl Scheduler {
                 inputs: self.state.started.inputs.clone(),
                 node: self.state.path(node),
                 from: role,
-                cause: cause.map(|c| Arc::from(policy_name(c))),
+                cause: cause.map(|c| Arc::from(c.name())),
                 reason: reason.clone(),
                 confidence: confidence.map(|(c, _)| c),
                 threshold: confidence.map(|(_, t)| t),
@@ -114,18 +114,5 @@ impl Scheduler {
         self.emit(Event::Asked(Arc::new(ask)))?;
         self.effect(Effect::Ask(id));
         Ok(())
-    }
-}
-
-/// The name of a policy in files.
-pub(super) fn policy_name(policy: EscalationPolicy) -> &'static str {
-    match policy {
-        EscalationPolicy::Never => "never",
-        EscalationPolicy::OnDisagreement => "on_disagreement",
-        EscalationPolicy::OnUncertainty => "on_uncertainty",
-        EscalationPolicy::OnFailure => "on_failure",
-        EscalationPolicy::OnTimeout => "on_timeout",
-        EscalationPolicy::OnBudget => "on_budget",
-        EscalationPolicy::Always => "always",
     }
 }

@@ -65,6 +65,11 @@ impl Ready {
         self.waiting.is_empty()
     }
 
+    /// How many wait for a slot.
+    pub fn len(&self) -> usize {
+        self.waiting.values().map(BTreeSet::len).sum()
+    }
+
     /// Adds what waits.
     pub fn insert(&mut self, limiter: u32, key: ReadyKey) {
         self.waiting.entry(limiter).or_default().insert(key);

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{
-    InputKind, Pattern, VoteProtocol,
+    InputKind, Pattern,
     node_file::{NodeFile, RetryFile, WriteFile},
     profile::CATALOG_COLUMNS,
     read::{Found, Must, Named, OneOrMany, Read, Spot, words, written},
     scalar::{Anything, Dollars, Expression, Id, Span, Whole, Words},
     tree::{Kind, Node},
 };
+use crate::graph::VoteProtocol;
 use crate::graph::{EscalationPolicy, Stragglers};
 
 /// A member's place among equals, where it does not say.

@@ -36,7 +36,7 @@ pub(super) const KINDS: [(&str, &[&str]); 10] = [
     ("ask", &["options", "deadline", "default", "to"]),
     ("subtasks", &["max", "one_by_one", "quorum"]),
     ("relay", &["max_handoffs"]),
-    ("settle", &["members", "max_debate_rounds"]),
+    ("settle", &["members", "max_debate_rounds", "protocol", "tie"]),
     ("team", &["with"]),
     ("nodes", &["output"]),
 ];
@@ -257,6 +257,8 @@ fn what(key: &Key, kind: &str, file: &NodeFile, scope: &Scope<'_>, loader: &mut 
             over: file.settle?,
             members: members(file, scope, &mut loader.found),
             max_debate_rounds: file.max_debate_rounds.map_or(scope.coordination.max_debate_rounds, Whole::count),
+            protocol: file.protocol.unwrap_or_default(),
+            tie: file.tie.as_ref().and_then(|tie| role_of(tie, scope.roles, &mut loader.found)),
         },
         "team" => {
             let at = file.team.as_ref()?;

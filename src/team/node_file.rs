@@ -12,7 +12,7 @@ use super::{
     tree::{Kind, Node, duplicates, quoted},
 };
 use crate::{
-    graph::{Backoff, Join, Phase, SettleOver, Stragglers},
+    graph::{Backoff, Join, Phase, SettleOver, Stragglers, VoteProtocol},
     value::{EffectClass, FailureKind, Merge},
 };
 
@@ -127,6 +127,11 @@ written! {
     settle: Option<SettleOver>,
     /// Rounds of debate at most.
     max_debate_rounds: Option<Count>,
+    /// How votes count.
+    #[schemars(extend("default" = "weighted"))]
+    protocol: Option<VoteProtocol>,
+    /// Whose position wins a tie; by default that of the member with the highest priority.
+    tie: Option<Spot<Id>>,
 
     /// What ends first: a node, a list of nodes, or a map from node to `ok`, `failed`, `done`, `else` or an expression over its `output`.
     after: Option<AfterFile>,

@@ -17,6 +17,7 @@ use redb::{
 
 use super::{
     file::{Kind, io_error},
+    index::Tables,
     lock::{Holder, LockFile},
 };
 use crate::store::StoreError;
@@ -43,7 +44,7 @@ pub const CATALOG: Kind = Kind {
 };
 
 /// How long to wait for other processes' writes, which take some milliseconds each.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
 
 /// The longest pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(8);
@@ -89,12 +90,12 @@ impl Catalog {
     }
 
     /// Commits what `work` does, unless it returns an error.
-    pub fn write<T>(&self, work: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+    pub fn write<T>(&self, work: impl FnOnce(&mut Tables<'_>) -> Result<T, redb::Error>) -> Result<T, StoreError> {
         let (_turn, _lock) = self.turn()?;
         let db = self.open_in_turn()?;
         let done = CATALOG.guarded(&self.path, || {
             let write = db.begin_write()?;
-            let done = work(&write)?;
+            let done = work(&mut Tables::open(&write)?)?;
             write.commit()?;
             Ok(done)
         });

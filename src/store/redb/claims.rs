@@ -10,12 +10,13 @@ use std::{
 
 use super::{
     codec::{self, Link},
+    indexer::Close,
     journal::{Append, Journal},
     lock::Holder,
 };
 use crate::{
     event::Record,
-    store::{AppendError, Mail, MailId, StoreError, Ticket, row::check_order},
+    store::{AppendError, Closing, Mail, MailId, StoreError, Ticket, row::check_order},
     value::{Epoch, Seq, SessionId},
 };
 
@@ -123,14 +124,15 @@ impl Held {
         Ok(end.last.clone().unwrap_or_else(|| Ticket::ready(Ok(()))).and(self.row.clone()))
     }
 
-    /// Ends the claim: its journal and its last append. `None` when it has ended already.
-    pub fn let_go(&self) -> Option<(Arc<Journal>, Option<Ticket>)> {
+    /// Ends the claim. `None` when it has ended already.
+    pub fn let_go(&self, closing: Closing) -> Option<Close> {
         let mut end = lock(&self.end);
         if end.closed || self.is_dead() {
             return None;
         }
         end.closed = true;
-        Some((Arc::clone(&self.journal), end.last.clone()))
+        let (journal, after) = (Arc::clone(&self.journal), end.last.clone());
+        Some(Close { session: self.session, epoch: self.epoch, length: end.length, closing, after, journal })
     }
 
     /// What `fetch` finds after the mail that was handed out before.

@@ -9,7 +9,7 @@
 //! session does not fit, and a blob is covered by its digest. Fields are written by name: an array would be half the size, but a field that
 //! is left out when empty would shift those after it, and events must be able to grow for ever.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::blob::{self, Blobs, Digest};
 use crate::{
@@ -107,12 +107,7 @@ pub fn link_of(row: &[u8]) -> Result<Link, String> {
     }
 }
 
-/// Anything in the encoding of this store.
-pub fn to_bytes(thing: &impl Serialize) -> Result<Vec<u8>, String> {
-    rmp_serde::to_vec_named(thing).map_err(|e| e.to_string())
-}
-
-/// The reverse of [`to_bytes`].
+/// What was written as MessagePack.
 pub fn from_bytes<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
     rmp_serde::from_slice(bytes).map_err(|e| e.to_string())
 }

@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
-use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use super::{
     catalog::{COUNTERS, INBOX, KEYS, SESSIONS},
-    codec::{from_bytes, to_bytes},
+    codec::from_bytes,
     lock::Holder,
-    read::Segment,
+    read::{Extent, Segment},
 };
 use crate::{
     event::Status,
     store::{Closing, Filter, INBOX_LIMIT, InboxItem, Mail, MailId, Owner, PostError, SessionRow},
-    value::{Epoch, SessionId, Tenant, Timestamp},
+    value::{Epoch, Seq, SessionId, Tenant, Timestamp},
 };
 
-/// A session as the catalog keeps it. New fields have defaults.
+/// A session as the catalog keeps it. New fields come last and have defaults; none is left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// Which.
@@ -38,75 +38,134 @@ pub struct Entry {
     pub epoch: Epoch,
     /// Who has it, if it was not released; his journal is the last segment's.
     pub owner: Option<Holder>,
+    /// It has at least so many records: fewer are damage.
+    pub length: Seq,
     /// Where its records are, one stretch for each claim that wrote any, and for the newest.
     pub segments: Vec<Segment>,
 }
 
 type Key = (&'static str, &'static str, u64, u128);
+type Place = (&'static str, &'static str, u64);
 
-impl Entry {
-    /// The entry of `session`, for reading.
-    pub fn get(read: &ReadTransaction, session: SessionId) -> Result<Option<Self>, redb::Error> {
-        Self::look_up(&read.open_table(SESSIONS)?, &read.open_table(KEYS)?, session)
+/// The tables of the index within one change of the catalog.
+pub struct Tables<'change> {
+    sessions: Table<'change, Key, &'static [u8]>,
+    keys: Table<'change, u128, Place>,
+    inbox: Table<'change, (u128, u64), &'static [u8]>,
+    counters: Table<'change, &'static str, u64>,
+}
+
+impl<'change> Tables<'change> {
+    /// Those of `write`.
+    pub fn open(write: &'change WriteTransaction) -> Result<Self, redb::Error> {
+        Ok(Self {
+            sessions: write.open_table(SESSIONS)?,
+            keys: write.open_table(KEYS)?,
+            inbox: write.open_table(INBOX)?,
+            counters: write.open_table(COUNTERS)?,
+        })
     }
 
-    /// The entry of `session`, within a change.
-    pub fn get_for_change(write: &WriteTransaction, session: SessionId) -> Result<Option<Self>, redb::Error> {
-        Self::look_up(&write.open_table(SESSIONS)?, &write.open_table(KEYS)?, session)
-    }
-
-    fn look_up(
-        sessions: &impl ReadableTable<Key, &'static [u8]>,
-        keys: &impl ReadableTable<u128, (&'static str, &'static str, u64)>,
-        session: SessionId,
-    ) -> Result<Option<Self>, redb::Error> {
-        let id = session.0.as_u128();
-        let Some(key) = keys.get(id)? else { return Ok(None) };
-        let (org, user, time) = key.value();
-        let Some(row) = sessions.get((org, user, time, id))? else { return Ok(None) };
-        from_bytes(row.value()).map(Some).map_err(|why| redb::Error::Corrupted(format!("the row of session {session}: {why}")))
-    }
-
-    /// Writes the entry; its tenant and its start never change.
-    pub fn put(&self, write: &WriteTransaction) -> Result<(), redb::Error> {
-        let id = self.session.0.as_u128();
-        let (org, user, time) = (&*self.tenant.org, &*self.tenant.user, backwards(self.started_at));
-        let row = to_bytes(self).map_err(redb::Error::Corrupted)?;
-        write.open_table(SESSIONS)?.insert((org, user, time, id), row.as_slice())?;
-        write.open_table(KEYS)?.insert(id, (org, user, time))?;
-        Ok(())
+    /// Adds a session, unless there is one of its id.
+    pub fn add(&mut self, entry: &Entry) -> Result<bool, redb::Error> {
+        let is_new = self.keys.get(entry.session.0.as_u128())?.is_none();
+        if is_new {
+            self.put(entry)?;
+        }
+        Ok(is_new)
     }
 
     /// Writes the entry in place of the one of `epoch`, unless somebody has claimed the session since. Whoever finds an owner dead may do
     /// so: within an epoch nothing else can happen any more.
-    pub fn replace(&self, epoch: Epoch, write: &WriteTransaction) -> Result<bool, redb::Error> {
-        let same = Self::get_for_change(write, self.session)?.is_some_and(|now| now.epoch == epoch);
+    pub fn replace(&mut self, epoch: Epoch, entry: &Entry) -> Result<bool, redb::Error> {
+        let same = self.get(entry.session)?.is_some_and(|now| now.epoch == epoch);
         if same {
-            self.put(write)?;
+            self.put(entry)?;
         }
         Ok(same)
     }
 
-    /// Gives a session back; says whether mail is waiting. `None`: it has a newer claim.
+    /// Gives a session of `length` records back; says whether mail is waiting. `None`: it has a newer claim.
     pub fn close(
-        write: &WriteTransaction,
+        &mut self,
         session: SessionId,
         epoch: Epoch,
+        length: Seq,
         closing: Closing,
     ) -> Result<Option<bool>, redb::Error> {
-        let Some(mut entry) = Self::get_for_change(write, session)?.filter(|entry| entry.epoch == epoch) else { return Ok(None) };
+        let Some(mut entry) = self.get(session)?.filter(|entry| entry.epoch == epoch) else { return Ok(None) };
         entry.owner = None;
+        entry.length = length;
         entry.stands(closing);
-        entry.put(write)?;
-        let inbox = write.open_table(INBOX)?;
-        let waiting = inbox.range(mails(session, 0))?.next().is_some();
-        Ok(Some(waiting))
+        self.put(&entry)?;
+        Ok(Some(self.inbox.range(mails(session, 0))?.next().is_some()))
+    }
+
+    /// Puts `item` into the inbox of `session`.
+    pub fn post(&mut self, session: SessionId, item: &InboxItem) -> Result<Result<(), PostError>, redb::Error> {
+        let Some(entry) = self.get(session)? else { return Ok(Err(PostError::Unknown(session))) };
+        if entry.status.is_over() {
+            return Ok(Err(PostError::Over { session, status: entry.status }));
+        }
+        if self.inbox.range(mails(session, 0))?.count() >= INBOX_LIMIT {
+            return Ok(Err(PostError::Full(session)));
+        }
+        let id = self.counters.get("mail")?.map_or(0, |last| last.value()) + 1;
+        self.counters.insert("mail", id)?;
+        let item = rmp_serde::to_vec_named(item).map_err(|e| redb::Error::Corrupted(e.to_string()))?;
+        self.inbox.insert((session.0.as_u128(), id), item.as_slice())?;
+        Ok(Ok(()))
+    }
+
+    /// Removes an item.
+    pub fn remove_mail(&mut self, session: SessionId, mail: MailId) -> Result<(), redb::Error> {
+        self.inbox.remove((session.0.as_u128(), mail.0))?;
+        Ok(())
+    }
+
+    fn get(&self, session: SessionId) -> Result<Option<Entry>, redb::Error> {
+        look_up(&self.sessions, &self.keys, session)
+    }
+
+    /// Writes an entry; its tenant and its start never change.
+    fn put(&mut self, entry: &Entry) -> Result<(), redb::Error> {
+        let id = entry.session.0.as_u128();
+        let (org, user, time) = (&*entry.tenant.org, &*entry.tenant.user, backwards(entry.started_at));
+        // By position, unlike records: a list of sessions reads many, and this struct leaves no field out.
+        let row = rmp_serde::to_vec(entry).map_err(|e| redb::Error::Corrupted(e.to_string()))?;
+        self.sessions.insert((org, user, time, id), row.as_slice())?;
+        self.keys.insert(id, (org, user, time))?;
+        Ok(())
+    }
+}
+
+fn look_up(
+    sessions: &impl ReadableTable<Key, &'static [u8]>,
+    keys: &impl ReadableTable<u128, Place>,
+    session: SessionId,
+) -> Result<Option<Entry>, redb::Error> {
+    let id = session.0.as_u128();
+    let Some(place) = keys.get(id)? else { return Ok(None) };
+    let (org, user, time) = place.value();
+    let Some(row) = sessions.get((org, user, time, id))? else { return Ok(None) };
+    from_bytes(row.value()).map(Some).map_err(|why| redb::Error::Corrupted(format!("the row of session {session}: {why}")))
+}
+
+impl Entry {
+    /// The entry of `session`.
+    pub fn get(read: &ReadTransaction, session: SessionId) -> Result<Option<Self>, redb::Error> {
+        look_up(&read.open_table(SESSIONS)?, &read.open_table(KEYS)?, session)
     }
 
     /// Takes over a status and, if it is over, its time.
     pub fn stands(&mut self, closing: Closing) {
         self.status = closing.status;
         self.completed_at = closing.status.is_over().then_some(closing.at);
+    }
+
+    /// Where its records are to be found.
+    pub fn records(&self) -> Extent<'_> {
+        Extent { session: self.session, segments: &self.segments, length: self.length }
     }
 
     /// As others see it.
@@ -156,23 +215,6 @@ pub fn ids(read: &ReadTransaction, org: &str, range: std::ops::RangeInclusive<Se
     Ok(found)
 }
 
-/// Puts `item` into the inbox of `session`.
-pub fn post(write: &WriteTransaction, session: SessionId, item: &[u8]) -> Result<Result<(), PostError>, redb::Error> {
-    let Some(entry) = Entry::get_for_change(write, session)? else { return Ok(Err(PostError::Unknown(session))) };
-    if entry.status.is_over() {
-        return Ok(Err(PostError::Over { session, status: entry.status }));
-    }
-    let mut inbox = write.open_table(INBOX)?;
-    if inbox.range(mails(session, 0))?.count() >= INBOX_LIMIT {
-        return Ok(Err(PostError::Full(session)));
-    }
-    let mut counters = write.open_table(COUNTERS)?;
-    let id = counters.get("mail")?.map_or(0, |last| last.value()) + 1;
-    counters.insert("mail", id)?;
-    inbox.insert((session.0.as_u128(), id), item)?;
-    Ok(Ok(()))
-}
-
 /// What waits for the owner of `session` after item `polled`.
 pub fn mail(read: &ReadTransaction, session: SessionId, polled: MailId) -> Result<Vec<Mail>, redb::Error> {
     let inbox = read.open_table(INBOX)?;
@@ -183,12 +225,6 @@ pub fn mail(read: &ReadTransaction, session: SessionId, polled: MailId) -> Resul
         found.push(Mail { id: MailId(key.value().1), item });
     }
     Ok(found)
-}
-
-/// Removes an item.
-pub fn remove_mail(write: &WriteTransaction, session: SessionId, mail: MailId) -> Result<(), redb::Error> {
-    write.open_table(INBOX)?.remove((session.0.as_u128(), mail.0))?;
-    Ok(())
 }
 
 fn mails(session: SessionId, from: u64) -> std::ops::RangeInclusive<(u128, u64)> {

@@ -5,18 +5,16 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use redb::WriteTransaction;
-
 use super::{
     catalog::Catalog,
     file::io_error,
-    index::{Entry, remove_mail},
+    index::{Entry, Tables},
     journal::Journal,
     queue::Queue,
 };
 use crate::{
     store::{AppendError, Closing, Completer, MailId, Release, StoreError, Ticket},
-    value::{Epoch, SessionId},
+    value::{Epoch, Seq, SessionId},
 };
 
 /// Changes of the catalog that nobody blocks for. They are made in order, many in one commit.
@@ -33,11 +31,14 @@ pub struct Close {
     pub session: SessionId,
     /// By which claim.
     pub epoch: Epoch,
+    /// How many records it has.
+    pub length: Seq,
     /// How.
     pub closing: Closing,
     /// Its last append.
     pub after: Option<Ticket>,
     /// Its journal, whose lock is held until the catalog says that the session is free.
+    #[expect(dead_code, reason = "it is held, not used")]
     pub journal: Arc<Journal>,
 }
 
@@ -119,13 +120,9 @@ fn perform(catalog: &Catalog, batch: Vec<Job>) {
     commit(catalog, creates);
     let mut ready = Vec::with_capacity(rest.len());
     for job in rest {
-        match job {
-            Job::Close(Close { after: Some(after), session, epoch, closing, journal }, completer) => match after.wait() {
-                Ok(()) => ready.push(Job::Close(Close { after: None, session, epoch, closing, journal }, completer)),
-                Err(error) => completer.complete(Err(error)),
-            },
-            Job::Ack { ref after, .. } if after.wait().is_err() => {}
-            Job::Create(..) | Job::Close(..) | Job::Ack { .. } | Job::Repair(_) | Job::Flush(_) => ready.push(job),
+        match job.waits_for().map_or(Ok(()), Ticket::wait) {
+            Ok(()) => ready.push(job),
+            Err(error) => job.complete(Err(error)),
         }
     }
     commit(catalog, ready);
@@ -135,7 +132,7 @@ fn commit(catalog: &Catalog, jobs: Vec<Job>) {
     if jobs.iter().all(|job| matches!(job, Job::Flush(_))) {
         return jobs.into_iter().for_each(|job| job.complete(Ok(Some(false))));
     }
-    let done = catalog.write(|write| jobs.iter().map(|job| job.apply(write)).collect::<Result<Vec<_>, _>>());
+    let done = catalog.write(|tables| jobs.iter().map(|job| job.apply(tables)).collect::<Result<Vec<_>, _>>());
     match done {
         Ok(done) => jobs.into_iter().zip(done).for_each(|(job, done)| job.complete(Ok(done))),
         Err(error) => {
@@ -146,18 +143,22 @@ fn commit(catalog: &Catalog, jobs: Vec<Job>) {
 }
 
 impl Job {
-    /// `None` when the session is somebody else's; otherwise whether mail waits, where that matters.
-    fn apply(&self, write: &WriteTransaction) -> Result<Option<bool>, redb::Error> {
+    /// What has to be durable before.
+    fn waits_for(&self) -> Option<&Ticket> {
         match self {
-            Self::Create(entry, _) => {
-                if Entry::get_for_change(write, entry.session)?.is_some() {
-                    return Ok(None);
-                }
-                entry.put(write)?;
-            }
-            Self::Close(close, _) => return Entry::close(write, close.session, close.epoch, close.closing),
-            Self::Ack { session, mail, .. } => remove_mail(write, *session, *mail)?,
-            Self::Repair(found) => drop(found.replace(found.epoch, write)?),
+            Self::Close(close, _) => close.after.as_ref(),
+            Self::Ack { after, .. } => Some(after),
+            Self::Create(..) | Self::Repair(_) | Self::Flush(_) => None,
+        }
+    }
+
+    /// `None` when the session is somebody else's; otherwise whether mail waits, where that matters.
+    fn apply(&self, tables: &mut Tables<'_>) -> Result<Option<bool>, redb::Error> {
+        match self {
+            Self::Create(entry, _) => return Ok(tables.add(entry)?.then_some(false)),
+            Self::Close(close, _) => return tables.close(close.session, close.epoch, close.length, close.closing),
+            Self::Ack { session, mail, .. } => tables.remove_mail(*session, *mail)?,
+            Self::Repair(found) => drop(tables.replace(found.epoch, found)?),
             Self::Flush(_) => {}
         }
         Ok(Some(false))

@@ -54,7 +54,7 @@ pub struct Journal {
     /// Its number.
     pub number: u32,
     path: PathBuf,
-    lock: LockFile,
+    holder: Holder,
     queue: Arc<Queue<Job>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -127,20 +127,21 @@ impl Journal {
         let Some(lock) = LockFile::take(&lock_path).map_err(|e| io_error(&lock_path, &e))? else { return Ok(None) };
         let db = if path.exists() { JOURNAL.open(&path)? } else { JOURNAL.create(&path, |_| Ok(()))? };
         let queue = Arc::new(Queue::new());
-        let writer = Writer { path: path.clone(), queue: Arc::clone(&queue), db: Some(db) };
+        let holder = lock.holder;
+        let writer = Writer { path: path.clone(), queue: Arc::clone(&queue), db: Some(db), _lock: lock };
         let thread = thread::Builder::new().name(format!("journal {number}")).spawn(move || writer.run());
         let thread = Some(thread.map_err(|e| io_error(&path, &e))?);
-        Ok(Some(Self { number, path, lock, queue, thread }))
+        Ok(Some(Self { number, path, holder, queue, thread }))
     }
 
     /// Who we are to other processes.
     pub fn holder(&self) -> Holder {
-        self.lock.holder
+        self.holder
     }
 
-    /// Whether new sessions want another one.
-    pub fn is_full(&self) -> bool {
-        is_full(&self.path)
+    /// Whether it takes new sessions: it is not full, and was not given up after an error.
+    pub fn has_room(&self) -> bool {
+        !self.queue.is_closed() && !is_full(&self.path)
     }
 
     /// Commits `append` after all that came before.
@@ -181,35 +182,37 @@ fn is_full(path: &Path) -> bool {
 struct Writer {
     path: PathBuf,
     queue: Arc<Queue<Job>>,
-    /// `None` after an error: the file is opened again for the next batch.
+    /// `None` when it could not be opened again after an error.
     db: Option<Database>,
+    /// Goes with the thread, after the file is closed.
+    _lock: LockFile,
 }
 
 impl Writer {
     fn run(mut self) {
         while let Some(jobs) = self.queue.batch() {
-            let live = |append: &Append| !append.dead.load(Ordering::Acquire);
-            let appends: Vec<_> = jobs.iter().filter_map(Job::append).filter(|append| live(append)).collect();
-            let outcome = if appends.is_empty() { Ok(()) } else { self.commit(&appends).map_err(AppendError::from) };
+            let appends: Vec<_> = jobs.iter().filter_map(Job::live_append).collect();
+            let outcome = if appends.is_empty() { Ok(()) } else { self.commit(&appends) };
             if outcome.is_err() {
                 appends.iter().for_each(|append| append.dead.store(true, Ordering::Release));
+                self.open_again();
             }
             for job in jobs {
-                match job {
-                    Job::Append(append, completer) if live(&append) || outcome.is_err() => completer.complete(outcome.clone()),
+                match (job, &outcome) {
+                    (Job::Flush(completer), _) => completer.complete(Ok(())),
+                    (Job::Append(_, completer), Err(error)) => completer.complete(Err(error.clone().into())),
+                    (Job::Append(append, completer), Ok(())) if append.is_live() => completer.complete(Ok(())),
                     // Dropping the completer says that the claim is dead.
-                    Job::Append(_, completer) => drop(completer),
-                    Job::Flush(completer) => completer.complete(Ok(())),
+                    (Job::Append(_, completer), Ok(())) => drop(completer),
                 }
             }
         }
     }
 
     fn commit(&mut self, appends: &[&Append]) -> Result<(), StoreError> {
-        // After a failed sync nobody knows what is on the disk; only opening the file again tells.
-        let db = match self.db.take() {
-            Some(db) => db,
-            None => JOURNAL.open(&self.path)?,
+        let Some(db) = self.db.take() else {
+            let why = Arc::from("an earlier write failed");
+            return Err(StoreError::Io { path: self.path.clone(), why, remedy: "see to the disk and resume" });
         };
         JOURNAL.guarded(&self.path, || {
             let write = db.begin_write()?;
@@ -233,12 +236,30 @@ impl Writer {
         self.db = Some(db);
         Ok(())
     }
+
+    /// After a failed sync nobody knows what is on the disk; only opening the file again tells. If that fails too the journal is given up, so
+    /// that others may try.
+    fn open_again(&mut self) {
+        match JOURNAL.open(&self.path) {
+            Ok(db) => self.db = Some(db),
+            Err(error) => {
+                tracing::warn!(%error, "a journal is given up");
+                self.queue.close();
+            }
+        }
+    }
+}
+
+impl Append {
+    fn is_live(&self) -> bool {
+        !self.dead.load(Ordering::Acquire)
+    }
 }
 
 impl Job {
-    fn append(&self) -> Option<&Append> {
+    fn live_append(&self) -> Option<&Append> {
         match self {
-            Self::Append(append, _) => Some(append),
+            Self::Append(append, _) => append.is_live().then_some(append),
             Self::Flush(_) => None,
         }
     }

@@ -27,6 +27,8 @@ mod journal;
 mod lock;
 mod queue;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fs,
@@ -39,7 +41,7 @@ use self::{
     claims::{Claims, Held},
     file::io_error,
     index::Entry,
-    indexer::{Close, Indexer},
+    indexer::Indexer,
     journal::Journal,
     read::{Reader, Segment},
 };
@@ -109,7 +111,7 @@ impl RedbStore {
     /// The journal for a new claim.
     fn journal(&self) -> Result<Arc<Journal>, StoreError> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(journal) = current.as_ref().filter(|journal| !journal.is_full()) {
+        if let Some(journal) = current.as_ref().filter(|journal| journal.has_room()) {
             return Ok(Arc::clone(journal));
         }
         let folder = self.folder.join("journals");
@@ -141,7 +143,7 @@ impl RedbStore {
         let mut owner = self.owner(&entry);
         let is_ours = entry.owner.is_some_and(|holder| self.claims.journal_of(holder).is_some());
         if owner == Owner::Dead && !is_ours {
-            match self.reader.tail(entry.session, &entry.segments, true) {
+            match self.reader.tail(&entry.records(), true) {
                 Ok(tail) => {
                     if let Some(closing) = tail.last.as_ref().and_then(closing) {
                         entry.stands(closing);
@@ -186,6 +188,7 @@ impl Store for RedbStore {
             completed_at: None,
             epoch,
             owner: Some(journal.holder()),
+            length: Seq(0),
             segments: vec![Segment { epoch, journal: journal.number, from: Seq(0) }],
         };
         let held = Held::new(session, epoch, journal, Seq(0), codec::genesis(session), Some(self.indexer.create(entry)));
@@ -207,15 +210,16 @@ impl Store for RedbStore {
         if let Some(journal) = seen.owner.and_then(|holder| self.claims.journal_of(holder)) {
             journal.flush();
         }
-        let tail = self.reader.tail(session, &seen.segments, false)?;
+        let tail = self.reader.tail(&seen.records(), false)?;
         let journal = self.journal()?;
         let mut entry = seen.clone();
         entry.epoch = seen.epoch.next();
         entry.owner = Some(journal.holder());
         entry.stands(Closing { status: Status::Running, at: seen.started_at });
+        entry.length = tail.length;
         entry.segments.retain(|segment| segment.from < tail.length);
         entry.segments.push(Segment { epoch: entry.epoch, journal: journal.number, from: tail.length });
-        if !self.catalog.write(|write| entry.replace(seen.epoch, write))? {
+        if !self.catalog.write(|tables| tables.replace(seen.epoch, &entry))? {
             return Err(ClaimError::Raced(session));
         }
         let held = Held::new(session, entry.epoch, journal, tail.length, tail.link, None);
@@ -236,15 +240,14 @@ impl Store for RedbStore {
             None if self.claims.is_held(session) => return Ok(Vec::new()),
             None => return Err(ReadError::Unknown(session)),
         };
-        self.reader.read(session, &entry.segments, from, max.min(READ_PAGE))
+        self.reader.read(&entry.records(), from, max.min(READ_PAGE))
     }
 
     fn release(&self, claim: Claim, closing: Closing) -> Release {
-        let (session, epoch) = (claim.session(), claim.epoch());
-        let Some((journal, after)) = claim.state::<Held>().and_then(|held| held.let_go()) else {
-            return Release::ready(Err(AppendError::Fenced { session, epoch }));
+        let Some(close) = claim.state::<Held>().and_then(|held| held.let_go(closing)) else {
+            return Release::ready(Err(AppendError::Fenced { session: claim.session(), epoch: claim.epoch() }));
         };
-        self.indexer.close(Close { session, epoch, closing, after, journal })
+        self.indexer.close(close)
     }
 
     fn list(&self, filter: &Filter) -> Result<Vec<SessionRow>, StoreError> {
@@ -267,8 +270,7 @@ impl Store for RedbStore {
         if self.entry(session)?.is_none() {
             return Err(PostError::Unknown(session));
         }
-        let encode = || codec::to_bytes(&item).map_err(redb::Error::Corrupted);
-        self.catalog.write(|write| index::post(write, session, &encode()?))?
+        self.catalog.write(|tables| tables.post(session, &item))?
     }
 
     fn poll(&self, claim: &Claim) -> Result<Vec<Mail>, StoreError> {

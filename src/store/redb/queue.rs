@@ -78,6 +78,11 @@ impl<J> Queue<J> {
         self.drained.notify_all();
     }
 
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// Nothing can be half done under the lock, so a panic elsewhere does not matter.
     fn lock(&self) -> MutexGuard<'_, State<J>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -40,6 +40,17 @@ pub struct Segment {
     pub from: Seq,
 }
 
+/// What is known of a session's records before any is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent<'a> {
+    /// Which session.
+    pub session: SessionId,
+    /// Where they are, in order.
+    pub segments: &'a [Segment],
+    /// At least so many there must be.
+    pub length: Seq,
+}
+
 /// Where a session ends.
 #[derive(Debug)]
 pub struct Tail {
@@ -63,8 +74,9 @@ impl Reader {
         Self { folder }
     }
 
-    /// At most `max` records of `session` from `from` on.
-    pub fn read(&self, session: SessionId, segments: &[Segment], from: Seq, max: usize) -> Result<Vec<Record>, ReadError> {
+    /// At most `max` records from `from` on.
+    pub fn read(&self, extent: &Extent<'_>, from: Seq, max: usize) -> Result<Vec<Record>, ReadError> {
+        let &Extent { session, segments, length } = extent;
         let mut records = Vec::new();
         // The record before the first one is read for its link only.
         let (mut before, mut next) = match from.0.checked_sub(1) {
@@ -72,7 +84,9 @@ impl Reader {
             Some(anchor) => (None, Seq(anchor)),
         };
         for (ix, segment) in segments.iter().enumerate() {
-            let end = segments.get(ix + 1).map_or(Seq(u64::MAX), |after| after.from);
+            // A segment ends where the next one begins; the last one has no end but a least length.
+            let following = segments.get(ix + 1).map(|following| following.from);
+            let (end, least) = (following.unwrap_or(Seq(u64::MAX)), following.unwrap_or(length));
             let room = max.saturating_sub(records.len()) + usize::from(before.is_none());
             if end <= next || room == 0 {
                 continue;
@@ -97,18 +111,24 @@ impl Reader {
             }
             match broken {
                 Some(error) => return Err(stretch.damaged(next, error.to_string())),
-                None if count < room && next < end && end != Seq(u64::MAX) => return Err(stretch.damaged(next, "it is missing")),
+                None if count < room && next < least => return Err(stretch.damaged(next, "it is missing")),
                 None => {}
             }
         }
         Ok(records)
     }
 
-    /// Where `session` ends; with its last record if `with_record` is set.
-    pub fn tail(&self, session: SessionId, segments: &[Segment], with_record: bool) -> Result<Tail, ReadError> {
-        for segment in segments.iter().rev() {
+    /// Where the records end; with the last one if `with_record` is set.
+    pub fn tail(&self, extent: &Extent<'_>, with_record: bool) -> Result<Tail, ReadError> {
+        let session = extent.session;
+        for segment in extent.segments.iter().rev() {
             let stretch = self.stretch(session, segment)?;
-            let Some((seq, row)) = stretch.last()? else { continue };
+            let last = stretch.last()?;
+            let end = last.as_ref().map_or(segment.from, |(seq, _)| seq.next());
+            if end < extent.length {
+                return Err(stretch.damaged(end, "it is missing"));
+            }
+            let Some((seq, row)) = last else { continue };
             let link = codec::link_of(&row).map_err(|why| stretch.damaged(seq, why))?;
             let decode = || stretch.decode(seq, |fetch| codec::decode_unchained(&row, seq, fetch));
             let last = if with_record { Some(decode()?) } else { None };

@@ -1,0 +1,81 @@
+//! How does a caller follow a session? [`SessionHandle`].
+
+use std::sync::Arc;
+
+use tokio::{
+    sync::{broadcast, mpsc},
+    task::JoinHandle,
+};
+
+use super::EngineError;
+use crate::{
+    event::{Input, Record, Status},
+    report::Report,
+    value::{AskId, SessionId, Value},
+};
+
+/// How the drive of a session ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Where the session stands: over, parked, or broken off by [`SessionHandle::interrupt`].
+    pub status: Status,
+    /// What came of it so far.
+    pub report: Arc<Report>,
+}
+
+/// A session that this process drives. Dropping the handle lets the session go on.
+pub struct SessionHandle {
+    pub(super) session: SessionId,
+    pub(super) inbox: mpsc::UnboundedSender<Input>,
+    pub(super) events: broadcast::Sender<Arc<Record>>,
+    pub(super) words: broadcast::Sender<Arc<str>>,
+    pub(super) first: Option<broadcast::Receiver<Arc<Record>>>,
+    pub(super) interrupt: tokio_util::sync::CancellationToken,
+    pub(super) task: JoinHandle<Result<Ended, EngineError>>,
+}
+
+impl SessionHandle {
+    /// Which session.
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// The records as they come, from the first on where this is called once and first. A slow reader misses some: see the journal.
+    pub fn events(&mut self) -> broadcast::Receiver<Arc<Record>> {
+        self.first.take().unwrap_or_else(|| self.events.subscribe())
+    }
+
+    /// Short words of tools on how far they are. They are not journaled.
+    pub fn words(&self) -> broadcast::Receiver<Arc<str>> {
+        self.words.subscribe()
+    }
+
+    /// Wants the session to end; what is in flight is stopped, `finally` still runs.
+    pub fn cancel(&self, by: impl AsRef<str>, reason: impl AsRef<str>) {
+        // A closed inbox means that the session has ended already.
+        let _ = self.inbox.send(Input::Cancel { by: Arc::from(by.as_ref()), reason: Arc::from(reason.as_ref()) });
+    }
+
+    /// Answers an open question of a session that is being driven. A wrong answer changes nothing.
+    pub fn answer(&self, ask: AskId, value: Value, by: impl AsRef<str>) {
+        let _ = self.inbox.send(Input::Answered { ask, value, by: Arc::from(by.as_ref()) });
+    }
+
+    /// Breaks the drive off: what is in flight is stopped, the journal is made durable, the session can be resumed.
+    pub fn interrupt(&self) {
+        self.interrupt.cancel();
+    }
+
+    /// A switch that breaks the drive off, for signal handlers.
+    pub fn interrupter(&self) -> tokio_util::sync::CancellationToken {
+        self.interrupt.clone()
+    }
+
+    /// Waits until the session is over, parked or broken off.
+    ///
+    /// # Errors
+    /// The engine could not do its job; the session can be resumed.
+    pub async fn wait(self) -> Result<Ended, EngineError> {
+        self.task.await.map_err(|e| EngineError::Broken(e.to_string()))?
+    }
+}

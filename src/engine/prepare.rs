@@ -1,0 +1,173 @@
+//! What must be at hand before a session can start? [`Prepared`]: a plan, a judge, and the texts that both were made from.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{Engine, EngineError, FileSources, Inner, library};
+use crate::{
+    graph::Plan,
+    model::ModelError,
+    plan::{self, Machine},
+    rule::RuleBook,
+    team::{self, Diagnostic, InputSpec, Known, LIBRARY, ModelCatalog, Overrides, Team},
+    tool::{Roots, RootsError},
+    value::{Judge, Map, Value},
+};
+
+/// A team that can be started, any number of times.
+#[derive(Clone)]
+pub struct Prepared {
+    /// The team as it was named.
+    pub name: Arc<str>,
+    /// The team file, resolved; `None` for a plan that was made in code.
+    pub team: Option<Arc<Team>>,
+    /// What it compiles into.
+    pub plan: Arc<Plan>,
+    /// Who decides.
+    pub judge: Arc<dyn Judge>,
+    /// Every file that it was made from, by name.
+    pub sources: BTreeMap<String, Arc<str>>,
+    /// What its author should look at.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Why a team cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// Its files have mistakes; [`team::render`] shows them.
+    #[error("check the team: {} mistakes, the first: {}", .0.len(), .0.first().map(Diagnostic::line).unwrap_or_default())]
+    Invalid(Vec<Diagnostic>),
+    /// Its scripts do not compile.
+    #[error("compile the rules: {0}")]
+    Rules(String),
+    /// A model cannot be opened.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// An input is missing, unknown or of the wrong type.
+    #[error("{0}")]
+    Input(String),
+    /// An input's folder cannot be opened.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+    /// A folder of the library cannot be unpacked.
+    #[error("unpack {folder}: {reason}")]
+    Unpack {
+        /// Which.
+        folder: String,
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl Prepared {
+    /// A plan made in code, with whoever decides in it.
+    pub fn of_plan(name: impl AsRef<str>, plan: Plan, judge: Arc<dyn Judge>) -> Self {
+        let (plan, sources) = (Arc::new(plan), BTreeMap::new());
+        Self { name: Arc::from(name.as_ref()), team: None, plan, judge, sources, warnings: Vec::new() }
+    }
+
+    /// The inputs that it takes.
+    pub fn inputs(&self) -> &[InputSpec] {
+        self.team.as_ref().map_or(&[], |team| &team.inputs)
+    }
+}
+
+impl Engine {
+    /// Loads and compiles the team of that name: a path relative to the workspace, or the name of a shipped team.
+    ///
+    /// # Errors
+    /// [`PrepareError::Invalid`] with every mistake in its files.
+    pub fn load(&self, name: &str, overrides: &Overrides) -> Result<Prepared, PrepareError> {
+        let sources = FileSources::new(&self.inner.workspace);
+        let models = ModelCatalog::built_in();
+        let names = self.tools();
+        let tools: Vec<&str> = names.iter().map(String::as_str).collect();
+        let known = Known { models: &models, tools: Some(&tools), mcp_servers: Some(&[]) };
+        let (team, mut warnings) = team::load_team(name, &sources, overrides, &known).map_err(PrepareError::Invalid)?;
+        let specs = self.inner.tools.specs();
+        let compiled = plan::compile(&team, &Machine { tools: &specs, models: &models }).map_err(PrepareError::Invalid)?;
+        warnings.extend(compiled.warnings);
+        let plan = Arc::new(compiled.plan);
+        let judge = judge_of(&plan, &team.sources)?;
+        let sources = team.sources.clone();
+        Ok(Prepared { name: Arc::from(name), team: Some(Arc::new(team)), plan, judge, sources, warnings })
+    }
+}
+
+/// The judge of a plan, made from the texts that a session keeps.
+pub(super) fn judge_of(plan: &Plan, sources: &BTreeMap<String, Arc<str>>) -> Result<Arc<dyn Judge>, PrepareError> {
+    RuleBook::of_plan(plan, sources).map(|book| Arc::new(book) as Arc<dyn Judge>).map_err(|e| PrepareError::Rules(e.to_string()))
+}
+
+impl Inner {
+    /// The inputs of a session: what is given over the defaults, checked, folders made absolute.
+    pub(super) fn inputs(&self, team: &Prepared, given: Map) -> Result<Map, EngineError> {
+        let mut inputs = team.plan.inputs.clone();
+        let specs = team.inputs();
+        for (name, value) in given {
+            let Some(spec) = specs.iter().find(|s| *s.name == *name) else {
+                if team.team.is_none() {
+                    inputs.insert(name, value);
+                    continue;
+                }
+                let known: Vec<&str> = specs.iter().map(|s| s.name.as_ref()).collect();
+                let hint = team::did_you_mean(&name, known.iter().copied()).unwrap_or_else(|| {
+                    if known.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", known.join(", ")) }
+                });
+                return Err(PrepareError::Input(format!("the team has no input {name}; {hint}")).into());
+            };
+            if !team::fits(spec.kind, &value) {
+                let wanted = Value::of(&spec.kind).unwrap_or_default();
+                return Err(PrepareError::Input(format!("the input {name} takes a {wanted}, not a {}", value.type_name())).into());
+            }
+            inputs.insert(name, value);
+        }
+        for spec in specs {
+            let missing = inputs.get(&*spec.name).is_none_or(Value::is_null) && spec.default.is_none();
+            if missing {
+                return Err(PrepareError::Input(format!(
+                    "the input {} is missing; give it with --input {}=…",
+                    spec.name, spec.name
+                ))
+                .into());
+            }
+        }
+        for name in &team.plan.roots {
+            if let Some(path) = inputs.get(&**name).and_then(Value::as_str).map(str::to_owned) {
+                let path = self.absolute(&path)?;
+                inputs.insert(name.to_string(), Value::from(path.to_string_lossy().into_owned()));
+            }
+        }
+        Ok(inputs)
+    }
+
+    /// Where a folder input is on this machine; a folder of the library is unpacked first.
+    fn absolute(&self, path: &str) -> Result<PathBuf, PrepareError> {
+        let Some(folder) = path.strip_prefix(LIBRARY) else {
+            let path = self.workspace.join(path);
+            return path.canonicalize().map_err(|e| {
+                PrepareError::Input(format!("the folder {} cannot be opened: {e}; give one that exists", path.display()))
+            });
+        };
+        let target = self.state_folder.clone().unwrap_or_else(|| std::env::temp_dir().join("synod")).join("library");
+        let unpacked = library::unpack(folder, &target).and_then(|path| path.canonicalize());
+        unpacked.map_err(|e| PrepareError::Unpack { folder: folder.to_owned(), reason: e.to_string() })
+    }
+
+    /// What the tools of a session may reach.
+    pub(super) fn session_tools(&self, plan: &Plan, inputs: &Map) -> Result<Arc<Roots>, EngineError> {
+        let mut roots = Roots::new(&self.workspace).map_err(PrepareError::Roots)?;
+        for name in &plan.roots {
+            if let Some(path) = inputs.get(&**name).and_then(Value::as_str).filter(|path| !path.is_empty()) {
+                roots = roots.with_input(Path::new(path)).map_err(PrepareError::Roots)?;
+            }
+        }
+        if let Some(folder) = &self.state_folder {
+            roots = roots.without(&folder.join("journals")).without(&folder.join("catalog.redb"));
+        }
+        Ok(Arc::new(roots))
+    }
+}

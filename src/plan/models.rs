@@ -1,0 +1,71 @@
+//! What does a call of a model take at most? [`Models`] tells what the compiler must know of them.
+
+use std::sync::Arc;
+
+use crate::value::{Profile, Usd};
+
+/// What a catalog knows of a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ModelFacts {
+    /// Tokens that a request and its reply may have together.
+    pub window: Option<u64>,
+    /// US dollars a million tokens, read and written; `None` when nobody said.
+    pub price: Option<(Usd, Usd)>,
+}
+
+/// Where the compiler looks models up.
+pub trait Models {
+    /// What is known of the model that a profile names; `None` when nobody knows it.
+    fn facts(&self, name: &str) -> Option<ModelFacts>;
+
+    /// The names there are, for suggestions.
+    fn names(&self) -> Vec<Arc<str>>;
+}
+
+/// Tokens that a reply may have where its profile's `model_config` has no `max_tokens`.
+pub const DEFAULT_MAX_TOKENS: u64 = 4_096;
+
+/// Tokens of a request and its reply together where the catalog does not know the window.
+pub const DEFAULT_WINDOW: u64 = 200_000;
+
+/// Parts of a millionth of a dollar that [`Call::cost`] counts: prices are per million tokens.
+pub(super) const PARTS: u128 = 1_000_000;
+
+/// What one call takes at most.
+pub(super) struct Call {
+    /// Tokens read and written.
+    pub tokens: u64,
+    /// In millionths of a millionth of a dollar; `None` when the model has no price.
+    pub cost: Option<u128>,
+}
+
+/// Whether a model is a script or a recording, which costs nothing and needs no catalog.
+pub(super) fn is_free(name: &str) -> bool {
+    name.starts_with("script:") || name.starts_with("replay:")
+}
+
+/// What one call of `name` for `profile` takes at most: the request fills what the reply leaves of the window.
+pub(super) fn call(name: &str, profile: &Profile, models: &dyn Models) -> Call {
+    if is_free(name) {
+        return Call { tokens: 0, cost: Some(0) };
+    }
+    let facts = models.facts(name).unwrap_or_default();
+    let written = profile.model_config.get("max_tokens").and_then(|v| v.as_int()).and_then(|n| u64::try_from(n).ok());
+    let written = written.unwrap_or(DEFAULT_MAX_TOKENS);
+    let window = facts.window.unwrap_or(DEFAULT_WINDOW).max(written);
+    let read = window - written;
+    let cost =
+        facts.price.map(|(input, output)| u128::from(read) * u128::from(input.0) + u128::from(written) * u128::from(output.0));
+    Call { tokens: window, cost }
+}
+
+impl Models for crate::team::ModelCatalog {
+    fn facts(&self, name: &str) -> Option<ModelFacts> {
+        let model = self.model(name)?;
+        Some(ModelFacts { window: model.context_window, price: model.price.map(|price| (price.input, price.output)) })
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        self.models.keys().cloned().collect()
+    }
+}

@@ -1,0 +1,93 @@
+//! How did it go? [`Metrics`], the mission's success metrics, from the journal.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Timeline, critical::critical_path};
+use crate::{
+    graph::NodeKind,
+    state::State,
+    value::{FindingStatus, NodeIx, Role, Value},
+};
+
+/// Times are running time in milliseconds: parked time and outages do not count.
+#[derive(Clone, Debug, Serialize)]
+pub struct Metrics {
+    /// From start to end.
+    pub makespan_ms: f64,
+    /// The longest chain of node times; no schedule can be faster.
+    pub critical_path_ms: f64,
+    /// The sum of the times of all agents and tool nodes, people apart: what one after another would take.
+    pub sequential_ms: f64,
+    /// `sequential_ms` − `makespan_ms`, where positive.
+    pub saved_ms: f64,
+    /// Busy time ÷ Σ min(limit, running + waiting for a slot) · dt: the share of the possible parallel time that was used. 1 when nothing could run.
+    pub utilization: f64,
+    /// Time with no model, tool or question in flight ÷ makespan.
+    pub overhead: f64,
+    /// Topics with a majority value and no objection ÷ topics with two or more positions; null without such topics.
+    pub agreement: Option<f64>,
+    /// Turns of all agents.
+    pub turns: u64,
+    /// Model calls, scripts included.
+    pub model_calls: u64,
+    /// Tool calls, collaboration apart.
+    pub tool_calls: u64,
+    /// Tokens read and written.
+    pub tokens: u64,
+    /// What it cost, in US dollars.
+    pub cost_usd: f64,
+}
+
+impl Metrics {
+    pub(super) fn of(state: &State, timeline: &Timeline) -> Self {
+        let ms = |d: std::time::Duration| d.as_secs_f64() * 1e3;
+        let makespan = ms(timeline.makespan);
+        let sequential: f64 = timeline.nodes.keys().filter(|ix| is_work(state, **ix)).map(|ix| ms(timeline.busy(*ix))).sum();
+        let share = |part: std::time::Duration, whole: f64| if whole > 0.0 { ms(part) / whole } else { 0.0 };
+        Self {
+            makespan_ms: makespan,
+            critical_path_ms: ms(critical_path(state, timeline)).min(makespan),
+            sequential_ms: sequential,
+            saved_ms: (sequential - makespan).max(0.0),
+            utilization: if timeline.possible.is_zero() { 1.0 } else { share(timeline.busy, ms(timeline.possible)) },
+            overhead: share(timeline.idle, makespan),
+            agreement: agreement(state),
+            turns: state.spent.turns,
+            model_calls: state.spent.model_calls,
+            tool_calls: state.spent.tool_calls,
+            tokens: super::tokens(&state.spent.usage),
+            cost_usd: state.spent.usage.cost.dollars(),
+        }
+    }
+}
+
+fn is_work(state: &State, node: NodeIx) -> bool {
+    match &state.node(node).kind {
+        NodeKind::Agent(_) | NodeKind::Tool(_) => true,
+        NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => false,
+    }
+}
+
+/// Agreement over the topics of findings and over votes on proposals.
+fn agreement(state: &State) -> Option<f64> {
+    let mut topics: BTreeMap<String, BTreeMap<Role, Value>> = BTreeMap::new();
+    for finding in &state.context.findings {
+        if finding.status != FindingStatus::Retracted && !finding.value.is_null() {
+            topics.entry(finding.topic.to_string()).or_default().insert(finding.agent.clone(), finding.value.clone());
+        }
+    }
+    let of_findings = topics.values().filter(|held| held.len() >= 2).map(|held| {
+        let values: Vec<&Value> = held.values().collect();
+        values.iter().any(|value| values.iter().filter(|other| other == &value).count() * 2 > values.len())
+    });
+    let proposals = state.context.decisions.iter().map(|(_, d)| d).filter(|d| &*d.topic == "proposal" && d.positions.len() >= 2);
+    let of_votes = proposals.map(|d| d.positions.iter().all(|p| p.value.as_str() == Some("approve")));
+    let agreed: Vec<bool> = of_findings.chain(of_votes).collect();
+    if agreed.is_empty() {
+        return None;
+    }
+    let count = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
+    Some(count(agreed.iter().filter(|a| **a).count()) / count(agreed.len()))
+}

@@ -1,0 +1,270 @@
+//! What if somebody damages the files? Clear errors for what is lost, and everything else goes on.
+
+use std::{fs, path::Path};
+
+use redb::{Database, ReadableTable, TableDefinition};
+
+use super::{journal::RECORDS, *};
+use crate::{
+    store::conformance::{ended, new_session, park, record, records},
+    value::{Tenant, Value},
+};
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn store(&self) -> RedbStore {
+        RedbStore::open(self.path("")).unwrap()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        let folder = self.0.path().join(".synod");
+        if name.is_empty() { folder } else { folder.join(name) }
+    }
+
+    fn journal(&self, number: u32) -> PathBuf {
+        journal::path_of(&self.path("journals"), number)
+    }
+
+    /// A parked session of `count` records.
+    fn session(&self, count: u64) -> SessionId {
+        write_session(&self.store(), count)
+    }
+
+    /// Changes a file behind the store's back.
+    fn change(&self, path: &Path, work: impl FnOnce(&redb::WriteTransaction)) {
+        let db = Database::open(path).unwrap();
+        let write = db.begin_write().unwrap();
+        work(&write);
+        write.commit().unwrap();
+    }
+}
+
+fn write_session(store: &RedbStore, count: u64) -> SessionId {
+    let claim = store.create(new_session()).unwrap();
+    let session = claim.session();
+    store.append(&claim, Seq(0), &records(0, count)).unwrap();
+    store.release(claim, park()).wait().unwrap();
+    session
+}
+
+/// The store works: what is there can be listed, and a new session can be written and read.
+fn check_usable(folder: &Folder) {
+    let store = folder.store();
+    let session = write_session(&store, 3);
+    assert_eq!(store.read_all(session).unwrap(), records(0, 3));
+    assert_eq!(store.list(&Filter::of(&Tenant::default(), 1)).unwrap().len(), 1);
+}
+
+#[test]
+fn a_folder_is_made_when_needed_and_kept_out_of_git() {
+    let folder = Folder::new();
+    assert_eq!(folder.store().list(&Filter::of(&Tenant::default(), 9)).unwrap(), []);
+    assert!(!folder.path("").exists());
+    folder.session(1);
+    assert_eq!(fs::read_to_string(folder.path(".gitignore")).unwrap(), "*\n");
+}
+
+#[test]
+fn a_session_outlasts_its_store() {
+    let folder = Folder::new();
+    let large = Value::text("x".repeat(1_000_000));
+    let store = folder.store();
+    let claim = store.create(new_session()).unwrap();
+    let session = claim.session();
+    store.append(&claim, Seq(0), &[ended(0, large.clone()), ended(1, large.clone())]).unwrap();
+    // Neither waited for nor released: dropping the store is enough.
+    drop((claim, store));
+    assert_eq!(folder.store().read_all(session).unwrap(), [ended(0, large.clone()), ended(1, large)]);
+    assert!(fs::metadata(folder.journal(1)).unwrap().len() < 3_000_000, "the text is there once");
+    assert_eq!(folder.store().claim(session).unwrap().epoch(), Epoch(2));
+}
+
+#[test]
+fn sessions_of_one_process_share_a_journal_and_a_later_process_goes_on_with_it() {
+    let folder = Folder::new();
+    folder.session(3);
+    folder.session(3);
+    assert_eq!(journal::numbers(&folder.path("journals")).unwrap().len(), 1);
+    let (one, two) = (folder.store(), folder.store());
+    write_session(&one, 3);
+    write_session(&two, 3);
+    assert_eq!(journal::numbers(&folder.path("journals")).unwrap().len(), 2);
+}
+
+#[test]
+fn a_changed_moved_or_missing_record_is_named_and_the_rest_can_be_read() {
+    let check = |change: &dyn Fn(&redb::WriteTransaction, u128, u128), why: &str| {
+        let folder = Folder::new();
+        let (session, other) = (folder.session(9), folder.session(9));
+        folder.change(&folder.journal(1), |write| change(write, session.0.as_u128(), other.0.as_u128()));
+        let store = folder.store();
+        let error = store.read_all(session).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, ReadError::Damaged { seq: Seq(5), .. }), "{text}");
+        assert!(text.contains(&session.to_string()) && text.contains("0001.redb") && text.contains(why), "{text}");
+        assert_eq!(store.read(session, Seq(0), 5).unwrap(), records(0, 5));
+        assert_eq!(store.read_all(other).unwrap(), records(0, 9));
+        check_usable(&folder);
+    };
+    let row = |write: &redb::WriteTransaction, session, seq| {
+        write.open_table(RECORDS).unwrap().get((session, 1, seq)).unwrap().unwrap().value().to_vec()
+    };
+    let put = |write: &redb::WriteTransaction, session, row: &[u8]| {
+        write.open_table(RECORDS).unwrap().insert((session, 1, 5), row).unwrap();
+    };
+    for byte in [0, 3, 20, 30] {
+        let change = |write: &redb::WriteTransaction, session, _| {
+            let mut row = row(write, session, 5);
+            row[byte] ^= 1;
+            put(write, session, &row);
+        };
+        check(&change, "");
+    }
+    check(&|write, session, _| put(write, session, &row(write, session, 6)), "hash chain");
+    check(&|write, session, other| put(write, session, &row(write, other, 5)), "hash chain");
+    check(&|write, session, _| put(write, session, &[]), "empty");
+    check(&|write, session, _| put(write, session, &row(write, session, 5)[..20]), "too short");
+    check(&|write, session, _| drop(write.open_table(RECORDS).unwrap().remove((session, 1, 5)).unwrap()), "missing");
+}
+
+#[test]
+fn a_lost_blob_is_named() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let claim = store.create(new_session()).unwrap();
+    let session = claim.session();
+    store.append(&claim, Seq(0), &[record(0, Event::Parked), ended(1, Value::text("x".repeat(9_000)))]).unwrap();
+    drop((claim, store));
+    folder.change(&folder.journal(1), |write| assert!(write.delete_table(journal::BLOBS).unwrap()));
+    let error = folder.store().read_all(session).unwrap_err();
+    assert!(matches!(error, ReadError::Damaged { seq: Seq(1), .. }), "{error}");
+}
+
+#[test]
+fn a_journal_that_is_none_is_named_and_others_are_used() {
+    let check = |damage: &dyn Fn(&Path), why: &str| {
+        let folder = Folder::new();
+        let session = folder.session(3);
+        damage(&folder.journal(1));
+        let store = folder.store();
+        let texts = [store.read_all(session).unwrap_err().to_string(), store.claim(session).unwrap_err().to_string()];
+        for text in texts {
+            assert!(text.contains(&session.to_string()) && text.contains("0001.redb") && text.contains(why), "{text}");
+        }
+        assert_eq!(store.list(&Filter::of(&Tenant::default(), 9)).unwrap().len(), 1);
+        drop(store);
+        check_usable(&folder);
+        check_usable(&folder);
+        assert_eq!(journal::numbers(&folder.path("journals")).unwrap().last(), Some(&2));
+    };
+    check(&|path| fs::write(path, "").unwrap(), "empty");
+    check(&|path| fs::write(path, "something else").unwrap(), "not a database");
+    check(&|path| fs::write(path, [0; 100_000]).unwrap(), "not a database");
+    check(&|path| fs::OpenOptions::new().write(true).open(path).unwrap().set_len(5_000).unwrap(), "damaged");
+    check(&|path| fs::remove_file(path).and_then(|()| fs::create_dir(path)).unwrap(), "not a file");
+    let foreign = |path: &Path| {
+        fs::remove_file(path).unwrap();
+        let write = Database::create(path).unwrap().begin_write().unwrap();
+        write.open_table(TableDefinition::<u8, u8>::new("theirs")).unwrap().insert(1, 1).unwrap();
+        write.commit().unwrap();
+    };
+    check(&foreign, "not a journal");
+}
+
+#[test]
+fn a_lost_journal_is_named() {
+    let folder = Folder::new();
+    let session = folder.session(3);
+    fs::remove_file(folder.journal(1)).unwrap();
+    let text = folder.store().read_all(session).unwrap_err().to_string();
+    assert!(text.contains("0001.redb") && text.contains("restore"), "{text}");
+    check_usable(&folder);
+}
+
+#[test]
+fn files_of_a_newer_version_are_refused() {
+    let format: TableDefinition<&str, u64> = TableDefinition::new("format");
+    let folder = Folder::new();
+    let session = folder.session(3);
+    folder.change(&folder.journal(1), |write| drop(write.open_table(format).unwrap().insert("journal", 7).unwrap()));
+    let text = folder.store().read_all(session).unwrap_err().to_string();
+    assert!(text.contains("0001.redb has format 7 and this version knows up to 1"), "{text}");
+    check_usable(&folder);
+    folder.change(&folder.path("catalog.redb"), |write| drop(write.open_table(format).unwrap().insert("catalog", 2).unwrap()));
+    let error = folder.store().list(&Filter::of(&Tenant::default(), 1)).unwrap_err();
+    assert!(matches!(error, StoreError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(folder.store().claim(session), Err(ClaimError::Store(StoreError::Newer { .. }))));
+}
+
+#[test]
+fn whatever_bytes_are_changed_nothing_false_is_read() {
+    let folder = Folder::new();
+    let sessions: Vec<_> = (0..5).map(|_| folder.session(40)).collect();
+    let whole = fs::read(folder.journal(1)).unwrap();
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..150 {
+        let mut bytes = whole.clone();
+        for _ in 0..3 {
+            random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            let at = (random >> 20) as usize % bytes.len();
+            bytes[at] ^= (random >> 10) as u8 | 1;
+        }
+        fs::write(folder.journal(1), &bytes).unwrap();
+        let store = folder.store();
+        for session in &sessions {
+            if let Ok(read) = store.read_all(*session) {
+                assert_eq!(read, records(0, 40));
+            }
+        }
+    }
+    fs::write(folder.journal(1), &whole).unwrap();
+    check_usable(&folder);
+}
+
+#[test]
+fn what_stands_in_the_way_of_a_store_is_named() {
+    let folder = Folder::new();
+    fs::write(folder.path(""), "a file").unwrap();
+    let text = RedbStore::open(folder.path("")).unwrap_err().to_string();
+    assert!(text.contains(".synod") && text.contains("--store"), "{text}");
+    fs::remove_file(folder.path("")).unwrap();
+    fs::create_dir(folder.path("")).unwrap();
+    fs::write(folder.path("journals"), "a file").unwrap();
+    let text = folder.store().create(new_session()).unwrap_err().to_string();
+    assert!(text.contains("journals") && text.contains("--store"), "{text}");
+}
+
+#[test]
+fn a_process_that_does_not_finish_a_catalog_write_is_named() {
+    let folder = Folder::new();
+    let session = folder.session(1);
+    let store = folder.store();
+    let held = lock::LockFile::take(&folder.path("catalog.lock")).unwrap().unwrap();
+    let error = store.claim(session).unwrap_err();
+    assert!(matches!(error, ClaimError::Store(StoreError::Busy { pid, .. }) if pid == std::process::id()), "{error}");
+    assert_eq!(store.read_all(session).unwrap().len(), 1, "reading goes on");
+    drop(held);
+    store.claim(session).unwrap();
+}
+
+#[test]
+fn a_tool_node_that_does_nothing_takes_less_than_400_bytes() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let claim = store.create(new_session()).unwrap();
+    for node in 0..1_000 {
+        let started = record(2 * node, Event::NodeStarted { node: crate::value::NodeIx(node as u32), attempt: 1 });
+        let appended = store.append(&claim, Seq(2 * node), &[started, ended(2 * node + 1, Value::Null)]).unwrap();
+        if node % 40 == 0 {
+            appended.wait().unwrap();
+        }
+    }
+    drop((claim, store));
+    let size = fs::metadata(folder.journal(1)).unwrap().len();
+    assert!(size < 400_000, "{size}");
+}
