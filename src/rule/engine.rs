@@ -1,0 +1,196 @@
+//! Within which walls does a script run? Two [`Tier`]s of a Rhai engine with hand-picked packages and limits on
+//! operations, depth and sizes that are the same in debug and release builds.
+//!
+//! A script has no file, no terminal, no clock, no chance, no `eval`, no `import`, and gives the same answer every time.
+//!
+//! What a script builds may nest as deep as it is large, and dropping it takes stack in proportion. So a script first
+//! runs where it is called, within sizes that any stack bears; one that outgrows these runs once more, on a stack of
+//! its own, within the limits of its tier. Scripts are pure, so the second run can do no harm.
+
+use std::{
+    cell::RefCell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use rhai::{
+    Dynamic, Engine, EvalAltResult, OptimizationLevel, Position,
+    packages::{BasicArrayPackage, BasicMapPackage, BasicMathPackage, CorePackage, LogicPackage, MoreStringPackage, Package},
+};
+
+use super::helpers;
+
+/// How deep expressions and blocks of a script may nest.
+pub(super) const MAX_EXPR_DEPTH: usize = 64;
+/// Operations of an expression or a rule.
+pub(super) const RULE_OPERATIONS: u64 = 500_000;
+/// Operations of a turn of a script agent.
+pub(super) const AGENT_OPERATIONS: u64 = 20_000_000;
+/// Items of lists, and entries of maps, that one value may hold, nested ones included.
+pub(super) const MAX_ITEMS: usize = 100_000;
+/// Bytes of text that one value may hold, nested ones included.
+pub(super) const MAX_TEXT: usize = 32 << 20;
+/// Calls within calls.
+const MAX_CALLS: usize = 64;
+/// Variables at a time.
+const MAX_VARIABLES: usize = 1_000;
+/// Functions of a script.
+const MAX_FUNCTIONS: usize = 1_000;
+
+/// The same where the script is called: together they need less than 1.5 MB of stack.
+const INLINE_ITEMS: usize = 500;
+const INLINE_TEXT: usize = 1 << 20;
+const INLINE_CALLS: usize = 16;
+/// Enough for two times [`MAX_ITEMS`] levels (200 bytes a list, 340 a map) and [`MAX_CALLS`] (52 KB each).
+const OWN_STACK: usize = 128 << 20;
+
+/// How often a running script looks whether it should stop, in operations.
+const STOP_EVERY: u64 = 1 << 10;
+
+/// How much a script may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tier {
+    /// An expression or a rule.
+    Rule,
+    /// A turn of a script agent.
+    Agent,
+}
+
+/// The engines of a tier.
+struct Engines {
+    inline: Engine,
+    full: Engine,
+}
+
+static RULE: LazyLock<Engines> = LazyLock::new(|| Engines::new(RULE_OPERATIONS));
+static AGENT: LazyLock<Engines> = LazyLock::new(|| Engines::new(AGENT_OPERATIONS));
+
+thread_local! {
+    /// What stops the script that runs on this thread.
+    static STOP: RefCell<Option<Arc<AtomicBool>>> = const { RefCell::new(None) };
+}
+
+impl Tier {
+    fn engines(self) -> &'static Engines {
+        match self {
+            Self::Rule => &RULE,
+            Self::Agent => &AGENT,
+        }
+    }
+}
+
+impl Engines {
+    fn new(operations: u64) -> Self {
+        let mut inline = sandbox(operations);
+        inline.set_max_call_levels(INLINE_CALLS);
+        inline.set_max_array_size(INLINE_ITEMS).set_max_map_size(INLINE_ITEMS).set_max_string_size(INLINE_TEXT);
+        let mut full = sandbox(operations);
+        full.set_max_call_levels(MAX_CALLS);
+        full.set_max_array_size(MAX_ITEMS).set_max_map_size(MAX_ITEMS).set_max_string_size(MAX_TEXT);
+        Self { inline, full }
+    }
+}
+
+/// The engine that compiles scripts; syntax does not depend on the tier.
+pub(super) fn compiler() -> &'static Engine {
+    &RULE.inline
+}
+
+/// The engine that compiles expressions, which read names that are bound only when they run.
+pub(super) fn parser() -> &'static Engine {
+    static PARSER: LazyLock<Engine> = LazyLock::new(|| {
+        let mut engine = sandbox(RULE_OPERATIONS);
+        engine.set_strict_variables(false);
+        engine
+    });
+    &PARSER
+}
+
+/// Runs `job`, which must be pure, within the limits of `tier`. A `stop` that becomes true ends it with an error.
+pub(super) fn run<T: Send>(
+    tier: Tier,
+    stop: Option<&Arc<AtomicBool>>,
+    job: impl Fn(&Engine) -> Result<T, Box<EvalAltResult>> + Sync,
+) -> Result<T, Box<EvalAltResult>> {
+    let engines = tier.engines();
+    match caught(stop, || job(&engines.inline)) {
+        Err(error) if outgrown(&error) => on_own_stack(|| caught(stop, || job(&engines.full))),
+        result => result,
+    }
+}
+
+/// Whether the error is one of those that the larger limits may lift.
+fn outgrown(error: &EvalAltResult) -> bool {
+    match error {
+        EvalAltResult::ErrorInFunctionCall(_, _, inner, _) => outgrown(inner),
+        EvalAltResult::ErrorStackOverflow(_) | EvalAltResult::ErrorDataTooLarge(..) => true,
+        _ => false,
+    }
+}
+
+/// The result of `job`, run on a thread with a large stack.
+fn on_own_stack<T: Send>(job: impl FnOnce() -> Result<T, Box<EvalAltResult>> + Send) -> Result<T, Box<EvalAltResult>> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("script".to_owned()).stack_size(OWN_STACK).spawn_scoped(scope, job);
+        match thread.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(internal("the script's thread ended")),
+            Err(error) => Err(internal(&format!("no thread for a large script: {error}"))),
+        }
+    })
+}
+
+/// The result of `job`; a panic in the engine is an error of the script that provoked it.
+fn caught<T>(
+    stop: Option<&Arc<AtomicBool>>,
+    job: impl FnOnce() -> Result<T, Box<EvalAltResult>>,
+) -> Result<T, Box<EvalAltResult>> {
+    let outer = STOP.replace(stop.cloned());
+    let result = catch_unwind(AssertUnwindSafe(job));
+    STOP.set(outer);
+    result.unwrap_or_else(|_| Err(internal("the script engine failed")))
+}
+
+fn internal(message: &str) -> Box<EvalAltResult> {
+    Box::new(EvalAltResult::ErrorRuntime(Dynamic::from(message.to_owned()), Position::NONE))
+}
+
+/// An engine without a way out.
+fn sandbox(operations: u64) -> Engine {
+    let mut engine = Engine::new_raw();
+    CorePackage::new().register_into_engine(&mut engine);
+    LogicPackage::new().register_into_engine(&mut engine);
+    BasicMathPackage::new().register_into_engine(&mut engine);
+    BasicArrayPackage::new().register_into_engine(&mut engine);
+    BasicMapPackage::new().register_into_engine(&mut engine);
+    MoreStringPackage::new().register_into_engine(&mut engine);
+    // The optimizer takes time exponential in the nesting of `switch`, and scripts this small gain nothing by it.
+    engine.set_optimization_level(OptimizationLevel::None);
+    engine.set_strict_variables(true);
+    engine.set_fail_on_invalid_map_property(true);
+    engine.set_max_operations(operations);
+    engine.set_max_expr_depths(MAX_EXPR_DEPTH, MAX_EXPR_DEPTH);
+    engine.set_max_variables(MAX_VARIABLES).set_max_functions(MAX_FUNCTIONS).set_max_modules(0);
+    for symbol in ["eval", "print", "debug", "import", "export"] {
+        engine.disable_symbol(symbol);
+    }
+    // It cannot be disabled as a symbol, and no limit on operations stops it.
+    engine.register_fn("sleep", |_: i64| no_sleep());
+    engine.register_fn("sleep", |_: f64| no_sleep());
+    helpers::register(&mut engine);
+    engine.on_progress(|operations| {
+        if !operations.is_multiple_of(STOP_EVERY) {
+            return None;
+        }
+        let stopped = STOP.with_borrow(|stop| stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)));
+        stopped.then(|| Dynamic::from("stopped"))
+    });
+    engine
+}
+
+fn no_sleep() -> Result<(), Box<EvalAltResult>> {
+    Err("a script cannot sleep".into())
+}
