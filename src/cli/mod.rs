@@ -1,1 +1,257 @@
 //! What can be typed?
+//!
+//! One file per subcommand. Data goes to stdout, everything else to stderr; `--json` is for machines; every command ends
+//! with an [`Exit`] that scripts may rely on.
+
+mod agents;
+mod answer;
+mod cancel;
+mod check;
+mod completions;
+mod export;
+mod init;
+mod live;
+mod messages;
+mod output;
+mod plan;
+mod report;
+mod resume;
+mod rules;
+mod run;
+mod schema;
+mod sessions;
+mod show;
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    engine::{Engine, EngineError},
+    event::Status,
+    store::RedbStore,
+    value::{SessionId, Tenant},
+};
+
+/// Runs teams of AI agents from files: their worst case is known before they start, and every fact is journaled.
+#[derive(Debug, Parser)]
+#[command(name = "synod", version, max_term_width = 100, propagate_version = true)]
+#[command(after_help = "Exit codes: 0 completed, 1 failed, 2 usage or an invalid file, 3 parked for a person, 4 out of budget, \
+                        5 cancelled, 130 interrupted (resume it).")]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+struct Global {
+    /// Where sessions are kept
+    #[arg(long, global = true, value_name = "DIR", env = "SYNOD_STORE", default_value = ".synod")]
+    store: PathBuf,
+    /// The organization that sessions belong to
+    #[arg(long, global = true, value_name = "NAME", env = "SYNOD_ORG", default_value = "default")]
+    org: String,
+    /// The user that sessions belong to
+    #[arg(long, global = true, value_name = "NAME", env = "SYNOD_USER", default_value = "default")]
+    user: String,
+    /// Print JSON on stdout
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say nothing on stderr but errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Copy a shipped team, with all that it consists of, into a folder to change it
+    Init(init::Init),
+    /// Say what is wrong with team and profile files
+    Check(check::Check),
+    /// Show what a team would do at worst, before it does anything
+    Plan(plan::Plan),
+    /// Run a team on a task
+    Run(run::Run),
+    /// Go on with a session where it stopped
+    Resume(resume::Resume),
+    /// List sessions, newest first
+    Sessions(sessions::Sessions),
+    /// Show the facts of a session, in order
+    Show(show::Show),
+    /// Show who said what to whom
+    Messages(messages::Messages),
+    /// Answer a question of a session
+    Answer(answer::Answer),
+    /// End a session
+    Cancel(cancel::Cancel),
+    /// Show what came of a session
+    Report(report::ReportCommand),
+    /// Write the records of a session as JSON lines: a cassette for `replay:FILE` models
+    Export(export::Export),
+    /// List agents and search them by skill
+    Agents(agents::Agents),
+    /// Test rule scripts, and show what rules get to know
+    Rules(rules::Rules),
+    /// Print the JSON Schema of a file
+    Schema(schema::Schema),
+    /// Print shell completions
+    Completions(completions::Completions),
+}
+
+/// How a command ends; stable, for scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// It did what it was asked to; a session completed.
+    Done = 0,
+    /// It failed, or the session did.
+    Failed = 1,
+    /// It was called wrongly, or a file is invalid.
+    Usage = 2,
+    /// The session waits for a person.
+    Parked = 3,
+    /// A limit ended the session.
+    OutOfBudget = 4,
+    /// Somebody ended the session.
+    Cancelled = 5,
+    /// It was interrupted; the session can be resumed.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// Of a command that ended with a session in that status.
+    pub fn of(status: Status) -> Self {
+        match status {
+            Status::Completed => Self::Done,
+            Status::Failed => Self::Failed,
+            Status::Parked => Self::Parked,
+            Status::OutOfBudget => Self::OutOfBudget,
+            Status::Cancelled => Self::Cancelled,
+            Status::Initializing | Status::Running | Status::Aggregating => Self::Interrupted,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command could not do what it was asked to.
+#[derive(Debug)]
+enum CommandError {
+    /// It was called wrongly: said already, or this.
+    Usage(String),
+    /// A file is invalid: the diagnostics were printed.
+    Invalid,
+    /// The engine could not do its job.
+    Engine(EngineError),
+    /// Output could not be written.
+    Output(std::io::Error),
+}
+
+impl<E: Into<EngineError>> From<E> for CommandError {
+    fn from(error: E) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+type Outcome = Result<Exit, CommandError>;
+
+/// Runs a command.
+pub fn run(cli: Cli) -> Exit {
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_env("SYNOD_LOG"))
+        .with_writer(std::io::stderr)
+        .try_init();
+    let Cli { global, command } = cli;
+    let outcome = match command {
+        Command::Init(args) => args.run(&global),
+        Command::Check(args) => args.run(&global),
+        Command::Plan(args) => args.run(&global),
+        Command::Run(args) => args.run(&global),
+        Command::Resume(args) => args.run(&global),
+        Command::Sessions(args) => args.run(&global),
+        Command::Show(args) => args.run(&global),
+        Command::Messages(args) => args.run(&global),
+        Command::Answer(args) => args.run(&global),
+        Command::Cancel(args) => args.run(&global),
+        Command::Report(args) => args.run(&global),
+        Command::Export(args) => args.run(&global),
+        Command::Agents(args) => args.run(&global),
+        Command::Rules(args) => args.run(&global),
+        Command::Schema(args) => args.run(&global),
+        Command::Completions(args) => args.run(&global),
+    };
+    outcome.unwrap_or_else(|error| error.show())
+}
+
+impl CommandError {
+    fn show(self) -> Exit {
+        match self {
+            Self::Usage(why) => {
+                eprintln!("synod: {why}");
+                Exit::Usage
+            }
+            Self::Invalid => Exit::Usage,
+            Self::Engine(error) => {
+                eprintln!("synod: {error}");
+                match error {
+                    EngineError::Prepare(_) | EngineError::Find(_) | EngineError::Answer(_) => Exit::Usage,
+                    EngineError::Claim(_)
+                    | EngineError::Append(_)
+                    | EngineError::Read(_)
+                    | EngineError::Post(_)
+                    | EngineError::Store(_)
+                    | EngineError::Fold(_)
+                    | EngineError::Tool(_)
+                    | EngineError::Broken(_) => Exit::Failed,
+                }
+            }
+            Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::Output(error) => {
+                eprintln!("synod: write the output: {error}");
+                Exit::Failed
+            }
+        }
+    }
+}
+
+impl Global {
+    fn tenant(&self) -> Tenant {
+        Tenant { org: Arc::from(self.org.as_str()), user: Arc::from(self.user.as_str()) }
+    }
+
+    /// An engine on the store of this command.
+    fn engine(&self) -> Result<Engine, CommandError> {
+        let store = RedbStore::open(&self.store)?;
+        Ok(self.bare_engine_on(Some(Arc::new(store))))
+    }
+
+    /// An engine that keeps nothing, for commands that only look at files.
+    fn bare_engine(&self) -> Engine {
+        self.bare_engine_on(None)
+    }
+
+    fn bare_engine_on(&self, store: Option<Arc<RedbStore>>) -> Engine {
+        let mut builder = Engine::builder().tenant(self.tenant()).workspace(".").state_folder(&self.store);
+        if let Some(store) = store {
+            builder = builder.store(store);
+        }
+        builder.build()
+    }
+
+    /// The session whose id begins with `prefix`.
+    fn session(&self, engine: &Engine, prefix: &str) -> Result<SessionId, CommandError> {
+        Ok(engine.store().find(&self.org, prefix)?)
+    }
+}
+
+/// The runtime that sessions are driven on.
+fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Output)
+}

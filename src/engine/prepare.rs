@@ -10,10 +10,11 @@ use super::{Engine, EngineError, FileSources, Inner, library};
 use crate::{
     graph::Plan,
     model::ModelError,
-    plan::{self, Machine},
-    rule::RuleBook,
-    team::{self, Diagnostic, InputSpec, Known, LIBRARY, ModelCatalog, Overrides, Team},
+    plan::{self, Machine, Review},
+    rule::RuleDiagnostic,
+    team::{self, Diagnostic, InputSpec, Known, LIBRARY, LoadedProfile, ModelCatalog, Overrides, Team},
     tool::{Roots, RootsError},
+    turn::collaboration_tools,
     value::{Judge, Map, Value},
 };
 
@@ -41,8 +42,8 @@ pub enum PrepareError {
     #[error("check the team: {} mistakes, the first: {}", .0.len(), .0.first().map(Diagnostic::line).unwrap_or_default())]
     Invalid(Vec<Diagnostic>),
     /// Its scripts do not compile.
-    #[error("compile the rules: {0}")]
-    Rules(String),
+    #[error("compile the rules: {}", .0.first().map(ToString::to_string).unwrap_or_default())]
+    Rules(Vec<RuleDiagnostic>),
     /// A model cannot be opened.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -83,7 +84,7 @@ impl Engine {
     pub fn load(&self, name: &str, overrides: &Overrides) -> Result<Prepared, PrepareError> {
         let sources = FileSources::new(&self.inner.workspace);
         let models = ModelCatalog::built_in();
-        let names = self.tools();
+        let names = self.known_tools();
         let tools: Vec<&str> = names.iter().map(String::as_str).collect();
         let known = Known { models: &models, tools: Some(&tools), mcp_servers: Some(&[]) };
         let (team, mut warnings) = team::load_team(name, &sources, overrides, &known).map_err(PrepareError::Invalid)?;
@@ -97,9 +98,54 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// The tools of this machine, and those that every agent has among its colleagues.
+    fn known_tools(&self) -> Vec<String> {
+        let own = collaboration_tools().into_iter().map(|tool| tool.name.to_string());
+        self.tools().into_iter().chain(own).collect()
+    }
+
+    /// Everything that is wrong with a team or profile file, plan and rules included.
+    pub fn check(&self, name: &str) -> Vec<Diagnostic> {
+        let sources = FileSources::new(&self.inner.workspace);
+        let models = ModelCatalog::built_in();
+        let names = self.known_tools();
+        let tools: Vec<&str> = names.iter().map(String::as_str).collect();
+        let known = Known { models: &models, tools: Some(&tools), mcp_servers: Some(&[]) };
+        let mut found = team::check(name, &sources, &known);
+        if found.iter().any(Diagnostic::is_error) {
+            return found;
+        }
+        if let Ok((team, _)) = team::load_team(name, &sources, &Overrides::default(), &known) {
+            let specs = self.inner.tools.specs();
+            match plan::compile(&team, &Machine { tools: &specs, models: &models }) {
+                Ok(compiled) => found.extend(compiled.warnings),
+                Err(wrong) => found.extend(wrong),
+            }
+        }
+        found
+    }
+
+    /// A profile: a path relative to the workspace, or the name of a shipped one.
+    ///
+    /// # Errors
+    /// Every mistake in its file.
+    pub fn profile(&self, name: &str) -> Result<LoadedProfile, Vec<Diagnostic>> {
+        let models = ModelCatalog::built_in();
+        let sources = FileSources::new(&self.inner.workspace);
+        team::load_profile(name, &sources, &Known::models(&models)).map(|(profile, _)| profile)
+    }
+
+    /// What a plan may do on this machine.
+    pub fn review(&self, prepared: &Prepared) -> Review {
+        let specs = self.inner.tools.specs();
+        plan::review(&prepared.plan, &Machine { tools: &specs, models: &ModelCatalog::built_in() })
+    }
+}
+
 /// The judge of a plan, made from the texts that a session keeps.
 pub(super) fn judge_of(plan: &Plan, sources: &BTreeMap<String, Arc<str>>) -> Result<Arc<dyn Judge>, PrepareError> {
-    RuleBook::of_plan(plan, sources).map(|book| Arc::new(book) as Arc<dyn Judge>).map_err(|e| PrepareError::Rules(e.to_string()))
+    plan::rule_book(plan, sources).map(|book| Arc::new(book) as Arc<dyn Judge>).map_err(PrepareError::Rules)
 }
 
 impl Inner {

@@ -233,11 +233,14 @@ pub struct Grown {
     pub first: u32,
     /// How many.
     pub count: u32,
+    /// How the session ended, for `finally`: `{output, status, error}`; else null.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub bound: Value,
 }
 
 impl PartialEq for Grown {
     fn eq(&self, other: &Self) -> bool {
-        self.node == other.node && self.first == other.first && self.count == other.count
+        self.node == other.node && self.first == other.first && self.count == other.count && self.bound == other.bound
     }
 }
 

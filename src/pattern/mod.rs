@@ -8,8 +8,6 @@ mod graph;
 mod make;
 mod parallel;
 mod result;
-#[cfg(test)]
-pub(crate) mod sample;
 mod sequential;
 
 use std::sync::Arc;

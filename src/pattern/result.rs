@@ -9,12 +9,9 @@ use super::{
 };
 use crate::{
     graph::{Phase, SettleOver},
-    team::{After, AfterOn, Body, Code, Coordination, Diagnostic, NodeSpec, ResultBy, Team, What},
+    team::{After, AfterOn, Body, COORDINATOR, Code, Coordination, Diagnostic, NodeSpec, ResultBy, Team, What},
     value::Role,
 };
-
-/// The coordinator's id in its team.
-pub(super) const COORDINATOR: &str = "coordinator";
 
 /// The roles of the members, in order.
 pub(super) fn roles(team: &Team) -> Vec<Role> {

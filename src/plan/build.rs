@@ -7,15 +7,17 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use super::{
     bounds, edges,
     models::{self, Models},
-    names::{Frame, Question, Scope, View, listed, suggest},
-    text,
+    names::{Frame, Question, Scope, View, listed},
+    scripts, text,
     topo::{self, Order},
+    writes::Writers,
 };
 use crate::{
-    graph::{Bounds, Graph, Member, Node, NodeKind, Plan, ScopeKind, TeamPlan},
+    graph::{Bounds, Edge, Graph, Member, Node, NodeKind, Plan, ScopeKind, TeamPlan},
     pattern::{self, Fragment},
+    rule::FreeName,
     team::{self, Code, Diagnostic, MemberSpec, NodeSpec, Team, Text},
-    value::{Expr, Map, Place, Ref, TeamIx, TemplateIx, TextTemplate, ToolSpec, Value},
+    value::{Expr, Map, Place, Ref, TeamIx, TemplateIx, TextTemplate, ToolSpec, Value, WriteSpec},
 };
 
 /// Nodes of all graphs of a plan together, at most.
@@ -45,8 +47,8 @@ pub struct Compiled {
 ///
 /// # Errors
 /// All that is wrong with the team, at once, by place; the warnings are among them.
-pub fn compile(team: &Team, machine: &Machine<'_>) -> Result<Compiled, Vec<Diagnostic>> {
-    let mut builder = Builder::new(machine);
+pub fn compile<'a>(team: &'a Team, machine: &Machine<'a>) -> Result<Compiled, Vec<Diagnostic>> {
+    let mut builder = Builder::new(machine, &team.sources);
     builder.team(team);
     let finally = (!team.finally.is_empty()).then(|| builder.finally(team)).flatten();
     let mut found = builder.found;
@@ -76,33 +78,26 @@ pub fn compile(team: &Team, machine: &Machine<'_>) -> Result<Compiled, Vec<Diagn
             found.push(Diagnostic::error(Code::BoundOverflow, &place, message).help(help));
         }
     }
-    found.extend(check_models(team, &plan, machine.models));
+    found.extend(check_cost(team, &plan, machine.models));
     team::finish(&mut found, &team.sources);
     if found.iter().any(Diagnostic::is_error) { Err(found) } else { Ok(Compiled { plan, warnings: found }) }
 }
 
-/// Models that nobody knows, and a limit on a cost that nobody knows.
-fn check_models(team: &Team, plan: &Plan, models: &dyn Models) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
-    let mut unknown = false;
-    for member in team.members.iter().chain(&team.coordinator) {
-        for name in std::iter::once(&member.profile.model).chain(&member.profile.fallback_models) {
-            if !models::is_free(name) && models.facts(name).is_none() {
-                unknown = true;
-                let message = format!("`{}` has the model `{name}`, which the catalog does not have", member.role);
-                let known = models.names();
-                let help = suggest(name, known.iter().map(|k| &**k));
-                found.push(Diagnostic::warning(Code::UnresolvedModel, &member.place, message).help(help));
-            }
-        }
+/// A limit on a cost that cannot be known. Models that the catalog lacks are the loader's to report.
+fn check_cost(team: &Team, plan: &Plan, models: &dyn Models) -> Option<Diagnostic> {
+    let limit = plan.limits.cost?;
+    let agents = plan.teams.iter().flat_map(|t| t.members.iter().chain(&t.coordinator));
+    let mut names: Vec<&str> =
+        agents.flat_map(|m| std::iter::once(&m.profile.model).chain(&m.profile.fallback_models)).map(|n| &**n).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.retain(|name| !models::is_free(name) && models.facts(name).is_some_and(|facts| facts.price.is_none()));
+    if names.is_empty() || plan.bounds.cost.is_some() {
+        return None;
     }
-    if let (Some(limit), None, false) = (plan.limits.cost, plan.bounds.cost, unknown) {
-        let unpriced: Vec<&str> = plan.bounds.agents.iter().filter(|a| a.cost.is_none()).map(|a| a.agent.as_str()).collect();
-        let message = format!("`limits.cost_usd` of {limit} cannot be kept: a model of {} has no price", listed(unpriced));
-        let help = "give the model a `price` in the model catalog, or limit `tokens` instead";
-        found.push(Diagnostic::error(Code::Unpriced, &file_of(team), message).help(help));
-    }
-    found
+    let message = format!("`limits.cost_usd` of {limit} cannot be kept: {} has no price", listed(names));
+    let help = "give it a `price` in the model catalog, or limit `tokens` instead";
+    Some(Diagnostic::error(Code::Unpriced, &file_of(team), message).help(help))
 }
 
 fn digest(text: &str) -> String {
@@ -122,6 +117,8 @@ fn defaults(team: &Team) -> Map {
 pub(super) struct Builder<'a> {
     pub tools: BTreeMap<&'a str, &'a ToolSpec>,
     pub found: Vec<Diagnostic>,
+    /// The texts of all files, by name.
+    sources: &'a BTreeMap<String, Arc<str>>,
     graphs: Vec<Option<Graph>>,
     teams: Vec<TeamPlan>,
     /// The files of the teams around this one, outermost first.
@@ -131,6 +128,8 @@ pub(super) struct Builder<'a> {
     nodes: usize,
     /// Where the nodes of each graph stand.
     places: Vec<Vec<Place>>,
+    /// What the nodes of each graph write, with everything inside them.
+    writes: Vec<Vec<WriteSpec>>,
 }
 
 /// The team whose nodes are being compiled, and the graphs around them.
@@ -159,8 +158,9 @@ pub(super) struct Built {
 }
 
 impl<'a> Builder<'a> {
-    fn new(machine: &Machine<'a>) -> Self {
+    fn new(machine: &Machine<'a>, sources: &'a BTreeMap<String, Arc<str>>) -> Self {
         Self {
+            sources,
             tools: machine.tools.iter().map(|t| (&*t.name, t)).collect(),
             found: Vec::new(),
             graphs: Vec::new(),
@@ -169,6 +169,7 @@ impl<'a> Builder<'a> {
             root: BTreeMap::new(),
             nodes: 0,
             places: Vec::new(),
+            writes: Vec::new(),
         }
     }
 
@@ -180,7 +181,8 @@ impl<'a> Builder<'a> {
             self.found.push(Diagnostic::error(Code::RecursiveTeam, &file_of(team), message));
             return None;
         }
-        let functions = text::functions(&team.rules);
+        let (functions, wrong) = scripts::check(team, self.sources);
+        self.found.extend(wrong);
         let ix = TeamIx(self.teams.len() as u32);
         self.teams.push(team_plan(team, &functions));
         let Fragment { nodes, output } = match pattern::expand(team, &functions) {
@@ -206,7 +208,7 @@ impl<'a> Builder<'a> {
 
     /// Compiles what runs at the very end. Its surroundings are the root graph, all of which has ended.
     fn finally(&mut self, team: &Team) -> Option<TemplateIx> {
-        let mut around = Around { team, ix: TeamIx(0), functions: text::functions(&team.rules), scope: Scope::default() };
+        let mut around = Around { team, ix: TeamIx(0), functions: self.teams[0].rules.clone(), scope: Scope::default() };
         let ids = std::mem::take(&mut self.root);
         around.scope.frames.push(Frame {
             ids,
@@ -239,6 +241,7 @@ impl<'a> Builder<'a> {
         }
         let ix = TemplateIx(self.graphs.len() as u32);
         self.graphs.push(None);
+        self.writes.push(Vec::new());
         self.places.push(source.nodes.iter().map(|n| n.place.clone()).collect());
         let ids = self.ids(source.nodes);
         let handlers = edges::handlers(source.nodes, &ids);
@@ -254,7 +257,7 @@ impl<'a> Builder<'a> {
         self.edges(around, source.nodes, &mut dag);
         let output = source.output.map(|o| self.expression(around, o, View::End, false));
         let until = source.until.map(|u| self.expression(around, u, View::End, true));
-        let rank = self.settle_order(around, source.nodes, &mut dag);
+        let rank = self.rank(around, ix, source.nodes, &dag);
         around.scope.frames.pop();
         let Source { single, concurrency, .. } = source;
         self.graphs[ix.index()] = Some(Graph { dag, output, team: around.ix, single, concurrency, rank });
@@ -281,13 +284,8 @@ impl<'a> Builder<'a> {
         ids
     }
 
-    /// Reports circles, answers what had to be before what, and ranks the nodes.
-    fn settle_order(
-        &mut self,
-        around: &mut Around<'_>,
-        specs: &[NodeSpec],
-        dag: &mut DiGraph<Node, crate::graph::Edge>,
-    ) -> Vec<u32> {
+    /// Reports circles, answers what had to be before what and who may write at the same time, and ranks the nodes.
+    fn rank(&mut self, around: &mut Around<'_>, ix: TemplateIx, specs: &[NodeSpec], dag: &DiGraph<Node, Edge>) -> Vec<u32> {
         let questions = around.scope.frames.last_mut().map(|f| std::mem::take(&mut f.questions)).unwrap_or_default();
         let Some(order) = Order::of(dag) else {
             for circle in topo::circles(dag) {
@@ -296,11 +294,16 @@ impl<'a> Builder<'a> {
             return vec![1; specs.len()];
         };
         self.answer(specs, dag, &order, &questions);
+        let team = &self.teams[around.ix.index()];
+        let writers = Writers { specs, dag, order: &order, team, inside: &self.writes };
+        let (conflicts, all) = (writers.conflicts(), writers.all());
+        self.found.extend(conflicts);
+        self.writes[ix.index()] = all;
         let length = |n: NodeIndex| specs[n.index()].expect_seconds.unwrap_or_else(|| self.length(&dag[n]));
         topo::ranks(dag, &order, length)
     }
 
-    fn answer(&mut self, specs: &[NodeSpec], dag: &DiGraph<Node, crate::graph::Edge>, order: &Order, questions: &[Question]) {
+    fn answer(&mut self, specs: &[NodeSpec], dag: &DiGraph<Node, Edge>, order: &Order, questions: &[Question]) {
         let open: Vec<(&Question, u32)> = questions
             .iter()
             .filter_map(|q| match q.view {
@@ -334,7 +337,7 @@ impl<'a> Builder<'a> {
     /// An expression with its names bound.
     pub fn expression(&mut self, around: &mut Around<'_>, text: &Text, view: View, source: bool) -> Expr {
         let names = text::of_expression(text);
-        let refs = self.bind(around, names, &text.place, view, source);
+        let refs = self.bind(around, names, view, source);
         Expr { source: text.source.clone(), place: text.place.clone(), refs }
     }
 
@@ -344,23 +347,16 @@ impl<'a> Builder<'a> {
         if plain.is_plain() {
             return plain;
         }
-        let refs = self.bind(around, text::of_template(text), &text.place, view, false);
+        let refs = self.bind(around, text::of_template(text), view, false);
         TextTemplate { refs, ..plain }
     }
 
-    fn bind(
-        &mut self,
-        around: &mut Around<'_>,
-        names: Result<Vec<Arc<str>>, Diagnostic>,
-        place: &Place,
-        view: View,
-        source: bool,
-    ) -> Vec<Ref> {
+    fn bind(&mut self, around: &mut Around<'_>, names: Result<Vec<FreeName>, Diagnostic>, view: View, source: bool) -> Vec<Ref> {
         let mut refs = Vec::new();
         match names {
             Ok(names) => {
-                for name in names {
-                    match around.scope.resolve(&name, place, view, source) {
+                for FreeName { name, place } in names {
+                    match around.scope.resolve(&name, &place, view, source) {
                         Ok(found) => refs.push(found),
                         Err(unknown) => self.found.push(unknown),
                     }

@@ -1,8 +1,9 @@
 //! What does a call of a model take at most? [`Models`] tells what the compiler must know of them.
 
-use std::sync::Arc;
-
-use crate::value::{Profile, Usd};
+use crate::{
+    team::ModelCatalog,
+    value::{Profile, Usd},
+};
 
 /// What a catalog knows of a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,9 +18,13 @@ pub struct ModelFacts {
 pub trait Models {
     /// What is known of the model that a profile names; `None` when nobody knows it.
     fn facts(&self, name: &str) -> Option<ModelFacts>;
+}
 
-    /// The names there are, for suggestions.
-    fn names(&self) -> Vec<Arc<str>>;
+impl Models for ModelCatalog {
+    fn facts(&self, name: &str) -> Option<ModelFacts> {
+        let model = self.model(name)?;
+        Some(ModelFacts { window: model.context_window, price: model.price.map(|p| (p.input, p.output)) })
+    }
 }
 
 /// Tokens that a reply may have where its profile's `model_config` has no `max_tokens`.
@@ -57,15 +62,4 @@ pub(super) fn call(name: &str, profile: &Profile, models: &dyn Models) -> Call {
     let cost =
         facts.price.map(|(input, output)| u128::from(read) * u128::from(input.0) + u128::from(written) * u128::from(output.0));
     Call { tokens: window, cost }
-}
-
-impl Models for crate::team::ModelCatalog {
-    fn facts(&self, name: &str) -> Option<ModelFacts> {
-        let model = self.model(name)?;
-        Some(ModelFacts { window: model.context_window, price: model.price.map(|price| (price.input, price.output)) })
-    }
-
-    fn names(&self) -> Vec<Arc<str>> {
-        self.models.keys().cloned().collect()
-    }
 }

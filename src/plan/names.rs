@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    team::{Code, Diagnostic},
+    team::{Code, Diagnostic, nearest},
     value::{Place, Ref},
 };
 
@@ -104,13 +104,6 @@ impl Scope {
             None => format!("known here: {}", listed(known)),
         })
     }
-}
-
-/// The known word that a mistyped one is nearest to.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let score = |k: &&str| strsim::damerau_levenshtein(word, k);
-    let best = known.into_iter().map(|k| (score(&k), k)).min()?;
-    (best.0 <= word.chars().count().div_ceil(3)).then_some(best.1)
 }
 
 /// `did you mean …` where something is near, else what there is.

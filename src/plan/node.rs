@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     build::{Around, Builder, Built, Source, file_of},
     literal::literal,
-    names::{View, nearest, suggest},
+    names::{View, suggest},
 };
 use crate::{
     graph::{AgentNode, AskNode, DEFAULT_TOOL_TIMEOUT, GateBy, Node, NodeKind, Phase, ScopeKind, SettleSpec, ToolNode},
@@ -79,9 +79,10 @@ impl Builder<'_> {
                 self.known_members(around, spec, members, 0);
                 self.known_members(around, spec, tie.as_slice(), 0);
                 let like = like(around.team, spec, Phase::Debate);
+                let all = || around.team.members.iter().filter(|m| m.team.is_none()).map(|m| m.role.clone()).collect();
                 ScopeKind::Settle(SettleSpec {
                     over: *over,
-                    members: members.clone(),
+                    members: if members.is_empty() { all() } else { members.clone() },
                     max_debate_rounds: *max_debate_rounds,
                     protocol: *protocol,
                     tie: tie.clone(),
@@ -137,11 +138,6 @@ impl Builder<'_> {
 
     fn tool(&mut self, around: &mut Around<'_>, node: &ToolSpecNode, at: u32) -> ToolNode {
         let known = self.tools.get(&*node.tool).copied();
-        if known.is_none() {
-            let message = format!("the tool `{}` is not there on this machine", node.tool);
-            let help = nearest(&node.tool, self.tools.keys().copied()).map(|near| format!("did you mean `{near}`?"));
-            self.found.push(Diagnostic::warning(Code::UnresolvedTool, &node.place, message).maybe_help(help));
-        }
         let mut texts = Vec::new();
         templates(&node.args, &mut String::new(), &node.place, &mut texts);
         if let Some(tool) = known {
@@ -337,7 +333,7 @@ fn scope_limits(spec: &NodeSpec) -> Option<(Option<crate::graph::Retry>, Option<
     }
 }
 
-/// The pattern of the activations that a scope grows: how each is timed and retried. Role and brief are filled in by the run.
+/// How the activations that a scope grows are timed and retried. The run fills in their role and brief.
 fn like(team: &Team, spec: &NodeSpec, phase: Phase) -> Box<Node> {
     let agent =
         AgentNode { role: Role::new(""), task: None, brief: None, phase, done_when: None, proposal: None, max_turns: None };

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::Scheduler;
+use super::{Scheduler, agent::ONLY_TURN};
 use crate::{
-    event::{AskFor, AskOutcome, Event, Input, Key, Outcome, TurnEnd},
+    event::{AskFor, AskOutcome, Effect, Event, Input, Key, Outcome, TurnEnd},
+    graph::NodeKind,
     state::{CallState, FoldError, Stage, Stopping, Timer},
     value::{CallResult, EffectClass, Failure, FailureKind, NodeIx, Reply, Usage, Value},
 };
@@ -34,7 +35,7 @@ impl Scheduler {
                 }
                 self.emit(Event::Resumed { epoch })
             }
-            Input::Tick => self.accept_tick(),
+            Input::Tick => Ok(()),
         }
     }
 
@@ -45,7 +46,7 @@ impl Scheduler {
     fn accept_reply(&mut self, key: Key, reply: Result<Arc<Reply>, Failure>) -> Result<(), FoldError> {
         if self.state.late.contains(&key) {
             let usage = reply.map(|r| r.usage).unwrap_or_default();
-            return self.emit(Event::LateResult { key, usage });
+            return self.late(key, usage);
         }
         let awaited = self
             .state
@@ -65,9 +66,15 @@ impl Scheduler {
         self.emit(Event::TurnEnded { node: key.node, turn: key.turn, end, effects })
     }
 
+    /// What was cancelled has stopped; if it arrives in the step that cancels it, there is nothing to cancel.
+    fn late(&mut self, key: Key, usage: Usage) -> Result<(), FoldError> {
+        self.step.effects.retain(|effect| !matches!(effect, Effect::Cancel(other) if *other == key));
+        self.emit(Event::LateResult { key, usage })
+    }
+
     fn accept_result(&mut self, key: Key, result: Result<Value, Failure>) -> Result<(), FoldError> {
         if self.state.late.contains(&key) {
-            return self.emit(Event::LateResult { key, usage: Usage::default() });
+            return self.late(key, Usage::default());
         }
         if self.is_over() || key.node.index() >= self.state.nodes.len() {
             return Ok(());
@@ -79,6 +86,7 @@ impl Scheduler {
             }
             return match result {
                 Ok(value) => self.end_returned(key.node, Outcome::Ok(value)),
+                Err(failure) if self.is_in_doubt(self.effect_of(key.node), &failure) => self.doubt(key, &failure.message),
                 Err(failure) => self.attempt_failed(key.node, Arc::new(failure)),
             };
         };
@@ -88,12 +96,36 @@ impl Scheduler {
         if !awaited {
             return Ok(());
         }
+        let effect = self.state.activations.get(&key.node).map(|a| a.effect(call)).unwrap_or_default();
+        if let Err(failure) = &result
+            && self.is_in_doubt(effect, failure)
+        {
+            return self.doubt(key, &failure.message);
+        }
         let result = Arc::new(CallResult { outcome: result });
         self.emit(Event::ToolReturned { node: key.node, turn: key.turn, call, result })
     }
 
-    fn accept_tick(&mut self) -> Result<(), FoldError> {
-        while let Some((at, timer)) = self.state.timers.first() {
+    /// What repeating the call of a tool node would do.
+    fn effect_of(&self, node: NodeIx) -> EffectClass {
+        match &self.state.node(node).kind {
+            NodeKind::Tool(tool) => tool.effect,
+            NodeKind::Agent(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => EffectClass::Read,
+        }
+    }
+
+    /// Whether nobody knows if a call that failed like this has happened, and it must not happen twice.
+    fn is_in_doubt(&self, effect: EffectClass, failure: &Failure) -> bool {
+        effect == EffectClass::Irreversible
+            && matches!(
+                failure.kind,
+                FailureKind::Timeout | FailureKind::Transport | FailureKind::Cancelled | FailureKind::InDoubt
+            )
+    }
+
+    /// What is due becomes fact.
+    pub(super) fn fire_timers(&mut self) -> Result<(), FoldError> {
+        while let Some((at, timer)) = self.state.next_timer() {
             if at > self.now || self.is_over() {
                 break;
             }
@@ -111,8 +143,21 @@ impl Scheduler {
 
     fn timed_out(&mut self, node: NodeIx) -> Result<(), FoldError> {
         let seconds = self.state.node(node).timeout.unwrap_or_default().as_secs_f64();
-        let failure = Failure::new(FailureKind::Timeout, format!("took longer than {seconds} s"));
+        let took = format!("took longer than {seconds} s");
+        let flying = self.flying(node);
         self.stop_calls(node);
+        if self.state.calling.contains(&node) && self.effect_of(node) == EffectClass::Irreversible {
+            let only = Key { node, attempt: self.state.nodes[node.index()].attempt, turn: ONLY_TURN, call: None };
+            return self.doubt(only, &took);
+        }
+        let effect = |call| self.state.activations.get(&node).map(|a| a.effect(call));
+        let in_doubt = flying.iter().filter_map(|key| key.call).any(|call| effect(call) == Some(EffectClass::Irreversible));
+        let failure = if in_doubt {
+            let why = format!("{took}, with an irreversible call in flight that may or may not have happened");
+            Failure::new(FailureKind::InDoubt, why)
+        } else {
+            Failure::new(FailureKind::Timeout, took)
+        };
         self.attempt_failed(node, Arc::new(failure))
     }
 

@@ -8,7 +8,7 @@ use crate::{
     graph::{EscalationPolicy, Member, NodeKind, Phase, REPAIRS},
     state::{FoldError, Stage},
     turn::{Ending, ending},
-    value::{EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Turn, Value},
+    value::{Entry, EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Turn, Value},
 };
 
 impl Scheduler {
@@ -26,6 +26,13 @@ impl Scheduler {
             Ok(task) => task,
             Err(failure) => return self.end(node, Outcome::Failed(Arc::new(failure))),
         };
+        if let Err(error) = self.input_of(node) {
+            return self.end(node, Outcome::Failed(Arc::new(rule_failure(error))));
+        }
+        if self.member(node).is_none() {
+            let failure = Failure::new(FailureKind::Rule, format!("{} is nobody's to do", self.state.path(node)));
+            return self.end(node, Outcome::Failed(Arc::new(failure)));
+        }
         let attempt = self.state.nodes[node.index()].attempt + 1;
         self.emit(Event::NodeStarted { node, attempt })?;
         let role = self.state.role_of(node).cloned();
@@ -58,12 +65,19 @@ impl Scheduler {
     /// A slot is free for an agent's next turn.
     pub(super) fn begin_turn(&mut self, node: NodeIx) -> Result<(), FoldError> {
         if self.turns_left(node) == 0 {
+            if let Some(value) = self.answered_result(node) {
+                return self.end(node, Outcome::Ok(value));
+            }
             let limit = self.turn_limit(node);
             let failure = Failure::new(FailureKind::Limit, format!("all {limit} turns of {} are used", self.state.path(node)));
             return self.attempt_failed(node, Arc::new(failure));
         }
         if let Some(limit) = self.limit_reached() {
-            return self.emit(Event::LimitReached { limit: Arc::from(limit) });
+            if self.state.stopping.is_none() && self.state.finale.is_none() {
+                return self.emit(Event::LimitReached { limit: Arc::from(limit) });
+            }
+            let failure = Failure::new(FailureKind::Budget, format!("the session's {limit} are spent"));
+            return self.end(node, Outcome::Failed(Arc::new(failure)));
         }
         let Some(activation) = self.state.activations.get(&node) else {
             return Err(FoldError::Contradiction { seq: self.state.seq, reason: format!("node {node} is not at work") });
@@ -75,6 +89,20 @@ impl Scheduler {
             self.effect(effect);
         }
         Ok(())
+    }
+
+    /// The result of an agent that was unsure, with the answer beside it: what there is when it has no turn left to go on.
+    fn answered_result(&self, node: NodeIx) -> Option<Value> {
+        let activation = self.state.activations.get(&node)?;
+        let Some(Entry::Answer { answer, .. }) = activation.thread.last() else { return None };
+        match activation.result()? {
+            Value::Map(map) => {
+                let mut map = (*map).clone();
+                map.insert("answer".to_owned(), answer.clone());
+                Some(Value::Map(Arc::new(map)))
+            }
+            other => Some(Value::map([("result", other), ("answer", answer.clone())])),
+        }
     }
 
     /// The model call that an activation waits for.
@@ -142,13 +170,8 @@ impl Scheduler {
     /// A reply without calls.
     fn take_reply(&mut self, node: NodeIx) -> Result<(), FoldError> {
         let activation = self.state.activations.get(&node);
-        let reply = activation.and_then(|a| {
-            a.thread.iter().rev().find_map(
-                |entry| {
-                    if let crate::value::Entry::Reply(reply) = entry { Some(reply.clone()) } else { None }
-                },
-            )
-        });
+        let said = |entry: &Entry| if let Entry::Reply(reply) = entry { Some(reply.clone()) } else { None };
+        let reply = activation.and_then(|a| a.thread.iter().rev().find_map(said));
         let profile = self.member(node).map(|m| m.profile.clone());
         match (reply, profile) {
             (Some(reply), Some(profile)) => match ending(&reply, &profile) {
@@ -202,7 +225,8 @@ impl Scheduler {
     pub(super) fn attempt_failed(&mut self, node: NodeIx, failure: Arc<Failure>) -> Result<(), FoldError> {
         let attempt = self.state.nodes[node.index()].attempt;
         let retry = self.state.node(node).retry.clone();
-        if let Some(retry) = retry.filter(|_| self.state.stopping.is_none()) {
+        let doubtful = failure.kind == FailureKind::InDoubt;
+        if let Some(retry) = retry.filter(|_| self.state.winding_down().is_none() && !doubtful) {
             let wanted = if retry.on.is_empty() { failure.kind.is_retryable() } else { retry.on.contains(&failure.kind) };
             if wanted && attempt < retry.max_attempts {
                 let not_before = self.now.after(retry.backoff.before(attempt + 1));
@@ -291,7 +315,7 @@ impl Scheduler {
     fn escalate_failure(&mut self, node: NodeIx, failure: &Arc<Failure>) -> Result<bool, FoldError> {
         let policy = if failure.kind == FailureKind::Timeout { EscalationPolicy::OnTimeout } else { EscalationPolicy::OnFailure };
         let is_agent = self.state.activations.contains_key(&node);
-        if !is_agent || self.state.stopping.is_some() || !self.escalates(node, policy) {
+        if !is_agent || self.state.winding_down().is_some() || !self.escalates(node, policy) {
             return Ok(false);
         }
         let reason: Arc<str> = Arc::from(failure.to_string());
@@ -305,7 +329,6 @@ impl Scheduler {
         }
         let purpose = AskFor::Failure(failure.clone());
         let options = Self::options_of(&purpose).iter().map(|o| Arc::from(*o)).collect();
-        self.stop_calls(node);
         self.ask(node, purpose, question, options)?;
         Ok(true)
     }

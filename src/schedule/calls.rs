@@ -92,6 +92,9 @@ impl Scheduler {
     }
 
     fn collaborate(&mut self, node: NodeIx, ix: CallIx, call: &Call) -> Result<(), FoldError> {
+        if let Some((kind, why)) = self.one_too_many(node, ix) {
+            return self.refuse(node, ix, kind, why);
+        }
         let action = match Action::of(&call.tool, &call.args) {
             Some(Ok(action)) => action,
             Some(Err(error)) => return self.refuse(node, ix, FailureKind::Schema, error.to_string()),
@@ -229,9 +232,8 @@ impl Scheduler {
 
     /// Why a call cannot be made at all.
     fn objection(&self, node: NodeIx, ix: CallIx, call: &Call) -> Option<(FailureKind, String)> {
-        let (_, team) = self.state.team_of(node);
-        if ix.0 >= team.calls_per_turn {
-            return Some((FailureKind::Limit, format!("a turn has at most {} calls", team.calls_per_turn)));
+        if let Some(objection) = self.one_too_many(node, ix) {
+            return Some(objection);
         }
         let profile = &self.member(node)?.profile;
         if self.tools.spec(&call.tool).is_none() {
@@ -243,6 +245,11 @@ impl Scheduler {
             return Some((FailureKind::Denied, format!("{} is not among the allowed_tools of this agent", call.tool)));
         }
         self.tools.check(&call.tool, &call.args).err().map(|why| (FailureKind::Schema, why))
+    }
+
+    fn one_too_many(&self, node: NodeIx, ix: CallIx) -> Option<(FailureKind, String)> {
+        let limit = self.state.team_of(node).1.calls_per_turn;
+        (ix.0 >= limit).then(|| (FailureKind::Limit, format!("a turn has at most {limit} calls")))
     }
 
     /// What the `permit` rule says; `None` where the team has none.
@@ -269,7 +276,7 @@ impl Scheduler {
     }
 
     /// An irreversible call may or may not have happened: a person says.
-    pub(super) fn doubt(&mut self, key: Key) -> Result<(), FoldError> {
+    pub(super) fn doubt(&mut self, key: Key, why: &str) -> Result<(), FoldError> {
         let (tool, args) = match (key.call, &self.state.node(key.node).kind) {
             (None, NodeKind::Tool(tool)) => (tool.tool.clone(), self.tool_args(key.node).unwrap_or_default()),
             (call, _) => {
@@ -278,7 +285,7 @@ impl Scheduler {
             }
         };
         let path = self.state.path(key.node);
-        let question = format!("{path} called {tool} with {args} when the engine was stopped. Did the call happen?");
+        let question = format!("{path} called {tool} with {args}, and no result came: {why}. Did the call happen?");
         let purpose = AskFor::InDoubt(key.turn, key.call.unwrap_or_default());
         let options = Self::options_of(&purpose).iter().map(|o| Arc::from(*o)).collect();
         self.ask(key.node, purpose, Arc::from(question), options)

@@ -104,11 +104,7 @@ impl Scheduler {
         let positions = self.positions_now(topic);
         if let Some((answer, by)) = topic.answer.clone() {
             let rule: Arc<str> = if answer.is_null() { Arc::from("default") } else { by };
-            let outcome = if answer.is_null() {
-                weigh(VoteProtocol::Weighted, None, &positions, &spec.members).0
-            } else {
-                chosen(&positions, &answer)
-            };
+            let outcome = if answer.is_null() { stands(spec, &positions).0 } else { chosen(&positions, &answer) };
             return self.decided(node, topic, positions, outcome, rule, "a person was asked");
         }
         if !differ(&positions) {
@@ -117,17 +113,16 @@ impl Scheduler {
         }
         let ruled = match self.ask_settle(node, topic, &positions, spec)? {
             Ok(ruled) => ruled,
-            Err(failure) => return self.end(node, Outcome::Failed(Arc::new(failure))),
+            Err(failure) => return self.close(node, Err(failure)),
         };
         match ruled {
             None => self.settle_by_default(node, topic, positions, spec),
             Some((SettleVerdict::Accept, value, reason)) => {
-                let outcome =
-                    if value.is_null() { weigh(spec.protocol, spec.tie.as_ref(), &positions, &spec.members).0 } else { value };
+                let outcome = if value.is_null() { stands(spec, &positions).0 } else { value };
                 self.decided(node, topic, positions, outcome, Arc::from("settle"), &reason)
             }
             Some((SettleVerdict::Vote, _, reason)) => {
-                let (outcome, clear) = weigh(spec.protocol, spec.tie.as_ref(), &positions, &spec.members);
+                let (outcome, clear) = stands(spec, &positions);
                 let rule = if clear { protocol_name(spec.protocol) } else { "tie" };
                 self.decided(node, topic, positions, outcome, Arc::from(rule), &reason)
             }
@@ -186,7 +181,7 @@ impl Scheduler {
         positions: Vec<Position>,
         spec: &SettleSpec,
     ) -> Result<(), FoldError> {
-        let (outcome, clear) = weigh(spec.protocol, spec.tie.as_ref(), &positions, &spec.members);
+        let (outcome, clear) = stands(spec, &positions);
         let rejected = spec.over == SettleOver::Votes && outcome.as_str() == Some(OBJECT);
         let last = !rejected || self.is_last_round(node);
         let unsettled = !clear || (rejected && last);
@@ -294,8 +289,7 @@ impl Scheduler {
         match (asked, &team.coordinator) {
             (Some(seat), _) => {
                 let said = self.state.output(seat);
-                let outcome =
-                    said.get("value").cloned().unwrap_or_else(|| weigh(spec.protocol, None, positions, &spec.members).0);
+                let outcome = said.get("value").cloned().unwrap_or_else(|| stands(spec, positions).0);
                 self.decided(node, topic, positions.to_vec(), outcome, Arc::from("coordinator"), reason)
             }
             (None, Some(coordinator)) => {
@@ -387,6 +381,15 @@ fn differ(positions: &[Position]) -> bool {
 fn chosen(positions: &[Position], answer: &Value) -> Value {
     let text = answer.to_string();
     positions.iter().find(|p| p.value.to_string() == text).map_or_else(|| answer.clone(), |p| p.value.clone())
+}
+
+/// What stands by the vote of a scope, and whether that is clear. A proposal that all must approve stands only if all do.
+fn stands(spec: &SettleSpec, positions: &[Position]) -> (Value, bool) {
+    let (value, clear) = weigh(spec.protocol, spec.tie.as_ref(), positions, &spec.members);
+    match (spec.over, spec.protocol, clear) {
+        (SettleOver::Votes, VoteProtocol::Unanimous, false) => (Value::text(OBJECT), false),
+        (SettleOver::Votes | SettleOver::Findings, _, _) => (value, clear),
+    }
 }
 
 /// The value that a vote gives, and whether it is clear. A tie, or too few votes, falls to `tie`, else to the first member.

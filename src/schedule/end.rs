@@ -2,7 +2,7 @@
 
 use super::{Scheduler, rule_failure};
 use crate::{
-    event::{Event, Finished, Grown, GrownFrom, Outcome, Status},
+    event::{Event, Finished, Grown, GrownFrom, Status},
     state::{At, FoldError},
     value::{Failure, NodeIx, Value},
 };
@@ -13,10 +13,16 @@ impl Scheduler {
         if let Some(finally) = self.state.started.plan.finally
             && self.state.finale.is_none()
         {
+            let (status, output, failure) = self.result();
+            let error = failure.as_ref().map_or(Value::Null, crate::state::seen_failure);
+            let bound = Value::map([("output", output), ("status", Value::text(status.name())), ("error", error)]);
             let of = GrownFrom::Plan(finally);
-            return self.emit(Event::Grown(Box::new(Grown { node: NodeIx(0), of, first: 0, count: 1 })));
+            return self.emit(Event::Grown(Box::new(Grown { node: NodeIx(0), of, first: 0, count: 1, bound })));
         }
-        let (status, output, failure) = self.result();
+        let (mut status, output, mut failure) = self.result();
+        if let (Status::Completed, Some(failed)) = (status, self.finale_failure()) {
+            (status, failure) = (Status::Failed, Some(failed));
+        }
         self.emit(Event::Finished(Box::new(Finished { status, output, failure })))
     }
 
@@ -36,15 +42,14 @@ impl Scheduler {
             }
         };
         match output {
-            Ok(output) => (self.state.verdict_of_finale(), output, self.finale_failure()),
+            Ok(output) => (status, output, None),
             Err(failure) => (Status::Failed, best(), Some(failure)),
         }
     }
 
     fn finale_failure(&self) -> Option<Failure> {
         let finale = self.state.finale.and_then(|ix| self.state.instances.get(ix as usize))?;
-        let node = finale.failed?;
-        matches!(self.state.outcome(node), Some(Outcome::Failed(_))).then(|| self.child_failure(node))
+        finale.failed.map(|node| self.child_failure(node))
     }
 
     /// Records that only questions to people are open, once that is so.

@@ -15,14 +15,15 @@ use crate::{
 impl Scheduler {
     /// Opens a ready node that needs no slot.
     pub(super) fn open(&mut self, node: NodeIx) -> Result<(), FoldError> {
-        match self.state.node(node).kind.clone() {
+        let graph = self.state.instance_of(node).graph.clone();
+        match &graph.dag[self.state.local(node)].kind {
             NodeKind::Gate(by) => {
-                let outcome = self.decide(node, &by)?;
+                let outcome = self.decide(node, by)?;
                 let outcome = outcome.map_or_else(|failure| Outcome::Failed(Arc::new(failure)), Outcome::Ok);
                 self.end(node, outcome)
             }
-            NodeKind::Ask(ask) => self.open_ask(node, &ask),
-            NodeKind::Scope(kind) => match self.bound_of(node, &kind) {
+            NodeKind::Ask(ask) => self.open_ask(node, ask),
+            NodeKind::Scope(kind) => match self.bound_of(node, kind) {
                 Ok(bound) => self.emit(Event::ScopeOpened { node, bound }),
                 Err(failure) => self.end(node, Outcome::Failed(Arc::new(failure))),
             },

@@ -16,6 +16,8 @@ mod grow;
 mod outstanding;
 mod request;
 mod scope;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -70,14 +72,21 @@ impl Scheduler {
         Self { state, judge, tools, now, step: Step::default() }
     }
 
-    /// Takes what arrived, in order, and draws all consequences.
+    /// Takes what arrived, in order, and draws all consequences. Timers that are due come before what arrived: a result at its
+    /// deadline is late. After an [`Input::Resume`] perform what is [`Scheduler::outstanding`] in place of the step's effects.
     ///
     /// # Errors
     /// The engine broke its own invariants; the scheduler must be dropped and folded anew.
     pub fn on(&mut self, now: Timestamp, inputs: impl IntoIterator<Item = Input>) -> Result<Step, FoldError> {
         self.now = now.max(self.state.now);
         for input in inputs {
-            self.accept(input)?;
+            if matches!(input, Input::Resume { .. }) {
+                self.accept(input)?;
+                self.fire_timers()?;
+            } else {
+                self.fire_timers()?;
+                self.accept(input)?;
+            }
         }
         self.settle()?;
         Ok(std::mem::take(&mut self.step))
@@ -90,7 +99,7 @@ impl Scheduler {
 
     /// When [`Input::Tick`] is due.
     pub fn next_timer(&self) -> Option<Timestamp> {
-        self.state.timers.first().map(|(at, _)| at)
+        self.state.next_timer().map(|(at, _)| at)
     }
 
     /// What should be in flight, as the state tells it.
@@ -122,7 +131,7 @@ impl Scheduler {
             } else if let Some(node) = self.state.todo.judge.first().copied() {
                 self.judge_edges(node)?;
             } else if let Some(key) = self.state.todo.doubts.first().copied() {
-                self.doubt(key)?;
+                self.doubt(key, "the engine was stopped")?;
             } else if let Some(node) = self.state.todo.agents.first().copied() {
                 self.look_at(node)?;
             } else if let Some(node) = self.state.todo.scopes.first().copied() {
@@ -158,7 +167,7 @@ impl Scheduler {
 
     /// Ends a node that nobody waits for any more.
     fn cut_off(&mut self, node: NodeIx) -> Result<(), FoldError> {
-        let skip = match &self.state.stopping {
+        let skip = match self.state.winding_down() {
             None => Skip::Moot,
             Some(Stopping::FailFast) => Skip::FailFast,
             Some(Stopping::Limit(_)) => Skip::Budget,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Scheduler, grow, rule_failure};
 use crate::{
     event::{Event, Grown, GrownFrom, Outcome},
-    graph::{Node, Phase, ScopeKind},
+    graph::{Node, NodeKind, Phase, ScopeKind},
     state::{At, FoldError, ScopeState},
     value::{Expr, Failure, FailureKind, NodeIx, Role, RuleKind, Subtask, TemplateIx, Value, Verdict},
 };
@@ -13,24 +13,31 @@ use crate::{
 impl Scheduler {
     /// Looks at an open scope: grows it, ends it, or leaves it to its children.
     pub(super) fn look_at_scope(&mut self, node: NodeIx) -> Result<(), FoldError> {
-        let Some(scope) = self.state.scopes.get(&node).cloned() else {
-            return Err(FoldError::Contradiction { seq: self.state.seq, reason: format!("scope {node} is not open") });
-        };
-        let crate::graph::NodeKind::Scope(kind) = self.state.node(node).kind.clone() else {
+        let graph = self.state.instance_of(node).graph.clone();
+        let NodeKind::Scope(kind) = &graph.dag[self.state.local(node)].kind else {
             return Err(FoldError::Contradiction { seq: self.state.seq, reason: format!("node {node} is no scope") });
         };
-        match &*kind {
-            ScopeKind::ForEach { parallel, body, .. } => self.for_each(node, &scope, *parallel, *body),
-            ScopeKind::Repeat { max, until, body } => self.repeat(node, &scope, *max, until.as_ref(), *body),
-            ScopeKind::Group { body, .. } => self.group(node, &scope, *body),
-            ScopeKind::Subtasks { like, one_by_one, quorum, .. } => self.subtasks(node, &scope, like, *one_by_one, *quorum),
-            ScopeKind::Relay { members, max_handoffs, like } => self.relay(node, &scope, members, *max_handoffs, like),
-            ScopeKind::Settle(spec) => self.settle_topics(node, &scope, spec),
+        let Some(scope) = self.state.scopes.get(&node) else {
+            return Err(FoldError::Contradiction { seq: self.state.seq, reason: format!("scope {node} is not open") });
+        };
+        match &**kind {
+            ScopeKind::ForEach { parallel, body, .. } => self.for_each(node, *parallel, *body),
+            ScopeKind::Repeat { max, until, body } => self.repeat(node, *max, until.as_ref(), *body),
+            ScopeKind::Group { body, .. } => self.group(node, *body),
+            ScopeKind::Subtasks { like, one_by_one, quorum, .. } => self.subtasks(node, like, *one_by_one, *quorum),
+            ScopeKind::Relay { members, max_handoffs, like } => {
+                let scope = scope.clone();
+                self.relay(node, &scope, members, *max_handoffs, like)
+            }
+            ScopeKind::Settle(spec) => {
+                let scope = scope.clone();
+                self.settle_topics(node, &scope, spec)
+            }
         }
     }
 
     fn grow(&mut self, node: NodeIx, of: GrownFrom, first: u32, count: u32) -> Result<(), FoldError> {
-        self.emit(Event::Grown(Box::new(Grown { node, of, first, count })))
+        self.emit(Event::Grown(Box::new(Grown { node, of, first, count, bound: Value::Null })))
     }
 
     pub(super) fn grow_made(&mut self, node: NodeIx, path: &str, graph: crate::graph::Graph) -> Result<(), FoldError> {
@@ -41,53 +48,55 @@ impl Scheduler {
         FoldError::Contradiction { seq: self.state.seq, reason: format!("scope {node} has nothing to decide") }
     }
 
-    fn for_each(&mut self, node: NodeIx, scope: &ScopeState, parallel: Option<u32>, body: TemplateIx) -> Result<(), FoldError> {
-        let items = count(scope.bound.as_list().unwrap_or_default());
-        let grown = count(&scope.instances);
-        let room = parallel.map_or(u32::MAX, |limit| limit.max(1).saturating_sub(scope.open));
+    /// How many instances a scope has, how many of them are open, and the last.
+    fn extent(&self, node: NodeIx) -> (u32, u32, Option<u32>) {
+        let scope = self.state.scopes.get(&node);
+        scope.map_or((0, 0, None), |s| (count(&s.instances), s.open, s.instances.last().copied()))
+    }
+
+    /// Ends a scope, or lets it be tried again.
+    pub(super) fn close(&mut self, node: NodeIx, outcome: Result<Value, Failure>) -> Result<(), FoldError> {
+        match outcome {
+            Ok(value) => self.end(node, Outcome::Ok(value)),
+            Err(failure) => self.attempt_failed(node, Arc::new(failure)),
+        }
+    }
+
+    fn for_each(&mut self, node: NodeIx, parallel: Option<u32>, body: TemplateIx) -> Result<(), FoldError> {
+        let (grown, open, _) = self.extent(node);
+        let items = self.state.scopes.get(&node).and_then(|s| s.bound.as_list()).map_or(0, count);
+        let room = parallel.map_or(u32::MAX, |limit| limit.max(1).saturating_sub(open));
         let more = (items - grown.min(items)).min(room);
         if more > 0 {
             return self.grow(node, GrownFrom::Plan(body), grown, more);
         }
-        if scope.open > 0 {
+        if open > 0 {
             return Err(self.idle(node));
         }
-        let mut outputs = Vec::new();
-        for instance in &scope.instances {
-            match self.instance_value(*instance) {
-                Ok(value) => outputs.push(value),
-                Err(failure) => return self.end(node, Outcome::Failed(Arc::new(failure))),
-            }
-        }
-        self.end(node, Outcome::Ok(Value::list(outputs)))
+        let instances = self.state.scopes.get(&node).map(|s| s.instances.as_slice()).unwrap_or_default();
+        let outputs = instances.iter().map(|instance| self.instance_value(*instance)).collect::<Result<Vec<_>, _>>();
+        self.close(node, outputs.map(Value::list))
     }
 
-    fn repeat(
-        &mut self,
-        node: NodeIx,
-        scope: &ScopeState,
-        max: u32,
-        until: Option<&Expr>,
-        body: TemplateIx,
-    ) -> Result<(), FoldError> {
-        if scope.open > 0 {
+    fn repeat(&mut self, node: NodeIx, max: u32, until: Option<&Expr>, body: TemplateIx) -> Result<(), FoldError> {
+        let (round, open, last) = self.extent(node);
+        if open > 0 {
             return Err(self.idle(node));
         }
-        let round = count(&scope.instances);
-        let Some(last) = scope.instances.last() else {
+        let Some(last) = last else {
             return self.grow(node, GrownFrom::Plan(body), 1, 1);
         };
-        let done = if round >= max || self.state.instances[*last as usize].failed.is_some() {
+        let done = if round >= max || self.state.instances[last as usize].failed.is_some() {
             Ok(true)
         } else {
-            self.is_done(*last, until)
+            self.is_done(last, until)
         };
         let outcome = match done {
             Ok(false) => return self.grow(node, GrownFrom::Plan(body), round + 1, 1),
-            Ok(true) => self.instance_value(*last),
+            Ok(true) => self.instance_value(last),
             Err(failure) => Err(failure),
         };
-        self.end(node, outcome.map_or_else(|f| Outcome::Failed(Arc::new(f)), Outcome::Ok))
+        self.close(node, outcome)
     }
 
     fn is_done(&self, instance: u32, until: Option<&Expr>) -> Result<bool, Failure> {
@@ -102,15 +111,15 @@ impl Scheduler {
         }
     }
 
-    fn group(&mut self, node: NodeIx, scope: &ScopeState, body: TemplateIx) -> Result<(), FoldError> {
-        let Some(instance) = scope.instances.first().copied() else {
+    fn group(&mut self, node: NodeIx, body: TemplateIx) -> Result<(), FoldError> {
+        let (_, open, instance) = self.extent(node);
+        let Some(instance) = instance else {
             return self.grow(node, GrownFrom::Plan(body), 0, 1);
         };
-        if scope.open > 0 {
+        if open > 0 {
             return Err(self.idle(node));
         }
-        let outcome = self.instance_value(instance);
-        self.end(node, outcome.map_or_else(|f| Outcome::Failed(Arc::new(f)), Outcome::Ok))
+        self.close(node, self.instance_value(instance))
     }
 
     /// What an instance comes to: its graph's output, or why it has none.
@@ -139,14 +148,8 @@ impl Scheduler {
         }
     }
 
-    fn subtasks(
-        &mut self,
-        node: NodeIx,
-        scope: &ScopeState,
-        like: &Node,
-        one_by_one: bool,
-        quorum: Option<u32>,
-    ) -> Result<(), FoldError> {
+    fn subtasks(&mut self, node: NodeIx, like: &Node, one_by_one: bool, quorum: Option<u32>) -> Result<(), FoldError> {
+        let Some(scope) = self.state.scopes.get(&node) else { return Err(self.idle(node)) };
         let Some(instance) = scope.instances.first().copied() else {
             let (team_ix, team) = self.state.team_of(node);
             let made = scope
@@ -156,7 +159,7 @@ impl Scheduler {
                 .and_then(|tasks| grow::subtasks(like, &team.members, team_ix, &tasks, one_by_one, !team.fail_fast));
             return match made {
                 Ok(graph) => self.grow_made(node, "", graph),
-                Err(failure) => self.end(node, Outcome::Failed(Arc::new(failure))),
+                Err(failure) => self.attempt_failed(node, Arc::new(failure)),
             };
         };
         let enough = quorum.is_some_and(|q| scope.succeeded >= q);
@@ -174,11 +177,11 @@ impl Scheduler {
         let failed = children.iter().find(|child| matches!(self.state.outcome(**child), Some(Outcome::Failed(_))));
         let uncaught = self.state.instances[instance as usize].failed;
         let outcome = match (uncaught, failed) {
-            (Some(child), _) => Outcome::Failed(Arc::new(self.child_failure(child))),
-            (None, Some(child)) if outputs.is_empty() => Outcome::Failed(Arc::new(self.child_failure(*child))),
-            (None, _) => Outcome::Ok(Value::map(outputs)),
+            (Some(child), _) => Err(self.child_failure(child)),
+            (None, Some(child)) if outputs.is_empty() => Err(self.child_failure(*child)),
+            (None, _) => Ok(Value::map(outputs)),
         };
-        self.end(node, outcome)
+        self.close(node, outcome)
     }
 
     fn relay(
@@ -194,13 +197,12 @@ impl Scheduler {
         }
         let (next, brief) = match scope.relay.last() {
             None => (members.first().cloned(), Value::Null),
-            Some((_, last)) if !matches!(self.state.outcome(*last), Some(Outcome::Ok(_))) => {
-                let failure = self.child_failure(*last);
-                return self.end(node, Outcome::Failed(Arc::new(failure)));
+            Some((_, last)) if !matches!(self.state.outcome(*last), Some(Outcome::Ok(_) | Outcome::Skipped(_))) => {
+                return self.close(node, Err(self.child_failure(*last)));
             }
             Some(_) => match self.next_of_relay(node, scope, members, max_handoffs)? {
                 Ok(next) => next,
-                Err(failure) => return self.end(node, Outcome::Failed(Arc::new(failure))),
+                Err(failure) => return self.close(node, Err(failure)),
             },
         };
         let (team_ix, team) = self.state.team_of(node);

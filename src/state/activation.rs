@@ -101,17 +101,33 @@ impl Activation {
             })
     }
 
+    /// Moves the calls of the turn into the thread, each with its result; the one that was to finish gets `finish`.
+    pub(super) fn close_calls(&mut self, finish: &Result<Value, Failure>) {
+        let Stage::Calls(calls) = std::mem::replace(&mut self.stage, Stage::Due) else { return };
+        let finish = Arc::new(CallResult { outcome: finish.clone() });
+        self.thread.extend(calls.into_iter().map(|state| match state {
+            CallState::Answered(call, result) => Entry::Result { call, result },
+            CallState::New(call)
+            | CallState::Allowed(call)
+            | CallState::InFlight(call)
+            | CallState::AtPerson(call)
+            | CallState::Heard(call, ..) => Entry::Result { call, result: finish.clone() },
+        }));
+    }
+
     /// The calls that may be wanted now: all that can be repeated, and the first irreversible one once those are answered.
     pub(super) fn callable(&self) -> Vec<CallIx> {
         let open = |state: &CallState| matches!(state, CallState::New(_) | CallState::Allowed(_));
-        let external = |state: &CallState| state.call().is_some_and(|call| !is_collaboration(&call.tool));
-        let calls: Vec<(CallIx, &CallState)> = (0..).map(CallIx).zip(self.calls()).filter(|(_, state)| external(state)).collect();
-        let (alone, together): (Vec<_>, Vec<_>) =
-            calls.into_iter().partition(|(ix, _)| self.effect(*ix) == EffectClass::Irreversible);
+        let unanswered = (0..).map(CallIx).zip(self.calls()).filter_map(|(ix, state)| Some((ix, state, state.call()?)));
+        let waiting: Vec<_> = unanswered.filter(|(_, _, call)| &*call.tool != "finish").collect();
+        let (alone, together): (Vec<_>, Vec<_>) = waiting
+            .into_iter()
+            .partition(|(ix, _, call)| !is_collaboration(&call.tool) && self.effect(*ix) == EffectClass::Irreversible);
         if together.is_empty() {
-            return alone.into_iter().take(1).filter(|(_, state)| open(state)).map(|(ix, _)| ix).collect();
+            return alone.into_iter().take(1).filter(|(_, state, _)| open(state)).map(|(ix, ..)| ix).collect();
         }
-        together.into_iter().filter(|(_, state)| open(state)).map(|(ix, _)| ix).collect()
+        let external = together.into_iter().filter(|(_, state, call)| open(state) && !is_collaboration(&call.tool));
+        external.map(|(ix, ..)| ix).collect()
     }
 
     /// The result that its last reply gives, by `finish`, as structured output or as text.

@@ -4,12 +4,14 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use petgraph::{Direction, graph::NodeIndex, visit::EdgeRef};
 
-use super::{Activation, CallState, Due, FoldError, Spoken, Stage, Stand, State, Stopping, Timer, TopicState};
+use super::{Activation, CallState, Due, FoldError, ScopeState, Spoken, Stage, Stand, State, Stopping, Timer, TopicState};
 use crate::{
     event::{Ask, AskFor, AskOutcome, Event, Key, Outcome, Record, ToolCalled, TurnEnd},
     graph::{Join, NodeKind, On, Phase, Stragglers},
     turn::cut,
-    value::{CallIx, EffectClass, Entry, Failure, FailureKind, Message, MessageKind, NodeIx, Position, Role, Turn, Value},
+    value::{
+        CallIx, EffectClass, Entry, EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Position, Role, Turn, Value,
+    },
 };
 
 /// Characters of an agent's result that its `response` message shows.
@@ -25,21 +27,28 @@ impl State {
             Event::Resumed { epoch } => {
                 self.timers.shift(record.at.since(self.now));
                 self.epoch = *epoch;
+                self.late.clear();
                 self.doubt_irreversible();
             }
             Event::Parked => self.parked = true,
             Event::NodeStarted { node, attempt } => self.node_started(*node, *attempt, record)?,
             Event::NodeRetried { node, attempt, failure, not_before } => {
-                self.known(*node)?;
-                if self.calling.contains(node) && failure.kind == FailureKind::Timeout {
+                self.in_progress(*node)?;
+                let cut = failure.kind == FailureKind::Timeout && self.timers.is_due(Timer::Timeout(*node), record.at);
+                if cut && self.calling.contains(node) {
                     self.late.insert(Key { node: *node, attempt: *attempt, turn: Turn(0), call: None });
                 }
                 self.leave(*node, true, false);
+                self.todo.forget(*node);
+                self.throw_away_children(*node);
                 self.nodes[node.index()].stand = Stand::Backoff;
                 self.timers.set(Timer::Retry(*node), *not_before);
             }
             Event::RetryDue { node } => {
                 self.known(*node)?;
+                if self.nodes[node.index()].stand != Stand::Backoff {
+                    return Err(self.contradiction(format!("node {node} has no attempt to come")));
+                }
                 self.timers.clear(Timer::Retry(*node));
                 self.make_ready(*node);
             }
@@ -47,11 +56,7 @@ impl State {
             Event::EdgesJudged { node, met } => self.edges_judged(*node, met)?,
             Event::ScopeOpened { node, bound } => self.scope_opened(*node, bound, record)?,
             Event::Grown(grown) => self.apply_grown(grown)?,
-            Event::Judged { node, verdict, .. } => {
-                if let Some(scope) = self.scopes.get_mut(node) {
-                    scope.verdict.clone_from(verdict);
-                }
-            }
+            Event::Judged { .. } => {}
             Event::TurnStarted { node, read_upto, .. } => self.turn_started(*node, *read_upto, record)?,
             Event::TurnEnded { node, end, effects, .. } => self.turn_ended(*node, end, effects)?,
             Event::ToolCalled(called) => self.tool_called(called)?,
@@ -80,12 +85,13 @@ impl State {
             }
             Event::Noted { node, note } => {
                 let activation = self.activation(*node)?;
-                activation.thread.push(Entry::Note(note.clone()));
+                if activation.calls().is_empty() {
+                    activation.thread.push(Entry::Note(note.clone()));
+                } else {
+                    activation.close_calls(&Err(Failure::new(FailureKind::Schema, note)));
+                }
                 activation.repairs += 1;
-                activation.turn = activation.turn.next();
-                activation.stage = Stage::Due;
-                self.todo.agents.remove(node);
-                self.want(*node, Due::Turn);
+                self.next_turn(*node);
             }
             Event::Found(finding) => {
                 if let Some(activation) = self.activations.get_mut(&finding.node) {
@@ -107,15 +113,14 @@ impl State {
                 self.context.settle(decision);
                 self.context.decisions.push((*node, decision.clone()));
                 if let Some(scope) = self.scopes.get_mut(node) {
-                    scope.verdict = None;
                     scope.topics.retain(|t| t.topic != decision.topic);
                     self.todo.scopes.insert(*node);
                 }
             }
             Event::Escalated { node, from, reason, to, .. } => {
                 let to = match to {
-                    crate::value::EscalateTo::Coordinator => Some(Role::new("coordinator")),
-                    crate::value::EscalateTo::Person | crate::value::EscalateTo::None => None,
+                    EscalateTo::Coordinator => self.coordinator_of(*node).cloned(),
+                    EscalateTo::Person | EscalateTo::None => None,
                 };
                 let message = self.message(MessageKind::Escalation, from.clone(), to, reason.clone());
                 self.speak(*node, Arc::new(message), record);
@@ -126,7 +131,9 @@ impl State {
                     return Err(self.contradiction(format!("q{ask} is not open")));
                 };
                 self.timers.clear(Timer::Deadline(*ask));
-                self.timers.unpause(Timer::Timeout(open.node), record.at);
+                if !self.asks.values().any(|other| other.node == open.node) {
+                    self.timers.unpause(Timer::Timeout(open.node), record.at);
+                }
                 self.ask_closed(&open, outcome);
             }
             Event::LimitReached { limit } => {
@@ -135,6 +142,7 @@ impl State {
             }
             Event::CancelRequested { by, reason } => {
                 self.stop(Stopping::Cancelled { by: by.clone(), reason: reason.clone() });
+                self.cut_all();
             }
             Event::LateResult { key, usage } => {
                 self.late.remove(key);
@@ -151,6 +159,20 @@ impl State {
 
     fn known(&self, node: NodeIx) -> Result<(), FoldError> {
         if node.index() < self.nodes.len() { Ok(()) } else { Err(self.contradiction(format!("node {node} does not exist"))) }
+    }
+
+    fn in_progress(&self, node: NodeIx) -> Result<(), FoldError> {
+        self.known(node)?;
+        match self.nodes[node.index()].stand {
+            Stand::Running => Ok(()),
+            Stand::Waiting | Stand::Ready | Stand::Backoff | Stand::Ended => {
+                Err(self.contradiction(format!("node {node} is not in progress")))
+            }
+        }
+    }
+
+    fn coordinator_of(&self, node: NodeIx) -> Option<&Role> {
+        self.team_of(node).1.coordinator.as_ref().map(|c| &c.role)
     }
 
     fn limiter(&self, node: NodeIx) -> Result<u32, FoldError> {
@@ -180,6 +202,9 @@ impl State {
 
     fn node_started(&mut self, node: NodeIx, attempt: u32, record: &Record) -> Result<(), FoldError> {
         let limiter = self.limiter(node)?;
+        if self.nodes[node.index()].stand != Stand::Ready {
+            return Err(self.contradiction(format!("node {node} starts before it is ready")));
+        }
         self.unwant(node, Due::Start);
         let state = &mut self.nodes[node.index()];
         state.stand = Stand::Running;
@@ -223,14 +248,18 @@ impl State {
     fn scope_opened(&mut self, node: NodeIx, bound: &Value, record: &Record) -> Result<(), FoldError> {
         self.known(node)?;
         self.todo.inline.remove(&node);
-        self.nodes[node.index()].stand = Stand::Running;
+        let state = &mut self.nodes[node.index()];
+        if state.stand != Stand::Ready {
+            return Err(self.contradiction(format!("scope {node} opens before it is ready")));
+        }
+        state.stand = Stand::Running;
+        state.attempt += 1;
         if let Some(timeout) = self.node(node).timeout {
             self.timers.set(Timer::Timeout(node), record.at.after(timeout));
         }
         let topics = self.topics_of(node, bound);
-        let scope = self.scopes.entry(node).or_default();
-        scope.bound = bound.clone();
-        scope.topics = topics;
+        let grown = self.scopes.get(&node).map_or(0, |earlier| earlier.grown);
+        self.scopes.insert(node, ScopeState { bound: bound.clone(), topics, grown, ..ScopeState::default() });
         self.todo.scopes.insert(node);
         Ok(())
     }
@@ -332,11 +361,16 @@ impl State {
             return Ok(());
         }
         activation.thread.extend(answered);
+        self.next_turn(node);
+        Ok(())
+    }
+
+    fn next_turn(&mut self, node: NodeIx) {
+        let Some(activation) = self.activations.get_mut(&node) else { return };
         activation.turn = activation.turn.next();
         activation.stage = Stage::Due;
         self.todo.agents.remove(&node);
         self.want(node, Due::Turn);
-        Ok(())
     }
 
     /// Lets the calls that may go now wait for slots, and the scheduler look at the others.
@@ -361,6 +395,7 @@ impl State {
         if let Some(deadline) = ask.deadline {
             self.timers.set(Timer::Deadline(ask.id), deadline);
         }
+        let timed_out = self.timers.is_due(Timer::Timeout(node), record.at);
         self.timers.pause(Timer::Timeout(node), record.at);
         match &ask.purpose {
             AskFor::Node => {
@@ -371,6 +406,7 @@ impl State {
                 let synthesizes = self.is_synthesis(node);
                 let activation = self.activation(node)?;
                 let value = activation.result().unwrap_or_default();
+                activation.close_calls(&Ok(Value::map([("asked", Value::text("a person"))])));
                 activation.stage = Stage::Unsure(value.clone());
                 activation.asked_person = true;
                 self.todo.agents.remove(&node);
@@ -392,7 +428,9 @@ impl State {
                 self.todo.scopes.remove(&node);
             }
             AskFor::Permit(_, call) | AskFor::Escalation(_, call) | AskFor::InDoubt(_, call) => {
+                let listed = self.todo.doubts.len();
                 self.todo.doubts.retain(|key| !(key.node == node && key.call.unwrap_or_default() == *call));
+                let from_outage = self.todo.doubts.len() < listed;
                 let limiter = self.limiter(node)?;
                 if let Some(activation) = self.activations.get_mut(&node)
                     && let Some(state) = activation.call_mut(*call)
@@ -407,6 +445,10 @@ impl State {
                     self.look_again(node);
                 } else if self.calling.remove(&node) {
                     self.ready.give(limiter, 1);
+                    if timed_out && !from_outage {
+                        let attempt = self.nodes[node.index()].attempt;
+                        self.late.insert(Key { node, attempt, turn: Turn(0), call: None });
+                    }
                 }
             }
         }
@@ -427,9 +469,7 @@ impl State {
                     AskOutcome::Lapsed | AskOutcome::Moot => (ask.default.clone().unwrap_or_default(), Arc::from("nobody")),
                 };
                 activation.thread.push(Entry::Answer { question: ask.question.clone(), answer, by });
-                activation.turn = activation.turn.next();
-                activation.stage = Stage::Due;
-                self.want(node, Due::Turn);
+                self.next_turn(node);
             }
             AskFor::Settle(topic) => {
                 if let Some(topic) = self.scopes.get_mut(&node).and_then(|s| s.topics.get_mut(*topic as usize)) {
@@ -505,7 +545,7 @@ impl State {
         if self.nodes[node.index()].stand == Stand::Ready {
             self.unwant(node, Due::Start);
         }
-        if self.calling.contains(&node) && was_cut_off(outcome) {
+        if self.calling.contains(&node) && self.was_cut_off(node, outcome, record) {
             let attempt = self.nodes[node.index()].attempt;
             self.late.insert(Key { node, attempt, turn: Turn(0), call: None });
         }
@@ -535,7 +575,7 @@ impl State {
             }
             let text = value.get("summary").or_else(|| value.get("text")).unwrap_or(value).to_string();
             let content = cut(&Arc::from(text), RESPONSE_LIMIT);
-            let to = (role.as_str() != "coordinator").then(|| Role::new("coordinator"));
+            let to = self.coordinator_of(node).filter(|c| *c != role).cloned();
             let message = self.message(MessageKind::Response, Some(role.clone()), to, content);
             self.speak(node, Arc::new(message), record);
         }
@@ -550,17 +590,19 @@ impl State {
     /// Nodes below a scope that ended have nobody to work for.
     fn abandon_children(&mut self, node: NodeIx) {
         let Some(scope) = self.scopes.get(&node) else { return };
-        let ranges: Vec<(u32, u32)> = scope
-            .instances
-            .iter()
-            .map(|ix| &self.instances[*ix as usize])
-            .filter(|instance| instance.open > 0)
-            .map(|i| (i.base, i.base + u32::try_from(i.graph.dag.node_count()).unwrap_or(0)))
-            .collect();
-        for (from, to) in ranges {
-            let open = (from..to).map(NodeIx).filter(|child| self.nodes[child.index()].stand != Stand::Ended);
-            self.todo.moot.extend(open);
+        let open: Vec<NodeIx> = scope.instances.iter().flat_map(|ix| self.open_nodes(*ix)).collect();
+        self.todo.moot.extend(open);
+    }
+
+    /// What an attempt of a scope did is thrown away: what is open below it is cut off, what was found and written is void.
+    fn throw_away_children(&mut self, scope: NodeIx) {
+        if !self.scopes.contains_key(&scope) {
+            return;
         }
+        self.abandon_children(scope);
+        let mut below = BTreeSet::new();
+        self.below(scope, &mut below);
+        self.context.forget(&below);
     }
 
     fn account(&mut self, node: NodeIx, outcome: &Outcome) {
@@ -572,9 +614,10 @@ impl State {
             self.warnings.push(node);
         }
         if failed && !allowed && !caught {
-            self.instances[ix].failed.get_or_insert(node);
-            if self.team_of(node).1.fail_fast {
-                self.stop(Stopping::FailFast);
+            let first = &mut self.instances[ix].failed;
+            *first = Some(first.map_or(node, |other| other.min(node)));
+            if self.finale.is_none() && self.team_of(node).1.fail_fast {
+                self.fail_fast(node);
             }
         }
         let instance = &mut self.instances[ix];
@@ -587,7 +630,7 @@ impl State {
             state.succeeded += 1;
             let quorum = self.quorum_of(scope);
             if quorum.is_some_and(|q| self.scopes.get(&scope).is_some_and(|s| s.succeeded >= q))
-                && self.nodes[scope.index()].stand != Stand::Ended
+                && self.nodes[scope.index()].stand == Stand::Running
             {
                 self.todo.scopes.insert(scope);
             }
@@ -607,10 +650,48 @@ impl State {
             return;
         }
         self.stopping = Some(why);
-        let Some(root) = self.instances.first() else { return };
-        let nodes = 0..u32::try_from(root.graph.dag.node_count()).unwrap_or(0);
-        let open: Vec<NodeIx> = nodes.map(NodeIx).filter(|n| self.nodes[n.index()].stand != Stand::Ended).collect();
+        if self.finale.is_none() {
+            self.cut_all();
+        }
+    }
+
+    /// Everything that has not ended is to be cut off, stragglers of scopes that have ended included.
+    fn cut_all(&mut self) {
+        let nodes = (0_u32..).map(NodeIx).zip(&self.nodes);
+        let open = nodes.filter(|(_, state)| state.stand != Stand::Ended).map(|(node, _)| node);
         self.todo.moot.extend(open);
+    }
+
+    /// A failure that nobody around it handles stops the rest of its team.
+    fn fail_fast(&mut self, node: NodeIx) {
+        let team = self.team_of(node).0;
+        let mut ix = self.nodes[node.index()].instance;
+        let mut inside = vec![ix];
+        while let Some(scope) = self.instances[ix as usize].scope.filter(|s| self.team_of(*s).0 == team) {
+            let around = self.node(scope);
+            if around.caught || around.allow_failure || around.retry.is_some() {
+                return;
+            }
+            ix = self.nodes[scope.index()].instance;
+            inside.push(ix);
+        }
+        for ix in inside {
+            self.instances[ix as usize].failed.get_or_insert(node);
+        }
+        if self.instances[ix as usize].scope.is_none() {
+            return self.stop(Stopping::FailFast);
+        }
+        self.todo.moot.extend(self.open_nodes(ix));
+    }
+
+    /// The nodes of an instance that have not ended.
+    fn open_nodes(&self, instance: u32) -> Vec<NodeIx> {
+        let instance = &self.instances[instance as usize];
+        if instance.open == 0 {
+            return Vec::new();
+        }
+        let end = instance.base + u32::try_from(instance.graph.dag.node_count()).unwrap_or(0);
+        (instance.base..end).map(NodeIx).filter(|node| self.nodes[node.index()].stand != Stand::Ended).collect()
     }
 
     fn resolve_edges(&mut self, node: NodeIx, outcome: &Outcome) {
@@ -706,10 +787,9 @@ impl State {
                 if self.nodes[ix(source).index()].stand == Stand::Ended || cut.contains(&source) {
                     continue;
                 }
-                let wanted = graph
-                    .dag
-                    .neighbors_directed(source, Direction::Outgoing)
-                    .any(|t| self.nodes[ix(t).index()].stand == Stand::Waiting && !cut.contains(&t));
+                let wanted = graph.dag.edges_directed(source, Direction::Outgoing).any(|edge| {
+                    edge.weight().on != On::Failed && !cut.contains(&edge.target()) && self.awaits_stragglers(ix(edge.target()))
+                });
                 if !wanted {
                     cut.insert(source);
                     look.push(source);
@@ -717,6 +797,29 @@ impl State {
             }
         }
         self.todo.moot.extend(cut.into_iter().map(ix));
+    }
+
+    /// Whether a node still waits for its sources, or has started and lets them finish.
+    fn awaits_stragglers(&self, node: NodeIx) -> bool {
+        let state = &self.nodes[node.index()];
+        match state.stand {
+            Stand::Waiting => true,
+            Stand::Ready | Stand::Running | Stand::Backoff => self.node(node).stragglers == Stragglers::Leave,
+            Stand::Ended => {
+                self.node(node).stragglers == Stragglers::Leave && !matches!(state.outcome, Some(Outcome::Skipped(_)))
+            }
+        }
+    }
+
+    /// Whether a node ended while its call was still at it.
+    fn was_cut_off(&self, node: NodeIx, outcome: &Outcome, record: &Record) -> bool {
+        match outcome {
+            Outcome::Ok(_) => false,
+            Outcome::Failed(failure) => {
+                failure.kind == FailureKind::Timeout && self.timers.is_due(Timer::Timeout(node), record.at)
+            }
+            Outcome::Skipped(_) | Outcome::Cancelled => true,
+        }
     }
 
     /// After an outage, an irreversible call whose result is not on the record may or may not have happened.
@@ -738,15 +841,6 @@ impl State {
             }
         }
         self.todo.doubts.extend(doubts);
-    }
-}
-
-/// Whether a node ended while its call was still at it.
-fn was_cut_off(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Ok(_) => false,
-        Outcome::Failed(failure) => failure.kind == FailureKind::Timeout,
-        Outcome::Skipped(_) | Outcome::Cancelled => true,
     }
 }
 

@@ -1,6 +1,9 @@
 //! What does the team know? [`Context`]: findings, messages, variables, decisions.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::value::{
     Decision, Finding, FindingId, FindingStatus, Message, MessageId, NodeIx, Role, Seq, Timestamp, Value, Variable,
@@ -50,6 +53,16 @@ impl Context {
             if let Some(finding) = self.findings.get_mut(id.index()) {
                 Arc::make_mut(finding).status = FindingStatus::Retracted;
             }
+        }
+    }
+
+    /// Voids what was found and written in `nodes`.
+    pub(super) fn forget(&mut self, nodes: &BTreeSet<NodeIx>) {
+        for finding in self.findings.iter_mut().filter(|f| nodes.contains(&f.node)) {
+            Arc::make_mut(finding).status = FindingStatus::Retracted;
+        }
+        for versions in self.writes.values_mut() {
+            versions.retain(|(node, _)| !nodes.contains(node));
         }
     }
 

@@ -7,7 +7,7 @@ use crate::{
     event::{EVENT_VERSION, Event, Grown, GrownFrom, Record},
     graph::{Graph, NodeKind, ScopeKind},
     state::{Context, Spent, Timer, Timers},
-    value::{AskId, Epoch, NodeIx, Seq},
+    value::{AskId, Epoch, NodeIx, Seq, TemplateIx, Value},
 };
 
 impl State {
@@ -49,6 +49,7 @@ impl State {
             parked: false,
             aggregating: 0,
             finale: None,
+            ending: Value::Null,
             seat_turns: BTreeMap::new(),
             provisional: None,
             warnings: Vec::new(),
@@ -63,32 +64,25 @@ impl State {
     }
 
     pub(super) fn apply_grown(&mut self, grown: &Grown) -> Result<(), FoldError> {
+        if self.started.plan.finally.is_some_and(|f| matches!(&grown.of, GrownFrom::Plan(ix) if *ix == f)) {
+            return self.begin_finale(grown);
+        }
         let scope = grown.node;
         if scope.index() >= self.nodes.len() {
             return Err(self.contradiction(format!("node {scope} does not exist")));
         }
         self.todo.scopes.remove(&scope);
-        let is_finale = self.started.plan.finally.is_some_and(|f| matches!(&grown.of, GrownFrom::Plan(ix) if *ix == f));
         for offset in 0..grown.count {
             let number = grown.first + offset;
             let (graph, path) = match &grown.of {
-                GrownFrom::Plan(ix) => {
-                    let graph = self.started.plan.graphs.get(ix.index()).cloned();
-                    let graph = graph.ok_or_else(|| self.contradiction(format!("the plan has no graph {ix}")))?;
-                    (graph, self.instance_path(scope, number))
-                }
+                GrownFrom::Plan(ix) => (self.plan_graph(*ix)?, self.instance_path(scope, number)),
                 GrownFrom::Made { path, graph } => (graph.clone(), path.clone()),
             };
-            if is_finale {
-                self.finale = u32::try_from(self.instances.len()).ok();
-                self.instantiate(&graph, None, 0, Arc::from(""));
-                continue;
-            }
             let instance = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
             let state = self.scopes.entry(scope).or_default();
             state.instances.push(instance);
+            state.grown += 1;
             state.open += 1;
-            state.verdict = None;
             if let Some(topic) = state.topics.first_mut() {
                 topic.debates.push(instance);
             }
@@ -100,6 +94,25 @@ impl State {
             }
             self.instantiate(&graph, Some(scope), number, path);
         }
+        Ok(())
+    }
+
+    fn plan_graph(&self, ix: TemplateIx) -> Result<Arc<Graph>, FoldError> {
+        let graph = self.started.plan.graphs.get(ix.index()).cloned();
+        graph.ok_or_else(|| self.contradiction(format!("the plan has no graph {ix}")))
+    }
+
+    /// What runs at the very end runs to its own end: the session's running time is no limit to it.
+    fn begin_finale(&mut self, grown: &Grown) -> Result<(), FoldError> {
+        if self.finale.is_some() {
+            return Err(self.contradiction("`finally` runs once"));
+        }
+        let GrownFrom::Plan(ix) = &grown.of else { return Err(self.contradiction("`finally` is a graph of the plan")) };
+        let graph = self.plan_graph(*ix)?;
+        self.timers.clear(Timer::Wall);
+        self.finale = u32::try_from(self.instances.len()).ok();
+        self.ending = grown.bound.clone();
+        self.instantiate(&graph, None, 0, Arc::from(""));
         Ok(())
     }
 
@@ -123,6 +136,7 @@ impl State {
         let base = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
         let ix = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
         let (outer, tail) = scope.map_or((0, 0), |s| (self.instance_of(s).limiter, self.rank(s)));
+        let ordinal = scope.and_then(|s| self.scopes.get(&s)).map_or(0, |s| s.grown);
         let limiter = graph.concurrency.map_or(outer, |limit| self.ready.nest(outer, limit));
         let size = graph.dag.node_count();
         let mut sources = vec![0_u32; size];
@@ -139,6 +153,7 @@ impl State {
             failed: None,
             limiter,
             tail,
+            ordinal,
         });
         self.nodes.reserve(size);
         for count in &sources {
@@ -200,7 +215,7 @@ impl State {
         state.open = state.open.saturating_sub(1);
         let complete = state.open == 0;
         let more = state.bound.as_list().is_some_and(|items| state.instances.len() < items.len());
-        if (complete || (more && self.is_for_each(scope))) && self.nodes[scope.index()].stand != Stand::Ended {
+        if (complete || (more && self.is_for_each(scope))) && self.nodes[scope.index()].stand == Stand::Running {
             self.todo.scopes.insert(scope);
         }
     }

@@ -21,7 +21,7 @@ use std::{
 
 pub use activation::{Activation, CallState, Stage};
 pub use context::{Context, Spoken};
-pub use names::At;
+pub use names::{At, seen_failure};
 pub use ready::{Due, Limiter, Ready, ReadyKey};
 pub use scope::{ScopeState, TopicState};
 pub use timers::{Timer, Timers};
@@ -29,7 +29,7 @@ pub use timers::{Timer, Timers};
 use crate::{
     event::{Ask, AskOutcome, Event, Finished, Key, Outcome, Record, Started, Status},
     graph::{Graph, Node, NodeKind, TeamPlan},
-    value::{AskId, Epoch, Failure, NodeIx, Role, Seq, TeamIx, Timestamp, Turn, Usage},
+    value::{AskId, Epoch, Failure, NodeIx, Role, Seq, TeamIx, Timestamp, Turn, Usage, Value},
 };
 
 /// An instance of a graph: the root, a loop's item or round, a sub-team, a grown fragment.
@@ -43,16 +43,26 @@ pub struct Instance {
     pub base: u32,
     /// The item's index, the round from 1, else 0.
     pub number: u32,
+    /// Its place among the instances that its scope ever had.
+    pub ordinal: u32,
     /// What follows the scope's path.
     pub path: Arc<str>,
     /// Nodes that have not ended.
     pub open: u32,
-    /// The first node that failed and whose failure nobody handles.
+    /// Of the nodes that failed and whose failure nobody handles, the first in declared order.
     pub failed: Option<NodeIx>,
     /// Who counts the calls in flight below it.
     pub limiter: u32,
     /// What the ranks of its nodes are counted from.
     pub tail: u64,
+}
+
+impl PartialEq for Instance {
+    /// Of graphs it compares the size: two folds of one journal hold graphs of their own that are alike.
+    fn eq(&self, other: &Self) -> bool {
+        let of = |i: &Self| (i.scope, i.base, i.number, i.path.clone(), i.open, i.failed, i.limiter, i.tail);
+        of(self) == of(other) && self.graph.dag.node_count() == other.graph.dag.node_count()
+    }
 }
 
 /// Where a node stands.
@@ -71,7 +81,7 @@ pub enum Stand {
 }
 
 /// What is known of a node; its description stands in its instance's graph.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NodeState {
     /// Its instance.
     pub instance: u32,
@@ -163,7 +173,7 @@ pub struct Spent {
 }
 
 /// A session as its records tell it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct State {
     /// What it started from.
     pub started: Arc<Started>,
@@ -215,8 +225,10 @@ pub struct State {
     pub seat_turns: BTreeMap<NodeIx, u32>,
     /// The instance of `finally`, once it has begun.
     pub finale: Option<u32>,
+    /// What `finally` sees of the end: `{output, status, error}`.
+    pub ending: Value,
     /// The last result of a synthesis: what there is to show before the end.
-    pub provisional: Option<crate::value::Value>,
+    pub provisional: Option<Value>,
     /// Nodes that failed and were allowed to.
     pub warnings: Vec<NodeIx>,
     /// How it ended.
@@ -319,6 +331,15 @@ impl State {
         (0..self.nodes.len()).filter_map(|ix| u32::try_from(ix).ok().map(NodeIx)).find(|ix| *self.path(*ix) == *path)
     }
 
+    /// Where a node stands in declared order: places of instances and of nodes, outermost first. The order in which scopes
+    /// happened to grow has no part in it.
+    pub fn position(&self, node: NodeIx) -> Vec<u32> {
+        let instance = self.instance_of(node);
+        let mut position = instance.scope.map(|scope| self.position(scope)).unwrap_or_default();
+        position.extend([instance.ordinal, node.0 - instance.base]);
+        position
+    }
+
     /// How a node ended, if it has.
     pub fn outcome(&self, node: NodeIx) -> Option<&Outcome> {
         self.nodes[node.index()].outcome.as_ref()
@@ -350,7 +371,7 @@ impl State {
     ///
     /// # Errors
     /// A sentence that says which questions are open, or which answers this one takes.
-    pub fn check_answer(&self, ask: AskId, value: &crate::value::Value) -> Result<(), String> {
+    pub fn check_answer(&self, ask: AskId, value: &Value) -> Result<(), String> {
         let Some(open) = self.asks.get(&ask) else {
             let ids: Vec<String> = self.asks.keys().map(|id| format!("q{id}")).collect();
             return Err(if ids.is_empty() {
@@ -377,6 +398,16 @@ impl State {
         matches!(activation.stage, Stage::Asked).then_some(activation.turn)
     }
 
+    /// The next timer, with its time.
+    pub fn next_timer(&self) -> Option<(Timestamp, Timer)> {
+        self.timers.first(self.parked)
+    }
+
+    /// Why nothing new starts; what runs at the very end starts all the same.
+    pub fn winding_down(&self) -> Option<&Stopping> {
+        self.stopping.as_ref().filter(|_| self.finale.is_none())
+    }
+
     /// Whether nothing is left to do but to end: all nodes of the root (and of `finally`) have ended, and no straggler is at work.
     pub fn is_idle(&self) -> bool {
         let closed = |ix: u32| self.instances.get(ix as usize).is_none_or(|instance| instance.open == 0);
@@ -384,6 +415,7 @@ impl State {
             && self.finale.is_none_or(closed)
             && self.activations.is_empty()
             && self.calling.is_empty()
+            && self.asks.is_empty()
             && !self.timers.has_work()
     }
 
@@ -398,12 +430,6 @@ impl State {
         }
     }
 
-    /// As [`State::verdict_so_far`], where everything else went well: a failure in `finally` fails the session.
-    pub fn verdict_of_finale(&self) -> Status {
-        let failed = self.finale.and_then(|ix| self.instances.get(ix as usize)).is_some_and(|finale| finale.failed.is_some());
-        if failed { Status::Failed } else { self.verdict_so_far() }
-    }
-
     fn contradiction(&self, reason: impl Into<String>) -> FoldError {
         FoldError::Contradiction { seq: self.seq, reason: reason.into() }
     }
@@ -415,6 +441,9 @@ impl State {
     pub fn apply(&mut self, record: &Record) -> Result<(), FoldError> {
         if record.seq != self.seq {
             return Err(FoldError::Gap { expected: self.seq, found: record.seq });
+        }
+        if record.at < self.now {
+            return Err(self.contradiction("it is older than the one before it"));
         }
         let woken = self.parked && !matches!(record.event, Event::Parked | Event::Resumed { .. });
         if woken {

@@ -4,7 +4,7 @@ use super::State;
 use crate::{
     event::Outcome,
     graph::{NodeKind, On, ScopeKind},
-    value::{NodeIx, Ref, Value},
+    value::{Failure, NodeIx, Ref, Value},
 };
 use petgraph::{Direction, visit::EdgeRef};
 
@@ -64,8 +64,10 @@ impl State {
     fn binding(&self, name: &str, at: At) -> Value {
         match name {
             "task" => return Value::Text(self.started.task.clone()),
-            "error" if at.node.is_some() => {
-                return at.node.and_then(|n| self.failed_source(n)).map_or(Value::Null, |n| self.error(n));
+            "error" => {
+                if let Some(source) = at.node.and_then(|n| self.failed_source(n)) {
+                    return self.error(source);
+                }
             }
             _ => {}
         }
@@ -95,9 +97,7 @@ impl State {
         }
         match name {
             "input" => Value::Map(self.started.inputs.clone()),
-            "status" => Value::text(self.verdict_so_far().name()),
-            "output" => self.provisional.clone().unwrap_or_default(),
-            "error" => self.instances.first().and_then(|root| root.failed).map_or(Value::Null, |n| self.error(n)),
+            _ if self.finale == Some(ix) => self.ending.get(name).cloned().unwrap_or_default(),
             _ => Value::Null,
         }
     }
@@ -130,13 +130,7 @@ impl State {
     /// The failure of a node: `#{ node, kind, message, status }`; null if it did not fail.
     pub fn error(&self, node: NodeIx) -> Value {
         let Some(Outcome::Failed(failure)) = self.outcome(node) else { return Value::Null };
-        let path = failure.node.clone().unwrap_or_else(|| self.path(node));
-        Value::map([
-            ("node", Value::Text(path)),
-            ("kind", Value::text(failure.kind.name())),
-            ("message", Value::Text(failure.message.clone())),
-            ("status", failure.status.map_or(Value::Null, Value::Int)),
-        ])
+        seen_failure(&Failure { node: failure.node.clone().or_else(|| Some(self.path(node))), ..(**failure).clone() })
     }
 
     /// The first node that a handler handles: a source whose failure met its edge.
@@ -178,4 +172,14 @@ impl State {
                 .map(|n| (self.node(*n).id.to_string(), self.output(*n))),
         )
     }
+}
+
+/// A failure as expressions see it: `#{ node, kind, message, status }`.
+pub fn seen_failure(failure: &Failure) -> Value {
+    Value::map([
+        ("node", failure.node.clone().map_or(Value::Null, Value::Text)),
+        ("kind", Value::text(failure.kind.name())),
+        ("message", Value::Text(failure.message.clone())),
+        ("status", failure.status.map_or(Value::Null, Value::Int)),
+    ])
 }

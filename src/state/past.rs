@@ -12,7 +12,7 @@ use petgraph::Direction;
 use super::{Stand, State};
 use crate::{
     graph::{NodeKind, ScopeKind},
-    value::{Decision, Finding, FindingStatus, Merge, NodeIx, Value},
+    value::{Decision, Finding, FindingStatus, Merge, NodeIx, Value, Variable},
 };
 
 impl State {
@@ -29,6 +29,9 @@ impl State {
                     self.below(source, &mut past);
                 }
             }
+            if self.finale == Some(self.nodes[node.index()].instance) {
+                past.extend((0..instance.base).map(NodeIx));
+            }
             if let Some(scope) = instance.scope {
                 self.earlier_instances(scope, self.nodes[node.index()].instance, &mut past);
                 look.push(scope);
@@ -38,7 +41,7 @@ impl State {
     }
 
     /// Everything that ran inside a scope.
-    fn below(&self, scope: NodeIx, past: &mut BTreeSet<NodeIx>) {
+    pub(super) fn below(&self, scope: NodeIx, past: &mut BTreeSet<NodeIx>) {
         let Some(state) = self.scopes.get(&scope) else { return };
         for instance in &state.instances {
             self.all_of(*instance, past);
@@ -80,14 +83,14 @@ impl State {
             .filter(|f| f.node == node || (past.contains(&f.node) && self.instance_of(f.node).graph.team == team))
             .cloned()
             .collect();
-        seen.sort_by_key(|f| (f.node, f.id));
+        seen.sort_by_cached_key(|f| (self.position(f.node), f.id));
         seen
     }
 
     /// The decisions of a node's past.
     pub fn visible_decisions(&self, past: &BTreeSet<NodeIx>) -> Vec<Arc<Decision>> {
         let mut seen: Vec<_> = self.context.decisions.iter().filter(|(node, _)| past.contains(node)).collect();
-        seen.sort_by_key(|(node, _)| *node);
+        seen.sort_by_cached_key(|(node, _)| self.position(*node));
         seen.into_iter().map(|(_, decision)| decision.clone()).collect()
     }
 
@@ -96,13 +99,25 @@ impl State {
         let mut seen = BTreeMap::new();
         for (name, versions) in &self.context.writes {
             let mut writes: Vec<_> = versions.iter().filter(|(node, _)| past.contains(node)).collect();
-            writes.sort_by_key(|(node, variable)| (*node, variable.seq));
+            writes.sort_by_cached_key(|(node, variable)| (self.position(*node), variable.seq));
+            let writes = self.not_overwritten(writes);
             let Some((last, _)) = writes.last() else { continue };
             let merge = self.node(*last).writes.iter().find(|w| w.variable == *name).and_then(|w| w.merge.clone());
             let values: Vec<&Value> = writes.iter().map(|(_, variable)| &variable.value).collect();
             seen.insert(name.to_string(), merged(merge.as_ref(), &values));
         }
         seen
+    }
+
+    /// Of writes in declared order, those that no later one knew of and replaced: one per node, and parallel ones all.
+    fn not_overwritten<'w>(&self, writes: Vec<&'w (NodeIx, Variable)>) -> Vec<&'w (NodeIx, Variable)> {
+        if writes.len() < 2 {
+            return writes;
+        }
+        let writers: BTreeSet<NodeIx> = writes.iter().map(|(node, _)| *node).collect();
+        let known: BTreeSet<NodeIx> = writers.iter().flat_map(|node| self.past(*node)).filter(|n| writers.contains(n)).collect();
+        let lasts = writes.iter().enumerate().filter(|(at, write)| writes.get(at + 1).is_none_or(|next| next.0 != write.0));
+        lasts.map(|(_, write)| *write).filter(|(node, _)| !known.contains(node)).collect()
     }
 
     /// Every variable as it stands at the end, for reports.

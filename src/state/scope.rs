@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::value::{AskId, NodeIx, Position, Role, Value, Verdict};
+use crate::value::{AskId, NodeIx, Position, Role, Value};
 
 /// A scope that was opened.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -11,12 +11,12 @@ pub struct ScopeState {
     pub bound: Value,
     /// Its instances, in order of growth.
     pub instances: Vec<u32>,
+    /// Instances over all its attempts.
+    pub grown: u32,
     /// Instances with a node that has not ended.
     pub open: u32,
     /// Nodes below it that succeeded (`quorum`).
     pub succeeded: u32,
-    /// The last verdict of a rule at it that no growth has followed yet.
-    pub verdict: Option<Arc<Verdict>>,
     /// What it settles.
     pub topics: Vec<TopicState>,
     /// Who had the word in a relay, in order.

@@ -69,9 +69,14 @@ impl Timers {
         }
     }
 
-    /// The first timer.
-    pub fn first(&self) -> Option<(Timestamp, Timer)> {
-        self.queue.first().copied()
+    /// The first timer; while parked only the deadlines of questions, since parked time is no running time.
+    pub fn first(&self, parked: bool) -> Option<(Timestamp, Timer)> {
+        self.queue.iter().find(|(_, timer)| !parked || timer.is_absolute()).copied()
+    }
+
+    /// Whether a timer is set, and due.
+    pub fn is_due(&self, timer: Timer, now: Timestamp) -> bool {
+        self.at.get(&timer).is_some_and(|at| *at <= now)
     }
 
     /// Whether a timer other than a question's deadline and the session's running time is set.

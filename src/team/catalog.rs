@@ -6,8 +6,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Code, Diagnostic, finish,
-    read::{Found, Named, Read, Spot, did_you_mean, words, written},
+    read::{Found, Named, Read, Spot, words, written},
     scalar::{Dollars, Whole, Words},
+    suggest::did_you_mean,
     tree,
 };
 use crate::value::Usd;

@@ -12,8 +12,7 @@ use super::{
     scalar::{Anything, Dollars, Expression, Id, Span, Whole, Words},
     tree::{Kind, Node},
 };
-use crate::graph::VoteProtocol;
-use crate::graph::{EscalationPolicy, Stragglers};
+use crate::graph::{EscalationPolicy, Stragglers, VoteProtocol};
 
 /// A member's place among equals, where it does not say.
 pub const DEFAULT_PRIORITY: u32 = 100;
@@ -141,6 +140,7 @@ written! {
 
 written! {
     /// How a team works together.
+    #[derive(Default)]
     struct RulesFile is "`coordination_rules`", hints &[
         ("timeout", "did you mean `timeout_per_agent_seconds`?"),
         ("parallel", "did you mean `parallel_execution` or `max_parallel`?"),

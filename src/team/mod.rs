@@ -15,10 +15,13 @@ mod profile;
 mod read;
 mod render;
 mod resolve;
+mod rules;
 mod scalar;
 mod schema;
 mod sources;
 mod spec;
+mod suggest;
+mod syntax;
 mod tree;
 
 pub use catalog::{Model, ModelCatalog, Price, Provider, ProviderKind};
@@ -26,15 +29,16 @@ pub use code::Code;
 pub use diagnostic::{Diagnostic, Severity, finish};
 pub use load::{Known, Loaded, LoadedProfile, MAX_FILES, MAX_TEAM_DEPTH, MAX_TEAMS, check, is_profile, load_profile, load_team};
 pub use overrides::{MAX_OVERRIDES, OVERRIDES_NAME, Overrides};
-pub use read::{did_you_mean, nearest};
 pub use render::render;
-pub use resolve::{COORDINATOR, fits};
+pub use resolve::COORDINATOR;
+pub use rules::fits;
 pub use schema::{schema_profile, schema_team};
-pub use sources::{LIBRARY, MapSources, SourceError, Sources};
+pub use sources::{LIBRARY, MapSources, SourceError, Sources, beside};
 pub use spec::{
     After, AfterOn, AskSpec, Body, Coordination, InputKind, InputSpec, MemberSpec, NodeSpec, Pattern, ResultBy, Script, Team,
     Text, ToolSpecNode, What,
 };
+pub use suggest::{did_you_mean, nearest};
 pub use tree::{MAX_ALIASES, MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES};
 
 #[cfg(test)]

@@ -6,9 +6,11 @@ use super::{
     AskSpec, Body, Code, Coordination, Diagnostic, NodeSpec, ToolSpecNode, What,
     load::Loader,
     node_file::{NodeFile, RepeatFile, Short},
-    read::{Found, Spot, count as counted, list},
-    resolve::{check_with, nodes_of, retry, role_of, roles_of, with, writes},
+    read::{Found, Spot},
+    resolve::{check_with, nodes_of, role_of, roles_of, with, writes},
+    rules::retry,
     scalar::{Id, Whole, describe, id_help, is_id},
+    suggest::{count as counted, list},
     tree::{Key, quoted},
 };
 use crate::{

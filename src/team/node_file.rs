@@ -7,8 +7,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use super::{
     After, AfterOn, Code, Text,
     file::{Count, Maybe, Positive, short_or_map},
-    read::{Found, Named, OneOrMany, Read, Spot, list, words, written, wrong},
+    read::{Found, Named, OneOrMany, Read, Spot, words, written, wrong},
     scalar::{Anything, Expression, Factor, Id, Span, Template, Words, id_help, is_id},
+    suggest::list,
     tree::{Kind, Node, duplicates, quoted},
 };
 use crate::{
@@ -38,7 +39,7 @@ words! {
 
 written! {
     /// A node: one of `agent`, `tool`, `gate`, `rule`, `ask`, `subtasks`, `relay`, `settle`, `nodes` and `team`, which `for_each` or
-    /// `repeat` may run many times.
+    /// `repeat` may run many times. In a loop over a node that is no group, `input`, `retry`, `timeout` and `writes` concern each run.
     #[schemars(extend("oneOf" = super::schema::one_of(&super::node::KINDS)))]
     #[schemars(extend("not" = { "required": ["for_each", "repeat"] }))]
     #[schemars(extend("dependencies" = { "for_each": ["max"] }))]
@@ -127,10 +128,10 @@ written! {
     settle: Option<SettleOver>,
     /// Rounds of debate at most.
     max_debate_rounds: Option<Count>,
-    /// How votes count.
+    /// How the votes of a `settle` count.
     #[schemars(extend("default" = "weighted"))]
     protocol: Option<VoteProtocol>,
-    /// Whose position wins a tie; by default that of the member with the highest priority.
+    /// Who wins a tie of a `settle`: a role; by default the position of the member with the highest priority.
     tie: Option<Spot<Id>>,
 
     /// What ends first: a node, a list of nodes, or a map from node to `ok`, `failed`, `done`, `else` or an expression over its `output`.
@@ -348,7 +349,7 @@ fn condition(node: &Node, found: &mut Found) -> Option<AfterOn> {
             let Expression(Text { source, place }) = Expression::read(node, found)?;
             if is_id(&source) && !matches!(&*source, "output" | "true" | "false") {
                 let message = format!("{} is no condition", quoted(&source));
-                let near = super::read::did_you_mean(&source, WORDS);
+                let near = super::suggest::did_you_mean(&source, WORDS);
                 let help = format!(
                     "a condition is one of {}, or an expression over `output`, such as `output == \"{source}\"`",
                     list(&WORDS)

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::{
     Code, Diagnostic, LoadedProfile, ModelCatalog, Text,
     load::Loader,
-    read::{Found, Must, Named, OneOrMany, Spot, did_you_mean, words, written},
+    read::{Found, Must, Named, OneOrMany, Spot, words, written},
     scalar::{Anything, Fraction, Template, Whole, Words, describe},
     sources::SCRIPTS,
+    suggest::did_you_mean,
     tree::quoted,
 };
 use crate::value::{KnowledgeSpec, Profile, ProfileRole, Style, Value};

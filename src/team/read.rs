@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{
     Code, Diagnostic,
+    suggest::{did_you_mean, list, nearest},
     tree::{Key, Kind, Node, duplicates, quoted},
 };
 use crate::value::Place;
@@ -257,7 +258,9 @@ pub(super) fn field<T: Read>(
                 return None;
             }
             let message = format!("{what} needs the key `{key}`");
-            found.push(Diagnostic::error(Code::MissingKey, &node.place, message).help(format!("add `{key}:`")));
+            found.push(
+                Diagnostic::error(Code::MissingKey, &node.place, message).label("not in this map").help(format!("add `{key}:`")),
+            );
             None
         }),
     };
@@ -267,54 +270,6 @@ pub(super) fn field<T: Read>(
 /// The error for a value that is not `expected`.
 pub(super) fn wrong(node: &Node, expected: &str) -> Diagnostic {
     node.error(Code::WrongType, format!("expected {expected}, found {}", node.describe())).label(format!("not {expected}"))
-}
-
-/// `a`, `b` and `c`, in backquotes.
-pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a (impl AsRef<str> + ?Sized + 'a)>) -> String {
-    let names: Vec<_> = names.into_iter().map(|name| format!("`{}`", name.as_ref())).collect();
-    match names.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
-        Some((last, _)) => last.clone(),
-        None => "none".to_owned(),
-    }
-}
-
-/// `1 member`, `2 members`.
-pub(super) fn count(number: usize, thing: &str) -> String {
-    match (number, thing.strip_suffix('y')) {
-        (1, _) => format!("1 {thing}"),
-        (_, Some(stem)) => format!("{number} {stem}ies"),
-        (_, None) => format!("{number} {thing}s"),
-    }
-}
-
-/// ``did you mean `x`?``, where a known name is near to `name`.
-pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    nearest(name, known).map(|near| format!("did you mean `{near}`?"))
-}
-
-/// The known name that is nearest to a mistyped one, if one is near enough to be meant.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    /// From 0 (nothing in common) to 1 (the same).
-    const NEAR: f64 = 0.6;
-    /// Below it, containing a word is chance.
-    const WORD: usize = 4;
-    /// Longer names are nobody's typing error, and comparing them is slow.
-    const LONGEST: usize = 200;
-    let plain = |s: &str| s.to_lowercase().replace(['-', ' ', '.'], "_");
-    let wanted = plain(name);
-    if wanted.len() > LONGEST {
-        return None;
-    }
-    let score = |candidate: &str| {
-        let candidate = plain(candidate);
-        let near = strsim::normalized_damerau_levenshtein(&wanted, &candidate);
-        let within = wanted.len().min(candidate.len()) >= WORD && (candidate.contains(&wanted) || wanted.contains(&candidate));
-        if within { near.max(NEAR) } else { near }
-    };
-    let scored = known.into_iter().filter(|c| c.len() <= LONGEST).map(|candidate| (score(candidate), candidate));
-    let best = scored.fold(None::<(f64, &str)>, |best, next| if best.is_some_and(|b| b.0 >= next.0) { best } else { Some(next) });
-    best.filter(|(score, _)| *score >= NEAR).map(|(_, candidate)| candidate)
 }
 
 /// Hides the place from the schema: a `Spot<T>` looks like a `T`.

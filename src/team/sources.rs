@@ -31,7 +31,7 @@ pub trait Sources {
     /// The text of that name.
     ///
     /// # Errors
-    /// There is none, or it cannot be read.
+    /// There is none (a folder is [`SourceError::NotFound`], for other names are tried then), or it cannot be read.
     fn read(&self, name: &str) -> Result<Arc<str>, SourceError>;
 
     /// Whether a file or folder has that name.
@@ -106,7 +106,7 @@ pub(super) fn spelled(name: &str, extensions: &[&str]) -> Vec<String> {
 }
 
 /// The name of `reference` relative to the file `from`; `None` where it would leave the library.
-pub(super) fn beside(from: &str, reference: &str) -> Option<String> {
+pub fn beside(from: &str, reference: &str) -> Option<String> {
     if let Some(path) = reference.strip_prefix(LIBRARY) {
         return clean("", path).filter(|path| !path.starts_with("..")).map(|path| format!("{LIBRARY}{path}"));
     }

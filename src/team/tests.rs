@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::*;
 use crate::{
-    graph::{EscalationPolicy, Join, Phase, Stragglers},
+    graph::{EscalationPolicy, Join, Phase, Stragglers, VoteProtocol},
     value::{Merge, Role, Style, Usd, Value},
 };
 
@@ -146,7 +146,7 @@ nodes:
   plan:    { agent: triage, phase: delegate, after: score }
   work:    { subtasks: plan.output, after: plan }
   pass:    { relay: [triage, billing], after: { work: done } }
-  agree:   { settle: findings, members: [triage], after: pass }
+  agree:   { settle: findings, members: [triage], protocol: majority, tie: triage, after: pass }
 finally:   { tidy: { tool: Bash, args: { command: "make clean" } } }
 output: draft.output
 "#;
@@ -197,7 +197,10 @@ fn a_graph_team_comes_to_its_nodes() {
     assert!(matches!(node(&team, "plan").what, What::Agent { phase: Phase::Delegate, .. }));
     assert!(matches!(node(&team, "work").what, What::Subtasks { max: 8, .. }));
     assert!(matches!(&node(&team, "pass").what, What::Relay { members, max_handoffs: 8 } if members.len() == 2));
-    assert_eq!(team.finally.len(), 1);
+    let What::Settle { protocol: VoteProtocol::Majority, tie: Some(tie), .. } = &node(&team, "agree").what else {
+        panic!("a vote")
+    };
+    assert_eq!((tie.as_str(), team.finally.len()), ("triage", 1));
     assert!(team.sources.contains_key("one.yaml"));
 }
 
@@ -306,4 +309,46 @@ fn knowledge_is_looked_for_beside_the_profile_and_then_in_the_library() {
     let folders: Vec<Arc<str>> = loaded.profile.knowledge.folders.clone();
     assert_eq!(folders.iter().map(|f| &**f).collect::<Vec<_>>(), ["lib:runbooks", "me/notes", "me/gone"]);
     assert_eq!(warnings.iter().map(|d| (d.line, d.code)).collect::<Vec<_>>(), [(4, Code::UnresolvedPath)]);
+}
+
+/// Sources in which one file cannot be read.
+struct Broken(MapSources, SourceError);
+
+impl Sources for Broken {
+    fn read(&self, name: &str) -> Result<Arc<str>, SourceError> {
+        if name == "p.yaml" { Err(self.1.clone()) } else { self.0.read(name) }
+    }
+
+    fn exists(&self, name: &str) -> bool {
+        self.0.exists(name)
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_reported_where_it_is_named() {
+    let text = "name: T\ncollaboration_pattern: parallel\nmember_agents: [{ agent: p, role: a }]\n";
+    let models = ModelCatalog::built_in();
+    for error in [SourceError::NotText, SourceError::TooLarge(5_000_000), SourceError::Other("permission denied".to_owned())] {
+        let sources = Broken(MapSources::default().with("t.yaml", text), error.clone());
+        let found = load_team("t", &sources, &Overrides::default(), &Known::models(&models)).map(|(t, _)| t.name).unwrap_err();
+        assert_eq!((found.len(), found[0].code, found[0].line, found[0].column), (1, Code::Unreadable, 3, 26));
+        assert!(found[0].message.contains(&error.to_string()), "{}", found[0].message);
+    }
+}
+
+#[test]
+fn the_text_of_every_script_is_kept_for_the_run() {
+    let (team, _) = load(INCIDENT, &["performance.fallback_models=['script:scripts/agents/security']"]);
+    assert_eq!(&*team.members[1].profile.fallback_models[0], "script:lib:scripts/agents/security.rhai");
+    assert!(team.sources["lib:scripts/agents/security.rhai"].starts_with("fn turn"));
+    assert_eq!((&*team.rules[0].file, &*team.rules[0].text), ("lib:scripts/rules/incident.rhai", "fn merge(facts) { 1 }"));
+}
+
+#[test]
+fn a_byte_order_mark_shifts_no_column() {
+    let sources =
+        MapSources::default().with("t.yaml", "\u{feff}nam: X\ncollaboration_pattern: graph\nnodes: { x: { gate: \"1\" } }\n");
+    let found = check("t.yaml", &sources, &Known::models(&ModelCatalog::built_in()));
+    assert_eq!(found.iter().map(|d| (d.line, d.column, d.code)).collect::<Vec<_>>(), [(1, 1, Code::UnknownKey)]);
+    assert_eq!(found[0].excerpt(), Some("nam: X"));
 }

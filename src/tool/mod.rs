@@ -20,8 +20,11 @@ mod read;
 mod registry;
 mod roots;
 mod schema;
+mod sql;
 #[cfg(test)]
 pub(crate) mod suite;
+#[cfg(test)]
+mod tests;
 mod walk;
 mod write;
 

@@ -21,6 +21,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod trace_id;
 mod traces;
 
 use std::collections::BTreeMap;

@@ -14,6 +14,8 @@ use crate::tool::strip_pod_hash;
 const RUNTIME: [&[u8]; 4] = [b"stdout F ", b"stderr F ", b"stdout P ", b"stderr P "];
 /// What lines of a stack trace begin with.
 const TRACE_STARTS: [&str; 7] = ["at ", "Caused by:", "... ", "Suppressed:", "Traceback (most", "goroutine ", "stack backtrace:"];
+/// How much of a line is looked at to tell whether it is one of a stack trace, in bytes.
+const HEAD: usize = 200;
 /// Parts of a message's beginning that are looked at for service, time and level.
 const PREFIXES: usize = 4;
 
@@ -187,23 +189,22 @@ fn punctuation(rest: &[u8]) -> usize {
 
 /// Whether a text goes on with the message before it.
 fn continues(rest: &[u8], dated: bool) -> bool {
-    let Ok(text) = std::str::from_utf8(&rest[..rest.len().min(200)]).or_else(|e| std::str::from_utf8(&rest[..e.valid_up_to()]))
-    else {
+    let bare = rest.trim_ascii_start();
+    // Every line of a collector has a stamp: of those only what is a stack trace for sure goes on.
+    if dated && !matches!(bare.first(), Some(b'a' | b'C' | b'.')) {
         return false;
-    };
-    let bare = text.trim_start();
-    let traces = TRACE_STARTS.iter().any(|start| bare.starts_with(start));
-    if dated {
-        // Every line of a collector has a stamp: only what is a stack trace for sure goes on.
-        return traces
-            && (bare.starts_with("Caused by:") || bare.starts_with("... ") || (bare.starts_with("at ") && bare.contains('(')));
     }
-    traces
-        || bare.is_empty()
-        || bare.len() < text.len()
-        || bare.starts_with(['}', ')', ']'])
-        || is_exception(bare)
-        || is_frame(bare)
+    let head = &bare[..bare.len().min(HEAD)];
+    let text = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        Err(e) => std::str::from_utf8(&head[..e.valid_up_to()]).unwrap_or_default(),
+    };
+    if dated {
+        return text.starts_with("Caused by:") || text.starts_with("... ") || (text.starts_with("at ") && text.contains('('));
+    }
+    let indented = bare.len() < rest.len();
+    let trace = TRACE_STARTS.iter().any(|start| text.starts_with(start));
+    bare.is_empty() || indented || trace || text.starts_with(['}', ')', ']']) || is_exception(text) || is_frame(text)
 }
 
 /// `java.lang.IllegalStateException: …`, `ValueError: …`.

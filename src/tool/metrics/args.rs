@@ -2,7 +2,7 @@
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use jiff::tz::TimeZone;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
@@ -11,8 +11,9 @@ use super::{
     kind::Kind,
     op::outliers::DEFAULT_THRESHOLD,
     read::{Filter, Reading},
+    terms::{Agg, Baseline, By, Counters, Op, Peers, Span, Texts, When},
 };
-use crate::tool::Stop;
+use crate::tool::{Stop, nearest};
 
 /// The rows of an answer when nothing else is asked.
 pub const DEFAULT_ROWS: usize = 50;
@@ -61,7 +62,7 @@ pub struct Args {
     pub step: Option<String>,
     /// Statistics: count, min, max, mean, median, p90, p95, p99, sum, stddev, rate, first, last. The first ranks the rows, and fills buckets.
     #[serde(default)]
-    pub agg: Option<Aggs>,
+    pub agg: Option<Texts>,
     /// Counters as `rate` per second (the default) or as `raw` totals.
     #[serde(default)]
     pub counters: Option<Counters>,
@@ -89,210 +90,6 @@ pub struct Args {
     /// Where times without a zone were taken: `UTC` (the default), `+08:00`, `Europe/Berlin`.
     #[serde(default)]
     pub zone: Option<String>,
-}
-
-/// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Op {
-    /// The series that there are.
-    List,
-    /// Their points.
-    Range,
-    /// Their statistics.
-    Aggregate,
-    /// What changed, and when.
-    Changes,
-    /// What stands out.
-    Outliers,
-    /// A window beside a baseline.
-    Compare,
-}
-
-/// How series are grouped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum By {
-    /// Not at all.
-    #[default]
-    Series,
-    /// Instances and labels of a service together, metrics apart.
-    Service,
-    /// All services together, metrics apart.
-    Metric,
-    /// A service's metrics of one kind together.
-    Kind,
-    /// Everything together.
-    All,
-}
-
-/// A statistic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Agg {
-    /// How many samples.
-    Count,
-    /// The least.
-    Min,
-    /// The most.
-    Max,
-    /// The mean.
-    Mean,
-    /// The middle.
-    Median,
-    /// The 90th percentile.
-    P90,
-    /// The 95th percentile.
-    P95,
-    /// The 99th percentile.
-    P99,
-    /// The sum; of a counter, its increase.
-    Sum,
-    /// The standard deviation of a sample.
-    Stddev,
-    /// The change per second between first and last; of a counter, its increase per second.
-    Rate,
-    /// The earliest.
-    First,
-    /// The latest.
-    Last,
-}
-
-/// How counters are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Counters {
-    /// As increase per second.
-    Rate,
-    /// As they are.
-    Raw,
-}
-
-/// Who is compared with whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Peers {
-    /// The instances of one service.
-    Instances,
-    /// All services.
-    Services,
-}
-
-/// One text or several.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Texts {
-    /// One.
-    One(String),
-    /// Several.
-    Many(Vec<String>),
-}
-
-/// One statistic or several.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Aggs {
-    /// One.
-    One(Agg),
-    /// Several.
-    Many(Vec<Agg>),
-}
-
-/// A time.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum When {
-    /// Seconds (or milli-, micro-, nanoseconds) since the epoch.
-    Number(f64),
-    /// Any form that files may have.
-    Text(String),
-}
-
-/// What is normal.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Baseline {
-    /// A file or folder.
-    Path(String),
-    /// A part of it.
-    Window(Window),
-}
-
-/// A part of a file or folder.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Window {
-    /// A file or folder; the question's own when absent.
-    #[serde(default)]
-    pub path: Option<String>,
-    /// Its beginning.
-    #[serde(default)]
-    pub since: Option<When>,
-    /// Its end.
-    #[serde(default)]
-    pub until: Option<When>,
-}
-
-/// Begin and end, either open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
-    /// Not before.
-    pub from: Option<i64>,
-    /// Not after.
-    pub to: Option<i64>,
-}
-
-/// The schemas of enums are plain lists of names, so that a wrong name is answered with the right ones.
-macro_rules! named_schema {
-    ($($type:ident: $($name:literal)*;)*) => {$(
-        impl JsonSchema for $type {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($type).into()
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": "string", "enum": [$($name),*] })
-            }
-        }
-    )*};
-}
-named_schema! {
-    Op: "list" "range" "aggregate" "changes" "outliers" "compare";
-    By: "series" "service" "metric" "kind" "all";
-    Agg: "count" "min" "max" "mean" "median" "p90" "p95" "p99" "sum" "stddev" "rate" "first" "last";
-    Counters: "rate" "raw";
-    Peers: "instances" "services";
-}
-
-impl Texts {
-    /// The texts.
-    pub fn list(&self) -> &[String] {
-        match self {
-            Self::One(text) => std::slice::from_ref(text),
-            Self::Many(texts) => texts,
-        }
-    }
-}
-
-impl Agg {
-    /// The name in results.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Count => "count",
-            Self::Min => "min",
-            Self::Max => "max",
-            Self::Mean => "mean",
-            Self::Median => "median",
-            Self::P90 => "p90",
-            Self::P95 => "p95",
-            Self::P99 => "p99",
-            Self::Sum => "sum",
-            Self::Stddev => "stddev",
-            Self::Rate => "rate",
-            Self::First => "first",
-            Self::Last => "last",
-        }
-    }
 }
 
 impl Args {
@@ -355,19 +152,18 @@ impl Args {
     }
 
     /// The statistics asked for, each once.
-    pub fn aggs(&self) -> Vec<Agg> {
-        let asked = match &self.agg {
-            None => &[][..],
-            Some(Aggs::One(agg)) => std::slice::from_ref(agg),
-            Some(Aggs::Many(aggs)) => aggs,
-        };
+    ///
+    /// # Errors
+    /// There is no such statistic.
+    pub fn aggs(&self) -> Result<Vec<Agg>, MetricsError> {
         let mut aggs = Vec::new();
-        for agg in asked {
-            if !aggs.contains(agg) {
-                aggs.push(*agg);
+        for name in self.agg.as_ref().map(Texts::list).unwrap_or_default() {
+            let agg = named("agg", name, &Agg::ALL, Agg::name)?;
+            if !aggs.contains(&agg) {
+                aggs.push(agg);
             }
         }
-        aggs
+        Ok(aggs)
     }
 
     /// How far off an outlier is.
@@ -399,14 +195,8 @@ impl Args {
     /// # Errors
     /// A pattern, a kind or the zone is none.
     pub fn reading(&self, span: Span, stop: &Stop) -> Result<Reading, MetricsError> {
-        let mut kinds = Vec::new();
-        for name in self.kind.as_ref().map(Texts::list).unwrap_or_default() {
-            let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == name.as_str()) else {
-                let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-                return Err(MetricsError::argument("kind", format!("`{name}` is none of {}", names.join(", "))));
-            };
-            kinds.push(kind);
-        }
+        let kinds = self.kind.as_ref().map(Texts::list).unwrap_or_default().iter();
+        let kinds = kinds.map(|name| named("kind", name, &Kind::ALL, Kind::name)).collect::<Result<Vec<Kind>, _>>()?;
         let service = globs("service", self.service.as_ref(), str::to_owned)?;
         let metric =
             globs("metric", self.metric.as_ref(), |text| if text.contains('*') { text.to_owned() } else { format!("*{text}*") })?;
@@ -424,6 +214,16 @@ impl Args {
     pub fn globs(&self) -> Result<(Option<GlobSet>, Option<GlobSet>), MetricsError> {
         Ok((globs("files", self.files.as_ref(), str::to_owned)?, globs("exclude", self.exclude.as_ref(), str::to_owned)?))
     }
+}
+
+/// The one of `all` with that name.
+fn named<T: Copy>(argument: &str, text: &str, all: &[T], name: impl Fn(T) -> &'static str) -> Result<T, MetricsError> {
+    if let Some(found) = all.iter().find(|one| name(**one) == text) {
+        return Ok(*found);
+    }
+    let names: Vec<&str> = all.iter().map(|one| name(*one)).collect();
+    let meant = nearest(text, names.iter().copied()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    Err(MetricsError::argument(argument, format!("`{text}` is none of {}{meant}", names.join(", "))))
 }
 
 fn span_of(since: Option<&When>, until: Option<&When>, zone: &TimeZone, prefix: &str) -> Result<Span, MetricsError> {

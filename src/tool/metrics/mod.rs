@@ -18,15 +18,17 @@ mod read;
 mod resample;
 mod series;
 mod stats;
+mod terms;
 #[cfg(test)]
 mod tests;
 
-use args::{Agg, Args, Counters, Op, Span};
+use args::Args;
 use error::MetricsError;
 use notes::Notes;
 use op::{Rows, changes, seconds, time};
 use read::{Edges, File};
 use series::Series;
+use terms::{Agg, Counters, Op, Span};
 
 use super::{BlockingTool, CallContext, Outcome, RESULT_LIMIT, count, parse, spec};
 use crate::value::{EffectClass, Map, ToolSpec, Value};
@@ -80,6 +82,7 @@ struct Gathered {
 fn answer(args: &Args, call: &CallContext) -> Result<Value, MetricsError> {
     // Everything that may be wrong with the question is found before a file is opened.
     let (window, step, limit, before) = (args.window()?, args.step()?, args.rows()?, args.before()?);
+    let (aggs, threshold) = (args.aggs()?, args.threshold()?);
     let mut notes = Notes::default();
     let gathered = gather(args, window, call, &mut notes)?;
     if gathered.series.is_empty() && gathered.edges.is_empty() {
@@ -95,11 +98,11 @@ fn answer(args: &Args, call: &CallContext) -> Result<Value, MetricsError> {
         out.insert("first".to_owned(), time(from));
         out.insert("last".to_owned(), time(to));
     }
-    let question = Question { args, window, step, limit, before };
+    let question = Question { args, window, step, limit, before, aggs, threshold };
     let mut rows = ask(&question, gathered, call, &mut out, &mut notes)?;
     rows.fit(ROW_BYTES);
     if rows.left_out > 0 {
-        notes.add(format!("{} further rows were left out (`limit`)", rows.left_out));
+        notes.add(format!("{} further rows were left out (`limit`, or the size of a result)", rows.left_out));
     }
     out.insert("rows".to_owned(), Value::list(rows.rows));
     out.insert("left_out".to_owned(), count(rows.left_out as u64));
@@ -113,6 +116,8 @@ struct Question<'a> {
     step: Option<i64>,
     limit: usize,
     before: Option<i64>,
+    aggs: Vec<Agg>,
+    threshold: f64,
 }
 
 fn ask(
@@ -122,8 +127,7 @@ fn ask(
     out: &mut Map,
     notes: &mut Notes,
 ) -> Result<Rows, MetricsError> {
-    let Question { args, window, step, limit, before } = *question;
-    let aggs = args.aggs();
+    let Question { args, window, step, limit, before, ref aggs, threshold } = *question;
     let by = args.by.unwrap_or_default();
     let least = args.min_score.unwrap_or(0.0);
     let rates = args.counters != Some(Counters::Raw);
@@ -146,8 +150,8 @@ fn ask(
         Op::Range => op::range::range(&shaped(gathered.series), lead.unwrap_or(Agg::Mean), limit, notes),
         Op::Aggregate => {
             let grouped = resample::group(gathered.series, by);
-            let aggs = if aggs.is_empty() { op::aggregate::DEFAULT.to_vec() } else { aggs };
-            op::aggregate::rows(&grouped, &aggs, step, rates, limit, notes)
+            let aggs = if aggs.is_empty() { &op::aggregate::DEFAULT[..] } else { aggs };
+            op::aggregate::rows(&grouped, aggs, step, rates, limit, notes)
         }
         Op::Changes => {
             let (series, baseline) = (shaped(gathered.series), shaped(gathered.baseline));
@@ -172,7 +176,6 @@ fn ask(
                     rows
                 }
                 None => {
-                    let threshold = args.threshold()?;
                     let (rows, short) = op::outliers::outliers(&series, &baseline, threshold, least, limit, &call.stop)?;
                     say(notes, short, "series have too few samples to tell an outlier");
                     rows

@@ -3,10 +3,10 @@
 use super::{Rows, about, number, time};
 use crate::{
     tool::metrics::{
-        args::Agg,
         notes::Notes,
         resample::aggregate,
         series::{Point, Series},
+        terms::Agg,
     },
     value::{Map, Value},
 };

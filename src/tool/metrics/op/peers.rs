@@ -10,10 +10,10 @@ use crate::{
     tool::{
         Stop,
         metrics::{
-            args::Peers,
             error::MetricsError,
             series::Series,
             stats::{self, MAD_TO_SIGMA},
+            terms::Peers,
         },
     },
     value::Value,

@@ -3,11 +3,11 @@
 use super::{Rows, about, number, seconds, time};
 use crate::{
     tool::metrics::{
-        args::Agg,
         clock::{SECOND, span_name},
         notes::Notes,
         resample::{aggregate, bucketed},
         series::Series,
+        terms::Agg,
     },
     value::Value,
 };

@@ -3,7 +3,6 @@
 use jiff::tz::TimeZone;
 
 use super::super::{
-    args::Agg,
     clock::{self, Clock, DateOrder},
     kind,
     number::{self, Cell},
@@ -14,6 +13,7 @@ use super::super::{
     resample::{aggregate, bucketed},
     series::Point,
     stats::{mad, mean, median, quantile, stddev},
+    terms::Agg,
 };
 
 fn near(a: f64, b: f64) {

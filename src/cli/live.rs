@@ -1,0 +1,200 @@
+//! Who does what right now? A live view on a terminal, plain lines elsewhere, both on stderr.
+
+use std::{collections::BTreeMap, io::IsTerminal, sync::Arc, time::Duration};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use super::{Global, Outcome, run::conclude};
+use crate::{
+    engine::SessionHandle,
+    event::{Event, Outcome as NodeOutcome, Record, TurnEnd},
+    graph::NodeKind,
+    state::State,
+    value::NodeIx,
+};
+
+/// How often a spinner turns.
+const TICK: Duration = Duration::from_millis(120);
+/// Spinners at most; further nodes are not shown while they run.
+const SPINNERS: usize = 12;
+
+/// Follows a session to its end and prints what came of it. Ctrl-C breaks it off; a second one ends the process.
+pub(super) async fn follow(mut handle: SessionHandle, global: &Global) -> Outcome {
+    let events = handle.events();
+    let session = handle.session();
+    if !global.quiet {
+        eprintln!("session {session}");
+    }
+    let watcher = (!global.quiet).then(|| tokio::spawn(watch(events)));
+    let interrupt = handle.interrupter();
+    let signals = tokio::spawn(async move {
+        if signal().await {
+            interrupt.cancel();
+            if signal().await {
+                std::process::exit(super::Exit::Interrupted as i32);
+            }
+        }
+    });
+    let ended = handle.wait().await;
+    signals.abort();
+    if let Some(watcher) = watcher {
+        // The session has ended, and with it its events: the watcher ends by itself.
+        let _ = watcher.await;
+    }
+    conclude(&ended?, global)
+}
+
+/// Waits for Ctrl-C or a polite request to end. False when neither can be heard.
+async fn signal() -> bool {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut term) = signal(SignalKind::terminate()) else { return tokio::signal::ctrl_c().await.is_ok() };
+        tokio::select! {
+            heard = tokio::signal::ctrl_c() => heard.is_ok(),
+            heard = term.recv() => heard.is_some(),
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        tokio::signal::ctrl_c().await.is_ok()
+    }
+}
+
+async fn watch(mut events: Receiver<Arc<Record>>) {
+    let mut view = View::new();
+    loop {
+        match events.recv().await {
+            Ok(record) => view.see(&record),
+            Err(RecvError::Lagged(_)) => view.lose(),
+            Err(RecvError::Closed) => break,
+        }
+    }
+    view.close();
+}
+
+/// The view folds the records for itself, so that it can name nodes. After a gap it stays silent: the journal has everything.
+struct View {
+    state: Option<State>,
+    lost: bool,
+    bars: Option<MultiProgress>,
+    spinners: BTreeMap<NodeIx, ProgressBar>,
+}
+
+impl View {
+    fn new() -> Self {
+        let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
+        Self { state: None, lost: false, bars, spinners: BTreeMap::new() }
+    }
+
+    fn lose(&mut self) {
+        self.lost = true;
+    }
+
+    fn see(&mut self, record: &Record) {
+        if self.lost {
+            return;
+        }
+        let Some(state) = &mut self.state else {
+            match State::start(record) {
+                Ok(state) => self.state = Some(state),
+                // A resumed session: its earlier records were not seen here.
+                Err(_) => self.lost = true,
+            }
+            return;
+        };
+        if state.apply(record).is_err() {
+            self.lost = true;
+            return;
+        }
+        self.show(record);
+    }
+
+    fn show(&mut self, record: &Record) {
+        let Some(state) = &self.state else { return };
+        match &record.event {
+            Event::NodeStarted { node, attempt } => {
+                let path = state.path(*node);
+                let again = if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
+                self.start(*node, &format!("{path}{again}"));
+            }
+            Event::TurnStarted { node, turn, .. } => self.update(*node, &format!("turn {}", turn.0 + 1)),
+            Event::TurnEnded { node, end: TurnEnd::Reply(reply), .. } if !reply.calls.is_empty() => {
+                let tools: Vec<&str> = reply.calls.iter().map(|c| c.tool.as_ref()).collect();
+                self.update(*node, &tools.join(", "));
+            }
+            Event::Found(finding) => {
+                let line = format!("{} found ({:.2}): {}", finding.agent, finding.confidence, finding.claim);
+                self.say(&line);
+            }
+            Event::Decided { decision, .. } => {
+                let line = format!("decided on {}: {} ({})", decision.topic, decision.outcome, decision.rule);
+                self.say(&line);
+            }
+            Event::Escalated { reason, to, .. } => {
+                let line = format!("escalated to {to:?}: {reason}").to_lowercase();
+                self.say(&line);
+            }
+            Event::Asked(ask) => {
+                let line = format!("q{} asked: {}", ask.id, ask.question);
+                self.say(&line);
+            }
+            Event::NodeRetried { node, failure, .. } => {
+                let line = format!("{} failed and is tried again: {failure}", state.path(*node));
+                self.say(&line);
+            }
+            Event::NodeEnded { node, outcome } => self.end(*node, outcome),
+            _ => {}
+        }
+    }
+
+    fn start(&mut self, node: NodeIx, name: &str) {
+        let Some(bars) = &self.bars else { return eprintln!("{name} started") };
+        if self.spinners.len() >= SPINNERS {
+            return;
+        }
+        let style = ProgressStyle::with_template("{spinner} {prefix} {wide_msg} {elapsed}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let bar = bars.add(ProgressBar::new_spinner().with_style(style).with_prefix(name.to_owned()));
+        bar.enable_steady_tick(TICK);
+        self.spinners.insert(node, bar);
+    }
+
+    fn update(&self, node: NodeIx, what: &str) {
+        if let Some(bar) = self.spinners.get(&node) {
+            bar.set_message(what.to_owned());
+        }
+    }
+
+    fn end(&mut self, node: NodeIx, outcome: &NodeOutcome) {
+        let Some(state) = &self.state else { return };
+        let is_work = matches!(state.node(node).kind, NodeKind::Agent(_) | NodeKind::Tool(_));
+        let line = match outcome {
+            NodeOutcome::Failed(failure) => Some(format!("{} failed: {failure}", state.path(node))),
+            NodeOutcome::Ok(_) if is_work => Some(format!("{} done", state.path(node))),
+            NodeOutcome::Cancelled if is_work => Some(format!("{} cancelled", state.path(node))),
+            NodeOutcome::Ok(_) | NodeOutcome::Skipped(_) | NodeOutcome::Cancelled => None,
+        };
+        if let Some(bar) = self.spinners.remove(&node) {
+            bar.finish_and_clear();
+        }
+        if let Some(line) = line {
+            self.say(&line);
+        }
+    }
+
+    fn say(&self, line: &str) {
+        match &self.bars {
+            // The terminal may be gone; the journal has everything.
+            Some(bars) => drop(bars.println(line)),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    fn close(&mut self) {
+        for (_, bar) in std::mem::take(&mut self.spinners) {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! `synod report`: what came of a session.
+
+use clap::{Args, ValueEnum};
+
+use super::{Exit, Global, Outcome, output};
+use crate::report::Report;
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Markdown,
+    /// For machines
+    Json,
+}
+
+/// Show what came of a session
+#[derive(Debug, Args)]
+pub(super) struct ReportCommand {
+    /// The session's id, or the beginning of it
+    session: String,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Markdown)]
+    format: Format,
+}
+
+impl ReportCommand {
+    pub(super) fn run(&self, global: &Global) -> Outcome {
+        let engine = global.engine()?;
+        let session = global.session(&engine, &self.session)?;
+        let report = Report::of(&engine.store().read_all(session)?)?;
+        if global.json || self.format == Format::Json {
+            output::json(&report)?;
+        } else {
+            output::text(&report.markdown())?;
+        }
+        Ok(Exit::Done)
+    }
+}

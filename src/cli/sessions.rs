@@ -1,0 +1,105 @@
+//! `synod sessions`: what ran here, newest first.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{Exit, Global, Outcome, output};
+use crate::{
+    event::Status,
+    store::{Filter, SessionRow},
+};
+
+/// List sessions, newest first
+#[derive(Debug, Args)]
+pub(super) struct Sessions {
+    /// Rows at most
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+    /// Only sessions in this status
+    #[arg(long, value_name = "STATUS")]
+    status: Option<String>,
+    /// Sessions of all users of the organization
+    #[arg(long)]
+    all_users: bool,
+}
+
+/// A row as `--json` prints it.
+#[derive(Serialize)]
+struct Row {
+    session: String,
+    team: String,
+    task: String,
+    status: &'static str,
+    owner_pid: Option<u32>,
+    interrupted: bool,
+    started_at: String,
+    completed_at: Option<String>,
+    duration_ms: Option<u64>,
+}
+
+const STATUSES: [Status; 8] = [
+    Status::Initializing,
+    Status::Running,
+    Status::Aggregating,
+    Status::Parked,
+    Status::Completed,
+    Status::Failed,
+    Status::OutOfBudget,
+    Status::Cancelled,
+];
+
+impl Sessions {
+    pub(super) fn run(&self, global: &Global) -> Outcome {
+        if let Some(status) = &self.status
+            && !STATUSES.iter().any(|s| s.name() == status)
+        {
+            let names: Vec<&str> = STATUSES.iter().map(|s| s.name()).collect();
+            return Err(super::CommandError::Usage(format!("--status {status}: it is one of {}", names.join(", "))));
+        }
+        let engine = global.engine()?;
+        let tenant = global.tenant();
+        let user = (!self.all_users).then_some(tenant.user);
+        let wanted = if self.status.is_some() { usize::MAX } else { self.limit };
+        let rows = engine.store().list(&Filter { org: tenant.org, user, limit: wanted })?;
+        let rows: Vec<Row> = rows
+            .into_iter()
+            .filter(|row| self.status.as_ref().is_none_or(|status| row.status.name() == status))
+            .take(self.limit)
+            .map(|row| shown(&row))
+            .collect();
+        if global.json {
+            output::json(&rows)?;
+            return Ok(Exit::Done);
+        }
+        let mut table = vec![["SESSION", "TEAM", "STATUS", "STARTED", "MS", "TASK"].map(str::to_owned).to_vec()];
+        for row in rows {
+            let status = match (row.interrupted, row.owner_pid) {
+                (true, _) => "interrupted".to_owned(),
+                (false, Some(pid)) => format!("{} (pid {pid})", row.status),
+                (false, None) => row.status.to_owned(),
+            };
+            let ms = row.duration_ms.map_or_else(String::new, |ms| ms.to_string());
+            table.push(vec![row.session, row.team, status, row.started_at, ms, row.task]);
+        }
+        output::text(&output::table(&table))?;
+        Ok(Exit::Done)
+    }
+}
+
+fn shown(row: &SessionRow) -> Row {
+    let owner_pid = match row.owner {
+        crate::store::Owner::Live { pid } => Some(pid),
+        crate::store::Owner::Nobody | crate::store::Owner::Dead => None,
+    };
+    Row {
+        session: row.session.to_string(),
+        team: row.team.to_string(),
+        task: row.task.to_string(),
+        status: row.status.name(),
+        owner_pid,
+        interrupted: row.is_interrupted(),
+        started_at: row.started_at.rfc3339(),
+        completed_at: row.completed_at.map(crate::value::Timestamp::rfc3339),
+        duration_ms: row.duration_ms(),
+    }
+}

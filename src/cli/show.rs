@@ -1,0 +1,130 @@
+//! `synod show`: the facts of a session, in order.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{CommandError, Exit, Global, Outcome, output};
+use crate::{
+    event::{Event, Record},
+    state::State,
+    value::{NodeIx, Seq},
+};
+
+/// Show the facts of a session, in order
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The session's id, or the beginning of it
+    session: String,
+    /// Only what was known up to this record
+    #[arg(long, value_name = "SEQ")]
+    as_of: Option<u64>,
+    /// Only the facts of nodes below this path
+    #[arg(long, value_name = "PATH")]
+    node: Option<String>,
+}
+
+/// A record as `--json` prints it.
+#[derive(Serialize)]
+struct Row<'a> {
+    seq: Seq,
+    at: String,
+    node: Option<String>,
+    event: &'a Event,
+}
+
+impl Show {
+    pub(super) fn run(&self, global: &Global) -> Outcome {
+        let engine = global.engine()?;
+        let session = global.session(&engine, &self.session)?;
+        let records = engine.store().read_all(session)?;
+        let state = State::fold(&records)?;
+        let shown: Vec<&Record> = records
+            .iter()
+            .filter(|record| self.as_of.is_none_or(|seq| record.seq.0 <= seq))
+            .filter(|record| self.is_below(&state, record))
+            .collect();
+        if global.json {
+            let rows: Vec<Row<'_>> = shown.iter().map(|record| row(&state, record)).collect();
+            output::json(&rows)?;
+            return Ok(Exit::Done);
+        }
+        output::text(&lines(&state, &shown).map_err(|e| CommandError::Usage(e.to_string()))?)?;
+        Ok(Exit::Done)
+    }
+
+    fn is_below(&self, state: &State, record: &Record) -> bool {
+        let Some(wanted) = &self.node else { return true };
+        let Some(node) = node_of(&record.event) else { return false };
+        let path = state.path(node);
+        *path == **wanted || path.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.starts_with('/'))
+    }
+}
+
+fn row<'a>(state: &State, record: &'a Record) -> Row<'a> {
+    let node = node_of(&record.event).map(|node| state.path(node).to_string());
+    Row { seq: record.seq, at: record.at.rfc3339(), node, event: &record.event }
+}
+
+fn lines(state: &State, records: &[&Record]) -> Result<String, std::fmt::Error> {
+    let mut page = String::new();
+    for record in records {
+        let json = serde_json::to_value(&record.event).unwrap_or_default();
+        let (name, detail) = match &json {
+            serde_json::Value::Object(map) => map.iter().next().map_or(("event", String::new()), |(k, v)| (k.as_str(), brief(v))),
+            serde_json::Value::String(name) => (name.as_str(), String::new()),
+            _ => ("event", String::new()),
+        };
+        let detail = if matches!(record.event, Event::Started(_)) { state.started.task.to_string() } else { detail };
+        let node = node_of(&record.event).map_or_else(String::new, |node| format!(" {}", state.path(node)));
+        writeln!(page, "{:>6}  {}  {name}{node}  {detail}", record.seq.0, record.at)?;
+    }
+    Ok(page)
+}
+
+/// A fact in at most 160 characters.
+fn brief(value: &serde_json::Value) -> String {
+    let text = match value {
+        serde_json::Value::Object(map) => {
+            let rest: serde_json::Map<_, _> =
+                map.iter().filter(|(k, _)| *k != "node").map(|(k, v)| (k.clone(), v.clone())).collect();
+            serde_json::Value::Object(rest).to_string()
+        }
+        other => other.to_string(),
+    };
+    if text.chars().count() <= 160 { text } else { text.chars().take(159).chain(['…']).collect() }
+}
+
+/// The node that a fact is about.
+fn node_of(event: &Event) -> Option<NodeIx> {
+    match event {
+        Event::NodeStarted { node, .. }
+        | Event::NodeRetried { node, .. }
+        | Event::RetryDue { node }
+        | Event::NodeEnded { node, .. }
+        | Event::EdgesJudged { node, .. }
+        | Event::ScopeOpened { node, .. }
+        | Event::Judged { node, .. }
+        | Event::TurnStarted { node, .. }
+        | Event::TurnEnded { node, .. }
+        | Event::ToolReturned { node, .. }
+        | Event::Said { node, .. }
+        | Event::Noted { node, .. }
+        | Event::Wrote { node, .. }
+        | Event::Decided { node, .. }
+        | Event::Escalated { node, .. } => Some(*node),
+        Event::Grown(grown) => Some(grown.node),
+        Event::ToolCalled(called) => Some(called.node),
+        Event::Found(finding) => Some(finding.node),
+        Event::Asked(ask) => Some(ask.node),
+        Event::LateResult { key, .. } => Some(key.node),
+        Event::Started(_)
+        | Event::Resumed { .. }
+        | Event::Parked
+        | Event::AskClosed { .. }
+        | Event::LimitReached { .. }
+        | Event::CancelRequested { .. }
+        | Event::Finished(_) => None,
+    }
+}

@@ -1,0 +1,52 @@
+//! How does a plan look in Mermaid? [`draw_mermaid`].
+
+use std::fmt::Write;
+
+use super::outline::{Outline, body, on, short, what};
+use crate::graph::{NodeKind, On, Plan};
+
+/// The graph as a Mermaid flowchart; the body of a scope is a subgraph.
+pub fn draw_mermaid(plan: &Plan) -> String {
+    let outline = Outline::of(plan);
+    let mut out = String::from("flowchart TD\n");
+    inside(plan, &outline, None, 1, &mut out);
+    for wait in &outline.waits {
+        let label = match wait.on {
+            On::Ok => String::new(),
+            _ => format!("|\"{}\"|", escaped(&short(on(wait.on)))),
+        };
+        writeln!(out, "  n{} -->{label} n{}", wait.from, wait.to).ok();
+    }
+    out
+}
+
+/// The steps of one scope. Names are numbers, since Mermaid takes some words for its own.
+fn inside(plan: &Plan, outline: &Outline<'_>, scope: Option<usize>, depth: usize, out: &mut String) {
+    let indent = "  ".repeat(depth);
+    for (n, step) in outline.inside(scope) {
+        let label = format!("{}<br/>{}", escaped(&step.id), escaped(&what(plan, step)));
+        if body(step.node).is_some() {
+            writeln!(out, "{indent}subgraph n{n}[\"{label}\"]").ok();
+            inside(plan, outline, Some(n), depth + 1, out);
+            writeln!(out, "{indent}end").ok();
+            continue;
+        }
+        let (open, close) = match &step.node.kind {
+            NodeKind::Agent(_) => ("(", ")"),
+            NodeKind::Tool(_) => ("[[", "]]"),
+            NodeKind::Gate(_) => ("{", "}"),
+            NodeKind::Ask(_) => ("[/", "/]"),
+            NodeKind::Scope(_) => ("[", "]"),
+        };
+        writeln!(out, "{indent}n{n}{open}\"{label}\"{close}").ok();
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('"', "&quot;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('#', "&#35;")
+        .replace('`', "'")
+}

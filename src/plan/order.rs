@@ -1,0 +1,57 @@
+//! Where may the order in which things arrive change the result? [`order_sensitive`] names every such place.
+//!
+//! Everything else reads what it joins in declared order. Questions between agents and live reads come with later patterns.
+
+use serde::Serialize;
+
+use super::outline::Outline;
+use crate::graph::{Join, NodeKind, Plan, ScopeKind, Stragglers};
+
+/// A place where the order of arrival matters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OrderSensitive {
+    /// The node; `None`: the session.
+    pub node: Option<String>,
+    /// Why.
+    pub because: String,
+}
+
+/// Every place of `plan` where the order of arrival may change the result.
+pub(super) fn order_sensitive(plan: &Plan, outline: &Outline<'_>) -> Vec<OrderSensitive> {
+    let mut found = Vec::new();
+    for (number, step) in outline.steps.iter().enumerate() {
+        let mut add = |because: String| found.push(OrderSensitive { node: Some(step.id.clone()), because });
+        let rest = match step.node.stragglers {
+            Stragglers::Cancel => "the rest is cancelled",
+            Stragglers::Leave => "the rest finishes unread",
+        };
+        let sources = outline.before[number].len();
+        match step.node.join {
+            Join::Any if sources > 1 => add(format!("starts at the first of {sources} nodes; {rest}")),
+            Join::Quorum(n) if (n as usize) < sources => add(format!("starts at the first {n} of {sources} nodes; {rest}")),
+            Join::All | Join::Any | Join::Quorum(_) => {}
+        }
+        match &step.node.kind {
+            NodeKind::Ask(ask) if ask.deadline.is_some() => {
+                add("a person's answer counts only before the deadline".to_owned());
+            }
+            NodeKind::Scope(scope) => {
+                if let ScopeKind::Subtasks { quorum: Some(n), .. } = &**scope {
+                    add(format!("ends at the first {n} sub-tasks that succeed; {rest}"));
+                }
+            }
+            NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) => {}
+        }
+    }
+    let mut session = |because: String| found.push(OrderSensitive { node: None, because });
+    for (what, limit, worst) in super::lint::cut_in(plan) {
+        session(format!("`limits.{what}` of {limit} may run out before the worst case of {worst}"));
+    }
+    if plan.teams.iter().any(|t| t.fail_fast) {
+        session("`fail_fast`: the first failure decides what still starts".to_owned());
+    }
+    if plan.teams.iter().flat_map(|t| &t.escalation).any(|step| step.deadline.is_some()) {
+        session("an escalation moves on when its deadline passes".to_owned());
+    }
+    found
+}

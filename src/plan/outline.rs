@@ -1,0 +1,240 @@
+//! How does a plan read as one list? [`Outline`]: all its nodes by path, those of a scope's body below the scope.
+
+use std::collections::BTreeMap;
+
+use petgraph::{graph::NodeIndex, visit::EdgeRef};
+
+use crate::{
+    graph::{GateBy, Graph, Join, Node, NodeKind, On, Phase, Plan, ScopeKind, SettleOver, VoteProtocol},
+    value::{EffectClass, Role, TeamIx, TemplateIx},
+};
+
+/// A plan as one list of nodes and edges.
+#[derive(Debug)]
+pub struct Outline<'p> {
+    /// Nodes in declared order, each scope before what it runs.
+    pub steps: Vec<Step<'p>>,
+    /// Edges by the numbers of the nodes that they join.
+    pub waits: Vec<Wait<'p>>,
+    /// For each node, the numbers of the edges that lead to it.
+    pub before: Vec<Vec<usize>>,
+    /// The number of each node.
+    numbers: BTreeMap<(TemplateIx, NodeIndex), usize>,
+}
+
+/// A node of a plan.
+#[derive(Debug)]
+pub struct Step<'p> {
+    /// Its path; `*` stands for the number of an item or round.
+    pub id: String,
+    /// How many scopes it is in.
+    pub depth: usize,
+    /// The scope that it is in.
+    pub scope: Option<usize>,
+    /// Its graph.
+    pub graph: TemplateIx,
+    /// Which node of that.
+    pub ix: NodeIndex,
+    /// Its team.
+    pub team: TeamIx,
+    /// What it is.
+    pub node: &'p Node,
+}
+
+/// An edge of a plan.
+#[derive(Debug)]
+pub struct Wait<'p> {
+    /// What ends first.
+    pub from: usize,
+    /// What waits.
+    pub to: usize,
+    /// For what.
+    pub on: &'p On,
+}
+
+impl<'p> Outline<'p> {
+    /// The outline of `plan`; what runs at the very end goes by `finally/…`.
+    pub fn of(plan: &'p Plan) -> Self {
+        let mut outline = Self { steps: Vec::new(), waits: Vec::new(), before: Vec::new(), numbers: BTreeMap::new() };
+        outline.add(plan, TemplateIx(0), "", None);
+        if let Some(finally) = plan.finally {
+            outline.add(plan, finally, "finally/", None);
+        }
+        outline.before = vec![Vec::new(); outline.steps.len()];
+        for (n, wait) in outline.waits.iter().enumerate() {
+            outline.before[wait.to].push(n);
+        }
+        outline
+    }
+
+    fn add(&mut self, plan: &'p Plan, ix: TemplateIx, prefix: &str, scope: Option<usize>) {
+        let graph: &'p Graph = plan.graph(ix);
+        let depth = scope.map_or(0, |s| self.steps[s].depth + 1);
+        for local in graph.dag.node_indices() {
+            let node = &graph.dag[local];
+            let id = match prefix.strip_suffix('/') {
+                Some(instance) if graph.single && instance.ends_with('*') => instance.to_owned(),
+                _ => format!("{prefix}{}", node.id),
+            };
+            let number = self.steps.len();
+            self.numbers.insert((ix, local), number);
+            self.steps.push(Step { id: id.clone(), depth, scope, graph: ix, ix: local, team: graph.team, node });
+            if let Some((body, many)) = body(node) {
+                self.add(plan, body, &format!("{id}/{}", if many { "*/" } else { "" }), Some(number));
+            }
+        }
+        for edge in graph.dag.edge_references() {
+            let number = |node| self.numbers[&(ix, node)];
+            self.waits.push(Wait { from: number(edge.source()), to: number(edge.target()), on: &edge.weight().on });
+        }
+    }
+
+    /// The path of a node; empty when it is not there.
+    pub fn path(&self, graph: TemplateIx, ix: NodeIndex) -> &str {
+        self.numbers.get(&(graph, ix)).map_or("", |n| &self.steps[*n].id)
+    }
+
+    /// The nodes that a scope runs, or those in none, with their numbers.
+    pub fn inside(&self, scope: Option<usize>) -> impl Iterator<Item = (usize, &Step<'p>)> {
+        let (first, depth) = scope.map_or((0, 0), |s| (s + 1, self.steps[s].depth + 1));
+        let all = self.steps.iter().enumerate().skip(first);
+        all.take_while(move |(_, s)| s.depth >= depth).filter(move |(_, s)| s.scope == scope)
+    }
+}
+
+/// What a scope runs, and whether more than once.
+pub(super) fn body(node: &Node) -> Option<(TemplateIx, bool)> {
+    let NodeKind::Scope(scope) = &node.kind else { return None };
+    match &**scope {
+        ScopeKind::ForEach { body, .. } | ScopeKind::Repeat { body, .. } => Some((*body, true)),
+        ScopeKind::Group { body, .. } => Some((*body, false)),
+        ScopeKind::Subtasks { .. } | ScopeKind::Relay { .. } | ScopeKind::Settle(_) => None,
+    }
+}
+
+/// The agent of a node, where it has one.
+pub(super) fn agent(node: &Node) -> Option<&Role> {
+    match &node.kind {
+        NodeKind::Agent(agent) => Some(&agent.role),
+        NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => None,
+    }
+}
+
+/// `ok`, `failed`, `done`, `else` or the expression.
+pub(super) fn on(on: &On) -> &str {
+    match on {
+        On::Ok => "ok",
+        On::Failed => "failed",
+        On::Done => "done",
+        On::Else => "else",
+        On::When(expr) => &expr.source,
+    }
+}
+
+/// Characters of an author's text that a line shows at most.
+const SHOWN: usize = 60;
+
+/// The author's text on one line, cut when it is long; control characters cannot steer a terminal.
+pub(super) fn short(text: &str) -> String {
+    let flat: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let plain = flat.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    if flat.chars().count() <= SHOWN { plain.collect() } else { plain.take(SHOWN - 1).chain(['…']).collect() }
+}
+
+/// `a, b, c`.
+pub(super) fn list<T: AsRef<str>>(words: impl IntoIterator<Item = T>) -> String {
+    words.into_iter().map(|w| w.as_ref().to_owned()).collect::<Vec<_>>().join(", ")
+}
+
+fn roles(roles: &[Role]) -> String {
+    list(roles.iter().map(Role::as_str))
+}
+
+/// What a node does, on one line.
+pub(super) fn what(plan: &Plan, step: &Step<'_>) -> String {
+    let graph = plan.graph(step.graph);
+    match &step.node.kind {
+        NodeKind::Agent(agent) => {
+            let proposal = || agent.proposal.map_or("the proposal", |n| &*graph.dag[NodeIndex::new(n as usize)].id);
+            match agent.phase {
+                Phase::Work => agent
+                    .task
+                    .as_ref()
+                    .map_or_else(|| format!("{} works", agent.role), |t| format!("{}: {}", agent.role, short(&t.source))),
+                Phase::Delegate => format!("{} divides the task", agent.role),
+                Phase::Synthesize => format!("{} makes one result", agent.role),
+                Phase::Validate => format!("{} votes on {}", agent.role, proposal()),
+                Phase::Debate => format!("{} debates", agent.role),
+            }
+        }
+        NodeKind::Tool(tool) => format!("{}, {}", tool.tool, effect(tool.effect)),
+        NodeKind::Gate(GateBy::Expr(expr)) => short(&expr.source),
+        NodeKind::Gate(GateBy::Rule(rule)) => format!("rule {}", rule.function()),
+        NodeKind::Gate(GateBy::Members(rule, members)) => match rule {
+            crate::value::RuleKind::Route => format!("the whole task for each of {}", roles(members)),
+            _ => format!("the outputs of {} by role", roles(members)),
+        },
+        NodeKind::Ask(ask) => {
+            let options = if ask.options.is_empty() { String::new() } else { format!(" [{}]", list(&ask.options)) };
+            format!("\"{}\"{}", short(&ask.question.source), short(&options))
+        }
+        NodeKind::Scope(scope) => scope_does(plan, scope),
+    }
+}
+
+fn scope_does(plan: &Plan, scope: &ScopeKind) -> String {
+    match scope {
+        ScopeKind::ForEach { items, name, max, parallel, .. } => {
+            let at_a_time = parallel.map_or_else(String::new, |n| format!(", {n} at a time"));
+            format!("for each {name} of {}, at most {max}{at_a_time}", short(&items.source))
+        }
+        ScopeKind::Repeat { max, until, .. } => {
+            let until = until.as_ref().map_or_else(String::new, |u| format!(" until {}", short(&u.source)));
+            format!("at most {max} rounds{until}")
+        }
+        ScopeKind::Group { body, with: Some(_) } => format!("the team {}", short(&plan.team(plan.graph(*body).team).name)),
+        ScopeKind::Group { with: None, .. } => "a group".to_owned(),
+        ScopeKind::Subtasks { from, max, one_by_one, quorum, .. } => {
+            let order = if *one_by_one { ", one by one" } else { "" };
+            let quorum = quorum.map_or_else(String::new, |n| format!(", {n} must succeed"));
+            format!("the sub-tasks of {}, at most {max}{order}{quorum}", short(&from.source))
+        }
+        ScopeKind::Relay { members, max_handoffs, .. } => {
+            format!("a relay of {}, at most {max_handoffs} handoffs", roles(members))
+        }
+        ScopeKind::Settle(settle) => {
+            let over = match settle.over {
+                SettleOver::Findings => "findings",
+                SettleOver::Votes => "votes",
+            };
+            let protocol = match settle.protocol {
+                VoteProtocol::Weighted => "",
+                VoteProtocol::Majority => ", by majority",
+                VoteProtocol::Unanimous => ", unanimously",
+            };
+            let debate = match settle.max_debate_rounds {
+                0 => String::new(),
+                n => format!(", at most {n} round{} of debate", if n == 1 { "" } else { "s" }),
+            };
+            format!("settles the {over} of {}{protocol}{debate}", roles(&settle.members))
+        }
+    }
+}
+
+/// `read`, `idempotent` or `irreversible`.
+pub(super) fn effect(effect: EffectClass) -> &'static str {
+    match effect {
+        EffectClass::Read => "read",
+        EffectClass::Idempotent => "idempotent",
+        EffectClass::Irreversible => "irreversible",
+    }
+}
+
+/// How a node waits: `` for all, `any of`, `2 of`.
+pub(super) fn join(join: Join) -> String {
+    match join {
+        Join::All => String::new(),
+        Join::Any => "any of ".to_owned(),
+        Join::Quorum(n) => format!("{n} of "),
+    }
+}

@@ -1,0 +1,100 @@
+//! What does each pattern come to?
+
+use super::*;
+use crate::{
+    graph::{GateBy, Join, NodeKind, Phase, ScopeKind},
+    plan::draw_text,
+};
+
+const INCIDENT: &str = r#"
+name: Incident
+collaboration_pattern: coordinator_worker
+coordinator: lead
+member_agents: [{ agent: a, role: security }, { agent: b, role: cost }]
+coordination_rules: { validate: [security], max_revisions: 2, timeout_per_agent_seconds: 60 }
+"#;
+
+#[test]
+fn coordinator_worker_becomes_delegate_work_settle_and_rounds_of_review() {
+    insta::assert_snapshot!(draw_text(&plan(INCIDENT)));
+}
+
+#[test]
+fn a_route_rule_decides_the_sub_tasks_up_to_max_tasks() {
+    let plan = plan(&format!("{INCIDENT}rules: [route.rhai]\n"));
+    assert!(matches!(&node(&plan, 0, 0).kind, NodeKind::Gate(GateBy::Rule(crate::value::RuleKind::Route))));
+    let NodeKind::Scope(work) = &node(&plan, 0, 1).kind else { panic!("work is a scope") };
+    assert!(matches!(&**work, ScopeKind::Subtasks { max: 8, one_by_one: false, quorum: None, .. }));
+}
+
+#[test]
+fn without_validators_the_coordinator_synthesizes_once() {
+    let plan = plan(&INCIDENT.replace("validate: [security]", "validate: []"));
+    let last = plan.graphs[0].dag.node_weights().last().unwrap();
+    assert_eq!((&*last.id, plan.graphs.len()), ("synthesize", 1));
+    let NodeKind::Agent(agent) = &last.kind else { panic!("an agent synthesizes") };
+    assert_eq!((agent.role.as_str(), agent.phase), ("coordinator", Phase::Synthesize));
+}
+
+#[test]
+fn coordinator_worker_needs_a_coordinator_and_room_for_its_members() {
+    let team = INCIDENT.replace("max_revisions: 2", "max_tasks: 1");
+    let expected = "team.yaml: error[out-of-range]: 2 members work on the task at once, and `max_tasks` is 1\n  \
+                    write `max_tasks: 2`, or a `route` rule that divides the work\n";
+    assert_eq!(said(&team), expected);
+}
+
+#[test]
+fn sequential_becomes_a_relay_by_priority() {
+    let text = "name: T\ncollaboration_pattern: sequential\ncoordination_rules: { max_handoffs: 3 }\n\
+                member_agents: [{ agent: a, role: ann, priority: 2 }, { agent: b, role: bob, priority: 1 }]\n";
+    insta::assert_snapshot!(draw_text(&plan(text)));
+}
+
+const PARALLEL: &str = "name: T\ncollaboration_pattern: parallel\nresult: { by: merge }\n\
+    member_agents: [{ agent: a, role: merge }, { agent: b, role: bob }, { agent: c, role: cid }]\n";
+
+#[test]
+fn parallel_runs_all_at_once_and_merges_beside_a_member_called_merge() {
+    insta::assert_snapshot!(draw_text(&plan(PARALLEL)));
+}
+
+#[test]
+fn parallel_with_a_quorum_goes_on_when_so_many_have_succeeded() {
+    let plan = plan(&format!("{PARALLEL}coordination_rules: {{ quorum: 2, wait_for_all: false, stragglers: leave }}\n"));
+    let last = plan.graphs[0].dag.node_weights().last().unwrap();
+    assert_eq!((last.join, last.stragglers), (Join::Quorum(2), crate::graph::Stragglers::Leave));
+}
+
+#[test]
+fn parallel_may_vote_or_let_a_rapporteur_write() {
+    let vote = plan(&PARALLEL.replace("by: merge", "vote: { protocol: majority, tie: bob }"));
+    let NodeKind::Scope(settle) = &vote.graphs[0].dag.node_weights().last().unwrap().kind else { panic!("a scope") };
+    let ScopeKind::Settle(settle) = &**settle else { panic!("a vote settles") };
+    assert_eq!((settle.protocol, settle.tie.as_ref().unwrap().as_str()), (crate::graph::VoteProtocol::Majority, "bob"));
+    assert_eq!(&*vote.graphs[0].output.as_ref().unwrap().source, "settle.output");
+    let report = plan(&PARALLEL.replace("by: merge", "rapporteur: cid"));
+    let NodeKind::Agent(agent) = &report.graphs[0].dag.node_weights().last().unwrap().kind else { panic!("an agent") };
+    assert_eq!((agent.role.as_str(), agent.phase), ("cid", Phase::Synthesize));
+}
+
+#[test]
+fn patterns_of_later_versions_say_so() {
+    let expected = |name| {
+        format!(
+            "team.yaml: error[not-yet]: the pattern `{name}` comes with a later version\n  \
+             `coordinator_worker`, `sequential`, `parallel` and `graph` are there\n"
+        )
+    };
+    for name in ["peer_to_peer", "hierarchical"] {
+        assert_eq!(said(&INCIDENT.replace("coordinator_worker", name)), expected(name));
+    }
+}
+
+#[test]
+fn a_team_as_a_worker_says_that_it_comes_later() {
+    let sub = PARALLEL.replace("by: merge", "by: coordinator").replace("name: T", "name: S\ncoordinator: lead");
+    let text = INCIDENT.replace("{ agent: b, role: cost }", "{ team: ./sub.yaml, role: cost }");
+    let team = load_from(&sources().with("sub.yaml", sub).with("team.yaml", text));
+    insta::assert_snapshot!(said_of(&team));
+}
