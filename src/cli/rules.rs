@@ -137,7 +137,10 @@ fn facts(name: Option<&str>, global: &Global) -> Outcome {
     }
     for doc in docs {
         let sample = serde_json::to_string_pretty(&doc.sample).unwrap_or_default();
-        output::text(&format!("fn {}(facts)    {}\n  returns {}\n  facts, for example:\n{sample}\n\n", doc.function, doc.question, doc.verdict))?;
+        output::text(&format!(
+            "fn {}(facts)    {}\n  returns {}\n  facts, for example:\n{sample}\n\n",
+            doc.function, doc.question, doc.verdict
+        ))?;
     }
     Ok(Exit::Done)
 }

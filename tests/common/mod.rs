@@ -21,7 +21,7 @@ pub use models::{finish, reply, reply_with, say};
 pub use ran::Ran;
 
 use synod::{
-    engine::{Engine, Ended, Prepared, SessionHandle},
+    engine::{Ended, Engine, Prepared, SessionHandle},
     event::Record,
     model::Model,
     state::State,
@@ -106,7 +106,10 @@ impl Bench {
 
     /// An agent `NAME.yaml` whose script `turn(view)` is `body`.
     pub fn script(&self, name: &str, body: &str) -> &Self {
-        self.file(&format!("{name}.yaml"), &format!("name: {name}\nrole: worker\nmodel: script:{name}.rhai\nallowed_tools: ['*']\n"));
+        self.file(
+            &format!("{name}.yaml"),
+            &format!("name: {name}\nrole: worker\nmodel: script:{name}.rhai\nallowed_tools: ['*']\n"),
+        );
         self.file(&format!("{name}.rhai"), &format!("fn turn(view) {{\n{}\n}}\n", dedent(body)))
     }
 
@@ -128,11 +131,8 @@ impl Bench {
 
     /// A new engine on another store.
     pub fn engine_on(&self, store: Arc<dyn Store>) -> Engine {
-        let mut builder = Engine::builder()
-            .workspace(self.folder())
-            .state_folder(self.path(".synod"))
-            .store(store)
-            .clock(self.clock.clone());
+        let mut builder =
+            Engine::builder().workspace(self.folder()).state_folder(self.path(".synod")).store(store).clock(self.clock.clone());
         for tool in tools::all(&self.board) {
             builder = builder.tool(tool).unwrap();
         }
