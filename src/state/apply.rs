@@ -554,6 +554,7 @@ impl State {
         self.todo.forget(node);
         let state = &mut self.nodes[node.index()];
         state.stand = Stand::Ended;
+        state.ended_at = self.seq;
         state.outcome = Some(outcome.clone());
         if !(matches!(outcome, Outcome::Ok(_)) && self.node(node).stragglers == Stragglers::Leave) {
             self.abandon_children(node);

@@ -164,6 +164,8 @@ impl State {
                 sources: *count,
                 attempt: 0,
                 stand: Stand::Waiting,
+                ready_at: Seq(0),
+                ended_at: Seq(0),
                 outcome: None,
             });
         }
@@ -187,7 +189,9 @@ impl State {
     }
 
     pub(super) fn make_ready(&mut self, node: NodeIx) {
-        self.nodes[node.index()].stand = Stand::Ready;
+        let state = &mut self.nodes[node.index()];
+        state.stand = Stand::Ready;
+        state.ready_at = self.seq;
         match &self.node(node).kind {
             NodeKind::Agent(_) | NodeKind::Tool(_) => self.want(node, Due::Start),
             NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => {
