@@ -17,7 +17,8 @@ fn behaviour_01_steps_that_wait_for_each_other_in_a_circle_are_refused_and_named
     let (code, line, _, message) = sole_error(&found);
     assert_eq!((code, line), ("cycle", 5));
     assert_eq!(message, "nodes wait for each other in a circle: first → second → third → first");
-    let related: Vec<u32> = found.iter().filter(|d| d.is_error()).flat_map(|d| d.related.iter().map(|(place, _)| place.line)).collect();
+    let related: Vec<u32> =
+        found.iter().filter(|d| d.is_error()).flat_map(|d| d.related.iter().map(|(place, _)| place.line)).collect();
     assert_eq!(related, [6, 7], "the other steps of the circle are shown where they stand");
 }
 
@@ -143,7 +144,10 @@ fn behaviour_06_a_route_to_a_step_that_does_not_exist_is_refused() {
 #[test]
 fn behaviour_06_a_rule_that_routes_to_nobody_is_a_clear_fault_at_run_time() {
     let bench = Bench::new();
-    bench.file("route.rhai", "fn route(facts) { if facts.task == \"the task\" { [#{ id: \"one\", agent: \"nobody\", task: \"x\" }] } else { [] } }\n");
+    bench.file(
+        "route.rhai",
+        "fn route(facts) { if facts.task == \"the task\" { [#{ id: \"one\", agent: \"nobody\", task: \"x\" }] } else { [] } }\n",
+    );
     let ran = bench.run(
         "
         name: Team
@@ -163,7 +167,10 @@ fn behaviour_06_a_rule_that_routes_to_nobody_is_a_clear_fault_at_run_time() {
 #[test]
 fn behaviour_06_a_handoff_to_nobody_is_a_clear_fault_at_run_time() {
     let bench = Bench::new();
-    bench.file("handoff.rhai", "fn handoff(facts) { if facts.task == \"the task\" { #{ to: \"nobody\", brief: 1 } } else { () } }\n");
+    bench.file(
+        "handoff.rhai",
+        "fn handoff(facts) { if facts.task == \"the task\" { #{ to: \"nobody\", brief: 1 } } else { () } }\n",
+    );
     let ran = bench.run(
         "
         name: Team

@@ -208,7 +208,10 @@ fn behaviour_14_items_of_a_loop_that_write_one_key_without_a_merge_are_an_error_
 #[test]
 fn behaviour_15_a_step_that_changes_its_input_changes_it_for_nobody_else() {
     let bench = Bench::new();
-    bench.script("greedy", "let mine = view.input.source; mine.push(99); view.input.source.push(3); #{ finish: [mine, view.input.source] }");
+    bench.script(
+        "greedy",
+        "let mine = view.input.source; mine.push(99); view.input.source.push(3); #{ finish: [mine, view.input.source] }",
+    );
     let ran = bench.run(
         "
         name: Team
@@ -270,7 +273,8 @@ fn behaviour_16_an_empty_list_gives_an_empty_result_and_a_finished_run() {
 
 #[test]
 fn behaviour_16_more_items_than_max_fail_the_step() {
-    let ran = Bench::new().run(&graph("nodes:\n  each: { for_each: '[1, 2, 3]', max: 2, tool: say, args: { value: '{{ item }}' } }\n"));
+    let ran =
+        Bench::new().run(&graph("nodes:\n  each: { for_each: '[1, 2, 3]', max: 2, tool: say, args: { value: '{{ item }}' } }\n"));
     assert_eq!(ran.status.name(), "failed");
     assert_eq!(ran.failure_of("each").kind.name(), "limit");
 }

@@ -23,7 +23,7 @@ pub use process::{Said, kill};
 pub use ran::Ran;
 
 use synod::{
-    engine::{Engine, Ended, Prepared, SessionHandle},
+    engine::{Ended, Engine, Prepared, SessionHandle},
     event::Record,
     model::Model,
     state::State,
@@ -108,7 +108,10 @@ impl Bench {
 
     /// An agent `NAME.yaml` whose script `turn(view)` is `body`.
     pub fn script(&self, name: &str, body: &str) -> &Self {
-        self.file(&format!("{name}.yaml"), &format!("name: {name}\nrole: worker\nmodel: script:{name}.rhai\nallowed_tools: ['*']\n"));
+        self.file(
+            &format!("{name}.yaml"),
+            &format!("name: {name}\nrole: worker\nmodel: script:{name}.rhai\nallowed_tools: ['*']\n"),
+        );
         self.file(&format!("{name}.rhai"), &format!("fn turn(view) {{\n{}\n}}\n", dedent(body)))
     }
 
@@ -130,11 +133,8 @@ impl Bench {
 
     /// A new engine on another store.
     pub fn engine_on(&self, store: Arc<dyn Store>) -> Engine {
-        let mut builder = Engine::builder()
-            .workspace(self.folder())
-            .state_folder(self.path(".synod"))
-            .store(store)
-            .clock(self.clock.clone());
+        let mut builder =
+            Engine::builder().workspace(self.folder()).state_folder(self.path(".synod")).store(store).clock(self.clock.clone());
         for tool in tools::all(&self.board) {
             builder = builder.tool(tool).unwrap();
         }

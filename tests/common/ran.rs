@@ -73,9 +73,8 @@ impl Ran {
     /// The records of attempts of a node, in order.
     pub fn starts(&self, path: &str) -> Vec<Seq> {
         let Some(wanted) = self.state.find(path) else { return Vec::new() };
-        let is = |event: &Event| {
-            matches!(event, Event::NodeStarted { node, .. } | Event::ScopeOpened { node, .. } if *node == wanted)
-        };
+        let is =
+            |event: &Event| matches!(event, Event::NodeStarted { node, .. } | Event::ScopeOpened { node, .. } if *node == wanted);
         self.records.iter().filter(|r| is(&r.event)).map(|r| r.seq).collect()
     }
 

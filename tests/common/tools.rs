@@ -63,7 +63,9 @@ pub fn all(board: &Board) -> Vec<Arc<dyn Tool>> {
         ("say", EffectClass::Read, |_, _, args| Box::pin(async move { Ok(value(&args)) })),
         ("put", EffectClass::Idempotent, |_, _, args| Box::pin(async move { Ok(value(&args)) })),
         ("pay", EffectClass::Irreversible, |_, _, args| Box::pin(async move { Ok(value(&args)) })),
-        ("count", EffectClass::Read, |board, call, _| Box::pin(async move { Ok(Value::from(i64::from(board.calls(&call.node)))) })),
+        ("count", EffectClass::Read, |board, call, _| {
+            Box::pin(async move { Ok(Value::from(i64::from(board.calls(&call.node)))) })
+        }),
         ("hold", EffectClass::Read, |board, _, args| {
             Box::pin(async move {
                 let fact = text(&args, "until");

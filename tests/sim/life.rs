@@ -121,7 +121,16 @@ pub fn live(seed: u64, pace: u64, crashes: &[Crash], fault: Fault) -> Result<Tol
     let test = TestJudge { rules: scene.rules };
     let judge: Arc<dyn Judge> =
         if fault == Fault::ByArrival { Arc::new(Fickle { test, asked: AtomicU64::new(0) }) } else { Arc::new(test) };
-    let chance = Chance { seed, ordered, fires, pace: Random::new(seed ^ (pace << 32)), fired: BTreeMap::new(), called: BTreeMap::new(), twice: None, idem: BTreeMap::new() };
+    let chance = Chance {
+        seed,
+        ordered,
+        fires,
+        pace: Random::new(seed ^ (pace << 32)),
+        fired: BTreeMap::new(),
+        called: BTreeMap::new(),
+        twice: None,
+        idem: BTreeMap::new(),
+    };
     let mut run = Run::start(scene.plan, judge.clone(), chance)?;
     if let Fault::Harness(sabotage) = fault {
         run.sabotage = Some(sabotage);
@@ -210,8 +219,7 @@ fn round_trip(records: &[Record], live: &State) -> Result<(), Violation> {
 /// The same inputs at the same times give the same records.
 fn again(run: &Run<Chance>, plan: synod::graph::Plan, judge: Arc<dyn Judge>) -> Result<(), Violation> {
     let broken = |e| format!("the scheduler broke: {e}");
-    let (mut scheduler, first) =
-        Scheduler::start(Timestamp(0), started(plan), judge, Arc::new(TestTools)).map_err(broken)?;
+    let (mut scheduler, first) = Scheduler::start(Timestamp(0), started(plan), judge, Arc::new(TestTools)).map_err(broken)?;
     let mut records = first.records;
     for (now, input) in &run.given {
         records.extend(scheduler.on(*now, [input.clone()]).map_err(broken)?.records);
@@ -327,7 +335,12 @@ fn said(random: &mut Random, fires: bool) -> Result<Reply, Failure> {
         0..=8 => reply.finish = Some(value),
         9 => reply.text = Some(Arc::from("that is all")),
         10 => {}
-        11 => return Err(Failure::new(*random.one(&[FailureKind::Transport, FailureKind::Model, FailureKind::RateLimit]), "chance")),
+        11 => {
+            return Err(Failure::new(
+                *random.one(&[FailureKind::Transport, FailureKind::Model, FailureKind::RateLimit]),
+                "chance",
+            ));
+        }
         _ => {
             let count = 1 + random.below(4);
             reply.calls = (0..count).map(|n| call(random, n, &value, fires)).collect();

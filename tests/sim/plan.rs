@@ -113,7 +113,10 @@ fn rules(random: &mut Random) -> Rules {
         );
     }
     if random.percent(30) {
-        rules.insert("permit", Box::new(move |facts| Verdict::Permit([Some(true), Some(true), Some(false), None][draw(facts, 4) as usize])));
+        rules.insert(
+            "permit",
+            Box::new(move |facts| Verdict::Permit([Some(true), Some(true), Some(false), None][draw(facts, 4) as usize])),
+        );
     }
     if random.percent(30) {
         rules.insert(
