@@ -132,12 +132,21 @@ impl State {
         }
     }
 
+    /// The first instance of a scope's current attempt, where `ix` is a further one: what limits one limits them all together.
+    fn first_instance(&self, scope: Option<NodeIx>, ix: u32) -> Option<&super::Instance> {
+        let first = *self.scopes.get(&scope?)?.instances.first().filter(|first| **first != ix)?;
+        self.instances.get(first as usize)
+    }
+
     fn instantiate(&mut self, graph: &Arc<Graph>, scope: Option<NodeIx>, number: u32, path: Arc<str>) {
         let base = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
         let ix = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
         let (outer, tail) = scope.map_or((0, 0), |s| (self.instance_of(s).limiter, self.rank(s)));
         let ordinal = scope.and_then(|s| self.scopes.get(&s)).map_or(0, |s| s.grown);
-        let limiter = graph.concurrency.map_or(outer, |limit| self.ready.nest(outer, limit));
+        let limiter = graph.concurrency.map_or(outer, |limit| match self.first_instance(scope, ix) {
+            Some(first) => first.limiter,
+            None => self.ready.nest(outer, limit),
+        });
         let size = graph.dag.node_count();
         let mut sources = vec![0_u32; size];
         for edge in graph.dag.raw_edges() {

@@ -39,7 +39,7 @@ fn behaviour_02_a_dependency_on_a_step_that_does_not_exist_is_refused_naming_bot
         ",
     ));
     let (code, line, column, message) = sole_error(&found);
-    assert_eq!((code, line, column), ("unknown-node", 5, 51));
+    assert_eq!((code, line, column), ("unknown-node", 5, 50));
     assert!(message.contains("`build`") && message.contains("`fetsh`"), "{message}");
     let help = found.iter().find_map(|d| d.help.clone()).unwrap_or_default();
     assert!(help.contains("did you mean `fetch`?"), "{help}");

@@ -185,10 +185,10 @@ fn behaviour_29_a_timeout_really_stops_the_step_and_the_retry_starts_clean() {
         "hasty",
         "
         switch view.turn {
-            0 => #{ calls: [#{ tool: \"count\", as: \"n\" }] },
+            0 => #{ calls: [#{ tool: \"count\", \"as\": \"n\" }] },
             1 => #{ calls: [#{ tool: \"set_variable\", args: #{ variable: \"attempt\", value: view.results.n } },
                             #{ tool: \"broadcast_finding\", args: #{ topic: \"attempt\", claim: `call ${view.results.n}`, confidence: 0.9 } },
-                            #{ tool: \"stuck\", args: #{ times: 2 }, as: \"stuck\" }] },
+                            #{ tool: \"stuck\", args: #{ times: 2 }, \"as\": \"stuck\" }] },
             _ => #{ finish: #{ results: view.results.keys(), calls: view.results.stuck } }
         }
         ",

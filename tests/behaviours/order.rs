@@ -125,7 +125,7 @@ fn behaviour_13_results_merge_in_declared_order_whatever_order_they_come_in() {
             "writer",
             "
             switch view.turn {
-                0 => #{ calls: [#{ tool: \"hold\", args: #{ until: view.task } }] },
+                0 => #{ calls: [#{ tool: \"hold\", args: #{ \"until\": view.task } }] },
                 1 => #{ calls: [#{ tool: \"set_variable\", args: #{ variable: \"order\", value: view.role } },
                                 #{ tool: \"broadcast_finding\", args: #{ topic: \"t\", claim: view.role, confidence: 0.5 } }] },
                 _ => #{ finish: view.role }

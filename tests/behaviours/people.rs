@@ -116,7 +116,7 @@ fn behaviour_37_a_call_of_an_agent_that_a_person_denies_is_not_made_and_the_agen
             "payer",
             "
             if view.turn == 0 {
-                #{ calls: [#{ tool: \"pay\", args: #{ value: \"paid\" }, as: \"p\" }, #{ tool: \"say\", args: #{ value: 1 }, as: \"s\" }] }
+                #{ calls: [#{ tool: \"pay\", args: #{ value: \"paid\" }, \"as\": \"p\" }, #{ tool: \"say\", args: #{ value: 1 }, \"as\": \"s\" }] }
             } else {
                 #{ finish: #{ paid: view.results.get(\"p\", ()), refused: view.errors.get(\"p\", ()), said: view.results.s } }
             }
@@ -140,4 +140,36 @@ fn behaviour_37_a_call_of_an_agent_that_a_person_denies_is_not_made_and_the_agen
         assert_eq!(ran.completed(), expected);
         assert_eq!(bench.board.calls("step"), 1 + calls);
     }
+}
+
+#[test]
+fn behaviour_36_on_the_command_line_an_answer_without_a_question_is_refused() {
+    let bench = Bench::new();
+    bench.file(
+        "team.yaml",
+        &graph(
+            "
+            nodes:
+              price: { ask: 'Which price?', options: [low, high] }
+              name: { ask: 'Which name?' }
+            output: '[price.output.answer, name.output.answer]'
+            ",
+        ),
+    );
+    let parked = bench.synod(&["run", "team.yaml", "--json", "--quiet"]);
+    assert_eq!(parked.code, Some(3), "{}", parked.stderr);
+    let session = parked.json()["session"].as_str().unwrap().to_owned();
+    let without = bench.synod(&["answer", &session, "low"]);
+    assert_eq!(without.code, Some(2), "{}{}", without.stdout, without.stderr);
+    let stranger = bench.synod(&["answer", &session, "low", "low"]);
+    assert_eq!(stranger.code, Some(2));
+    assert!(stranger.stderr.contains("low is no question's id"), "{}", stranger.stderr);
+    let first = bench.synod(&["answer", &session, "q1", "Synod", "--json", "--quiet"]);
+    assert_eq!(first.code, Some(3), "{}", first.stderr);
+    let open = bench.synod(&["answer", &session, "--json"]);
+    assert_eq!(open.json()[0]["ask"], json!("q0"), "the other question is shown again: {}", open.stdout);
+    assert_eq!(open.json().as_array().unwrap().len(), 1);
+    let last = bench.synod(&["answer", &session, "q0", "low", "--json", "--quiet"]);
+    assert_eq!(last.code, Some(0), "{}", last.stderr);
+    assert_eq!(last.json()["output"], json!(["low", "Synod"]));
 }

@@ -3,10 +3,11 @@
 //! Everything is real but the tools and models that a test needs to hold, count or break. Nothing sleeps: a tool waits until
 //! something has happened, and what must have happened is read from the journal or from the [`Board`] that the tools write on.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
 mod board;
 mod models;
+mod process;
 mod ran;
 mod tools;
 
@@ -18,6 +19,7 @@ use std::{
 
 pub use board::Board;
 pub use models::{finish, reply, reply_with, say};
+pub use process::{Said, kill};
 pub use ran::Ran;
 
 use synod::{
