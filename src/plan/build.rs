@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::{
-    bounds, edges,
+    bounds,
+    constant::{self, Wanted},
+    edges,
     models::{self, Models},
     names::{Frame, Question, Scope, View, listed},
     scripts, text,
@@ -13,7 +15,7 @@ use super::{
     writes::Writers,
 };
 use crate::{
-    graph::{Bounds, Edge, Graph, Member, Node, NodeKind, Plan, ScopeKind, TeamPlan},
+    graph::{Bounds, Edge, Graph, Limits, Member, Node, NodeKind, Plan, ScopeKind, TeamPlan},
     pattern::{self, Fragment},
     rule::FreeName,
     team::{self, Code, Diagnostic, MemberSpec, NodeSpec, Team, Text},
@@ -25,6 +27,9 @@ pub const MAX_NODES: usize = 100_000;
 
 /// Graphs inside each other at most, sub-teams included.
 pub const MAX_DEPTH: usize = 16;
+
+/// Expressions without names that are evaluated at compile time, at most.
+const MAX_CONSTANTS: usize = 1_000;
 
 /// What a machine offers to a plan.
 pub struct Machine<'a> {
@@ -124,6 +129,7 @@ pub(super) struct Builder<'a> {
     /// The names of the root graph, which `finally` sees.
     root: BTreeMap<Arc<str>, u32>,
     nodes: usize,
+    constants: usize,
     /// Where the nodes of each graph stand.
     places: Vec<Vec<Place>>,
     /// What the nodes of each graph write, with everything inside them.
@@ -165,6 +171,7 @@ impl<'a> Builder<'a> {
             inside: Vec::new(),
             root: BTreeMap::new(),
             nodes: 0,
+            constants: 0,
             places: Vec::new(),
             writes: Vec::new(),
         }
@@ -199,6 +206,11 @@ impl<'a> Builder<'a> {
             let message =
                 format!("the team `{}` has `finally`: for a team inside another that comes with a later version", team.name);
             self.found.push(Diagnostic::error(Code::NotYet, &team.finally[0].place, message));
+        }
+        if ix != TeamIx(0) && team.limits != Limits::default() {
+            let message = format!("the `limits` of the team `{}` inside another take effect with a later version", team.name);
+            self.found
+                .push(Diagnostic::warning(Code::NotYet, &file_of(team), message).help("the limits of the outermost team hold"));
         }
         built.map(|b| b.ix)
     }
@@ -252,8 +264,8 @@ impl<'a> Builder<'a> {
             dag.add_node(node);
         }
         self.edges(around, source.nodes, &mut dag);
-        let output = source.output.map(|o| self.expression(around, o, View::End, false));
-        let until = source.until.map(|u| self.expression(around, u, View::End, true));
+        let output = source.output.map(|o| self.expression(around, o, View::End, Wanted::Value));
+        let until = source.until.map(|u| self.expression(around, u, View::End, Wanted::Condition));
         let rank = self.rank(around, ix, source.nodes, &dag);
         around.scope.frames.pop();
         let Source { single, concurrency, .. } = source;
@@ -331,11 +343,18 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// An expression with its names bound.
-    pub fn expression(&mut self, around: &mut Around<'_>, text: &Text, view: View, source: bool) -> Expr {
+    /// An expression with its names bound. One that names nothing is evaluated, to see whether it is what is `wanted`.
+    pub fn expression(&mut self, around: &mut Around<'_>, text: &Text, view: View, wanted: Wanted) -> Expr {
+        let source = wanted == Wanted::Condition;
+        let broken = self.found.len();
         let names = text::of_expression(text);
         let refs = self.bind(around, names, view, source);
-        Expr { source: text.source.clone(), place: text.place.clone(), refs }
+        let expr = Expr { source: text.source.clone(), place: text.place.clone(), refs };
+        if expr.refs.is_empty() && broken == self.found.len() && self.constants < MAX_CONSTANTS {
+            self.constants += 1;
+            self.found.extend(constant::check(&expr, wanted));
+        }
+        expr
     }
 
     /// A template with its names bound.

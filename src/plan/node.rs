@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     build::{Around, Builder, Built, Source, file_of},
+    constant::Wanted,
     literal::literal,
     names::{View, suggest},
 };
@@ -23,7 +24,7 @@ impl Builder<'_> {
         node.join = spec.join;
         node.short_run = spec.short_run;
         node.stragglers = spec.stragglers;
-        node.input = spec.input.as_ref().map(|i| self.expression(around, i, View::Node(at), false));
+        node.input = spec.input.as_ref().map(|i| self.expression(around, i, View::Node(at), Wanted::Value));
         node.allow_failure = spec.allow_failure;
         node.writes.clone_from(&spec.writes);
         if let Some((retry, timeout)) = scope_limits(spec) {
@@ -45,13 +46,13 @@ impl Builder<'_> {
         let scope = match &spec.what {
             What::Agent { role, .. } => return self.agent(around, spec, role, at),
             What::Tool(tool) => return NodeKind::Tool(Box::new(self.tool(around, tool, at))),
-            What::Gate(text) => return NodeKind::Gate(GateBy::Expr(self.expression(around, text, view, false))),
+            What::Gate(text) => return NodeKind::Gate(GateBy::Expr(self.expression(around, text, view, Wanted::Value))),
             What::Rule { name, members } => return NodeKind::Gate(self.rule(around, spec, name, members)),
             What::Ask(ask) => return NodeKind::Ask(Box::new(self.ask(around, ask, at))),
             What::ForEach { items, name, max, parallel, body } => {
                 self.at_least_one(&spec.place, "max", *max);
                 self.at_least_one(&spec.place, "parallel", parallel.unwrap_or(1));
-                let items = self.expression(around, items, view, false);
+                let items = self.expression(around, items, view, Wanted::List(*max));
                 let bindings = vec![self.item_name(name, spec)];
                 let body = self.body(around, spec, body, at, bindings, None).ix;
                 ScopeKind::ForEach { items, name: name.clone(), max: *max, parallel: *parallel, body }
@@ -66,7 +67,7 @@ impl Builder<'_> {
             What::Subtasks { from, max, one_by_one, quorum } => {
                 self.at_least_one(&spec.place, "max", *max);
                 self.quorum(spec, *quorum, *max);
-                let from = self.expression(around, from, view, false);
+                let from = self.expression(around, from, view, Wanted::List(*max));
                 let like = like(around.team, spec, Phase::Work);
                 ScopeKind::Subtasks { from, max: *max, like, one_by_one: *one_by_one, quorum: *quorum }
             }
@@ -248,7 +249,7 @@ impl Builder<'_> {
                 let help = suggest(name, team.inputs.iter().map(|i| &*i.name));
                 self.found.push(Diagnostic::error(Code::UnknownKey, &text.place, message).help(help));
             }
-            bound.push((name.clone(), self.expression(around, text, View::Node(at), false)));
+            bound.push((name.clone(), self.expression(around, text, View::Node(at), Wanted::Value)));
         }
         for input in team.inputs.iter().filter(|i| !with.iter().any(|(name, _)| *name == i.name)) {
             match &input.default {
