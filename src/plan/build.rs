@@ -1,25 +1,24 @@
-//! How does a team become a plan? [`compile`].
+//! How do nodes of the graph language become graphs? [`Builder`] goes through teams and bodies and collects what is wrong.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::{
-    bounds,
+    compile::Machine,
     constant::{self, Wanted},
     edges,
-    models::{self, Models},
-    names::{Frame, Question, Scope, View, listed},
+    names::{Frame, Question, Scope, View},
     scripts, text,
     topo::{self, Order},
     writes::Writers,
 };
 use crate::{
-    graph::{Bounds, Edge, Graph, Limits, Member, Node, NodeKind, Plan, ScopeKind, TeamPlan},
+    graph::{Edge, Graph, Limits, Member, Node, NodeKind, ScopeKind, TeamPlan},
     pattern::{self, Fragment},
     rule::FreeName,
-    team::{self, Code, Diagnostic, MemberSpec, NodeSpec, Team, Text},
-    value::{Expr, Map, Place, Ref, TeamIx, TemplateIx, TextTemplate, ToolSpec, Value, WriteSpec},
+    team::{Code, Diagnostic, MemberSpec, NodeSpec, Team, Text},
+    value::{Expr, Place, Ref, TeamIx, TemplateIx, TextTemplate, ToolSpec, WriteSpec},
 };
 
 /// Nodes of all graphs of a plan together, at most.
@@ -31,99 +30,12 @@ pub const MAX_DEPTH: usize = 16;
 /// Expressions without names that are evaluated at compile time, at most.
 const MAX_CONSTANTS: usize = 1_000;
 
-/// What a machine offers to a plan.
-pub struct Machine<'a> {
-    /// The tools.
-    pub tools: &'a [ToolSpec],
-    /// The models.
-    pub models: &'a dyn Models,
-}
-
-/// A plan and what its author should look at.
-#[derive(Clone, Debug)]
-pub struct Compiled {
-    /// The plan.
-    pub plan: Plan,
-    /// Warnings.
-    pub warnings: Vec<Diagnostic>,
-}
-
-/// Compiles `team` for `machine`.
-///
-/// # Errors
-/// All that is wrong with the team, at once, by place; the warnings are among them.
-pub fn compile(team: &Team, machine: &Machine<'_>) -> Result<Compiled, Vec<Diagnostic>> {
-    let mut builder = Builder::new(machine);
-    builder.team(team);
-    let finally = (!team.finally.is_empty()).then(|| builder.finally(team)).flatten();
-    let mut found = builder.found;
-    if found.iter().any(Diagnostic::is_error) {
-        team::finish(&mut found, &team.sources);
-        return Err(found);
-    }
-    let mut plan = Plan {
-        graphs: builder.graphs.into_iter().flatten().map(Arc::new).collect(),
-        teams: builder.teams,
-        finally,
-        max_parallel: team.coordination.max_parallel,
-        limits: team.limits,
-        bounds: Bounds::default(),
-        inputs: defaults(team),
-        roots: roots(team),
-        digests: team.sources.iter().map(|(file, text)| (file.clone(), digest(text))).collect(),
-    };
-    match bounds::worst_case(&plan, machine.models) {
-        Ok(bounds) => plan.bounds = bounds,
-        Err(overflow) => {
-            let place =
-                overflow.node.map_or_else(|| file_of(team), |n| builder.places[overflow.graph.index()][n.index()].clone());
-            let what = bounds::overflowing(&plan.graphs, overflow);
-            let message = format!("the worst case of {what} does not fit into 64 bits");
-            let help = "lower `max`, `max_tasks`, `max_attempts` or the turns of its agents";
-            found.push(Diagnostic::error(Code::BoundOverflow, &place, message).help(help));
-        }
-    }
-    found.extend(check_cost(team, &plan, machine.models));
-    team::finish(&mut found, &team.sources);
-    if found.iter().any(Diagnostic::is_error) { Err(found) } else { Ok(Compiled { plan, warnings: found }) }
-}
-
-/// A limit on a cost that cannot be known. Models that the catalog lacks are the loader's to report.
-fn check_cost(team: &Team, plan: &Plan, models: &dyn Models) -> Option<Diagnostic> {
-    let limit = plan.limits.cost?;
-    let agents = plan.teams.iter().flat_map(|t| t.members.iter().chain(&t.coordinator));
-    let mut names: Vec<&str> =
-        agents.flat_map(|m| std::iter::once(&m.profile.model).chain(&m.profile.fallback_models)).map(|n| &**n).collect();
-    names.sort_unstable();
-    names.dedup();
-    names.retain(|name| !models::is_free(name) && models.facts(name).is_some_and(|facts| facts.price.is_none()));
-    if names.is_empty() || plan.bounds.cost.is_some() {
-        return None;
-    }
-    let message = format!("`limits.cost_usd` of {limit} cannot be kept: {} has no price", listed(names));
-    let help = "give it a `price` in the model catalog, or limit `tokens` instead";
-    Some(Diagnostic::error(Code::Unpriced, &file_of(team), message).help(help))
-}
-
-fn digest(text: &str) -> String {
-    blake3::hash(text.as_bytes()).to_hex().to_string()
-}
-
-fn roots(team: &Team) -> Vec<Arc<str>> {
-    let is_root = |kind: team::InputKind| matches!(kind, team::InputKind::Folder | team::InputKind::File);
-    team.inputs.iter().filter(|input| is_root(input.kind)).map(|input| input.name.clone()).collect()
-}
-
-fn defaults(team: &Team) -> Map {
-    team.inputs.iter().map(|i| (i.name.to_string(), i.default.clone().unwrap_or(Value::Null))).collect()
-}
-
 /// What is being compiled: the graphs so far and what is wrong with them.
 pub(super) struct Builder<'a> {
     pub tools: BTreeMap<&'a str, &'a ToolSpec>,
     pub found: Vec<Diagnostic>,
-    graphs: Vec<Option<Graph>>,
-    teams: Vec<TeamPlan>,
+    pub graphs: Vec<Option<Graph>>,
+    pub teams: Vec<TeamPlan>,
     /// The files of the teams around this one, outermost first.
     inside: Vec<Arc<str>>,
     /// The names of the root graph, which `finally` sees.
@@ -131,7 +43,7 @@ pub(super) struct Builder<'a> {
     nodes: usize,
     constants: usize,
     /// Where the nodes of each graph stand.
-    places: Vec<Vec<Place>>,
+    pub places: Vec<Vec<Place>>,
     /// What the nodes of each graph write, with everything inside them.
     writes: Vec<Vec<WriteSpec>>,
 }
@@ -162,7 +74,7 @@ pub(super) struct Built {
 }
 
 impl<'a> Builder<'a> {
-    fn new(machine: &Machine<'a>) -> Self {
+    pub fn new(machine: &Machine<'a>) -> Self {
         Self {
             tools: machine.tools.iter().map(|t| (&*t.name, t)).collect(),
             found: Vec::new(),
@@ -216,7 +128,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Compiles what runs at the very end. Its surroundings are the root graph, all of which has ended.
-    fn finally(&mut self, team: &Team) -> Option<TemplateIx> {
+    pub fn finally(&mut self, team: &Team) -> Option<TemplateIx> {
         let mut around = Around { team, ix: TeamIx(0), functions: self.teams[0].rules.clone(), scope: Scope::default() };
         let ids = std::mem::take(&mut self.root);
         around.scope.frames.push(Frame {
@@ -367,18 +279,24 @@ impl<'a> Builder<'a> {
         TextTemplate { refs, ..plain }
     }
 
-    fn bind(&mut self, around: &mut Around<'_>, names: Result<Vec<FreeName>, Diagnostic>, view: View, source: bool) -> Vec<Ref> {
+    fn bind(
+        &mut self,
+        around: &mut Around<'_>,
+        names: Result<Vec<FreeName>, Box<Diagnostic>>,
+        view: View,
+        source: bool,
+    ) -> Vec<Ref> {
         let mut refs = Vec::new();
         match names {
             Ok(names) => {
                 for FreeName { name, place } in names {
                     match around.scope.resolve(&name, &place, view, source) {
                         Ok(found) => refs.push(found),
-                        Err(unknown) => self.found.push(unknown),
+                        Err(unknown) => self.found.push(*unknown),
                     }
                 }
             }
-            Err(broken) => self.found.push(broken),
+            Err(broken) => self.found.push(*broken),
         }
         refs
     }

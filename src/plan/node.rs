@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use super::{
-    build::{Around, Builder, Built, Source, file_of},
+    args,
+    build::{Around, Builder},
     constant::Wanted,
-    literal::literal,
     names::{View, suggest},
 };
 use crate::{
     graph::{AgentNode, AskNode, DEFAULT_TOOL_TIMEOUT, GateBy, Node, NodeKind, Phase, ScopeKind, SettleSpec, ToolNode},
     pattern,
-    team::{AskSpec, Body, Code, Diagnostic, MemberSpec, NodeSpec, Team, Text, ToolSpecNode, What},
-    value::{EffectClass, Expr, Place, Role, RuleKind, TemplateIx, TextTemplate, Value, WriteSpec},
+    team::{AskSpec, Body, Code, Diagnostic, MemberSpec, NodeSpec, Team, ToolSpecNode, What},
+    value::{EffectClass, Place, Role, RuleKind, TextTemplate, WriteSpec},
 };
 
 impl Builder<'_> {
@@ -140,10 +140,10 @@ impl Builder<'_> {
     fn tool(&mut self, around: &mut Around<'_>, node: &ToolSpecNode, at: u32) -> ToolNode {
         let known = self.tools.get(&*node.tool).copied();
         let mut texts = Vec::new();
-        templates(&node.args, &mut String::new(), &node.place, &mut texts);
+        args::templates(&node.args, &mut String::new(), &node.place, &mut texts);
         if let Some(tool) = known {
             let filled: Vec<&str> = texts.iter().map(|(pointer, _)| &**pointer).collect();
-            self.found.extend(super::args::check(tool, node, &filled));
+            self.found.extend(args::check(tool, node, &filled));
         }
         let mut bound = Vec::with_capacity(texts.len());
         for (pointer, text) in texts {
@@ -196,75 +196,6 @@ impl Builder<'_> {
             default: ask.default.clone(),
             to: ask.to.clone(),
         }
-    }
-
-    /// The body of a scope; a team in it becomes a group of its own.
-    fn body(
-        &mut self,
-        around: &mut Around<'_>,
-        spec: &NodeSpec,
-        body: &Body,
-        at: u32,
-        bindings: Vec<Arc<str>>,
-        until: Option<&Text>,
-    ) -> Built {
-        if let Some(frame) = around.scope.frames.last_mut() {
-            frame.view = View::Node(at);
-        }
-        let built = match body {
-            Body::One(node) => {
-                let nodes = std::slice::from_ref(&**node);
-                self.graph(around, Source { nodes, until, single: true, concurrency: spec.concurrency, bindings, output: None })
-            }
-            Body::Nodes { nodes, output } => {
-                if nodes.is_empty() {
-                    let message = format!("`{}` has no nodes to run", spec.id);
-                    self.found.push(Diagnostic::error(Code::MissingKey, &spec.place, message).help("add `nodes: { … }`"));
-                }
-                let output = output.as_ref();
-                self.graph(around, Source { nodes, until, output, concurrency: spec.concurrency, bindings, single: false })
-            }
-            Body::Team { team, with } => {
-                let inner = group_of_team(spec, team, with);
-                let nodes = std::slice::from_ref(&inner);
-                self.graph(around, Source { nodes, until, single: true, bindings, ..Source::default() })
-            }
-        };
-        built.unwrap_or(Built { ix: TemplateIx(0), until: None })
-    }
-
-    /// A team inside this one: a group that sees its inputs only.
-    fn sub_team(
-        &mut self,
-        around: &mut Around<'_>,
-        spec: &NodeSpec,
-        team: &Team,
-        with: &[(Arc<str>, Text)],
-        at: u32,
-    ) -> ScopeKind {
-        let mut bound: Vec<(Arc<str>, Expr)> = Vec::new();
-        for (name, text) in with {
-            if !team.inputs.iter().any(|i| i.name == *name) {
-                let message = format!("the team `{}` has no input `{name}`", team.name);
-                let help = suggest(name, team.inputs.iter().map(|i| &*i.name));
-                self.found.push(Diagnostic::error(Code::UnknownKey, &text.place, message).help(help));
-            }
-            bound.push((name.clone(), self.expression(around, text, View::Node(at), Wanted::Value)));
-        }
-        for input in team.inputs.iter().filter(|i| !with.iter().any(|(name, _)| *name == i.name)) {
-            match &input.default {
-                Some(value) => {
-                    let expr = Expr { source: Arc::from(literal(value)), place: file_of(team), refs: Vec::new() };
-                    bound.push((input.name.clone(), expr));
-                }
-                None => {
-                    let message = format!("the team `{}` needs the input `{}`", team.name, input.name);
-                    let help = format!("write `with: {{ {}: EXPRESSION }}`", input.name);
-                    self.found.push(Diagnostic::error(Code::MissingKey, &spec.place, message).help(help));
-                }
-            }
-        }
-        ScopeKind::Group { body: self.team(team).unwrap_or_default(), with: Some(bound) }
     }
 
     fn item_name(&mut self, name: &Arc<str>, spec: &NodeSpec) -> Arc<str> {
@@ -360,50 +291,4 @@ fn unknown_role(team: &Team, role: &Role, place: &Place) -> Diagnostic {
 fn writes(own: &[WriteSpec], members: &[WriteSpec]) -> Vec<WriteSpec> {
     let more = members.iter().filter(|w| !own.iter().any(|o| o.variable == w.variable));
     own.iter().chain(more).cloned().collect()
-}
-
-fn group_of_team(spec: &NodeSpec, team: &Arc<Team>, with: &[(Arc<str>, Text)]) -> NodeSpec {
-    NodeSpec {
-        what: What::Group { body: Body::Team { team: team.clone(), with: with.to_vec() } },
-        after: Vec::new(),
-        join: crate::graph::Join::All,
-        short_run: false,
-        input: None,
-        on_error: None,
-        retry: None,
-        timeout: None,
-        allow_failure: false,
-        writes: Vec::new(),
-        expect_seconds: None,
-        ..spec.clone()
-    }
-}
-
-/// The texts in `value` that are templates, by JSON pointer.
-fn templates(value: &Value, pointer: &mut String, place: &Place, found: &mut Vec<(Arc<str>, Text)>) {
-    let length = pointer.len();
-    match value {
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}
-        Value::Text(source) => {
-            let text = Text { source: source.clone(), place: place.clone() };
-            if !(TextTemplate { source: source.clone(), place: place.clone(), refs: Vec::new() }).is_plain() {
-                found.push((Arc::from(&**pointer), text));
-            }
-        }
-        Value::List(items) => {
-            for (n, item) in items.iter().enumerate() {
-                pointer.push_str(&format!("/{n}"));
-                templates(item, pointer, place, found);
-                pointer.truncate(length);
-            }
-        }
-        Value::Map(map) => {
-            for (key, item) in map.iter() {
-                pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-                templates(item, pointer, place, found);
-                pointer.truncate(length);
-            }
-        }
-    }
 }
