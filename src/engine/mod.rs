@@ -326,7 +326,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 impl Inner {
     fn session_models(&self, plan: &crate::graph::Plan, sources: &BTreeMap<String, Arc<str>>) -> Result<Models, EngineError> {
         let profiles = plan.teams.iter().flat_map(|team| team.members.iter().chain(&team.coordinator)).map(|m| &m.profile);
-        Ok(self.models.with_files(profiles, sources).map_err(PrepareError::Model)?)
+        Ok(self.models.with_files(profiles, &|file| crate::plan::with_includes(file, sources)).map_err(PrepareError::Model)?)
     }
 }
 

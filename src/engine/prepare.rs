@@ -11,6 +11,7 @@ use crate::{
     graph::Plan,
     model::ModelError,
     plan::{self, Machine, Review},
+    rule::RuleDiagnostic,
     team::{self, Diagnostic, InputSpec, Known, LIBRARY, LoadedProfile, ModelCatalog, Overrides, Team},
     tool::{Roots, RootsError},
     turn::collaboration_tools,
@@ -41,8 +42,8 @@ pub enum PrepareError {
     #[error("check the team: {} mistakes, the first: {}", .0.len(), .0.first().map(Diagnostic::line).unwrap_or_default())]
     Invalid(Vec<Diagnostic>),
     /// Its scripts do not compile.
-    #[error("compile the rules: {0}")]
-    Rules(String),
+    #[error("compile the rules: {}", .0.first().map(ToString::to_string).unwrap_or_default())]
+    Rules(Vec<RuleDiagnostic>),
     /// A model cannot be opened.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -144,8 +145,7 @@ impl Engine {
 
 /// The judge of a plan, made from the texts that a session keeps.
 pub(super) fn judge_of(plan: &Plan, sources: &BTreeMap<String, Arc<str>>) -> Result<Arc<dyn Judge>, PrepareError> {
-    let said = |wrong: Vec<crate::rule::RuleDiagnostic>| wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    plan::rule_book(plan, sources).map(|book| Arc::new(book) as Arc<dyn Judge>).map_err(|wrong| PrepareError::Rules(said(wrong)))
+    plan::rule_book(plan, sources).map(|book| Arc::new(book) as Arc<dyn Judge>).map_err(PrepareError::Rules)
 }
 
 impl Inner {

@@ -18,7 +18,7 @@ pub use node::{
     SettleSpec, Stragglers, ToolNode, VoteProtocol,
 };
 
-use crate::value::{Expr, Map, Profile, Role, TeamIx, TemplateIx, WriteSpec};
+use crate::value::{AgentFacts, Expr, Map, Profile, Role, TeamIx, TemplateIx, WriteSpec};
 
 /// A directed acyclic graph of nodes; edges point from what ends first to what waits for it.
 /// Node and edge indices follow declared order.
@@ -51,6 +51,20 @@ pub struct Member {
     /// Variables that it may write in activations that a scope grows (sub-tasks, a relay, a debate); those of an agent node
     /// stand in the node as well.
     pub writes: Vec<WriteSpec>,
+}
+
+impl Member {
+    /// It as rules see it.
+    pub fn facts(&self) -> AgentFacts {
+        AgentFacts {
+            role: self.role.clone(),
+            name: self.profile.name.clone(),
+            specialization: self.profile.specialization.clone(),
+            skills: self.profile.skills.clone(),
+            description: self.profile.description.clone(),
+            priority: self.priority,
+        }
+    }
 }
 
 /// What the run needs to know of a team.

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Model, Replay, Script};
-use crate::value::{Failure, FailureKind, Profile};
+use crate::{
+    rule::{RuleDiagnostic, Source},
+    value::{Failure, FailureKind, Profile},
+};
 
 /// The models of a session by the names that its profiles use.
 #[derive(Clone, Default)]
@@ -38,14 +41,15 @@ impl Models {
         self.by_name.insert(Arc::from(name.as_ref()), model);
     }
 
-    /// These models, and those that the profiles name by `script:` and `replay:`, opened from `sources` (text by path).
+    /// These models, and those that the profiles name by `script:` and `replay:`, opened from `sources`: a file by its path, and
+    /// behind it the files that it uses; nothing where there is no such file.
     ///
     /// # Errors
     /// A script or cassette is missing or is none.
     pub fn with_files<'p>(
         &self,
         profiles: impl Iterator<Item = &'p Arc<Profile>>,
-        sources: &BTreeMap<String, Arc<str>>,
+        sources: &dyn Fn(&str) -> Vec<Source>,
     ) -> Result<Self, ModelError> {
         let mut models = self.clone();
         for profile in profiles {
@@ -56,21 +60,20 @@ impl Models {
         Ok(models)
     }
 
-    fn open(&mut self, name: &Arc<str>, sources: &BTreeMap<String, Arc<str>>) -> Result<(), ModelError> {
-        if self.by_name.contains_key(name) {
-            return Ok(());
-        }
-        let text = |path: &str| {
-            let missing = || ModelError::Missing { model: name.clone(), path: path.to_owned() };
-            sources.get(path).cloned().ok_or_else(missing)
+    fn open(&mut self, name: &Arc<str>, sources: &dyn Fn(&str) -> Vec<Source>) -> Result<(), ModelError> {
+        let scheme = ["script:", "replay:"].into_iter().find(|scheme| name.starts_with(scheme));
+        let Some(scheme) = scheme.filter(|_| !self.by_name.contains_key(name)) else { return Ok(()) };
+        let path = &name[scheme.len()..];
+        let files = sources(path);
+        let Some(first) = files.first() else {
+            return Err(ModelError::Missing { model: name.clone(), path: path.to_owned() });
         };
         let invalid = |reason: String| ModelError::Invalid { model: name.clone(), reason };
-        let model: Arc<dyn Model> = if let Some(path) = name.strip_prefix("script:") {
-            Arc::new(Script::compile(path, &text(path)?, sources).map_err(invalid)?)
-        } else if let Some(path) = name.strip_prefix("replay:") {
-            Arc::new(Replay::read(&text(path)?).map_err(invalid)?)
+        let model: Arc<dyn Model> = if scheme == "script:" {
+            let said = |found: Vec<RuleDiagnostic>| invalid(found.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
+            Arc::new(Script::compile(&files).map_err(said)?)
         } else {
-            return Ok(());
+            Arc::new(Replay::read(&first.text).map_err(invalid)?)
         };
         self.by_name.insert(name.clone(), model);
         Ok(())

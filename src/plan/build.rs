@@ -34,6 +34,8 @@ const MAX_CONSTANTS: usize = 1_000;
 pub(super) struct Builder<'a> {
     pub tools: BTreeMap<&'a str, &'a ToolSpec>,
     pub found: Vec<Diagnostic>,
+    /// The texts of all files, by name.
+    sources: &'a BTreeMap<String, Arc<str>>,
     pub graphs: Vec<Option<Graph>>,
     pub teams: Vec<TeamPlan>,
     /// The files of the teams around this one, outermost first.
@@ -74,8 +76,9 @@ pub(super) struct Built {
 }
 
 impl<'a> Builder<'a> {
-    pub fn new(machine: &Machine<'a>) -> Self {
+    pub fn new(machine: &Machine<'a>, sources: &'a BTreeMap<String, Arc<str>>) -> Self {
         Self {
+            sources,
             tools: machine.tools.iter().map(|t| (&*t.name, t)).collect(),
             found: Vec::new(),
             graphs: Vec::new(),
@@ -97,7 +100,7 @@ impl<'a> Builder<'a> {
             self.found.push(Diagnostic::error(Code::RecursiveTeam, &file_of(team), message));
             return None;
         }
-        let (functions, wrong) = scripts::check(team);
+        let (functions, wrong) = scripts::check(team, self.sources);
         self.found.extend(wrong);
         let ix = TeamIx(self.teams.len() as u32);
         self.teams.push(team_plan(team, &functions));

@@ -35,8 +35,8 @@ pub struct Compiled {
 ///
 /// # Errors
 /// All that is wrong with the team, at once, by place; the warnings are among them.
-pub fn compile(team: &Team, machine: &Machine<'_>) -> Result<Compiled, Vec<Diagnostic>> {
-    let mut builder = Builder::new(machine);
+pub fn compile<'a>(team: &'a Team, machine: &Machine<'a>) -> Result<Compiled, Vec<Diagnostic>> {
+    let mut builder = Builder::new(machine, &team.sources);
     builder.team(team);
     let finally = (!team.finally.is_empty()).then(|| builder.finally(team)).flatten();
     let mut found = builder.found;

@@ -25,7 +25,7 @@ pub fn expand(team: &Team) -> Result<String, Vec<Diagnostic>> {
     if team.pattern == Pattern::Graph {
         return Ok(text.to_string());
     }
-    let (functions, wrong) = scripts::check(team);
+    let (functions, wrong) = scripts::check(team, &team.sources);
     if wrong.iter().any(Diagnostic::is_error) {
         return Err(wrong);
     }

@@ -48,4 +48,4 @@ pub use order::OrderSensitive;
 pub use outline::{Outline, Step, Wait};
 pub use permissions::{Allowed, Permission};
 pub use review::{Review, review};
-pub use scripts::rule_book;
+pub use scripts::{rule_book, with_includes};

@@ -4,30 +4,64 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     graph::{GateBy, Member, Node, NodeKind, On, Plan, ScopeKind, TeamPlan},
-    rule::{RuleBook, RuleDiagnostic, Severity, Source, TeamScripts},
+    rule::{RuleBook, RuleDiagnostic, ScriptAgent, Severity, Source, TeamScripts},
     team::{Code, Diagnostic, MemberSpec, Team},
     value::{AgentFacts, Expr, Map, Profile, Role, TeamIx, TextTemplate, Value},
 };
 
 /// The names of the functions that the rule scripts of `team` define, sorted, and what is wrong with the scripts: each rule is
 /// tried on sample facts with this team's agents and inputs.
-pub(super) fn check(team: &Team) -> (Vec<Arc<str>>, Vec<Diagnostic>) {
-    if team.rules.is_empty() {
-        return (Vec::new(), Vec::new());
+///
+/// `texts` are all files of the team by name: scripts may use others. Script agents must compile as well.
+pub(super) fn check(team: &Team, texts: &BTreeMap<String, Arc<str>>) -> (Vec<Arc<str>>, Vec<Diagnostic>) {
+    let mut found = check_agents(team, texts);
+    let mut sources: Vec<Source> = Vec::new();
+    for script in &team.rules {
+        let with_others = with_includes(&script.file, texts);
+        let alone = with_others.is_empty().then(|| Source::new(&script.file, &script.text));
+        for source in with_others.into_iter().chain(alone) {
+            if !sources.contains(&source) {
+                sources.push(source);
+            }
+        }
+    }
+    if sources.is_empty() {
+        return (Vec::new(), found);
     }
     let scripts = TeamScripts {
-        sources: team.rules.iter().map(|script| Source::new(&script.file, &script.text)).collect(),
+        sources,
         agents: team.members.iter().map(|m: &MemberSpec| facts(&m.role, &m.profile, m.priority)).collect(),
         inputs: team.inputs.iter().map(|i| (i.name.to_string(), i.default.clone().unwrap_or(Value::Null))).collect(),
     };
     let scripts = [scripts];
     match RuleBook::build(&scripts, [], []) {
         Ok(book) => {
-            let found = book.check(&scripts).iter().map(|d| diagnostic(Code::BadRule, d)).collect();
+            found.extend(book.check(&scripts).iter().map(|d| diagnostic(Code::BadRule, d)));
             (book.rules(TeamIx(0)), found)
         }
-        Err(wrong) => (Vec::new(), wrong.iter().map(|d| diagnostic(Code::BadScript, d)).collect()),
+        Err(wrong) => {
+            found.extend(wrong.iter().map(|d| diagnostic(Code::BadScript, d)));
+            (Vec::new(), found)
+        }
     }
+}
+
+/// What is wrong with the scripts that sit where models would, each once.
+fn check_agents(team: &Team, texts: &BTreeMap<String, Arc<str>>) -> Vec<Diagnostic> {
+    let models = team
+        .members
+        .iter()
+        .chain(&team.coordinator)
+        .flat_map(|m| std::iter::once(&m.profile.model).chain(&m.profile.fallback_models));
+    let mut files: Vec<&str> = models.filter_map(|model| model.strip_prefix("script:")).collect();
+    files.sort_unstable();
+    files.dedup();
+    let compiled = files
+        .into_iter()
+        .map(|file| with_includes(file, texts))
+        .filter(|sources| !sources.is_empty())
+        .map(|s| ScriptAgent::compile(&s));
+    compiled.filter_map(Result::err).flatten().map(|d| diagnostic(Code::BadScript, &d)).collect()
 }
 
 fn diagnostic(code: Code, found: &RuleDiagnostic) -> Diagnostic {
@@ -67,13 +101,29 @@ pub fn rule_book(plan: &Plan, sources: &BTreeMap<String, Arc<str>>) -> Result<Ru
     RuleBook::build(&teams, texts.exprs, texts.templates)
 }
 
-fn scripts_of(team: &TeamPlan, inputs: &Map, sources: &BTreeMap<String, Arc<str>>) -> TeamScripts {
-    let source = |file: &Arc<str>| sources.get(&**file).map(|text| Source::new(file, text));
-    TeamScripts {
-        sources: team.scripts.iter().filter_map(source).collect(),
-        agents: team.members.iter().map(|m: &Member| facts(&m.role, &m.profile, m.priority)).collect(),
-        inputs: inputs.clone(),
+/// A script with all that it uses, itself first.
+pub fn with_includes(file: &str, sources: &BTreeMap<String, Arc<str>>) -> Vec<Source> {
+    let mut found: Vec<Source> = Vec::new();
+    let mut look = vec![file.to_owned()];
+    while let Some(name) = look.pop() {
+        if found.iter().any(|source| *source.file == *name) {
+            continue;
+        }
+        let Some(text) = sources.get(&name) else { continue };
+        look.extend(crate::value::includes(&name, text).iter().filter_map(|include| crate::team::beside(&name, &include.path)));
+        found.push(Source::new(&name, text));
     }
+    found
+}
+
+fn scripts_of(team: &TeamPlan, inputs: &Map, sources: &BTreeMap<String, Arc<str>>) -> TeamScripts {
+    let mut scripts: Vec<Source> = Vec::new();
+    for source in team.scripts.iter().flat_map(|file| with_includes(file, sources)) {
+        if !scripts.contains(&source) {
+            scripts.push(source);
+        }
+    }
+    TeamScripts { sources: scripts, agents: team.members.iter().map(Member::facts).collect(), inputs: inputs.clone() }
 }
 
 /// The expressions and templates of nodes.

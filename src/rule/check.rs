@@ -13,7 +13,7 @@ use rhai::{AST, ASTNode, EvalAltResult, Expr as Node, FnCallExpr, Position, Stmt
 use super::{
     book::TeamScripts,
     engine::{Tier, compiler},
-    error::{RuleDiagnostic, count, describe, innermost, nearest},
+    error::{DATA_RACE, RuleDiagnostic, count, describe, innermost, nearest},
     kind::{self, KINDS, Wrong},
     unit::{Function, Unit},
 };
@@ -35,6 +35,7 @@ static NATIVE: LazyLock<BTreeSet<(String, usize)>> = LazyLock::new(|| {
 /// All that is wrong with the rules of a team.
 pub(super) fn check(unit: &Unit, team: &TeamScripts) -> Vec<RuleDiagnostic> {
     let mut found = unknown_calls(&unit.ast, &unit.functions, |position| unit.place(position));
+    found.extend(self_captures(&unit.ast, |position| unit.place(position)));
     for kind in &KINDS {
         match unit.functions.iter().find(|function| &*function.name == kind.function()) {
             Some(function) if function.params.len() != 1 => found.push(
@@ -116,6 +117,34 @@ fn unknown(call: &FnCallExpr, method: bool, functions: &[Function], place: Place
         }
     };
     RuleDiagnostic::error("rule-unknown-function", format!("no function `{name}`"), place).with_help(help)
+}
+
+/// Methods of a variable, or of a part of it, that are given a closure which reads the variable: Rhai refuses these.
+fn self_captures(ast: &AST, place: impl Fn(Position) -> Place) -> Vec<RuleDiagnostic> {
+    let mut found = Vec::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        // A closure that captures is a block which first shares the variables.
+        let [
+            chain @ ..,
+            ASTNode::Expr(Node::MethodCall(_, position)),
+            ASTNode::Expr(Node::Stmt(_)),
+            ASTNode::Stmt(Stmt::Share(shared)),
+        ] = path
+        else {
+            return true;
+        };
+        let links = chain.iter().rev().map_while(|node| match node {
+            ASTNode::Expr(Node::Dot(pair, ..) | Node::Index(pair, ..)) => Some(&pair.lhs),
+            _ => None,
+        });
+        for (name, _) in shared.iter() {
+            if links.clone().any(|start| is_variable(start, name.name.as_str())) {
+                found.push(RuleDiagnostic::error("rule-capture", format!("`{}`: {DATA_RACE}", name.name), place(*position)));
+            }
+        }
+        true
+    });
+    found
 }
 
 /// Names under which a map may hold a function: keys of map literals and assigned properties.

@@ -69,6 +69,10 @@ pub(super) fn innermost(error: &EvalAltResult) -> (&EvalAltResult, Position) {
     (error, position)
 }
 
+/// The one trap of Rhai that every author walks into.
+pub(super) const DATA_RACE: &str = "a closure reads a variable while a method of that variable runs; \
+     take the part out first, as in `let list = facts.list;`, and call the method on that";
+
 /// What happened, as a lowercase fragment.
 pub(super) fn describe(error: &EvalAltResult) -> String {
     match error {
@@ -83,6 +87,7 @@ pub(super) fn describe(error: &EvalAltResult) -> String {
         EvalAltResult::ErrorMismatchOutputType(expected, found, _) => {
             in_own_words(&format!("expected {expected}, found {found}"))
         }
+        EvalAltResult::ErrorDataRace(..) => DATA_RACE.to_owned(),
         EvalAltResult::ErrorTooManyOperations(_) => "the script does not come to an end: its operations are used up".to_owned(),
         EvalAltResult::ErrorStackOverflow(_) => "calls nest too deep".to_owned(),
         EvalAltResult::ErrorDataTooLarge(..) => {

@@ -6,7 +6,7 @@
 //!
 //! # Writing scripts
 //! - A script holds functions and constants. A function reads a constant as `global::NAME`.
-//! - `//! use PATH.rhai` at the top makes the functions of another file available ([`includes`]).
+//! - `//! use PATH.rhai` at the top makes the functions of another file available ([`crate::value::includes`]).
 //! - A fact that is not there is an error; `facts.get("key", default)` asks first, `a ?? b` replaces `()`.
 //! - The functions beside Rhai's own: numbers `round clamp sum mean median percentile min max`, lists
 //!   `min_by max_by sort_by group_by count_by unique get`, texts `json to_json parse_time format_time matches captures
@@ -37,7 +37,7 @@ pub use book::{RuleBook, TeamScripts};
 pub use error::{RuleDiagnostic, Severity};
 pub use expr::{FreeName, free_names};
 pub use kind::{KINDS, KindDoc, document, sample};
-pub use source::{Include, Source, includes};
+pub use source::Source;
 pub use suite::{TestOutcome, run_tests};
 pub use template::template_names;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Scheduler, agent::ONLY_TURN};
 use crate::{
-    event::{AskFor, AskOutcome, Event, Input, Key, Outcome, TurnEnd},
+    event::{AskFor, AskOutcome, Effect, Event, Input, Key, Outcome, TurnEnd},
     graph::NodeKind,
     state::{CallState, FoldError, Stage, Stopping, Timer},
     value::{CallResult, EffectClass, Failure, FailureKind, NodeIx, Reply, Usage, Value},
@@ -46,7 +46,7 @@ impl Scheduler {
     fn accept_reply(&mut self, key: Key, reply: Result<Arc<Reply>, Failure>) -> Result<(), FoldError> {
         if self.state.late.contains(&key) {
             let usage = reply.map(|r| r.usage).unwrap_or_default();
-            return self.emit(Event::LateResult { key, usage });
+            return self.late(key, usage);
         }
         let awaited = self
             .state
@@ -66,9 +66,15 @@ impl Scheduler {
         self.emit(Event::TurnEnded { node: key.node, turn: key.turn, end, effects })
     }
 
+    /// What was cancelled has stopped; if it arrives in the step that cancels it, there is nothing to cancel.
+    fn late(&mut self, key: Key, usage: Usage) -> Result<(), FoldError> {
+        self.step.effects.retain(|effect| !matches!(effect, Effect::Cancel(other) if *other == key));
+        self.emit(Event::LateResult { key, usage })
+    }
+
     fn accept_result(&mut self, key: Key, result: Result<Value, Failure>) -> Result<(), FoldError> {
         if self.state.late.contains(&key) {
-            return self.emit(Event::LateResult { key, usage: Usage::default() });
+            return self.late(key, Usage::default());
         }
         if self.is_over() || key.node.index() >= self.state.nodes.len() {
             return Ok(());

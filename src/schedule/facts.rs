@@ -25,7 +25,7 @@ impl Scheduler {
 
     pub(super) fn agents(&self, node: NodeIx, only: &[Role]) -> Vec<AgentFacts> {
         let members = self.state.team_of(node).1.members.iter();
-        members.filter(|m| only.is_empty() || only.contains(&m.role)).map(agent_facts).collect()
+        members.filter(|m| only.is_empty() || only.contains(&m.role)).map(Member::facts).collect()
     }
 
     pub(super) fn route_facts(&self, node: NodeIx, input: Value) -> Value {
@@ -159,16 +159,5 @@ impl Scheduler {
             variables,
         };
         Value::of(&facts).unwrap_or_default()
-    }
-}
-
-fn agent_facts(member: &Member) -> AgentFacts {
-    AgentFacts {
-        role: member.role.clone(),
-        name: member.profile.name.clone(),
-        specialization: member.profile.specialization.clone(),
-        skills: member.profile.skills.clone(),
-        description: member.profile.description.clone(),
-        priority: member.priority,
     }
 }

@@ -16,6 +16,8 @@ mod grow;
 mod outstanding;
 mod request;
 mod scope;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -50,7 +50,7 @@ impl Scheduler {
         }
     }
 
-    /// Messages for an agent from its causal past, oldest first.
+    /// Messages for an agent from its causal past, in declared order of the nodes where they were said.
     fn mail(&self, node: NodeIx, role: &Role) -> Vec<Arc<Message>> {
         let team = self.state.instance_of(node).graph.team;
         let wanted = |kind: MessageKind| match kind {
@@ -61,14 +61,14 @@ impl Scheduler {
             return Vec::new();
         }
         let past = self.state.past(node);
-        self.state
-            .context
-            .messages
-            .iter()
+        let for_me = |m: &Message| m.to.as_ref() == Some(role) || (m.to.is_none() && m.from.as_ref() != Some(role));
+        let messages = self.state.context.messages.iter();
+        let mut mail: Vec<_> = messages
             .filter(|s| wanted(s.message.kind) && past.contains(&s.node) && self.state.instance_of(s.node).graph.team == team)
-            .filter(|s| s.message.to.as_ref() == Some(role) || (s.message.to.is_none() && s.message.from.as_ref() != Some(role)))
-            .map(|s| s.message.clone())
-            .collect()
+            .filter(|s| for_me(&s.message))
+            .collect();
+        mail.sort_by_cached_key(|s| (self.state.position(s.node), s.seq));
+        mail.into_iter().map(|s| s.message.clone()).collect()
     }
 
     /// The shared context as an agent may see it: `{findings, decisions, variables, results, team, proposal, objections}`.
@@ -120,7 +120,9 @@ fn results(state: &State, past: &std::collections::BTreeSet<NodeIx>) -> Value {
         NodeKind::Agent(agent) if agent.phase != Phase::Delegate => Some((*ix, agent)),
         NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => None,
     });
-    Value::list(agents.map(|(ix, agent)| {
+    let mut agents: Vec<_> = agents.collect();
+    agents.sort_by_cached_key(|(ix, _)| state.position(*ix));
+    Value::list(agents.into_iter().map(|(ix, agent)| {
         Value::map([
             ("node", Value::Text(state.path(ix))),
             ("role", Value::Text(agent.role.0.clone())),

@@ -258,7 +258,8 @@ impl State {
             self.timers.set(Timer::Timeout(node), record.at.after(timeout));
         }
         let topics = self.topics_of(node, bound);
-        self.scopes.insert(node, ScopeState { bound: bound.clone(), topics, ..ScopeState::default() });
+        let grown = self.scopes.get(&node).map_or(0, |earlier| earlier.grown);
+        self.scopes.insert(node, ScopeState { bound: bound.clone(), topics, grown, ..ScopeState::default() });
         self.todo.scopes.insert(node);
         Ok(())
     }
@@ -613,7 +614,8 @@ impl State {
             self.warnings.push(node);
         }
         if failed && !allowed && !caught {
-            self.instances[ix].failed.get_or_insert(node);
+            let first = &mut self.instances[ix].failed;
+            *first = Some(first.map_or(node, |other| other.min(node)));
             if self.finale.is_none() && self.team_of(node).1.fail_fast {
                 self.fail_fast(node);
             }
@@ -723,7 +725,7 @@ impl State {
         let local = NodeIndex::new((node.0 - base) as usize);
         let mut edges: Vec<_> = graph.dag.edges_directed(local, Direction::Outgoing).collect();
         edges.sort_by_key(EdgeRef::id);
-        let none_met = !met.iter().any(|m| *m == Ok(true));
+        let none_met = !met.contains(&Ok(true));
         let mut verdicts = met.iter();
         for edge in edges {
             let target = NodeIx(base + u32::try_from(edge.target().index()).unwrap_or(u32::MAX));

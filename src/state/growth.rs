@@ -81,6 +81,7 @@ impl State {
             let instance = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
             let state = self.scopes.entry(scope).or_default();
             state.instances.push(instance);
+            state.grown += 1;
             state.open += 1;
             if let Some(topic) = state.topics.first_mut() {
                 topic.debates.push(instance);
@@ -135,6 +136,7 @@ impl State {
         let base = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
         let ix = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
         let (outer, tail) = scope.map_or((0, 0), |s| (self.instance_of(s).limiter, self.rank(s)));
+        let ordinal = scope.and_then(|s| self.scopes.get(&s)).map_or(0, |s| s.grown);
         let limiter = graph.concurrency.map_or(outer, |limit| self.ready.nest(outer, limit));
         let size = graph.dag.node_count();
         let mut sources = vec![0_u32; size];
@@ -151,6 +153,7 @@ impl State {
             failed: None,
             limiter,
             tail,
+            ordinal,
         });
         self.nodes.reserve(size);
         for count in &sources {

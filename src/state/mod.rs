@@ -43,11 +43,13 @@ pub struct Instance {
     pub base: u32,
     /// The item's index, the round from 1, else 0.
     pub number: u32,
+    /// Its place among the instances that its scope ever had.
+    pub ordinal: u32,
     /// What follows the scope's path.
     pub path: Arc<str>,
     /// Nodes that have not ended.
     pub open: u32,
-    /// The first node that failed and whose failure nobody handles.
+    /// Of the nodes that failed and whose failure nobody handles, the first in declared order.
     pub failed: Option<NodeIx>,
     /// Who counts the calls in flight below it.
     pub limiter: u32,
@@ -327,6 +329,15 @@ impl State {
     /// The node at a path.
     pub fn find(&self, path: &str) -> Option<NodeIx> {
         (0..self.nodes.len()).filter_map(|ix| u32::try_from(ix).ok().map(NodeIx)).find(|ix| *self.path(*ix) == *path)
+    }
+
+    /// Where a node stands in declared order: places of instances and of nodes, outermost first. The order in which scopes
+    /// happened to grow has no part in it.
+    pub fn position(&self, node: NodeIx) -> Vec<u32> {
+        let instance = self.instance_of(node);
+        let mut position = instance.scope.map(|scope| self.position(scope)).unwrap_or_default();
+        position.extend([instance.ordinal, node.0 - instance.base]);
+        position
     }
 
     /// How a node ended, if it has.

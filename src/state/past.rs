@@ -83,14 +83,14 @@ impl State {
             .filter(|f| f.node == node || (past.contains(&f.node) && self.instance_of(f.node).graph.team == team))
             .cloned()
             .collect();
-        seen.sort_by_key(|f| (f.node, f.id));
+        seen.sort_by_cached_key(|f| (self.position(f.node), f.id));
         seen
     }
 
     /// The decisions of a node's past.
     pub fn visible_decisions(&self, past: &BTreeSet<NodeIx>) -> Vec<Arc<Decision>> {
         let mut seen: Vec<_> = self.context.decisions.iter().filter(|(node, _)| past.contains(node)).collect();
-        seen.sort_by_key(|(node, _)| *node);
+        seen.sort_by_cached_key(|(node, _)| self.position(*node));
         seen.into_iter().map(|(_, decision)| decision.clone()).collect()
     }
 
@@ -99,7 +99,7 @@ impl State {
         let mut seen = BTreeMap::new();
         for (name, versions) in &self.context.writes {
             let mut writes: Vec<_> = versions.iter().filter(|(node, _)| past.contains(node)).collect();
-            writes.sort_by_key(|(node, variable)| (*node, variable.seq));
+            writes.sort_by_cached_key(|(node, variable)| (self.position(*node), variable.seq));
             let writes = self.not_overwritten(writes);
             let Some((last, _)) = writes.last() else { continue };
             let merge = self.node(*last).writes.iter().find(|w| w.variable == *name).and_then(|w| w.merge.clone());

@@ -55,6 +55,11 @@ impl Ready {
         ix
     }
 
+    /// The limiters: the session's first.
+    pub fn limiters(&self) -> &[Limiter] {
+        &self.limiters
+    }
+
     /// Calls in flight, in all.
     pub fn in_flight(&self) -> u32 {
         self.limiters[0].in_flight

@@ -11,6 +11,8 @@ pub struct ScopeState {
     pub bound: Value,
     /// Its instances, in order of growth.
     pub instances: Vec<u32>,
+    /// Instances over all its attempts.
+    pub grown: u32,
     /// Instances with a node that has not ended.
     pub open: u32,
     /// Nodes below it that succeeded (`quorum`).

@@ -14,11 +14,11 @@ use super::{
     read::{Found, Read, Spot},
     resolve,
     scalar::Words,
-    sources::{FILES, LIBRARY, candidates, folder},
+    sources::{FILES, LIBRARY, SCRIPTS, beside, candidates, folder},
     suggest::{did_you_mean, nearest},
     tree::{self, MAX_FILE_BYTES, Node, quoted},
 };
-use crate::value::{Place, Profile};
+use crate::value::{Place, Profile, includes};
 
 /// Files that one team may consist of.
 pub const MAX_FILES: usize = 256;
@@ -232,6 +232,9 @@ impl<'a> Loader<'a> {
         let before = self.found.len();
         for name in &names {
             if let Some(text) = self.fetch(name, &at.place) {
+                if extensions == SCRIPTS {
+                    self.included(name, &text, 0);
+                }
                 return Some((Arc::from(name.as_str()), text));
             }
         }
@@ -239,6 +242,26 @@ impl<'a> Loader<'a> {
             self.missing(at, reference, &names, what);
         }
         None
+    }
+
+    /// Reads the files that a script uses, and those that they use.
+    fn included(&mut self, file: &str, text: &Arc<str>, depth: usize) {
+        for include in includes(file, text) {
+            let name = beside(file, &include.path);
+            let known = name.as_ref().is_some_and(|name| self.texts.contains_key(name));
+            if known {
+                continue;
+            }
+            let read = name.as_ref().filter(|_| depth < MAX_TEAM_DEPTH).and_then(|name| self.fetch(name, &include.place));
+            match (name, read) {
+                (Some(name), Some(text)) => self.included(&name, &text, depth + 1),
+                (_, _) => {
+                    let message = format!("the script uses `{}`, which is not there", include.path);
+                    let missing = Diagnostic::error(Code::MissingReference, &include.place, message);
+                    self.found.push(missing.help("the path is relative to the script"));
+                }
+            }
+        }
     }
 
     /// The name that a reference comes to, unread; a missing one is reported.

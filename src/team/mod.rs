@@ -33,7 +33,7 @@ pub use render::render;
 pub use resolve::COORDINATOR;
 pub use rules::fits;
 pub use schema::{schema_profile, schema_team};
-pub use sources::{LIBRARY, MapSources, SourceError, Sources};
+pub use sources::{LIBRARY, MapSources, SourceError, Sources, beside};
 pub use spec::{
     After, AfterOn, AskSpec, Body, Coordination, InputKind, InputSpec, MemberSpec, NodeSpec, Pattern, ResultBy, Script, Team,
     Text, ToolSpecNode, What,

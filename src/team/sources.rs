@@ -106,7 +106,7 @@ pub(super) fn spelled(name: &str, extensions: &[&str]) -> Vec<String> {
 }
 
 /// The name of `reference` relative to the file `from`; `None` where it would leave the library.
-pub(super) fn beside(from: &str, reference: &str) -> Option<String> {
+pub fn beside(from: &str, reference: &str) -> Option<String> {
     if let Some(path) = reference.strip_prefix(LIBRARY) {
         return clean("", path).filter(|path| !path.starts_with("..")).map(|path| format!("{LIBRARY}{path}"));
     }

@@ -20,8 +20,11 @@ mod read;
 mod registry;
 mod roots;
 mod schema;
+mod sql;
 #[cfg(test)]
 pub(crate) mod suite;
+#[cfg(test)]
+mod tests;
 mod walk;
 mod write;
 
@@ -34,7 +37,6 @@ use crate::value::{EffectClass, Failure, FailureKind, ToolSpec, Value};
 pub use allow::allows;
 pub use bound::RESULT_LIMIT;
 pub use call::{CallContext, Progress, Stop};
-pub use metrics::QueryMetrics;
 pub use names::{nearest, strip_pod_hash};
 pub use registry::{Registry, RegistryError, builtin};
 pub use roots::{Found, Roots, RootsError};

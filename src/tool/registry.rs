@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use jsonschema::Validator;
 
 use super::{
-    Blocking, CallContext, Outcome, Tool, bound, glob::Glob, grep::Grep, logs::SearchLogs, nearest, read::Read, schema,
-    write::Write,
+    Blocking, CallContext, Outcome, Tool, bound, glob::Glob, grep::Grep, logs::SearchLogs, metrics::QueryMetrics, nearest,
+    read::Read, schema, sql::SqlQuery, write::Write,
 };
 use crate::value::{EffectClass, Failure, FailureKind, ToolSpec, Value};
 
@@ -47,6 +47,8 @@ pub fn builtin() -> Registry {
         Arc::new(Blocking::new(Glob::default())),
         Arc::new(Blocking::new(Grep::default())),
         Arc::new(Blocking::new(SearchLogs::default())),
+        Arc::new(Blocking::new(SqlQuery::default())),
+        Arc::new(Blocking::new(QueryMetrics::default())),
     ];
     for tool in tools {
         registry.add(tool).expect("built-in tools have distinct names and valid schemas: a test adds them all");

@@ -9,6 +9,7 @@ mod data;
 mod facts;
 mod failure;
 mod id;
+mod include;
 mod judge;
 mod money;
 mod present;
@@ -25,6 +26,7 @@ pub use facts::{
 };
 pub use failure::{Failure, FailureKind, Place};
 pub use id::{AskId, CallIx, Epoch, FindingId, MessageId, NodeIx, Role, Seq, SessionId, TeamIx, TemplateIx, Tenant, Turn};
+pub use include::{Include, includes};
 pub use judge::{EscalateTo, Expr, Judge, Ref, RuleError, RuleKind, SettleVerdict, Subtask, Verdict};
 pub use money::Usd;
 pub use present::{nested, present};

@@ -24,7 +24,6 @@ pub mod nested {
     ///
     /// # Errors
     /// Those of the serializer.
-    #[expect(clippy::ref_option, reason = "serde gives the field by reference")]
     pub fn serialize<S: Serializer>(value: &Option<Option<Value>>, serializer: S) -> Result<S::Ok, S::Error> {
         value.as_ref().map(Option::as_slice).serialize(serializer)
     }

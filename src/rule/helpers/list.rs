@@ -28,10 +28,11 @@ pub(super) fn register(engine: &mut Engine) {
         Ok(Dynamic::from_map(counts.into_iter().map(|(key, count)| (key.into(), count.into())).collect()))
     });
     pure("unique", engine, |list: &mut Array| unique(list));
-    engine.register_fn("get", |map: &mut Map, key: &str, default: Dynamic| match map.get(key) {
+    let get = |map: &mut Map, key: &str, default: Dynamic| match map.get(key) {
         Some(value) if !value.is_unit() => value.clone(),
         _ => default,
-    });
+    };
+    FuncRegistration::new("get").with_purity(true).register_into_engine(engine, get);
 }
 
 /// Registers a function that reads a list and leaves it as it is.

@@ -2,6 +2,7 @@
 
 mod garbage;
 mod sandbox;
+mod shipped;
 
 use super::{RuleBook, Source, TeamScripts};
 use crate::value::{Expr, Judge, Place, RuleError, RuleKind, TeamIx, Value, Verdict};

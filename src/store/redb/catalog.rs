@@ -10,14 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redb::{
-    ConcurrencyMode, Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TableDefinition,
-    WriteTransaction,
-};
+use redb::{ConcurrencyMode, Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TableDefinition};
 
 use super::{
     file::{Kind, io_error},
-    index::Tables,
+    index::{Entry, Tables},
     lock::{Holder, LockFile},
 };
 use crate::store::StoreError;
@@ -106,12 +103,18 @@ impl Catalog {
         done
     }
 
-    /// Makes the catalog, with the rows that `fill` adds, unless there is one by now.
-    pub fn make(&self, fill: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>) -> Result<(), StoreError> {
+    /// Makes the catalog, with `entries`, unless there is one by now.
+    pub fn make(&self, entries: impl FnOnce() -> Result<Vec<Entry>, StoreError>) -> Result<(), StoreError> {
         let (_turn, _lock) = self.turn()?;
-        if !self.exists() {
-            *self.handle() = Some(Arc::new(CATALOG.create(&self.path, fill)?));
+        if self.exists() {
+            return Ok(());
         }
+        let entries = entries()?;
+        let db = CATALOG.create(&self.path, |write| {
+            let mut tables = Tables::open(write)?;
+            entries.iter().try_for_each(|entry| tables.add(entry).map(drop))
+        })?;
+        *self.handle() = Some(Arc::new(db));
         Ok(())
     }
 

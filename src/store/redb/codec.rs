@@ -121,3 +121,33 @@ fn half(hasher: &blake3::Hasher) -> Link {
     hasher.finalize_xof().fill(&mut link);
     link
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        event::Outcome,
+        value::{NodeIx, Value},
+    };
+
+    #[test]
+    fn records_of_the_first_format_are_read_for_ever() {
+        let session = SessionId(uuid::Uuid::from_u128(7));
+        let output = Value::map([("n", Value::from(300)), ("x", Value::Float(0.5))]);
+        let record = Record {
+            seq: Seq(0),
+            at: Timestamp(1_767_623_400_000_000),
+            event: Event::NodeEnded { node: NodeIx(5), outcome: Outcome::Ok(output) },
+        };
+        let (stored, link) = encode(&record, &genesis(session)).unwrap();
+        let hex: String = stored.row.iter().map(|byte| format!("{byte:02x}")).collect();
+        let golden = concat!(
+            "01",
+            "e85ab148c04da7ca05c85a834512e170",
+            "008adae4a4470600",
+            "81aa6e6f64655f656e64656482a46e6f646505a76f7574636f6d6581a26f6b82a16ecd012ca178cb3fe0000000000000",
+        );
+        assert_eq!(hex, golden);
+        assert_eq!(decode(&stored.row, Seq(0), &genesis(session), &mut |_| None).unwrap(), (record, link));
+    }
+}

@@ -12,7 +12,7 @@ use super::{
     read::{Extent, Segment},
 };
 use crate::{
-    event::Status,
+    event::{Event, Record, Status},
     store::{Closing, Filter, INBOX_LIMIT, InboxItem, Mail, MailId, Owner, PostError, SessionRow},
     value::{Epoch, Seq, SessionId, Tenant, Timestamp},
 };
@@ -161,6 +161,16 @@ impl Entry {
     pub fn stands(&mut self, closing: Closing) {
         self.status = closing.status;
         self.completed_at = closing.status.is_over().then_some(closing.at);
+    }
+
+    /// Takes over what the last record says, when nobody lives to say it.
+    pub fn ends_with(&mut self, last: Option<&Record>) {
+        let Some(Record { at, event, .. }) = last else { return };
+        if let Event::Finished(finished) = event {
+            self.stands(Closing { status: finished.status, at: *at });
+        } else if matches!(event, Event::Parked) {
+            self.stands(Closing { status: Status::Parked, at: *at });
+        }
     }
 
     /// Where its records are to be found.

@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -90,7 +90,11 @@ pub fn lock_of(folder: &Path, number: u32) -> PathBuf {
 
 /// The numbers of all journals of a folder, in order.
 pub fn numbers(folder: &Path) -> Result<BTreeSet<u32>, StoreError> {
-    let entries = fs::read_dir(folder).map_err(|e| io_error(folder, &e))?;
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(io_error(folder, &error)),
+    };
     let number = |name: &str| name.strip_suffix(".redb")?.parse().ok();
     Ok(entries.filter_map(|entry| number(entry.ok()?.file_name().to_str()?)).collect())
 }

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! `codec` and `blob` say what a record looks like, `journal` and `queue` how records get to the disk, `read` how they come back,
-//! `catalog`, `index` and `indexer` how sessions are found, `lock` how processes know of each other, and `file` what to make of a
+//! `catalog`, `index` and `indexer` how sessions are found, `rebuild` what becomes of a lost index, `lock` how processes know of each other, and `file` what to make of a
 //! file that is not what it should be.
 //!
 //! A session may be claimed when its row has no owner, or an owner that is dead: his lock is free, or somebody else's by now. A dead
@@ -27,6 +27,7 @@ mod journal;
 mod lock;
 mod queue;
 mod read;
+mod rebuild;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +36,8 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
+
+use redb::ReadTransaction;
 
 use self::{
     catalog::Catalog,
@@ -50,7 +53,7 @@ use super::{
     ReadError, Release, SessionRow, Store, StoreError, Ticket, row,
 };
 use crate::{
-    event::{Event, Record, Status},
+    event::{Record, Status},
     value::{Epoch, Seq, SessionId},
 };
 
@@ -58,6 +61,7 @@ use crate::{
 #[derive(Debug)]
 pub struct RedbStore {
     folder: PathBuf,
+    journals: PathBuf,
     catalog: Arc<Catalog>,
     reader: Reader,
     // The fields below are dropped in this order: the index is written while the journals' locks are still held.
@@ -80,8 +84,10 @@ impl RedbStore {
             return Err(io_error(&folder, &std::io::ErrorKind::NotADirectory.into()));
         }
         let catalog = Arc::new(Catalog::new(&folder));
+        let journals = folder.join("journals");
         Ok(Self {
-            reader: Reader::new(folder.join("journals")),
+            reader: Reader::new(journals.clone()),
+            journals,
             indexer: Indexer::start(Arc::clone(&catalog))?,
             catalog,
             claims: Claims::default(),
@@ -101,11 +107,18 @@ impl RedbStore {
         if self.catalog.exists() {
             return Ok(());
         }
-        let journals = self.folder.join("journals");
-        fs::create_dir_all(&journals).map_err(|e| io_error(&journals, &e))?;
+        fs::create_dir_all(&self.journals).map_err(|e| io_error(&self.journals, &e))?;
         let ignore = self.folder.join(".gitignore");
         fs::write(&ignore, "*\n").map_err(|e| io_error(&ignore, &e))?;
-        self.catalog.make(|_| Ok(()))
+        self.catalog.make(|| rebuild::entries(&self.journals, &self.reader))
+    }
+
+    /// What `work` finds in the catalog, `absent` where there is nothing yet. A lost catalog is made again first.
+    fn index<T>(&self, absent: T, work: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+        if !self.catalog.exists() && !journal::numbers(&self.journals)?.is_empty() {
+            self.make()?;
+        }
+        self.catalog.read(absent, work)
     }
 
     /// The journal for a new claim.
@@ -114,16 +127,15 @@ impl RedbStore {
         if let Some(journal) = current.as_ref().filter(|journal| journal.has_room()) {
             return Ok(Arc::clone(journal));
         }
-        let folder = self.folder.join("journals");
-        fs::create_dir_all(&folder).map_err(|e| io_error(&folder, &e))?;
-        let journal = Arc::new(Journal::take(&folder)?);
+        fs::create_dir_all(&self.journals).map_err(|e| io_error(&self.journals, &e))?;
+        let journal = Arc::new(Journal::take(&self.journals)?);
         self.claims.writes_to(&journal);
         *current = Some(Arc::clone(&journal));
         Ok(journal)
     }
 
     fn entry(&self, session: SessionId) -> Result<Option<Entry>, StoreError> {
-        self.catalog.read(None, |read| Entry::get(read, session))
+        self.index(None, |read| Entry::get(read, session))
     }
 
     /// Who has the session of `entry`.
@@ -134,7 +146,7 @@ impl RedbStore {
             return if held { Owner::Live { pid: holder.pid } } else { Owner::Dead };
         }
         let number = entry.segments.last().map_or(0, |segment| segment.journal);
-        let lock = journal::lock_of(&self.folder.join("journals"), number);
+        let lock = journal::lock_of(&self.journals, number);
         if holder.holds(&lock) { Owner::Live { pid: holder.pid } } else { Owner::Dead }
     }
 
@@ -145,9 +157,7 @@ impl RedbStore {
         if owner == Owner::Dead && !is_ours {
             match self.reader.tail(&entry.records(), true) {
                 Ok(tail) => {
-                    if let Some(closing) = tail.last.as_ref().and_then(closing) {
-                        entry.stands(closing);
-                    }
+                    entry.ends_with(tail.last.as_ref());
                     entry.owner = None;
                     owner = Owner::Nobody;
                     self.indexer.repair(entry.clone());
@@ -157,15 +167,6 @@ impl RedbStore {
         }
         let journal = entry.segments.last().map(|segment| format!("journals/{:04}.redb", segment.journal));
         entry.into_row(owner, journal.unwrap_or_default().into())
-    }
-}
-
-/// How a session stands whose last record this is; `None` in the middle of work.
-fn closing(last: &Record) -> Option<Closing> {
-    if let Event::Finished(finished) = &last.event {
-        Some(Closing { status: finished.status, at: last.at })
-    } else {
-        matches!(last.event, Event::Parked).then_some(Closing { status: Status::Parked, at: last.at })
     }
 }
 
@@ -251,7 +252,7 @@ impl Store for RedbStore {
     }
 
     fn list(&self, filter: &Filter) -> Result<Vec<SessionRow>, StoreError> {
-        let entries = self.catalog.read(Vec::new(), |read| Entry::list(read, filter))?;
+        let entries = self.index(Vec::new(), |read| Entry::list(read, filter))?;
         Ok(entries.into_iter().map(|entry| self.shown(entry)).collect())
     }
 
@@ -262,7 +263,7 @@ impl Store for RedbStore {
 
     fn find(&self, org: &str, prefix: &str) -> Result<SessionId, FindError> {
         let range = row::prefix_range(prefix)?;
-        let ids = self.catalog.read(Vec::new(), |read| index::ids(read, org, range))?;
+        let ids = self.index(Vec::new(), |read| index::ids(read, org, range))?;
         row::only_one(prefix, ids.into_iter())
     }
 

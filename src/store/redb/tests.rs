@@ -6,6 +6,7 @@ use redb::{Database, ReadableTable, TableDefinition};
 
 use super::{journal::RECORDS, *};
 use crate::{
+    event::Event,
     store::conformance::{ended, new_session, park, record, records},
     value::{Tenant, Value},
 };
@@ -184,6 +185,52 @@ fn a_lost_journal_is_named() {
     let text = folder.store().read_all(session).unwrap_err().to_string();
     assert!(text.contains("0001.redb") && text.contains("restore"), "{text}");
     check_usable(&folder);
+}
+
+#[test]
+fn a_damaged_catalog_is_named_and_made_again_from_the_journals_once_it_is_moved_away() {
+    let folder = Folder::new();
+    let (first, second) = (folder.session(3), folder.session(4));
+    let store = folder.store();
+    let claim = store.claim(first).unwrap();
+    store.append(&claim, Seq(3), &records(3, 2)).unwrap();
+    store.release(claim, park()).wait().unwrap();
+    let catalog = folder.path("catalog.redb");
+    drop(store);
+    for damage in ["", "something else"] {
+        fs::write(&catalog, damage).unwrap();
+        let store = folder.store();
+        let texts =
+            [store.list(&Filter::of(&Tenant::default(), 9)).unwrap_err(), store.create(new_session()).unwrap_err().into_store()];
+        for text in texts.map(|error| error.to_string()) {
+            assert!(text.contains("catalog.redb") && text.contains("move it away"), "{text}");
+        }
+    }
+    fs::remove_file(&catalog).unwrap();
+    let owner = write_and_hold(&folder);
+    let error = folder.store().row(first).unwrap_err();
+    assert!(matches!(error, FindError::Store(StoreError::Busy { .. })), "{error}");
+    drop(owner);
+    let store = folder.store();
+    assert_eq!(store.read_all(first).unwrap(), records(0, 5));
+    assert_eq!(store.read_all(second).unwrap(), records(0, 4));
+    assert_eq!(store.list(&Filter::of(&Tenant::default(), 9)).unwrap().len(), 2);
+    let claim = store.claim(first).unwrap();
+    assert_eq!((claim.epoch(), claim.length()), (Epoch(3), Seq(5)));
+    drop((claim, store));
+    check_usable(&folder);
+}
+
+/// The lock of a journal, as a process would hold it that works in it.
+fn write_and_hold(folder: &Folder) -> lock::LockFile {
+    lock::LockFile::take(&journal::lock_of(&folder.path("journals"), 1)).unwrap().unwrap()
+}
+
+impl ClaimError {
+    fn into_store(self) -> StoreError {
+        let Self::Store(error) = self else { panic!("{self}") };
+        error
+    }
 }
 
 #[test]

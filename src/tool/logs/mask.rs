@@ -18,13 +18,18 @@ pub(super) fn masked(text: &str, out: &mut String) {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let (mut words, mut skip) = (0, false);
-    let mut rest = text[..end].split_ascii_whitespace();
-    for word in rest.by_ref() {
+    let (mut words, mut skip, mut in_list) = (0, false, false);
+    for word in text[..end].split_ascii_whitespace().flat_map(brackets) {
         if skip || is_id_field(word) {
             skip = !skip && word.ends_with([':', '=']);
             continue;
         }
+        // Lists of any length are alike: of their items the first and the last stay.
+        let item = word.ends_with(',');
+        if item && std::mem::replace(&mut in_list, item) {
+            continue;
+        }
+        in_list = item;
         if words == WORDS {
             out.push_str("… ");
             return;
@@ -36,6 +41,21 @@ pub(super) fn masked(text: &str, out: &mut String) {
     if end < text.len() {
         out.push_str("… ");
     }
+}
+
+/// `[a][b` as `[a]` and `[b`.
+fn brackets(word: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(word);
+    std::iter::from_fn(move || {
+        let whole = rest?;
+        match whole.find("][") {
+            Some(at) => {
+                rest = Some(&whole[at + 1..]);
+                Some(&whole[..=at])
+            }
+            None => rest.take(),
+        }
+    })
 }
 
 fn is_id_field(word: &str) -> bool {
@@ -179,7 +199,9 @@ mod tests {
         check("TraceID: ab51f0bb SpanID: b016471d [pay] ok", "[pay] ok");
         check("trace_id=ab51f0bb pay", "pay");
         check("größe 5 März", "größe <n> März");
-        check("[checkSecurity][Check]", "[checkSecurity][Check]");
+        check("[checkSecurity][Check]", "[checkSecurity] [Check]");
+        check("stops [a, b, c, d] of 3", "stops [a, d] of <n>");
+        check("stops [a, d] of 3", "stops [a, d] of <n>");
         check("SeatServiceImpl#137", "SeatServiceImpl#<n>");
     }
 

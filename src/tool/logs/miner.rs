@@ -15,7 +15,7 @@ const SIBLINGS: usize = 200;
 /// Masked messages whose template is remembered.
 const REMEMBERED: usize = 50_000;
 /// The share of words that a message and its template have in common; more than this.
-const ALIKE: f64 = 0.5;
+const ALIKE: f64 = 0.65;
 /// Stands for a word that differs from message to message.
 const ANY: &str = "<*>";
 /// The template of messages that came when there were too many already.

@@ -11,6 +11,7 @@ use super::{
     level::Level,
     record::Record,
     stamp::{Clock, SECOND},
+    trace_id,
 };
 use crate::{
     tool::{glob, grep},
@@ -21,9 +22,6 @@ use crate::{
 const ROWS: usize = 50;
 /// Rows of one call at most.
 const ROWS_LIMIT: usize = 1_000;
-/// Trace ids as loggers write them: named, as W3C's header, or in the brackets of Spring Cloud Sleuth.
-const TRACE: &str = r#"(?i)(?:trace[-_. ]?id|traceparent|request[-_]?id|correlation[-_]?id)"?\s*[:=]\s*"?(?:00-)?([0-9a-z][0-9a-z-]{7,63})|\[[\w.-]+,([0-9a-f]{16,32}),[0-9a-f]{16}"#;
-
 /// The arguments of `search_logs`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -180,8 +178,8 @@ pub(super) struct Query {
     pub newest: bool,
     /// What stamps without a zone are ahead of UTC, in seconds.
     pub ahead: i64,
-    /// Finds trace ids.
-    pub trace: Regex,
+    /// Finds trace ids that the common spellings do not.
+    pub trace: Option<Regex>,
 }
 
 impl Query {
@@ -219,7 +217,7 @@ impl Query {
             limit: args.limit.unwrap_or(ROWS),
             newest: args.newest,
             ahead,
-            trace: grep::pattern(args.trace_pattern.as_deref().unwrap_or(TRACE), false)?,
+            trace: args.trace_pattern.as_deref().map(|text| grep::pattern(text, false)).transpose()?,
         })
     }
 
@@ -249,12 +247,12 @@ impl Query {
 
     /// The trace id of a message.
     pub fn trace_of<'r>(&self, record: &'r Record<'_>) -> Option<&'r str> {
-        if let Some(trace) = record.trace.as_deref().filter(|t| t.len() >= 4) {
-            return Some(trace);
+        if let Some(pattern) = &self.trace {
+            let found = pattern.captures(record.text.as_bytes())?;
+            let id = found.iter().skip(1).flatten().next().or_else(|| found.get(0))?;
+            return record.text.get(id.start()..id.end());
         }
-        let found = self.trace.captures(record.text.as_bytes())?;
-        let id = found.iter().skip(1).flatten().next()?;
-        record.text.get(id.start()..id.end())
+        record.trace.as_deref().filter(|t| t.len() >= trace_id::SHORTEST).or_else(|| trace_id::find(&record.text))
     }
 
     /// How many seconds of the data the window and the baseline cover.

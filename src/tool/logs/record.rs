@@ -7,6 +7,7 @@ use super::{
     level::Level,
     origin::Origin,
     stamp::Clock,
+    trace_id,
 };
 use crate::tool::strip_pod_hash;
 
@@ -14,6 +15,10 @@ use crate::tool::strip_pod_hash;
 const RUNTIME: [&[u8]; 4] = [b"stdout F ", b"stderr F ", b"stdout P ", b"stderr P "];
 /// What lines of a stack trace begin with.
 const TRACE_STARTS: [&str; 7] = ["at ", "Caused by:", "... ", "Suppressed:", "Traceback (most", "goroutine ", "stack backtrace:"];
+/// How much of a line is looked at to tell whether it is one of a stack trace, in bytes.
+const HEAD: usize = 200;
+/// How much may stand before an object that a message ends with, in bytes.
+const BEFORE: usize = 200;
 /// Parts of a message's beginning that are looked at for service, time and level.
 const PREFIXES: usize = 4;
 
@@ -79,10 +84,10 @@ impl<'a> Record<'a> {
             more: Cow::Borrowed(more),
         };
         let fields = if head.object { Fields::json(body) } else { body.contains('=').then(|| Fields::logfmt(body)).flatten() };
-        match fields {
+        match fields.or_else(|| record.split(body, origin, clock)) {
             Some(fields) if fields.sample => return None,
             Some(fields) => record.take(fields, clock),
-            None => record.split(body, origin, clock),
+            None => {}
         }
         Some(record)
     }
@@ -94,7 +99,7 @@ impl<'a> Record<'a> {
             Some(Field::Number(number)) => Clock::number(*number),
             None => None,
         });
-        self.level = match &fields.level {
+        let level = match &fields.level {
             Some(Field::Text(name)) => Level::named(name.trim()).or_else(|| name.parse().ok().and_then(Level::numbered)),
             Some(Field::Number(number)) => Level::numbered(*number as i64),
             None => None,
@@ -108,15 +113,15 @@ impl<'a> Record<'a> {
         if let Some(message) = fields.message {
             self.text = message;
         }
-        self.level = self.level.or_else(|| Level::of(&self.text).0);
-        self.trace = fields.trace;
+        self.level = level.or_else(|| Level::of(&self.text).0);
+        self.trace = fields.trace.or(self.trace.take());
         if let Some(stack) = fields.stack {
             self.more = stack;
         }
     }
 
-    /// Takes service, wall clock and level from the beginning of a plain message.
-    fn split(&mut self, body: &'a str, origin: &'a Origin, clock: &Clock) {
+    /// Takes service, wall clock and level from the beginning of a plain message; returns the fields of an object that it ends with.
+    fn split(&mut self, body: &'a str, origin: &'a Origin, clock: &Clock) -> Option<Fields<'a>> {
         let (level, _) = Level::of(body);
         self.level = self.level.or(level);
         let mut rest = body;
@@ -138,6 +143,10 @@ impl<'a> Record<'a> {
             rest = after.trim_start();
         }
         self.text = Cow::Borrowed(if rest.is_empty() { body } else { rest });
+        let (before, object) = rest.ends_with('}').then(|| rest.split_at_checked(rest.find("{\"")?)).flatten()?;
+        let fields = (before.len() <= BEFORE).then(|| Fields::json(object)).flatten()?;
+        self.trace = trace_id::find(before).map(Cow::Borrowed);
+        (fields.message.is_some()).then_some(fields)
     }
 }
 
@@ -187,23 +196,22 @@ fn punctuation(rest: &[u8]) -> usize {
 
 /// Whether a text goes on with the message before it.
 fn continues(rest: &[u8], dated: bool) -> bool {
-    let Ok(text) = std::str::from_utf8(&rest[..rest.len().min(200)]).or_else(|e| std::str::from_utf8(&rest[..e.valid_up_to()]))
-    else {
+    let bare = rest.trim_ascii_start();
+    // Every line of a collector has a stamp: of those only what is a stack trace for sure goes on.
+    if dated && !matches!(bare.first(), Some(b'a' | b'C' | b'.')) {
         return false;
-    };
-    let bare = text.trim_start();
-    let traces = TRACE_STARTS.iter().any(|start| bare.starts_with(start));
-    if dated {
-        // Every line of a collector has a stamp: only what is a stack trace for sure goes on.
-        return traces
-            && (bare.starts_with("Caused by:") || bare.starts_with("... ") || (bare.starts_with("at ") && bare.contains('(')));
     }
-    traces
-        || bare.is_empty()
-        || bare.len() < text.len()
-        || bare.starts_with(['}', ')', ']'])
-        || is_exception(bare)
-        || is_frame(bare)
+    let head = &bare[..bare.len().min(HEAD)];
+    let text = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        Err(e) => std::str::from_utf8(&head[..e.valid_up_to()]).unwrap_or_default(),
+    };
+    if dated {
+        return text.starts_with("Caused by:") || text.starts_with("... ") || (text.starts_with("at ") && text.contains('('));
+    }
+    let indented = bare.len() < rest.len();
+    let trace = TRACE_STARTS.iter().any(|start| text.starts_with(start));
+    bare.is_empty() || indented || trace || text.starts_with(['}', ')', ']']) || is_exception(text) || is_frame(text)
 }
 
 /// `java.lang.IllegalStateException: …`, `ValueError: …`.
@@ -267,6 +275,16 @@ mod tests {
                 "access.log",
                 "10.0.0.1 - - [29/Jan/2023:14:22:08 +0000] \"GET /x HTTP/1.1\" 503 12",
                 (t, Some(Level::Error), "access", "\"GET /x HTTP/1.1\" 503 12"),
+            ),
+            (
+                "pay.log",
+                r#"2023-01-29T14:22:08Z pay 22:22:08 TraceID: ab51f0bbcfb19d13 {"severity":"info","message":"error rate is 0"}"#,
+                (t, Some(Level::Info), "pay", "error rate is 0"),
+            ),
+            (
+                "pay.log",
+                r#"{"time":"2023-01-29T14:22:08Z","log":"{\"level\":\"warn\",\"message\":\"slow\"}"}"#,
+                (t, Some(Level::Warn), "pay", "slow"),
             ),
             ("a.log", "just words", (None, None, "a", "just words")),
             ("a.log", "", (None, None, "a", "")),

@@ -220,17 +220,52 @@ fn a_line_without_a_date_takes_that_of_the_line_before() {
 
 #[test]
 fn a_search_stops_soon_after_it_is_told_to() {
-    let folder = folder(&[("a.log", "2026-01-05 14:25:00 INFO one\n".repeat(400_000).as_bytes())]);
+    let line = "2026-01-05 14:25:00 INFO one\n".repeat(1_000);
+    let names: Vec<String> = (0..200).map(|n| format!("s{n}.log")).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), line.as_bytes())).collect();
+    let folder = folder(&files);
     let stop = Stop::default();
-    let roots = Roots::new(folder.path()).expect("a root");
-    let canceller = stop.clone();
-    // It is told after the first file's first word of progress at the earliest, so the search is under way.
-    let ended = std::thread::scope(|scope| {
-        scope.spawn(move || canceller.cancel());
-        call_on(tool(), roots, stop, &json(r#"{"group_by": "template"}"#))
+    let (canceller, words) = (stop.clone(), Arc::new(std::sync::atomic::AtomicUsize::new(0)));
+    let heard = words.clone();
+    let progress = crate::tool::Progress::to(move |_| {
+        heard.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        canceller.cancel();
     });
-    let failure = ended.expect_err("it was cancelled");
+    let roots = Arc::new(Roots::new(folder.path()).expect("a root"));
+    let call = CallContext { stop, progress, ..CallContext::on(roots) };
+    let failure = SearchLogs::default().run(&call, &json(r#"{"group_by": "template"}"#)).expect_err("it was cancelled");
     assert_eq!(failure.kind, FailureKind::Cancelled);
+    assert!(words.load(std::sync::atomic::Ordering::Relaxed) <= 4, "each thread ends at most the file that it reads");
+}
+
+#[test]
+fn what_containers_and_terminals_put_around_a_message_is_taken_off() {
+    let folder = folder(&[
+        (
+            "docker.log",
+            b"{\"log\":\"14:22:08 ERROR pool is full\\n\",\"stream\":\"stderr\",\"time\":\"2026-01-05T14:25:00.5Z\"}\n",
+        ),
+        ("cri.log", b"2026-01-05T14:25:01.5Z stderr F \x1b[31mERROR\x1b[0m pool is full\n"),
+    ]);
+    let result = search(folder.path(), "{}");
+    for (row, time) in rows(&result, "rows").iter().zip(["2026-01-05T14:25:00.5Z", "2026-01-05T14:25:01.5Z"]) {
+        assert_eq!((text(row, "time"), text(row, "level"), text(row, "text")), (time, "error", "pool is full"));
+    }
+}
+
+#[test]
+fn a_trace_id_of_ones_own_is_found_by_its_pattern() {
+    let lines: String = (0..10)
+        .map(|n| format!("2026-01-05T14:25:{n:02}Z a-svc flow<{}> one\n2026-01-05T14:25:{n:02}.1Z b-svc flow<{}> two\n", n, n))
+        .collect();
+    let folder = folder(&[("all.log", lines.as_bytes())]);
+    assert_eq!(int(&search(folder.path(), r#"{"op": "traces"}"#), "traces"), 0);
+    let result = search(folder.path(), r#"{"op": "traces", "trace_pattern": "flow<(\\d+)>"}"#);
+    assert_eq!(int(&result, "traces"), 10);
+    assert_eq!(
+        result.get("edges").map(ToString::to_string).as_deref(),
+        Some(r#"[{"callee":"b-svc","caller":"a-svc","count":10}]"#)
+    );
 }
 
 #[test]

@@ -9,9 +9,11 @@ use super::{
     clock::{self, Clock, SECOND},
     error::MetricsError,
     kind::Kind,
+    op::outliers::DEFAULT_THRESHOLD,
     read::{Filter, Reading},
+    terms::{Agg, Baseline, By, Counters, Op, Peers, Span, Texts, When},
 };
-use crate::tool::Stop;
+use crate::tool::{Stop, nearest};
 
 /// The rows of an answer when nothing else is asked.
 pub const DEFAULT_ROWS: usize = 50;
@@ -40,16 +42,16 @@ pub struct Args {
     /// Only these kinds: latency, error, availability, cpu, memory, saturation, traffic, network, disk, io, cost, other.
     #[serde(default)]
     pub kind: Option<Texts>,
-    /// Begin of the window: RFC 3339 or seconds since the epoch. For `changes`, what lies before it is normal.
+    /// The beginning of the window, RFC 3339 or Unix seconds. For `changes`, what lies before it is normal; without it, the worst stretch is sought.
     #[serde(default)]
-    pub from: Option<When>,
-    /// End of the window.
+    pub since: Option<When>,
+    /// The end of the window; a sample at that very time is in it.
     #[serde(default)]
-    pub to: Option<When>,
-    /// For `changes`: where the normal part of the data ends, when that is before `from`.
+    pub until: Option<When>,
+    /// For `changes`: where the series' own normal part ends, when that is not `since`.
     #[serde(default)]
     pub before: Option<When>,
-    /// What is normal: a path, or `{path, from, to}` with its own times. Without it, files called baseline, normal or reference; `none` for none.
+    /// What is normal: a path, or `{path, since, until}` with its own times. Without it, files called baseline, normal or reference; `none` for none.
     #[serde(default)]
     pub baseline: Option<Baseline>,
     /// Group series before anything else: `series` (the default), `service`, `metric`, `kind` or `all`.
@@ -60,7 +62,7 @@ pub struct Args {
     pub step: Option<String>,
     /// Statistics: count, min, max, mean, median, p90, p95, p99, sum, stddev, rate, first, last. The first ranks the rows, and fills buckets.
     #[serde(default)]
-    pub agg: Option<Aggs>,
+    pub agg: Option<Texts>,
     /// Counters as `rate` per second (the default) or as `raw` totals.
     #[serde(default)]
     pub counters: Option<Counters>,
@@ -79,197 +81,15 @@ pub struct Args {
     /// The most rows of the answer (50, at most 1000); what is left out is counted.
     #[serde(default)]
     pub limit: Option<usize>,
-    /// Only files that match, relative to the folder, such as `billing/**`.
+    /// Only files whose path below the folder matches, such as `billing/**`. Default: `.csv`, `.tsv`, `.jsonl`, `.ndjson`, `.prom`, `.om`, `.metrics`, also gzipped.
     #[serde(default)]
-    pub include: Option<Texts>,
+    pub files: Option<Texts>,
     /// No files that match.
     #[serde(default)]
     pub exclude: Option<Texts>,
     /// Where times without a zone were taken: `UTC` (the default), `+08:00`, `Europe/Berlin`.
     #[serde(default)]
-    pub timezone: Option<String>,
-}
-
-/// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Op {
-    /// The series that there are.
-    List,
-    /// Their points.
-    Range,
-    /// Their statistics.
-    Aggregate,
-    /// What changed, and when.
-    Changes,
-    /// What stands out.
-    Outliers,
-    /// A window beside a baseline.
-    Compare,
-}
-
-/// How series are grouped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum By {
-    /// Not at all.
-    #[default]
-    Series,
-    /// Instances and labels of a service together, metrics apart.
-    Service,
-    /// All services together, metrics apart.
-    Metric,
-    /// A service's metrics of one kind together.
-    Kind,
-    /// Everything together.
-    All,
-}
-
-/// A statistic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Agg {
-    /// How many samples.
-    Count,
-    /// The least.
-    Min,
-    /// The most.
-    Max,
-    /// The mean.
-    Mean,
-    /// The middle.
-    Median,
-    /// The 90th percentile.
-    P90,
-    /// The 95th percentile.
-    P95,
-    /// The 99th percentile.
-    P99,
-    /// The sum; of a counter, its increase.
-    Sum,
-    /// The standard deviation of a sample.
-    Stddev,
-    /// The change per second between first and last; of a counter, its increase per second.
-    Rate,
-    /// The earliest.
-    First,
-    /// The latest.
-    Last,
-}
-
-/// How counters are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Counters {
-    /// As increase per second.
-    Rate,
-    /// As they are.
-    Raw,
-}
-
-/// Who is compared with whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Peers {
-    /// The instances of one service.
-    Instances,
-    /// All services.
-    Services,
-}
-
-/// One text or several.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Texts {
-    /// One.
-    One(String),
-    /// Several.
-    Many(Vec<String>),
-}
-
-/// One statistic or several.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Aggs {
-    /// One.
-    One(Agg),
-    /// Several.
-    Many(Vec<Agg>),
-}
-
-/// A time.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum When {
-    /// Seconds (or milli-, micro-, nanoseconds) since the epoch.
-    Number(f64),
-    /// Any form that files may have.
-    Text(String),
-}
-
-/// What is normal.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Baseline {
-    /// A file or folder.
-    Path(String),
-    /// A part of it.
-    Window(Window),
-}
-
-/// A part of a file or folder.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Window {
-    /// A file or folder; the question's own when absent.
-    #[serde(default)]
-    pub path: Option<String>,
-    /// Its begin.
-    #[serde(default)]
-    pub from: Option<When>,
-    /// Its end.
-    #[serde(default)]
-    pub to: Option<When>,
-}
-
-/// Begin and end, either open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
-    /// Not before.
-    pub from: Option<i64>,
-    /// Not after.
-    pub to: Option<i64>,
-}
-
-impl Texts {
-    /// The texts.
-    pub fn list(&self) -> &[String] {
-        match self {
-            Self::One(text) => std::slice::from_ref(text),
-            Self::Many(texts) => texts,
-        }
-    }
-}
-
-impl Agg {
-    /// The name in results.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Count => "count",
-            Self::Min => "min",
-            Self::Max => "max",
-            Self::Mean => "mean",
-            Self::Median => "median",
-            Self::P90 => "p90",
-            Self::P95 => "p95",
-            Self::P99 => "p99",
-            Self::Sum => "sum",
-            Self::Stddev => "stddev",
-            Self::Rate => "rate",
-            Self::First => "first",
-            Self::Last => "last",
-        }
-    }
+    pub zone: Option<String>,
 }
 
 impl Args {
@@ -277,8 +97,8 @@ impl Args {
     ///
     /// # Errors
     /// There is no such zone.
-    pub fn zone(&self) -> Result<TimeZone, MetricsError> {
-        self.timezone.as_deref().map_or(Ok(TimeZone::UTC), clock::zone_named)
+    pub fn time_zone(&self) -> Result<TimeZone, MetricsError> {
+        self.zone.as_deref().map_or(Ok(TimeZone::UTC), clock::zone_named)
     }
 
     /// The window of the question.
@@ -286,7 +106,7 @@ impl Args {
     /// # Errors
     /// A bound is no time, or the end lies before the begin.
     pub fn window(&self) -> Result<Span, MetricsError> {
-        span_of(self.from.as_ref(), self.to.as_ref(), &self.zone()?, "")
+        span_of(self.since.as_ref(), self.until.as_ref(), &self.time_zone()?, "")
     }
 
     /// Where the normal part ends.
@@ -294,7 +114,7 @@ impl Args {
     /// # Errors
     /// It is no time.
     pub fn before(&self) -> Result<Option<i64>, MetricsError> {
-        moment(self.before.as_ref(), &self.zone()?, "before")
+        moment(self.before.as_ref(), &self.time_zone()?, "before")
     }
 
     /// The path of a baseline, `None` when it is in the same files or not asked for, and its window.
@@ -305,9 +125,10 @@ impl Args {
         Ok(match &self.baseline {
             None => None,
             Some(Baseline::Path(path)) => (path != NO_BASELINE).then_some((Some(path.as_str()), Span::default())),
-            Some(Baseline::Window(window)) => {
-                Some((window.path.as_deref(), span_of(window.from.as_ref(), window.to.as_ref(), &self.zone()?, "baseline.")?))
-            }
+            Some(Baseline::Window(window)) => Some((
+                window.path.as_deref(),
+                span_of(window.since.as_ref(), window.until.as_ref(), &self.time_zone()?, "baseline.")?,
+            )),
         })
     }
 
@@ -331,19 +152,30 @@ impl Args {
     }
 
     /// The statistics asked for, each once.
-    pub fn aggs(&self) -> Vec<Agg> {
-        let asked = match &self.agg {
-            None => &[][..],
-            Some(Aggs::One(agg)) => std::slice::from_ref(agg),
-            Some(Aggs::Many(aggs)) => aggs,
-        };
+    ///
+    /// # Errors
+    /// There is no such statistic.
+    pub fn aggs(&self) -> Result<Vec<Agg>, MetricsError> {
         let mut aggs = Vec::new();
-        for agg in asked {
-            if !aggs.contains(agg) {
-                aggs.push(*agg);
+        for name in self.agg.as_ref().map(Texts::list).unwrap_or_default() {
+            let agg = named("agg", name, &Agg::ALL, Agg::name)?;
+            if !aggs.contains(&agg) {
+                aggs.push(agg);
             }
         }
-        aggs
+        Ok(aggs)
+    }
+
+    /// How far off an outlier is.
+    ///
+    /// # Errors
+    /// It is not above 0.
+    pub fn threshold(&self) -> Result<f64, MetricsError> {
+        match self.threshold {
+            None => Ok(DEFAULT_THRESHOLD),
+            Some(threshold) if threshold > 0.0 => Ok(threshold),
+            Some(threshold) => Err(MetricsError::argument("threshold", format!("must be above 0, not {threshold}"))),
+        }
     }
 
     /// The most rows of the answer.
@@ -363,19 +195,13 @@ impl Args {
     /// # Errors
     /// A pattern, a kind or the zone is none.
     pub fn reading(&self, span: Span, stop: &Stop) -> Result<Reading, MetricsError> {
-        let mut kinds = Vec::new();
-        for name in self.kind.as_ref().map(Texts::list).unwrap_or_default() {
-            let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == name.as_str()) else {
-                let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-                return Err(MetricsError::argument("kind", format!("`{name}` is none of {}", names.join(", "))));
-            };
-            kinds.push(kind);
-        }
+        let kinds = self.kind.as_ref().map(Texts::list).unwrap_or_default().iter();
+        let kinds = kinds.map(|name| named("kind", name, &Kind::ALL, Kind::name)).collect::<Result<Vec<Kind>, _>>()?;
         let service = globs("service", self.service.as_ref(), str::to_owned)?;
         let metric =
             globs("metric", self.metric.as_ref(), |text| if text.contains('*') { text.to_owned() } else { format!("*{text}*") })?;
         Ok(Reading {
-            zone: self.zone()?,
+            zone: self.time_zone()?,
             filter: Filter { service, metric, kinds, from: span.from, to: span.to },
             stop: stop.clone(),
         })
@@ -385,24 +211,28 @@ impl Args {
     ///
     /// # Errors
     /// A pattern is none.
-    pub fn files(&self) -> Result<(Option<GlobSet>, Option<GlobSet>), MetricsError> {
-        Ok((globs("include", self.include.as_ref(), str::to_owned)?, globs("exclude", self.exclude.as_ref(), str::to_owned)?))
+    pub fn globs(&self) -> Result<(Option<GlobSet>, Option<GlobSet>), MetricsError> {
+        Ok((globs("files", self.files.as_ref(), str::to_owned)?, globs("exclude", self.exclude.as_ref(), str::to_owned)?))
     }
 }
 
-impl Span {
-    /// Whether it bounds anything.
-    pub fn is_open(self) -> bool {
-        self.from.is_none() && self.to.is_none()
+/// The one of `all` with that name.
+fn named<T: Copy>(argument: &str, text: &str, all: &[T], name: impl Fn(T) -> &'static str) -> Result<T, MetricsError> {
+    if let Some(found) = all.iter().find(|one| name(**one) == text) {
+        return Ok(*found);
     }
+    let names: Vec<&str> = all.iter().map(|one| name(*one)).collect();
+    let meant = nearest(text, names.iter().copied()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    Err(MetricsError::argument(argument, format!("`{text}` is none of {}{meant}", names.join(", "))))
 }
 
-fn span_of(from: Option<&When>, to: Option<&When>, zone: &TimeZone, prefix: &str) -> Result<Span, MetricsError> {
-    let span = Span { from: moment(from, zone, &format!("{prefix}from"))?, to: moment(to, zone, &format!("{prefix}to"))? };
+fn span_of(since: Option<&When>, until: Option<&When>, zone: &TimeZone, prefix: &str) -> Result<Span, MetricsError> {
+    let span =
+        Span { from: moment(since, zone, &format!("{prefix}since"))?, to: moment(until, zone, &format!("{prefix}until"))? };
     if let (Some(from), Some(to)) = (span.from, span.to)
         && to < from
     {
-        return Err(MetricsError::argument(&format!("{prefix}to"), "lies before the begin of the window"));
+        return Err(MetricsError::argument(&format!("{prefix}until"), "lies before the begin of the window"));
     }
     Ok(span)
 }

@@ -89,7 +89,7 @@ impl Clock {
     }
 }
 
-/// The zone that a `timezone` argument names: `UTC`, `+08:00` or `Europe/Berlin`.
+/// The zone that a `zone` argument names: `UTC`, `+08:00` or `Europe/Berlin`.
 ///
 /// # Errors
 /// The name is neither an offset nor in the time zone database.
@@ -116,7 +116,7 @@ pub fn span(text: &str) -> Option<i64> {
         _ => return None,
     };
     let micros = (number * unit).round();
-    (micros >= 1.0 && micros < 9e15).then_some(micros as i64)
+    (1.0..9e15).contains(&micros).then_some(micros as i64)
 }
 
 /// A quantity of microseconds as `90s`, `5m` or `2h`, the largest unit that divides it.
@@ -315,7 +315,7 @@ fn numeric_offset(text: &str) -> Option<i32> {
         return None;
     }
     let (hours, minutes) = match digits.len() {
-        2 => (digits.parse::<i32>().ok()?, 0),
+        1 | 2 => (digits.parse::<i32>().ok()?, 0),
         4 => (digits[..2].parse().ok()?, digits[2..].parse().ok()?),
         _ => return None,
     };

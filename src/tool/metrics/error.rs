@@ -16,9 +16,7 @@ pub enum MetricsError {
         problem: Arc<str>,
     },
     /// The name of a time zone that is none.
-    #[error(
-        "argument `timezone`: `{0}` is no time zone; use `UTC`, an offset such as `+08:00` or a name such as `Europe/Berlin`"
-    )]
+    #[error("argument `zone`: `{0}` is no time zone; use `UTC`, an offset such as `+08:00` or a name such as `Europe/Berlin`")]
     Zone(Arc<str>),
     /// A file that is no table of metrics.
     #[error("{file}{}: {problem}", line_suffix(*.line))]

@@ -18,24 +18,28 @@ mod read;
 mod resample;
 mod series;
 mod stats;
+mod terms;
 #[cfg(test)]
 mod tests;
 
-use args::{Agg, Args, Counters, Op, Span};
+use args::Args;
 use error::MetricsError;
 use notes::Notes;
 use op::{Rows, changes, seconds, time};
-use read::File;
+use read::{Edges, File};
 use series::Series;
+use terms::{Agg, Counters, Op, Span};
 
-use super::{BlockingTool, CallContext, Outcome, spec};
-use crate::value::{EffectClass, Failure, FailureKind, Map, ToolSpec, Value};
+use super::{BlockingTool, CallContext, Outcome, RESULT_LIMIT, count, parse, spec};
+use crate::value::{EffectClass, Map, ToolSpec, Value};
 
 /// The name that files and models use.
 pub const NAME: &str = "query_metrics";
 const DESCRIPTION: &str = "Reads time series from CSV (wide or long), JSON lines or OpenMetrics files, or a folder of them, and answers: \
 which series there are (list), their points (range), statistics (aggregate), what changed when and how much (changes), single \
 unusual points (outliers), and a window beside a normal one (compare). Rows are ranked; `notes` say what was skipped.";
+/// What rows may take of a result; names, notes and the summary have the rest.
+const ROW_BYTES: usize = RESULT_LIMIT / 4 * 3;
 /// The most paths of one question.
 const MAX_PATHS: usize = 50;
 
@@ -63,42 +67,45 @@ impl BlockingTool for QueryMetrics {
     }
 
     fn run(&self, call: &CallContext, args: &Value) -> Outcome {
-        let args: Args = args.to().map_err(|e| Failure::new(FailureKind::Schema, e.to_string()))?;
-        Ok(answer(&args, call)?)
+        Ok(answer(&parse(args)?, call)?)
     }
 }
 
 /// The series of a question, and what is normal for them.
 struct Gathered {
     series: Vec<Series>,
+    /// Which service calls which, where a file says so.
+    edges: Edges,
     baseline: Vec<Series>,
 }
 
 fn answer(args: &Args, call: &CallContext) -> Result<Value, MetricsError> {
     // Everything that may be wrong with the question is found before a file is opened.
     let (window, step, limit, before) = (args.window()?, args.step()?, args.rows()?, args.before()?);
+    let (aggs, threshold) = (args.aggs()?, args.threshold()?);
     let mut notes = Notes::default();
     let gathered = gather(args, window, call, &mut notes)?;
-    if gathered.series.is_empty() {
+    if gathered.series.is_empty() && gathered.edges.is_empty() {
         notes.add("no samples match; `op: list` without filters shows what there is");
     }
     let mut out = Map::new();
     out.insert("op".to_owned(), Value::from(args.op.name()));
-    out.insert("series".to_owned(), count(gathered.series.len()));
+    out.insert("series".to_owned(), count(gathered.series.len() as u64));
     if let Some(grain) = grain_of(&gathered.series) {
         out.insert("step_s".to_owned(), seconds(grain));
     }
     if let Some((from, to)) = extent(&gathered.series) {
-        out.insert("from".to_owned(), time(from));
-        out.insert("to".to_owned(), time(to));
+        out.insert("first".to_owned(), time(from));
+        out.insert("last".to_owned(), time(to));
     }
-    let question = Question { args, window, step, limit, before };
-    let rows = ask(&question, gathered, call, &mut out, &mut notes)?;
+    let question = Question { args, window, step, limit, before, aggs, threshold };
+    let mut rows = ask(&question, gathered, call, &mut out, &mut notes)?;
+    rows.fit(ROW_BYTES);
     if rows.left_out > 0 {
-        notes.add(format!("{} further rows were left out (`limit`)", rows.left_out));
+        notes.add(format!("{} further rows were left out (`limit`, or the size of a result)", rows.left_out));
     }
     out.insert("rows".to_owned(), Value::list(rows.rows));
-    out.insert("left_out".to_owned(), count(rows.left_out));
+    out.insert("left_out".to_owned(), count(rows.left_out as u64));
     out.insert("notes".to_owned(), Value::list(notes.into_texts().into_iter().map(Value::from)));
     Ok(Value::map(out))
 }
@@ -109,6 +116,8 @@ struct Question<'a> {
     step: Option<i64>,
     limit: usize,
     before: Option<i64>,
+    aggs: Vec<Agg>,
+    threshold: f64,
 }
 
 fn ask(
@@ -118,8 +127,7 @@ fn ask(
     out: &mut Map,
     notes: &mut Notes,
 ) -> Result<Rows, MetricsError> {
-    let Question { args, window, step, limit, before } = *question;
-    let aggs = args.aggs();
+    let Question { args, window, step, limit, before, ref aggs, threshold } = *question;
     let by = args.by.unwrap_or_default();
     let least = args.min_score.unwrap_or(0.0);
     let rates = args.counters != Some(Counters::Raw);
@@ -133,13 +141,17 @@ fn ask(
         Op::List => {
             let (rows, summary) = op::list::list(&gathered.series, limit);
             out.extend(summary);
+            if !gathered.edges.is_empty() {
+                let edges = gathered.edges.iter().map(|(caller, callee)| Value::list([Value::text(caller), Value::text(callee)]));
+                out.insert("edges".to_owned(), Value::list(edges));
+            }
             rows
         }
         Op::Range => op::range::range(&shaped(gathered.series), lead.unwrap_or(Agg::Mean), limit, notes),
         Op::Aggregate => {
             let grouped = resample::group(gathered.series, by);
-            let aggs = if aggs.is_empty() { op::aggregate::DEFAULT.to_vec() } else { aggs };
-            op::aggregate::rows(&grouped, &aggs, step, rates, limit, notes)
+            let aggs = if aggs.is_empty() { &op::aggregate::DEFAULT[..] } else { aggs };
+            op::aggregate::rows(&grouped, aggs, step, rates, limit, notes)
         }
         Op::Changes => {
             let (series, baseline) = (shaped(gathered.series), shaped(gathered.baseline));
@@ -152,7 +164,7 @@ fn ask(
                 None => op::scan::scan(&series, args.hosts, &call.stop)?,
             };
             say_unjudged(unjudged, notes);
-            out.insert("judged".to_owned(), count(found.len()));
+            out.insert("judged".to_owned(), count(found.len() as u64));
             changes::rows(&found, least, limit)
         }
         Op::Outliers => {
@@ -164,7 +176,6 @@ fn ask(
                     rows
                 }
                 None => {
-                    let threshold = args.threshold.unwrap_or(op::outliers::DEFAULT_THRESHOLD);
                     let (rows, short) = op::outliers::outliers(&series, &baseline, threshold, least, limit, &call.stop)?;
                     say(notes, short, "series have too few samples to tell an outlier");
                     rows
@@ -174,7 +185,7 @@ fn ask(
         Op::Compare => {
             let (series, baseline) = (shaped(gathered.series), shaped(gathered.baseline));
             if baseline.is_empty() {
-                let problem = "says what to compare with: a path, or `{from, to}` of a normal time in the same files";
+                let problem = "says what to compare with: a path, or `{since, until}` of a normal time in the same files";
                 return Err(MetricsError::argument("baseline", problem));
             }
             let (rows, alone) = op::compare::compare(&series, &baseline, least, limit);
@@ -200,11 +211,13 @@ fn gather(args: &Args, window: Span, call: &CallContext, notes: &mut Notes) -> R
             }
             None => baseline_files.clone_from(&files),
         }
-    } else if args.seeks_baseline() {
+    } else {
         let (marked, rest): (Vec<File>, Vec<File>) = files.into_iter().partition(File::is_baseline);
         // Where there is nothing else, the normal period itself is what is asked about.
         (files, baseline_files) = if rest.is_empty() { (marked, Vec::new()) } else { (rest, marked) };
-        if needs_baseline && !baseline_files.is_empty() {
+        if !args.seeks_baseline() {
+            baseline_files.clear();
+        } else if needs_baseline && !baseline_files.is_empty() {
             let names: Vec<&str> = baseline_files.iter().take(5).map(|f| f.name.as_str()).collect();
             notes.add(format!("taken as normal: {}", names.join(", ")));
         } else if !baseline_files.is_empty() {
@@ -214,25 +227,25 @@ fn gather(args: &Args, window: Span, call: &CallContext, notes: &mut Notes) -> R
     if files.is_empty() {
         let paths = args.path.list().join(", ");
         let problem =
-            format!("no metrics at {paths}: no CSV, JSON lines or OpenMetrics file; name a file, or `include` its pattern");
+            format!("no metrics at {paths}: no CSV, JSON lines or OpenMetrics file; name a file, or give its pattern as `files`");
         return Err(MetricsError::Nothing(problem.into()));
     }
     // Changes need the time before the window; of the rest nothing outside it is kept.
     let kept = if args.op == Op::Changes { Span::default() } else { window };
-    let series = read::read(&files, &args.reading(kept, &call.stop)?, notes)?;
+    let (series, edges) = read::read(&files, &args.reading(kept, &call.stop)?, notes)?;
     let baseline = if needs_baseline && !baseline_files.is_empty() {
-        read::read(&baseline_files, &args.reading(baseline_span, &call.stop)?, notes)?
+        read::read(&baseline_files, &args.reading(baseline_span, &call.stop)?, notes)?.0
     } else {
         Vec::new()
     };
-    Ok(Gathered { series, baseline })
+    Ok(Gathered { series, edges, baseline })
 }
 
 fn find(args: &Args, paths: &[String], call: &CallContext, notes: &mut Notes) -> Result<Vec<File>, MetricsError> {
     if paths.is_empty() || paths.len() > MAX_PATHS {
         return Err(MetricsError::argument("path", format!("names {} paths; from 1 to {MAX_PATHS} are read", paths.len())));
     }
-    let (include, exclude) = args.files()?;
+    let (include, exclude) = args.globs()?;
     let mut files: Vec<File> = Vec::new();
     for path in paths {
         for file in read::find(&call.roots.find(path)?, include.as_ref(), exclude.as_ref(), &call.stop, notes)? {
@@ -270,10 +283,6 @@ fn say(notes: &mut Notes, many: usize, what: &str) {
     if many > 0 {
         notes.add(format!("{many} {what}"));
     }
-}
-
-fn count(n: usize) -> Value {
-    Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
 }
 
 impl Op {

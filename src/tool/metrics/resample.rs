@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{
-    args::{Agg, By},
     kind::{Class, Kind},
     series::{Point, Series, SeriesId},
     stats,
+    terms::{Agg, By},
 };
 
 /// The series, grouped as `by` says and each bucket of `step` microseconds filled with one statistic; without a `step`,

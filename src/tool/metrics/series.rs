@@ -114,6 +114,7 @@ pub struct Collector {
     building: Vec<Building>,
     key: String,
     points: usize,
+    limit: usize,
     /// Every how many samples of a series one is kept.
     stride: u64,
     refused: u64,
@@ -156,7 +157,12 @@ impl Default for Collector {
 impl Collector {
     /// An empty one.
     pub fn new() -> Self {
-        Self { index: HashMap::new(), building: Vec::new(), key: String::new(), points: 0, stride: 1, refused: 0 }
+        Self::with_limit(MAX_POINTS)
+    }
+
+    /// An empty one for at most so many samples.
+    pub fn with_limit(limit: usize) -> Self {
+        Self { index: HashMap::new(), building: Vec::new(), key: String::new(), points: 0, limit, stride: 1, refused: 0 }
     }
 
     /// Takes a sample.
@@ -180,7 +186,7 @@ impl Collector {
             series.points.push(point);
             self.points += 1;
         }
-        if self.points > MAX_POINTS {
+        if self.points > self.limit {
             self.thin();
         }
     }
@@ -189,18 +195,18 @@ impl Collector {
     pub fn finish(self, notes: &mut Notes) -> Vec<Series> {
         if self.refused > 0 {
             notes.add(format!(
-                "more than {MAX_SERIES} series: {} samples of further ones were left out; narrow with `service`, `metric` or `include`",
+                "more than {MAX_SERIES} series: {} samples of further ones were left out; narrow with `service`, `metric` or `files`",
                 self.refused
             ));
         }
         if self.stride > 1 {
             notes.add(format!(
-                "more than {MAX_POINTS} samples: one of {} was kept, so that counts and sums are of those only; narrow with `service`, `metric`, `from`, `to`",
-                self.stride
+                "more than {} samples: one of {} was kept, so that counts and sums are of those only; narrow with `service`, `metric`, `since`, `until`",
+                self.limit, self.stride
             ));
         }
         let mut repeated = 0usize;
-        let mut grouped: BTreeMap<(Arc<str>, Arc<str>, Arc<str>), Vec<Building>> = BTreeMap::new();
+        let mut grouped: BTreeMap<SeriesId, Vec<Building>> = BTreeMap::new();
         for mut building in self.building {
             building.points.sort_by(|a, b| a.at.cmp(&b.at).then(a.value.total_cmp(&b.value)));
             let before = building.points.len();
@@ -208,8 +214,8 @@ impl Collector {
                 building.points.dedup();
             }
             repeated += before - building.points.len();
-            let id = &building.id;
-            grouped.entry((id.service.clone(), id.metric.clone(), id.labels.clone())).or_default().push(building);
+            let kin = SeriesId { instance: Arc::from(""), ..building.id.clone() };
+            grouped.entry(kin).or_default().push(building);
         }
         if repeated > 0 {
             notes.add(format!("{repeated} repeated samples (same series, time and value) were counted once"));
@@ -282,5 +288,5 @@ impl Building {
 /// Whether values grow but for a few resets; a `count` per interval goes up and down.
 fn mostly_grows(points: &[Point]) -> bool {
     let falls = points.windows(2).filter(|pair| pair[1].value < pair[0].value).count();
-    points.len() > 2 && falls * 10 <= points.len() - 1
+    points.len() > 2 && falls * 10 < points.len()
 }

@@ -3,10 +3,10 @@
 use super::{Rows, about, number, time};
 use crate::{
     tool::metrics::{
-        args::Agg,
         notes::Notes,
         resample::aggregate,
         series::{Point, Series},
+        terms::Agg,
     },
     value::{Map, Value},
 };
@@ -36,8 +36,8 @@ pub fn rows(series: &[Series], aggs: &[Agg], step: Option<i64>, rates: bool, lim
             let mut row = about(raw);
             row.extend(statistics(raw, shown, &raw.points, &shown.points, aggs));
             if let (Some(first), Some(last)) = (raw.points.first(), raw.points.last()) {
-                row.insert("from".to_owned(), time(first.at));
-                row.insert("to".to_owned(), time(last.at));
+                row.insert("first_at".to_owned(), time(first.at));
+                row.insert("last_at".to_owned(), time(last.at));
             }
             if let Some(step) = step {
                 row.insert("windows".to_owned(), windows(raw, shown, step, aggs, &mut buckets_left));
@@ -57,7 +57,7 @@ fn windows(raw: &Series, shown: &Series, step: i64, aggs: &[Agg], left: &mut usi
         let begin = bucket.first().map_or(0, |p| p.at.div_euclid(step).saturating_mul(step));
         let end = begin.saturating_add(step - 1);
         let mut row = statistics(raw, shown, raw.within(Some(begin), Some(end)), bucket, aggs);
-        row.insert("from".to_owned(), time(begin));
+        row.insert("since".to_owned(), time(begin));
         Value::map(row)
     });
     let windows: Vec<Value> = windows.collect();

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use super::{
-    Rows, about, number,
+    Rows, about, count, number,
     score::{self, FRACTION_FLOOR, RELATIVE_FLOOR, Tails, Turned, Usual},
     seconds, time,
 };
@@ -164,19 +164,19 @@ fn row(change: &Change<'_>) -> Map {
     put("z", number(change.z));
     put("normal_z", number(change.normal_z));
     put("onset", time(change.onset));
-    put("onset_s", seconds(change.onset));
+    put("onset_unix", seconds(change.onset));
     if let Some(at) = change.last_good {
         put("last_good", time(at));
-        put("last_good_s", seconds(at));
+        put("last_good_unix", seconds(at));
     }
     put("before", number(change.before));
     put("after", number(change.after));
     put("direction", Value::from(if change.after >= change.before { "up" } else { "down" }));
     put("worse_by", number(change.worse_by));
-    put("hits", Value::Int(i64::try_from(change.hits).unwrap_or(i64::MAX)));
-    put("samples", Value::Int(i64::try_from(change.samples).unwrap_or(i64::MAX)));
-    let (count, against) = change.reference;
-    put("reference_samples", Value::Int(i64::try_from(count).unwrap_or(i64::MAX)));
+    put("hits", count(change.hits as u64));
+    put("samples", count(change.samples as u64));
+    let (reference, against) = change.reference;
+    put("reference_samples", count(reference as u64));
     put("against", Value::from(against.name()));
     if change.series.counter {
         put("as_rate", Value::Bool(true));

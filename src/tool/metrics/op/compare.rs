@@ -3,7 +3,7 @@
 use super::{
     Rows, about,
     changes::{Baselines, floors},
-    number,
+    count, number,
     score::{RELATIVE_FLOOR, Tails, Usual},
 };
 use crate::{
@@ -61,7 +61,7 @@ fn summary(values: &[f64]) -> Value {
     let mut sorted = values.to_vec();
     stats::sort(&mut sorted);
     Value::map([
-        ("count", Value::Int(i64::try_from(sorted.len()).unwrap_or(i64::MAX))),
+        ("count", count(sorted.len() as u64)),
         ("mean", number(stats::mean(&sorted))),
         ("median", number(stats::quantile_sorted(&sorted, 0.5))),
         ("p95", number(stats::quantile_sorted(&sorted, 0.95))),

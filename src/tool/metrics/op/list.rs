@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Rows, about, number, seconds, time};
+use super::{Rows, about, count, number, seconds, time};
 use crate::{
     tool::metrics::{clock::SECOND, kind, series::Series},
     value::{Map, Value},
@@ -26,10 +26,10 @@ fn row(series: &Series) -> Value {
     if series.counter {
         put("counter", Value::Bool(true));
     }
-    put("points", Value::Int(i64::try_from(series.points.len()).unwrap_or(i64::MAX)));
+    put("points", count(series.points.len() as u64));
     if let (Some(first), Some(last)) = (series.points.first(), series.points.last()) {
-        put("from", time(first.at));
-        put("to", time(last.at));
+        put("first", time(first.at));
+        put("last", time(last.at));
         let least = series.points.iter().map(|p| p.value).fold(f64::INFINITY, f64::min);
         let most = series.points.iter().map(|p| p.value).fold(f64::NEG_INFINITY, f64::max);
         put("min", number(least));
@@ -41,9 +41,9 @@ fn row(series: &Series) -> Value {
         put(
             "gaps",
             Value::map([
-                ("count", Value::Int(i64::try_from(gaps.len()).unwrap_or(i64::MAX))),
+                ("count", count(gaps.len() as u64)),
                 ("longest_s", number((to - from) as f64 / SECOND as f64)),
-                ("longest_from", time(*from)),
+                ("longest_since", time(*from)),
             ]),
         );
     }

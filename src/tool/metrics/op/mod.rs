@@ -11,10 +11,12 @@ pub mod scan;
 pub mod score;
 
 use super::{
-    kind::Class,
+    kind::{Class, Scope},
     series::{Series, SeriesId},
 };
 use crate::value::{Map, Timestamp, Value};
+
+pub(super) use crate::tool::count;
 
 /// Digits that a number of an answer keeps.
 const DIGITS: i32 = 6;
@@ -29,6 +31,21 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// Leaves out the last rows until the rest has at most so many bytes of JSON.
+    pub fn fit(&mut self, bytes: usize) {
+        let mut left = bytes;
+        let fitting = self.rows.iter().take_while(|row| {
+            let size = row.to_json().to_string().len() + 1;
+            let fits = size <= left;
+            left = left.saturating_sub(size);
+            fits
+        });
+        // One row that is too large by itself is the registry's to cut.
+        let keep = fitting.count().max(1).min(self.rows.len());
+        self.left_out += self.rows.len() - keep;
+        self.rows.truncate(keep);
+    }
+
     /// The first `limit` of `rows`.
     pub fn cut(mut rows: Vec<Value>, limit: usize) -> Self {
         let left_out = rows.len().saturating_sub(limit);
@@ -80,6 +97,8 @@ pub fn named(id: &SeriesId, class: Class) -> Map {
     }
     row.insert("kind".to_owned(), Value::from(class.kind.name()));
     row.insert("bad".to_owned(), Value::from(class.bad.name()));
-    row.insert("scope".to_owned(), Value::from(class.scope.name()));
+    if class.scope != Scope::Own {
+        row.insert("scope".to_owned(), Value::from(class.scope.name()));
+    }
     row
 }

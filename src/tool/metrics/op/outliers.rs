@@ -6,7 +6,7 @@ use augurs_outlier::{MADDetector, OutlierDetector};
 use super::{
     Rows, about,
     changes::Baselines,
-    number,
+    count, number,
     score::{RELATIVE_FLOOR, Tails, Usual},
     seconds, time,
 };
@@ -131,17 +131,16 @@ fn stretches(series: &Series, scores: &[f64], threshold: f64, least: f64, usual:
 
 fn row(found: &Found<'_>) -> Value {
     let mut row = about(found.series);
-    let count = |n: usize| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
     row.insert("score".to_owned(), number(found.score));
     row.insert("usual".to_owned(), number(found.usual));
-    row.insert("outliers".to_owned(), count(found.stretches.iter().map(|s| s.points).sum()));
-    row.insert("stretches".to_owned(), count(found.stretches.len()));
+    row.insert("outliers".to_owned(), count(found.stretches.iter().map(|s| s.points as u64).sum()));
+    row.insert("stretches".to_owned(), count(found.stretches.len() as u64));
     let worst = found.stretches.iter().take(MAX_STRETCHES).map(|s| {
         Value::map([
-            ("from", time(s.from)),
-            ("from_s", seconds(s.from)),
-            ("to", time(s.to)),
-            ("points", count(s.points)),
+            ("since", time(s.from)),
+            ("since_unix", seconds(s.from)),
+            ("until", time(s.to)),
+            ("points", count(s.points as u64)),
             ("peak", number(s.peak.value)),
             ("peak_at", time(s.peak.at)),
             ("direction", Value::from(if s.peak.value >= found.usual { "up" } else { "down" })),

@@ -5,11 +5,16 @@ use std::collections::BTreeMap;
 
 use augurs_outlier::{DbscanDetector, OutlierDetector};
 
-use super::{Rows, about, number, seconds, time};
+use super::{Rows, about, count, number, seconds, time};
 use crate::{
     tool::{
         Stop,
-        metrics::{args::Peers, error::MetricsError, series::Series},
+        metrics::{
+            error::MetricsError,
+            series::Series,
+            stats::{self, MAD_TO_SIGMA},
+            terms::Peers,
+        },
     },
     value::Value,
 };
@@ -18,8 +23,12 @@ use crate::{
 const LEAST_PEERS: usize = 3;
 /// The most cells of a group: series times buckets.
 const MAX_CELLS: i64 = 4_000_000;
-/// Values farther apart than this share of a group's spread are not neighbours.
-const SENSITIVITY: f64 = 0.5;
+/// Peers are neighbours within so many robust standard deviations of what peers usually differ by,
+const NEIGHBOURS: f64 = 6.0;
+/// and within this share of the usual level.
+const LEAST_DISTANCE: f64 = 0.1;
+/// A group without any spread still needs some distance.
+const TINY: f64 = 1e-12;
 
 struct Found<'a> {
     series: &'a Series,
@@ -65,8 +74,8 @@ fn unlike<'a>(group: &[&'a Series]) -> Vec<Found<'a>> {
     let buckets = usize::try_from(last.saturating_sub(first) / step + 1).unwrap_or(1);
     let rows: Vec<Vec<f64>> = group.iter().map(|series| aligned(series, first, step, buckets)).collect();
     let borrowed: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
-    let detected =
-        DbscanDetector::with_sensitivity(SENSITIVITY).and_then(|detector| detector.detect(&detector.preprocess(&borrowed)?));
+    let detector = DbscanDetector::with_epsilon(distance(&rows, buckets));
+    let detected = detector.preprocess(&borrowed).and_then(|data| detector.detect(&data));
     // A constant group, or one without a moment in common, has no outliers.
     let Ok(detected) = detected else { return Vec::new() };
     let Some(band) = detected.cluster_band else { return Vec::new() };
@@ -90,6 +99,20 @@ fn unlike<'a>(group: &[&'a Series]) -> Vec<Found<'a>> {
     found
 }
 
+/// How far apart neighbours may be: by what peers differ from their middle, whatever that does over time.
+fn distance(rows: &[Vec<f64>], buckets: usize) -> f64 {
+    let (mut middles, mut off) = (Vec::with_capacity(buckets), Vec::new());
+    for i in 0..buckets {
+        let present: Vec<f64> = rows.iter().map(|row| row[i]).filter(|value| value.is_finite()).collect();
+        if !present.is_empty() {
+            let middle = stats::median(&present);
+            middles.push(middle.abs());
+            off.extend(present.iter().map(|value| (value - middle).abs()));
+        }
+    }
+    (NEIGHBOURS * MAD_TO_SIGMA * stats::median(&off)).max(LEAST_DISTANCE * stats::median(&middles)).max(TINY)
+}
+
 /// The mean of each bucket; not a number where there is no sample.
 fn aligned(series: &Series, first: i64, step: i64, buckets: usize) -> Vec<f64> {
     let mut sums = vec![(0.0, 0u32); buckets];
@@ -105,9 +128,9 @@ fn aligned(series: &Series, first: i64, step: i64, buckets: usize) -> Vec<f64> {
 fn row(found: &Found<'_>) -> Value {
     let mut row = about(found.series);
     row.insert("score".to_owned(), number(found.share));
-    row.insert("outside".to_owned(), Value::Int(i64::try_from(found.outside).unwrap_or(i64::MAX)));
+    row.insert("outside".to_owned(), count(found.outside as u64));
     row.insert("since".to_owned(), time(found.first));
-    row.insert("since_s".to_owned(), seconds(found.first));
-    row.insert("peers".to_owned(), Value::Int(i64::try_from(found.peers).unwrap_or(i64::MAX)));
+    row.insert("since_unix".to_owned(), seconds(found.first));
+    row.insert("peers".to_owned(), count(found.peers as u64));
     Value::map(row)
 }

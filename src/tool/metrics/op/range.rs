@@ -3,11 +3,11 @@
 use super::{Rows, about, number, seconds, time};
 use crate::{
     tool::metrics::{
-        args::Agg,
         clock::{SECOND, span_name},
         notes::Notes,
         resample::{aggregate, bucketed},
         series::Series,
+        terms::Agg,
     },
     value::Value,
 };
@@ -40,7 +40,7 @@ pub fn range(series: &[Series], agg: Agg, limit: usize, notes: &mut Notes) -> Ro
         .collect();
     if widened > 0 {
         notes.add(format!(
-            "{widened} series have more than {each} points: shown as {} of wider buckets (`step_s`); narrow `from` and `to`",
+            "{widened} series have more than {each} points: shown as {} of wider buckets (`step_s`); narrow `since` and `until`",
             agg.name()
         ));
     }

@@ -2,7 +2,7 @@
 //!
 //! An incident begins inside the data: a series that is bad from its first sample on did not become bad.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use super::{
     changes::{Against, Change, Unjudged, floors, position_of_max},
@@ -71,40 +71,71 @@ pub fn scan<'a>(series: &'a [Series], hosts: bool, stop: &Stop) -> Result<(Vec<C
         pools.entry(&one.id.metric).or_default().extend_from_slice(&runs);
         scanned.push(Scanned { series: one, turned, values, usual, z, runs });
     }
-    let levels: BTreeMap<&str, f64> = pools.into_iter().map(|(metric, pool)| (metric, score::normal_level(&pool))).collect();
-    let mut found: Vec<Change<'a>> = scanned
-        .iter()
-        .filter_map(|one| {
-            let level = levels.get(one.series.id.metric.as_ref()).copied().unwrap_or(score::LEAST_Z);
-            worst_run(one, level)
-        })
-        .collect();
+    let levels: BTreeMap<&str, f64> = pools.iter().map(|(metric, pool)| (*metric, score::normal_level(pool))).collect();
+    let mut found = Vec::new();
+    for one in &scanned {
+        stop.check()?;
+        let metric = one.series.id.metric.as_ref();
+        let pool = pools.get(metric).map(Vec::as_slice).unwrap_or_default();
+        let pooled = levels.get(metric).copied().unwrap_or(score::LEAST_Z);
+        found.extend(worst_run(one).and_then(|(worst, first)| {
+            let level = if weighs(one, worst, pool) { score::normal_level(&without(one, worst, &scanned)) } else { pooled };
+            change(one, worst, first, level)
+        }));
+    }
     found.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.series.id.cmp(&b.series.id)));
     Ok((found, unjudged))
 }
 
-fn worst_run<'a>(one: &Scanned<'a>, normal_z: f64) -> Option<Change<'a>> {
+/// The worst run, and where the stretch that it belongs to begins; `None` when that was before the data.
+fn worst_run(one: &Scanned<'_>) -> Option<(usize, usize)> {
     let runs = &one.runs;
     let lead = LEAD.max((LEAD_SHARE * one.z.len() as f64) as usize);
-    let begin = |worst: usize, not_before: usize| {
-        let threshold = score::onset_threshold(runs[worst]);
-        let mut at = worst;
-        while at > not_before && runs[at - 1] >= threshold {
-            at -= 1;
-        }
-        at
-    };
-    let mut worst = position_of_max(runs);
-    let mut first = begin(worst, 0);
-    if first < lead {
-        // Bad when the data begins: what counts is the worst that came later, if it did begin later.
-        worst = lead + position_of_max(runs.get(lead..).filter(|later| !later.is_empty())?);
-        first = begin(worst, lead);
-        if first <= lead && runs[lead] >= score::onset_threshold(runs[worst]) {
-            return None;
-        }
+    let worst = position_of_max(runs);
+    let first = begin(runs, worst, 0);
+    if first >= lead {
+        return Some((worst, first));
     }
-    let z = runs[worst].max(0.0);
+    // Bad when the data begins: what counts is the worst that came later, if it did begin later.
+    let worst = lead + position_of_max(runs.get(lead..).filter(|later| !later.is_empty())?);
+    let first = begin(runs, worst, lead);
+    if first <= lead && runs[lead] >= score::onset_threshold(runs[worst]) { None } else { Some((worst, first)) }
+}
+
+/// The first of the runs before `worst` that belong to the same stretch.
+fn begin(runs: &[f64], worst: usize, not_before: usize) -> usize {
+    let threshold = score::onset_threshold(runs[worst]);
+    let mut at = worst;
+    while at > not_before && runs[at - 1] >= threshold {
+        at -= 1;
+    }
+    at
+}
+
+/// The runs of the stretch that `worst` belongs to.
+fn stretch(runs: &[f64], worst: usize) -> Range<usize> {
+    let threshold = score::onset_threshold(runs[worst]);
+    let end = (worst + 1..runs.len()).find(|i| runs[*i] < threshold).unwrap_or(runs.len());
+    begin(runs, worst, 0)..end
+}
+
+/// Whether the stretch is so large a part of the metric's pool that it would be its own measure of what is normal.
+fn weighs(one: &Scanned<'_>, worst: usize, pool: &[f64]) -> bool {
+    stretch(&one.runs, worst).len() as f64 >= (1.0 - score::NORMAL_QUANTILE) * pool.len() as f64
+}
+
+/// The metric's pool without the stretch.
+fn without(one: &Scanned<'_>, worst: usize, scanned: &[Scanned<'_>]) -> Vec<f64> {
+    let own = stretch(&one.runs, worst);
+    let others =
+        scanned.iter().filter(|other| other.series.id.metric == one.series.id.metric && other.series.id != one.series.id);
+    let mut pool: Vec<f64> = others.flat_map(|other| other.runs.iter().copied()).collect();
+    pool.extend(one.runs[..own.start].iter().chain(&one.runs[own.end..]));
+    pool
+}
+
+fn change<'a>(one: &Scanned<'a>, worst: usize, first: usize, normal_z: f64) -> Option<Change<'a>> {
+    let z = one.runs[worst].max(0.0);
     let threshold = score::onset_threshold(z);
     let length = one.z[first..].iter().take_while(|z| **z >= threshold).count().max(RUN);
     let level: Vec<f64> = one.values.iter().skip(first).take(length).copied().collect();

@@ -28,7 +28,7 @@ const LONG_REFERENCE: usize = 100;
 /// The reference samples that must remain beside a window left out.
 const LEAST_REFERENCE: usize = 8;
 /// The percentile of normal windows that a score of 1 stands for.
-const NORMAL_QUANTILE: f64 = 0.99;
+pub const NORMAL_QUANTILE: f64 = 0.99;
 
 /// What is usual: a centre, and a scale that makes distances from it comparable.
 #[derive(Clone, Copy, Debug, PartialEq)]

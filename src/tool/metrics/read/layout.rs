@@ -36,7 +36,7 @@ const TIMES: [&str; 22] = [
     "when",
 ];
 /// Columns that name a service, best first.
-const SERVICES: [&str; 12] = [
+const SERVICES: [&str; 13] = [
     "service",
     "servicename",
     "svc",
@@ -49,6 +49,7 @@ const SERVICES: [&str; 12] = [
     "product",
     "productname",
     "entity",
+    "name",
 ];
 /// Columns that name an instance of a service, best first.
 const INSTANCES: [&str; 16] = [
@@ -69,6 +70,9 @@ const INSTANCES: [&str; 16] = [
     "hostname",
     "server",
 ];
+/// Columns whose numbers are names.
+const NUMBERED_SERVICES: [&str; 2] = ["service", "servicename"];
+const NUMBERED_INSTANCES: [&str; 5] = ["pod", "podname", "instance", "instanceid", "cmdbid"];
 /// Columns that name a metric, best first.
 const METRICS: [&str; 8] = ["metric", "metricname", "kpi", "kpiname", "measurement", "countername", "field", "name"];
 /// Columns that hold its value, best first.
@@ -144,10 +148,12 @@ impl Layout {
             list.iter().find_map(|word| (0..names.len()).find(|i| !is_time(i) && names[*i] == *word && fits(&sorts[*i])))
         };
         let worded = |sort: &Sort| !sort.mostly(sort.numbers) || sort.filled == 0;
-        let service = named(&SERVICES, &worded);
-        let instance = named(&INSTANCES, &worded).filter(|i| Some(*i) != service);
         let value = named(&VALUES, &|sort| sort.mostly(sort.numbers) || sort.filled == 0);
-        let metric = named(&METRICS, &|sort| worded(sort) && sort.filled > 0).filter(|i| Some(*i) != service);
+        // A `name` without a value is the name of what is measured, not of a metric.
+        let metric = named(&METRICS, &|sort| worded(sort) && sort.filled > 0).filter(|i| names[*i] != "name" || value.is_some());
+        let service = named(&SERVICES, &worded).filter(|i| Some(*i) != metric).or_else(|| named(&NUMBERED_SERVICES, &|_| true));
+        let instance =
+            named(&INSTANCES, &worded).or_else(|| named(&NUMBERED_INSTANCES, &|_| true)).filter(|i| Some(*i) != service);
         let numeric: Vec<usize> = (0..names.len())
             .filter(|i| !is_time(i) && Some(*i) != service && Some(*i) != instance)
             .filter(|i| sorts[*i].filled == 0 || sorts[*i].mostly(sorts[*i].numbers))
@@ -156,7 +162,7 @@ impl Layout {
             .collect();
         let shape = match (metric, value, numeric.as_slice()) {
             (Some(metric), Some(value), _) => Shape::Long { metric, value },
-            (Some(metric), None, [value]) if names[metric] != "name" => Shape::Long { metric, value: *value },
+            (Some(metric), None, [value]) => Shape::Long { metric, value: *value },
             _ if numeric.is_empty() => return Err("no column holds numbers, so there is nothing to measure".to_owned()),
             _ => Shape::Wide(numeric.iter().map(|i| (*i, header[*i].trim().to_owned())).collect()),
         };

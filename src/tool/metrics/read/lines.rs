@@ -45,7 +45,7 @@ pub fn read(mut input: Input, file: &File, sink: &mut Sink<'_>) -> Result<(), Me
                     continue;
                 }
             };
-            if take_series(&object, sink) {
+            if take_series(&object, sink) || take_response(&object, sink) {
                 any_series = true;
                 continue;
             }
@@ -71,7 +71,11 @@ pub fn read(mut input: Input, file: &File, sink: &mut Sink<'_>) -> Result<(), Me
         }
     }
     if table.is_none() && !any_series {
-        return Err(MetricsError::file(&file.name, 0, "no line is a JSON object"));
+        return Err(MetricsError::file(
+            &file.name,
+            0,
+            "no line is a JSON object; write one object a line, for example with `jq -c`",
+        ));
     }
     Ok(())
 }
@@ -181,6 +185,12 @@ fn take_series(object: &serde_json::Map<String, Json>, sink: &mut Sink<'_>) -> b
         }
     }
     true
+}
+
+/// The answer of a range query as Prometheus gives it, on one line.
+fn take_response(object: &serde_json::Map<String, Json>, sink: &mut Sink<'_>) -> bool {
+    let Some(series) = object.get("data").and_then(|data| data.get("result")).and_then(Json::as_array) else { return false };
+    series.iter().filter_map(Json::as_object).filter(|one| take_series(one, sink)).count() > 0
 }
 
 fn plain(value: &Json) -> String {

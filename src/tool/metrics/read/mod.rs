@@ -4,6 +4,7 @@
 //! One unreadable file of a folder is a remark, of a path that names it an error.
 
 mod files;
+mod graph;
 mod layout;
 mod lines;
 mod open;
@@ -16,6 +17,8 @@ use globset::GlobSet;
 use jiff::tz::TimeZone;
 
 pub use files::{File, Form, find};
+pub use graph::Edges;
+use graph::{Graph, MAX_EDGES};
 pub use layout::Layout;
 
 use super::{
@@ -65,12 +68,13 @@ pub struct Reading {
     pub stop: Stop,
 }
 
-/// Gathers the samples of `files`.
+/// Gathers the samples of `files`, and the edges of call graphs among them.
 ///
 /// # Errors
 /// The only file cannot be read as metrics, none of several can, or the call was stopped.
-pub fn read(files: &[File], how: &Reading, notes: &mut Notes) -> Result<Vec<Series>, MetricsError> {
+pub fn read(files: &[File], how: &Reading, notes: &mut Notes) -> Result<(Vec<Series>, Edges), MetricsError> {
     let mut collector = Collector::new();
+    let mut edges = Edges::new();
     let mut first_error = None;
     let mut good = 0usize;
     for file in files {
@@ -79,6 +83,7 @@ pub fn read(files: &[File], how: &Reading, notes: &mut Notes) -> Result<Vec<Seri
         match read_one(file, how, &mut sink) {
             Ok(()) => {
                 good += 1;
+                edges.append(&mut sink.edges);
                 sink.remark(notes);
             }
             Err(MetricsError::Failed(failure)) if matches!(failure.kind, FailureKind::Cancelled | FailureKind::Timeout) => {
@@ -93,7 +98,7 @@ pub fn read(files: &[File], how: &Reading, notes: &mut Notes) -> Result<Vec<Seri
     }
     match first_error {
         Some(error) if good == 0 => Err(error),
-        Some(_) | None => Ok(collector.finish(notes)),
+        Some(_) | None => Ok((collector.finish(notes), edges)),
     }
 }
 
@@ -123,6 +128,8 @@ pub struct Sink<'a> {
     pub keep_equal: bool,
     /// What is odd about the file as a whole.
     pub remarks: Vec<String>,
+    /// Which service calls which, where the file is a call graph.
+    pub edges: Edges,
     samples: u64,
     missing: u64,
     local: u64,
@@ -184,6 +191,7 @@ impl<'a> Sink<'a> {
             default_service: files::service_of_file(&file.name),
             keep_equal: false,
             remarks: Vec::new(),
+            edges: Edges::new(),
             samples: 0,
             missing: 0,
             local: 0,
@@ -262,7 +270,7 @@ impl<'a> Sink<'a> {
         self.broken.say(notes, source, "records could not be read and were left out");
         self.wordy.say(notes, source, "values are no numbers and were left out");
         if self.local > 0 {
-            notes.add("some times name no zone and were taken as `timezone` says (default UTC)".to_owned());
+            notes.add("some times name no zone and were taken as `zone` says (default UTC)".to_owned());
         }
         if self.missing > 0 && self.samples == 0 {
             notes.add(format!("{source}: all {} values are missing (empty, NaN, infinite)", self.missing));

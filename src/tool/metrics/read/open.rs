@@ -145,6 +145,10 @@ pub fn form_of(input: &mut Input, file: &File) -> Result<Form, MetricsError> {
     let head = input.peek(file)?;
     let first = head.split(|b| *b == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default().trim_ascii();
     let is_comment = [b"# HELP".as_slice(), b"# TYPE", b"# UNIT", b"# EOF"].iter().any(|mark| first.starts_with(mark));
+    if first.starts_with(b"[") {
+        let problem = "a JSON array; write one object a line, for example with `jq -c '.[]'`";
+        return Err(MetricsError::file(&file.name, 1, problem));
+    }
     Ok(if first.starts_with(b"{") {
         Form::Lines
     } else if is_comment || (first.contains(&b'{') && !first.contains(&b',')) {

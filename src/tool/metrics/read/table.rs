@@ -2,14 +2,7 @@
 
 use csv::{ByteRecord, ReaderBuilder, StringRecord};
 
-use super::{
-    super::{
-        error::MetricsError,
-        number::{self, Cell},
-    },
-    File, Layout, MAX_COLUMNS, SNIFFED, Sink, layout,
-    open::Input,
-};
+use super::{super::error::MetricsError, File, Graph, Layout, MAX_COLUMNS, MAX_EDGES, SNIFFED, Sink, layout, open::Input};
 
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
@@ -71,24 +64,35 @@ pub fn read(mut input: Input, file: &File, sink: &mut Sink<'_>) -> Result<(), Me
         return Ok(());
     }
     let rows: Vec<Vec<String>> = sniffed.iter().map(|(_, row)| row.iter().map(str::to_owned).collect()).collect();
-    let comma = separator != b',' && has_decimal_commas(&rows);
-    let mut layout =
-        Layout::tell(&header, &rows, comma, sink).map_err(|problem| MetricsError::file(&file.name, first_line, problem))?;
+    let comma = has_decimal_commas(&rows);
+    let mut meaning = match Layout::tell(&header, &rows, comma, sink) {
+        Ok(layout) => Meaning::Series(layout),
+        Err(problem) => match Graph::tell(&header, &rows) {
+            Some(graph) => Meaning::Calls(graph),
+            None => return Err(MetricsError::file(&file.name, first_line, problem)),
+        },
+    };
     drop(rows);
     for (line, row) in &sniffed {
-        take(&mut layout, row, header.len(), *line, sink);
+        take(&mut meaning, row, header.len(), *line, sink);
     }
     drop(sniffed);
     while let Some(line) = next(&mut record)? {
         // Moved into text and back, so that the buffers of the record are used again.
         let row = texts(std::mem::take(&mut record));
-        take(&mut layout, &row, header.len(), line, sink);
+        take(&mut meaning, &row, header.len(), line, sink);
         record = row.into_byte_record();
     }
     Ok(())
 }
 
-fn take(layout: &mut Layout, row: &StringRecord, columns: usize, line: u64, sink: &mut Sink<'_>) {
+/// What a table holds.
+enum Meaning {
+    Series(Layout),
+    Calls(Graph),
+}
+
+fn take(meaning: &mut Meaning, row: &StringRecord, columns: usize, line: u64, sink: &mut Sink<'_>) {
     // A torn row has fewer cells; one with a stray separator has more, and its cells cannot be told apart.
     if row.len() > columns && row.iter().skip(columns).any(|cell| !cell.trim().is_empty()) {
         sink.broken(line, row.get(0).unwrap_or_default());
@@ -97,7 +101,15 @@ fn take(layout: &mut Layout, row: &StringRecord, columns: usize, line: u64, sink
     if row.len() == 1 && row.get(0).is_none_or(|cell| cell.trim().is_empty()) {
         return;
     }
-    layout.take(|i| row.get(i).unwrap_or_default(), line, sink);
+    let cell = |i| row.get(i).unwrap_or_default();
+    match meaning {
+        Meaning::Series(layout) => layout.take(cell, line, sink),
+        Meaning::Calls(graph) => {
+            if !graph.take(cell, &mut sink.edges) && sink.remarks.is_empty() {
+                sink.remarks.push(format!("more than {MAX_EDGES} edges of a call graph: the rest was left out"));
+            }
+        }
+    }
 }
 
 fn texts(record: ByteRecord) -> StringRecord {
@@ -125,15 +137,15 @@ fn separator(head: &[u8]) -> u8 {
 
 /// Whether numbers are written `3,14`: some cell is one only if a comma is its point, none has a point for it.
 fn has_decimal_commas(rows: &[Vec<String>]) -> bool {
-    let cells = || rows.iter().flatten().filter(|cell| cell.len() <= 32);
+    let cells = || rows.iter().flatten().map(|cell| cell.trim()).filter(|cell| cell.len() <= 32);
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let comma = cells().any(|cell| {
-        let mut parts = cell.trim().trim_start_matches('-').split(',');
-        let digits = |p: Option<&str>| p.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
-        digits(parts.next()) && digits(parts.next()) && parts.next().is_none()
+        cell.trim_start_matches('-').split_once(',').is_some_and(|(whole, part)| {
+            // `1,234` may be either.
+            digits(&whole.replace('.', "")) && digits(part) && (part.len() != 3 || whole.len() > 3 || whole == "0")
+        })
     });
-    let point = cells().any(|cell| {
-        let cell = cell.trim();
-        cell.contains('.') && !cell.contains(',') && matches!(number::read(cell, false), Cell::Number(n) if n < 1e8)
-    });
+    let point =
+        cells().any(|cell| cell.split_once('.').is_some_and(|(whole, part)| digits(whole) && digits(part) && part.len() != 3));
     comma && !point
 }

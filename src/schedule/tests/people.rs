@@ -1,0 +1,208 @@
+//! What is a person asked, and what becomes of the answer?
+
+use super::{Plans, Rules, Said, Script, compare, fails, go, json, run, run_by};
+use crate::{
+    event::{AskOutcome, Event, Input},
+    graph::{EscalationPolicy, EscalationStep, Plan},
+    value::{AskId, Entry, EscalateTo, FailureKind, Request, Timestamp, Value, Verdict},
+};
+
+fn asking(deadline: Option<u64>, default: Option<Value>) -> Plan {
+    Plans::root(move |g| {
+        g.ask("q", &["yes", "no"], deadline, default.clone());
+        g.tool("a").when("q", r#"output.answer == "yes""#);
+        g.tool("b").failed("q");
+    })
+}
+
+#[test]
+fn a_session_parks_until_a_person_answers() {
+    let mut run = run(asking(None, None), Script::default());
+    assert_eq!((run.result(), run.shown.len()), ("parked".to_owned(), 1));
+    run.answer(AskId(0), "perhaps").unwrap();
+    run.answer(AskId(7), "yes").unwrap();
+    assert_eq!(run.result(), "parked", "neither another answer nor another question counts");
+    run.answer(AskId(0), "yes").unwrap();
+    go(&mut run);
+    assert_eq!((run.calls(), run.result()), ("a@0".to_owned(), r#"completed {"a":"a"}"#.to_owned()));
+}
+
+#[test]
+fn two_open_questions_are_shown_again_after_a_restart_and_answered_one_by_one() {
+    let plan = Plans::root(|g| {
+        g.ask("q", &[], None, None);
+        g.ask("r", &[], None, None);
+        g.tool("a").after(&["q"]);
+        g.tool("b").after(&["r"]);
+    });
+    let mut run = run(plan, Script::default());
+    run.answer(AskId(1), "this").unwrap();
+    go(&mut run);
+    run.shown.clear();
+    run.crash(1_000).unwrap();
+    assert_eq!((run.calls(), run.shown.iter().copied().collect::<Vec<_>>()), ("b@0".to_owned(), vec![AskId(0)]));
+    run.answer(AskId(0), "that").unwrap();
+    go(&mut run);
+    assert_eq!(run.result(), r#"completed {"a":"a","b":"b"}"#);
+}
+
+#[test]
+fn a_question_lapses_into_its_default_or_fails_its_node() {
+    let run_out = |plan| {
+        let mut run = run(plan, Script::default());
+        run.run_until(20_000).unwrap();
+        go(&mut run);
+        run.result()
+    };
+    assert_eq!(run_out(asking(Some(10), Some(Value::text("yes")))), r#"completed {"a":"a"}"#);
+    assert_eq!(run_out(asking(Some(10), None)), r#"completed {"b":"b"}"#);
+}
+
+#[test]
+fn an_answer_after_the_deadline_is_refused_even_when_nobody_was_there_at_the_deadline() {
+    let mut run = run(asking(Some(10), None), Script::default());
+    run.now = Timestamp(30_000_000);
+    run.answer(AskId(0), "yes").unwrap();
+    go(&mut run);
+    assert_eq!(run.calls(), "b@30");
+    assert!(run.events().iter().any(|e| matches!(e, Event::AskClosed { outcome: AskOutcome::Lapsed, .. })));
+    let mut again = super::run(asking(Some(10), None), Script::default());
+    again.crash(30_000).unwrap();
+    go(&mut again);
+    assert_eq!(again.calls(), "b@30");
+}
+
+#[test]
+fn cancelling_closes_questions() {
+    let mut run = run(asking(None, None), Script::default());
+    run.give(Input::Cancel { by: "ann".into(), reason: "enough".into() }).unwrap();
+    compare(&run, "cancelled null", "a: skipped cancelled\nb: skipped cancelled\nq: cancelled");
+    assert!(run.state().asks.is_empty());
+}
+
+fn unsure(policy: EscalationPolicy) -> Plan {
+    let mut plan = Plans::root(|g| {
+        g.agent("n", "a");
+    });
+    plan.teams[0].escalation_policy = vec![policy];
+    plan.teams[0].escalation =
+        vec![EscalationStep { to: "on-call".into(), deadline: Some(std::time::Duration::from_secs(60)), notify: None }];
+    plan
+}
+
+fn guesses(request: &Request) -> Said {
+    let answered =
+        request.thread.iter().find_map(|e| if let Entry::Answer { answer, .. } = e { Some(answer.clone()) } else { None });
+    let result = Value::map([("confidence", Value::Float(0.3)), ("heard", answered.unwrap_or_default())]);
+    Said::Calls(vec![("finish", Value::map([("result", result)]))])
+}
+
+#[test]
+fn an_uncertain_finish_asks_a_person_and_goes_on_with_the_answer() {
+    let mut run = run(unsure(EscalationPolicy::OnUncertainty), Script::default().agent("a", guesses));
+    assert_eq!(run.result(), "parked");
+    run.answer(AskId(0), "it was the cat").unwrap();
+    go(&mut run);
+    assert_eq!(run.result(), r#"completed {"confidence":0.3,"heard":"it was the cat"}"#);
+    let answered = run.world.requests[1].thread.iter().filter(|e| matches!(e, Entry::Result { .. })).count();
+    assert_eq!(answered, 1, "no call stays unanswered");
+}
+
+#[test]
+fn an_uncertain_finish_on_the_last_turn_ends_with_the_answer_beside_it() {
+    let mut plan = unsure(EscalationPolicy::OnUncertainty);
+    for member in &mut plan.teams[0].members {
+        std::sync::Arc::make_mut(&mut member.profile).max_turns = 1;
+    }
+    let mut run = run(plan, Script::default().agent("a", guesses));
+    run.answer(AskId(0), "cat").unwrap();
+    go(&mut run);
+    assert_eq!(run.result(), r#"completed {"answer":"cat","confidence":0.3,"heard":null}"#);
+}
+
+#[test]
+fn an_uncertain_finish_that_nobody_answers_goes_on_without() {
+    let mut run = run(unsure(EscalationPolicy::OnUncertainty), Script::default().agent("a", guesses));
+    run.run_until(90_000).unwrap();
+    go(&mut run);
+    assert_eq!(run.result(), r#"completed {"confidence":0.3,"heard":null}"#);
+}
+
+#[test]
+fn without_the_policy_an_uncertain_finish_is_a_finish() {
+    let run = run(unsure(EscalationPolicy::OnFailure), Script::default().agent("a", guesses));
+    assert_eq!(run.result(), r#"completed {"confidence":0.3,"heard":null}"#);
+}
+
+#[test]
+fn a_person_says_what_becomes_of_a_failed_agent() {
+    for (answer, result, outcome) in [
+        ("retry", "completed done", "ok done"),
+        ("skip", "completed null", "skipped moot"),
+        ("fail", "failed null", "failed model"),
+    ] {
+        let mut first = true;
+        let script = Script::default().agent("a", move |_| {
+            if std::mem::take(&mut first) { Said::Fails(FailureKind::Model) } else { Said::Finish(Value::text("done")) }
+        });
+        let mut run = run(unsure(EscalationPolicy::OnFailure), script);
+        assert_eq!(run.result(), "parked");
+        run.answer(AskId(0), answer).unwrap();
+        go(&mut run);
+        compare(&run, result, &format!("n: {outcome}"));
+    }
+}
+
+#[test]
+fn a_tool_node_that_fails_asks_nobody() {
+    let mut plan = Plans::root(|g| {
+        g.tool("a");
+    });
+    plan.teams[0].escalation_policy = vec![EscalationPolicy::Always];
+    assert_eq!(run(plan, Script::default().tool("a", vec![(1, fails(FailureKind::Tool))])).result(), "failed null");
+}
+
+#[test]
+fn an_agent_may_escalate_and_gets_the_answer_as_the_result_of_its_call() {
+    let calls = |request: &Request| match request.turn.0 {
+        0 => Said::Calls(vec![("escalate", json(r#"{"reason":"stuck","question":"which?","options":["x","y"]}"#))]),
+        _ => {
+            let last = request.thread.last().cloned();
+            let Some(Entry::Result { result, .. }) = last else { panic!("a result was expected") };
+            Said::Finish(result.outcome.clone().unwrap_or_default())
+        }
+    };
+    let mut run = run(unsure(EscalationPolicy::OnFailure), Script::default().agent("a", calls));
+    let ask = run.state().asks.values().next().cloned().expect("it asks");
+    assert_eq!((&*ask.question, ask.options.len(), ask.to.as_deref()), ("which?", 2, Some("on-call")));
+    run.answer(ask.id, "x").unwrap();
+    go(&mut run);
+    assert_eq!(run.result(), r#"completed {"answer":"x","by":"ann"}"#);
+}
+
+#[test]
+fn the_escalate_rule_says_whom_it_reaches() {
+    let rules = |to: EscalateTo| {
+        let mut rules = Rules::new();
+        rules.insert("escalate", Box::new(move |_| Verdict::Escalate { to, question: "what now?".into(), options: Vec::new() }));
+        rules
+    };
+    let of = |to| run_by(unsure(EscalationPolicy::OnUncertainty), Script::default().agent("a", guesses), rules(to));
+    assert_eq!(of(EscalateTo::None).result(), r#"completed {"confidence":0.3,"heard":null}"#);
+    let asked = of(EscalateTo::Person);
+    assert_eq!(asked.state().asks.values().map(|a| &*a.question).collect::<Vec<_>>(), ["what now?"]);
+}
+
+#[test]
+fn a_timeout_does_not_run_while_a_person_is_asked() {
+    let mut plan = unsure(EscalationPolicy::OnUncertainty);
+    let mut graph = (*plan.graphs[0]).clone();
+    graph.dag[petgraph::graph::NodeIndex::new(0)].timeout = Some(std::time::Duration::from_secs(5));
+    plan.graphs[0] = graph.into();
+    let mut run = run(plan, Script::default().agent("a", guesses));
+    run.run_until(30_000).unwrap();
+    assert_eq!(run.result(), "parked");
+    run.answer(AskId(0), "x").unwrap();
+    go(&mut run);
+    assert!(run.result().starts_with("completed"), "{}", run.result());
+}
