@@ -40,7 +40,11 @@ impl Plan {
         let prepared = load(&engine, &self.team, &self.set, global.quiet)?;
         let Some(team) = &prepared.team else { return Err(CommandError::Usage("the plan has no team".to_owned())) };
         if self.expand {
-            output::text(&format!("{}\n", team.name))?;
+            let spelled = planner::expand(team).map_err(|found| {
+                output::diagnostics(&found);
+                CommandError::Invalid
+            })?;
+            output::text(&spelled)?;
             return Ok(Exit::Done);
         }
         let review = engine.review(&prepared);

@@ -144,7 +144,7 @@ impl Drive {
                     for input in &batch {
                         self.performer.landed(input);
                     }
-                    self.step(batch.drain(..).collect())?;
+                    self.step(std::mem::take(&mut batch))?;
                 }
                 () = tokio::time::sleep(sleep) => self.step(vec![Input::Tick])?,
                 _ = poll.tick() => self.read_mail().await?,

@@ -6,7 +6,6 @@ use super::*;
 use crate::{
     event::Status,
     plan::PlanBuilder,
-    rule::RuleBook,
     tool::{CallContext, Work},
     value::{EffectClass, ToolSpec},
 };
@@ -40,7 +39,7 @@ async fn a_chain_of_calls_completes() {
         last = next;
     }
     let plan = builder.build().expect("a chain has no circle");
-    let judge = RuleBook::of_plan(&plan, &BTreeMap::new()).expect("no rules");
+    let judge = crate::plan::rule_book(&plan, &BTreeMap::new()).expect("no rules");
     let prepared = Prepared::of_plan("chain", plan, Arc::new(judge));
     for _ in 0..3 {
         let began = std::time::Instant::now();

@@ -33,7 +33,7 @@ pub struct Graph {
     pub team: TeamIx,
     /// Whether it has one node, which goes by the path of the instance itself (the body of a plain `for_each`).
     pub single: bool,
-    /// Nodes in flight at most within one instance of it (the `concurrency` of its scope).
+    /// Nodes in flight at most within all instances of it below one scope (the `concurrency` of the scope).
     pub concurrency: Option<u32>,
     /// For each node, the length of the longest path from it to a sink, its own length included: seconds expected, at least 1 each.
     pub rank: Vec<u32>,

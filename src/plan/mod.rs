@@ -4,14 +4,20 @@
 //! known to be wrong is reported at once, and the worst case is derived from structure.
 
 mod args;
+mod body;
 mod bounds;
 mod build;
 mod builder;
+mod compile;
+mod constant;
+mod doc;
 mod draw_dot;
 mod draw_json;
 mod draw_mermaid;
 mod draw_text;
 mod edges;
+mod exclusive;
+mod expand;
 mod lint;
 mod literal;
 mod models;
@@ -28,12 +34,14 @@ mod text;
 mod topo;
 mod writes;
 
-pub use build::{Compiled, MAX_DEPTH, MAX_NODES, Machine, compile};
+pub use build::{MAX_DEPTH, MAX_NODES};
 pub use builder::{CircleError, PlanBuilder};
+pub use compile::{Compiled, Machine, compile};
 pub use draw_dot::draw_dot;
 pub use draw_json::draw_json;
 pub use draw_mermaid::draw_mermaid;
 pub use draw_text::{describe, draw_text};
+pub use expand::expand;
 pub use lint::Lint;
 pub use models::{DEFAULT_MAX_TOKENS, DEFAULT_WINDOW, ModelFacts, Models};
 pub use order::OrderSensitive;

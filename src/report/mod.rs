@@ -318,11 +318,20 @@ fn threads(state: &State, timeline: &Timeline) -> BTreeMap<String, ThreadRow> {
 fn warnings(state: &State) -> Vec<String> {
     let nodes = (0..state.nodes.len()).filter_map(|ix| u32::try_from(ix).ok().map(NodeIx));
     let failed = nodes.filter_map(|ix| match state.outcome(ix) {
-        Some(Outcome::Failed(failure)) if failure.node.is_none() => Some((ix, failure)),
-        Some(Outcome::Ok(_) | Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::Cancelled) | None => None,
+        Some(Outcome::Failed(failure)) => Some((ix, failure)),
+        Some(Outcome::Ok(_) | Outcome::Skipped(_) | Outcome::Cancelled) | None => None,
     });
     let handled = failed.filter(|(ix, _)| state.node(*ix).allow_failure || state.node(*ix).caught);
-    handled.map(|(ix, failure)| format!("{}: {failure}", state.path(ix))).collect()
+    let mut told: Vec<String> = Vec::new();
+    for (ix, failure) in handled {
+        let path = failure.node.clone().unwrap_or_else(|| state.path(ix));
+        let warning = format!("{path}: {failure}");
+        // A scope hands the failure of a node inside it on.
+        if !told.contains(&warning) {
+            told.push(warning);
+        }
+    }
+    told
 }
 
 fn escalations(state: &State, records: &[Record]) -> Vec<EscalationRow> {

@@ -13,7 +13,7 @@ use rhai::{AST, ASTNode, EvalAltResult, Expr as Node, FnCallExpr, Position, Stmt
 use super::{
     book::TeamScripts,
     engine::{Tier, compiler},
-    error::{RuleDiagnostic, count, describe, innermost, nearest},
+    error::{DATA_RACE, RuleDiagnostic, count, describe, innermost, nearest},
     kind::{self, KINDS, Wrong},
     unit::{Function, Unit},
 };
@@ -35,6 +35,7 @@ static NATIVE: LazyLock<BTreeSet<(String, usize)>> = LazyLock::new(|| {
 /// All that is wrong with the rules of a team.
 pub(super) fn check(unit: &Unit, team: &TeamScripts) -> Vec<RuleDiagnostic> {
     let mut found = unknown_calls(&unit.ast, &unit.functions, |position| unit.place(position));
+    found.extend(self_captures(&unit.ast, |position| unit.place(position)));
     for kind in &KINDS {
         match unit.functions.iter().find(|function| &*function.name == kind.function()) {
             Some(function) if function.params.len() != 1 => found.push(
@@ -57,6 +58,7 @@ pub(super) fn check(unit: &Unit, team: &TeamScripts) -> Vec<RuleDiagnostic> {
         }
     }
     found.extend(near_misses(unit));
+    found.sort_by(|a, b| a.place.cmp(&b.place));
     let mut seen = BTreeSet::new();
     found.retain(|diagnostic| seen.insert((diagnostic.place.clone(), diagnostic.message.clone())));
     found
@@ -79,6 +81,8 @@ pub(super) fn unknown_calls(ast: &AST, functions: &[Function], place: impl Fn(Po
         }
         true
     });
+    // Functions are walked in the order of their hashes.
+    found.sort_by(|a, b| a.place.cmp(&b.place));
     found
 }
 
@@ -116,6 +120,34 @@ fn unknown(call: &FnCallExpr, method: bool, functions: &[Function], place: Place
         }
     };
     RuleDiagnostic::error("rule-unknown-function", format!("no function `{name}`"), place).with_help(help)
+}
+
+/// Methods of a variable, or of a part of it, that are given a closure which reads the variable: Rhai refuses these.
+fn self_captures(ast: &AST, place: impl Fn(Position) -> Place) -> Vec<RuleDiagnostic> {
+    let mut found = Vec::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        // A closure that captures is a block which first shares the variables.
+        let [
+            chain @ ..,
+            ASTNode::Expr(Node::MethodCall(_, position)),
+            ASTNode::Expr(Node::Stmt(_)),
+            ASTNode::Stmt(Stmt::Share(shared)),
+        ] = path
+        else {
+            return true;
+        };
+        let links = chain.iter().rev().map_while(|node| match node {
+            ASTNode::Expr(Node::Dot(pair, ..) | Node::Index(pair, ..)) => Some(&pair.lhs),
+            _ => None,
+        });
+        for (name, _) in shared.iter() {
+            if links.clone().any(|start| is_variable(start, name.name.as_str())) {
+                found.push(RuleDiagnostic::error("rule-capture", format!("`{}`: {DATA_RACE}", name.name), place(*position)));
+            }
+        }
+        true
+    });
+    found
 }
 
 /// Names under which a map may hold a function: keys of map literals and assigned properties.
@@ -226,9 +258,9 @@ fn failed(unit: &Unit, function: &Function, error: &EvalAltResult, facts: &Value
     let told = unit.error(error, function);
     let message = format!("`{}` on sample facts: {}", function.name, told.message);
     match innermost(error).0 {
-        EvalAltResult::ErrorTooManyOperations(_)
-        | EvalAltResult::ErrorStackOverflow(_)
-        | EvalAltResult::ErrorDataTooLarge(..) => RuleDiagnostic::error("rule-endless", message, told.place),
+        EvalAltResult::ErrorTerminated(..) | EvalAltResult::ErrorStackOverflow(_) | EvalAltResult::ErrorDataTooLarge(..) => {
+            RuleDiagnostic::error("rule-endless", message, told.place)
+        }
         EvalAltResult::ErrorVariableNotFound(..) => RuleDiagnostic::error("rule-unknown-variable", message, told.place),
         EvalAltResult::ErrorPropertyNotFound(name, _) => {
             let mut known = BTreeSet::new();

@@ -554,6 +554,7 @@ impl State {
         self.todo.forget(node);
         let state = &mut self.nodes[node.index()];
         state.stand = Stand::Ended;
+        state.ended_at = self.seq;
         state.outcome = Some(outcome.clone());
         if !(matches!(outcome, Outcome::Ok(_)) && self.node(node).stragglers == Stragglers::Leave) {
             self.abandon_children(node);
@@ -725,7 +726,7 @@ impl State {
         let local = NodeIndex::new((node.0 - base) as usize);
         let mut edges: Vec<_> = graph.dag.edges_directed(local, Direction::Outgoing).collect();
         edges.sort_by_key(EdgeRef::id);
-        let none_met = !met.iter().any(|m| *m == Ok(true));
+        let none_met = !met.contains(&Ok(true));
         let mut verdicts = met.iter();
         for edge in edges {
             let target = NodeIx(base + u32::try_from(edge.target().index()).unwrap_or(u32::MAX));

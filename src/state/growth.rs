@@ -132,12 +132,21 @@ impl State {
         }
     }
 
+    /// The first instance of a scope's current attempt, where `ix` is a further one: what limits one limits them all together.
+    fn first_instance(&self, scope: Option<NodeIx>, ix: u32) -> Option<&super::Instance> {
+        let first = *self.scopes.get(&scope?)?.instances.first().filter(|first| **first != ix)?;
+        self.instances.get(first as usize)
+    }
+
     fn instantiate(&mut self, graph: &Arc<Graph>, scope: Option<NodeIx>, number: u32, path: Arc<str>) {
         let base = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
         let ix = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
         let (outer, tail) = scope.map_or((0, 0), |s| (self.instance_of(s).limiter, self.rank(s)));
         let ordinal = scope.and_then(|s| self.scopes.get(&s)).map_or(0, |s| s.grown);
-        let limiter = graph.concurrency.map_or(outer, |limit| self.ready.nest(outer, limit));
+        let limiter = graph.concurrency.map_or(outer, |limit| match self.first_instance(scope, ix) {
+            Some(first) => first.limiter,
+            None => self.ready.nest(outer, limit),
+        });
         let size = graph.dag.node_count();
         let mut sources = vec![0_u32; size];
         for edge in graph.dag.raw_edges() {
@@ -164,6 +173,8 @@ impl State {
                 sources: *count,
                 attempt: 0,
                 stand: Stand::Waiting,
+                ready_at: Seq(0),
+                ended_at: Seq(0),
                 outcome: None,
             });
         }
@@ -187,7 +198,9 @@ impl State {
     }
 
     pub(super) fn make_ready(&mut self, node: NodeIx) {
-        self.nodes[node.index()].stand = Stand::Ready;
+        let state = &mut self.nodes[node.index()];
+        state.stand = Stand::Ready;
+        state.ready_at = self.seq;
         match &self.node(node).kind {
             NodeKind::Agent(_) | NodeKind::Tool(_) => self.want(node, Due::Start),
             NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => {

@@ -95,6 +95,10 @@ pub struct NodeState {
     pub attempt: u32,
     /// Where it stands.
     pub stand: Stand,
+    /// The record at which it last became ready.
+    pub ready_at: Seq,
+    /// The record at which it ended.
+    pub ended_at: Seq,
     /// How it ended.
     pub outcome: Option<Outcome>,
 }
@@ -338,6 +342,22 @@ impl State {
         let mut position = instance.scope.map(|scope| self.position(scope)).unwrap_or_default();
         position.extend([instance.ordinal, node.0 - instance.base]);
         position
+    }
+
+    /// The nodes that a node follows and that had ended when it became ready, in the order of its graph. One that never did,
+    /// because it was skipped, followed nothing: which of its sources had ended by then is chance.
+    pub fn followed(&self, node: NodeIx) -> Vec<NodeIx> {
+        let instance = self.instance_of(node);
+        let ready = self.nodes[node.index()].ready_at;
+        let sources = instance.graph.dag.neighbors_directed(self.local(node), petgraph::Direction::Incoming);
+        let sources = sources.map(|source| NodeIx(instance.base + u32::try_from(source.index()).unwrap_or(u32::MAX)));
+        let ended = |source: &NodeIx| {
+            let source = &self.nodes[source.index()];
+            source.stand == Stand::Ended && source.ended_at <= ready
+        };
+        let mut followed: Vec<NodeIx> = sources.filter(ended).collect();
+        followed.sort_unstable();
+        followed
     }
 
     /// How a node ended, if it has.

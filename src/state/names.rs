@@ -145,12 +145,8 @@ impl State {
 
     /// What a node works on where it has no `input` filter: the outputs of the nodes it follows, by id, in declared order.
     pub fn inputs_of(&self, node: NodeIx) -> Value {
-        let instance = self.instance_of(node);
-        let sources = instance.graph.dag.neighbors_directed(self.local(node), Direction::Incoming);
-        Value::map(sources.filter_map(|source| {
-            let ix = NodeIx(instance.base + u32::try_from(source.index()).unwrap_or(u32::MAX));
-            matches!(self.outcome(ix), Some(Outcome::Ok(_))).then(|| (self.node(ix).id.to_string(), self.output(ix)))
-        }))
+        let ok = self.followed(node).into_iter().filter(|ix| matches!(self.outcome(*ix), Some(Outcome::Ok(_))));
+        Value::map(ok.map(|ix| (self.node(ix).id.to_string(), self.output(ix))))
     }
 
     /// The value of an instance whose graph names no output: its sole sink's, or a map of its sinks'.

@@ -7,9 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use petgraph::Direction;
-
-use super::{Stand, State};
+use super::State;
 use crate::{
     graph::{NodeKind, ScopeKind},
     value::{Decision, Finding, FindingStatus, Merge, NodeIx, Value, Variable},
@@ -22,9 +20,8 @@ impl State {
         let mut look = vec![node];
         while let Some(node) = look.pop() {
             let instance = self.instance_of(node);
-            for source in instance.graph.dag.neighbors_directed(self.local(node), Direction::Incoming) {
-                let source = NodeIx(instance.base + u32::try_from(source.index()).unwrap_or(u32::MAX));
-                if self.nodes[source.index()].stand == Stand::Ended && past.insert(source) {
+            for source in self.followed(node) {
+                if past.insert(source) {
                     look.push(source);
                     self.below(source, &mut past);
                 }

@@ -99,7 +99,9 @@ impl Stop {
 
 /// Takes short words on how far a call is, for the live view. They are not journaled.
 #[derive(Clone, Default)]
-pub struct Progress(Option<Arc<dyn Fn(&str) + Send + Sync>>);
+pub struct Progress(Option<Arc<Listener>>);
+
+type Listener = dyn Fn(&str) + Send + Sync;
 
 impl Progress {
     /// Hands every word to `listener`, which must return at once.

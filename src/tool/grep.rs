@@ -217,8 +217,11 @@ mod tests {
     #[test]
     fn it_keeps_the_rules_of_tools() {
         let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("a.txt"), "x".repeat(900).as_str().to_owned().repeat(3) + &"\nxyz".repeat(5000))
-            .expect("a file");
+        std::fs::write(
+            folder.path().join("a.txt"),
+            "x".repeat(900).as_str().to_owned().repeat(3) + "\nxyz".repeat(5000).as_str(),
+        )
+        .expect("a file");
         suite(&Suite {
             tool: tool(),
             workspace: folder.path(),

@@ -104,7 +104,7 @@ fn a_name_of_a_later_or_parallel_node_is_refused() {
         said(&text),
         "team.yaml:6:15: error[unknown-name]: `b` is not before `a`, so its output may not be there yet\n  \
          add `b` to the `after` of `a`\n\
-         team.yaml:8:15: error[unknown-name]: `d` is not before `c`, so its output may not be there yet\n  \
+         team.yaml:8:26: error[unknown-name]: `d` is not before `c`, so its output may not be there yet\n  \
          add `d` to the `after` of `c`\n\
          team.yaml:9:15: error[unknown-name]: `d` cannot read its own output: it has none before it ends\n"
     );
@@ -117,15 +117,51 @@ fn a_name_that_nothing_binds_is_refused_with_the_nearest() {
     );
     assert_eq!(
         said(&text),
-        "team.yaml:7:15: error[unknown-name]: `item` is neither a node nor anything else that is known here\n  \
-         `item` is there inside a `for_each` that does not name it otherwise\n\
-         team.yaml:7:15: error[unknown-name]: `round` is neither a node nor anything else that is known here\n  \
-         `round` is there inside a `repeat`\n\
-         team.yaml:7:15: error[unknown-name]: `traige` is neither a node nor anything else that is known here\n  \
+        "team.yaml:7:15: error[unknown-name]: `traige` is neither a node nor anything else that is known here\n  \
          did you mean `triage`?\n\
-         team.yaml:8:27: error[unknown-name]: `imput` is neither a node nor anything else that is known here\n  \
+         team.yaml:7:31: error[unknown-name]: `item` is neither a node nor anything else that is known here\n  \
+         `item` is there inside a `for_each` that does not name it otherwise\n\
+         team.yaml:7:38: error[unknown-name]: `round` is neither a node nor anything else that is known here\n  \
+         `round` is there inside a `repeat`\n\
+         team.yaml:8:33: error[unknown-name]: `imput` is neither a node nor anything else that is known here\n  \
          did you mean `input`?\n\
-         team.yaml:8:27: error[unknown-name]: `output` is neither a node nor anything else that is known here\n  \
+         team.yaml:8:50: error[unknown-name]: `output` is neither a node nor anything else that is known here\n  \
          `output` is there in a condition of `after` and in `until`; elsewhere name the node: `triage.output`\n"
     );
+}
+
+#[test]
+fn expressions_that_name_nothing_are_tried() {
+    let text = graph(
+        "nodes:\n  a: { gate: '1 / 0' }\n  b: { for_each: '[1, 2, 3]', max: 2, agent: ann, after: a }\n  \
+         c: { for_each: '7', max: 2, agent: ann, after: b }\n  d: { gate: '1', after: { c: '1 + 1' } }\n",
+    );
+    assert_eq!(
+        said(&text),
+        "team.yaml:6:17: error[bad-expression]: this expression fails whenever it is evaluated: division by zero: 1 / 0\n\
+         team.yaml:7:19: error[out-of-range]: this list has 3 items and `max` is 2: the node would fail\n\
+         team.yaml:8:19: error[wrong-type]: expected a list; this is always an integer\n\
+         team.yaml:9:32: error[wrong-type]: a condition is true or false; this is always an integer\n"
+    );
+}
+
+#[test]
+fn a_text_that_does_not_compile_is_refused_at_its_place() {
+    let text = graph(
+        "nodes:\n  a: { gate: '1 +' }\n  b: { agent: ann, task: 'Do {{ x', after: a }\n  c: { gate: 'nofunction(1)', after: b }\n",
+    );
+    assert_eq!(
+        said(&text),
+        "team.yaml:6:18: error[bad-expression]: this expression does not compile: script is incomplete\n\
+         team.yaml:7:33: error[bad-expression]: this template does not compile: \
+         unexpected end of input, expected end of variable block\n\
+         team.yaml:8:15: error[bad-expression]: this expression does not compile: no function `nofunction`\n"
+    );
+}
+
+#[test]
+fn rules_are_tried_on_sample_facts() {
+    let text = graph("nodes: { a: { rule: own } }\nrules: [wrong.rhai]\n");
+    let sources = sources().with("team.yaml", text).with("wrong.rhai", "fn own(facts) {\n  nofunction(facts)\n}\n");
+    assert_eq!(said_of(&load_from(&sources)), "wrong.rhai:2:3: error[bad-rule]: no function `nofunction`\n");
 }

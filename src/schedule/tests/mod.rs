@@ -9,6 +9,7 @@ mod limits;
 mod people;
 mod scopes;
 mod settling;
+#[allow(dead_code, unused_imports, reason = "shared with tests/sim.rs, which uses other parts")]
 mod world;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -18,7 +19,7 @@ use synod::{
     graph::Plan,
     value::{Call, Failure, FailureKind, Reply, Request, Stop, Usage, Usd, Value},
 };
-pub use world::{Flow, Plans, Rules, Run, TestJudge, World, agent};
+pub use world::{Flow, Plans, Rules, Run, TestJudge, World};
 
 /// What a script of a test answers to a call, and after how many seconds.
 type Answer = (u64, Result<Value, Failure>);

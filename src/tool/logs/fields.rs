@@ -84,7 +84,34 @@ impl<'a> Fields<'a> {
         Object { fields: &mut fields, prefix: "", depth: 0 }.deserialize(&mut reader).ok()?;
         reader.end().ok()?;
         fields.sample = fields.metric && fields.value && fields.message.is_none();
+        fields.open_message();
         Some(fields)
+    }
+
+    /// Where the message is an object of its own, as a container's log of a structured logger is: its fields count for more.
+    fn open_message(&mut self) {
+        let Some(message) = self.message.as_deref().map(str::trim).filter(|m| m.starts_with('{') && m.ends_with('}')) else {
+            return;
+        };
+        let mut inner = Fields { ranks: [usize::MAX; 6], ..Fields::default() };
+        let mut reader = serde_json::Deserializer::from_str(message);
+        if (Object { fields: &mut inner, prefix: "", depth: 0 }).deserialize(&mut reader).is_err() || inner.message.is_none() {
+            return;
+        }
+        let owned = |text: Option<Cow<'_, str>>| text.map(|text| Cow::Owned(text.into_owned()));
+        let field = |field: Option<Field<'_>>| match field {
+            Some(Field::Text(text)) => Some(Field::Text(Cow::Owned(text.into_owned()))),
+            Some(Field::Number(number)) => Some(Field::Number(number)),
+            None => None,
+        };
+        let (time, level, message) = (field(inner.time), field(inner.level), owned(inner.message));
+        let (service, trace, stack) = (owned(inner.service), owned(inner.trace), owned(inner.stack));
+        self.time = self.time.take().or(time);
+        self.level = level.or(self.level.take());
+        self.service = service.or(self.service.take());
+        self.trace = trace.or(self.trace.take());
+        self.stack = stack.or(self.stack.take());
+        self.message = message;
     }
 
     /// The fields of `level=info msg="started" service=web`; `None` when the text is not of that form.

@@ -4,6 +4,7 @@
 //! [`patterns`] and [`traces`] look for what changed. Nothing here keeps more than bounded extracts of what it read.
 
 mod count;
+mod cursor;
 mod exception;
 mod fields;
 mod find;

@@ -7,6 +7,7 @@ use super::{
     level::Level,
     origin::Origin,
     stamp::Clock,
+    trace_id,
 };
 use crate::tool::strip_pod_hash;
 
@@ -16,6 +17,8 @@ const RUNTIME: [&[u8]; 4] = [b"stdout F ", b"stderr F ", b"stdout P ", b"stderr 
 const TRACE_STARTS: [&str; 7] = ["at ", "Caused by:", "... ", "Suppressed:", "Traceback (most", "goroutine ", "stack backtrace:"];
 /// How much of a line is looked at to tell whether it is one of a stack trace, in bytes.
 const HEAD: usize = 200;
+/// How much may stand before an object that a message ends with, in bytes.
+const BEFORE: usize = 200;
 /// Parts of a message's beginning that are looked at for service, time and level.
 const PREFIXES: usize = 4;
 
@@ -81,10 +84,10 @@ impl<'a> Record<'a> {
             more: Cow::Borrowed(more),
         };
         let fields = if head.object { Fields::json(body) } else { body.contains('=').then(|| Fields::logfmt(body)).flatten() };
-        match fields {
+        match fields.or_else(|| record.split(body, origin, clock)) {
             Some(fields) if fields.sample => return None,
             Some(fields) => record.take(fields, clock),
-            None => record.split(body, origin, clock),
+            None => {}
         }
         Some(record)
     }
@@ -96,7 +99,7 @@ impl<'a> Record<'a> {
             Some(Field::Number(number)) => Clock::number(*number),
             None => None,
         });
-        self.level = match &fields.level {
+        let level = match &fields.level {
             Some(Field::Text(name)) => Level::named(name.trim()).or_else(|| name.parse().ok().and_then(Level::numbered)),
             Some(Field::Number(number)) => Level::numbered(*number as i64),
             None => None,
@@ -110,15 +113,15 @@ impl<'a> Record<'a> {
         if let Some(message) = fields.message {
             self.text = message;
         }
-        self.level = self.level.or_else(|| Level::of(&self.text).0);
-        self.trace = fields.trace;
+        self.level = level.or_else(|| Level::of(&self.text).0);
+        self.trace = fields.trace.or(self.trace.take());
         if let Some(stack) = fields.stack {
             self.more = stack;
         }
     }
 
-    /// Takes service, wall clock and level from the beginning of a plain message.
-    fn split(&mut self, body: &'a str, origin: &'a Origin, clock: &Clock) {
+    /// Takes service, wall clock and level from the beginning of a plain message; returns the fields of an object that it ends with.
+    fn split(&mut self, body: &'a str, origin: &'a Origin, clock: &Clock) -> Option<Fields<'a>> {
         let (level, _) = Level::of(body);
         self.level = self.level.or(level);
         let mut rest = body;
@@ -140,6 +143,10 @@ impl<'a> Record<'a> {
             rest = after.trim_start();
         }
         self.text = Cow::Borrowed(if rest.is_empty() { body } else { rest });
+        let (before, object) = rest.ends_with('}').then(|| rest.split_at_checked(rest.find("{\"")?)).flatten()?;
+        let fields = (before.len() <= BEFORE).then(|| Fields::json(object)).flatten()?;
+        self.trace = trace_id::find(before).map(Cow::Borrowed);
+        (fields.message.is_some()).then_some(fields)
     }
 }
 
@@ -268,6 +275,16 @@ mod tests {
                 "access.log",
                 "10.0.0.1 - - [29/Jan/2023:14:22:08 +0000] \"GET /x HTTP/1.1\" 503 12",
                 (t, Some(Level::Error), "access", "\"GET /x HTTP/1.1\" 503 12"),
+            ),
+            (
+                "pay.log",
+                r#"2023-01-29T14:22:08Z pay 22:22:08 TraceID: ab51f0bbcfb19d13 {"severity":"info","message":"error rate is 0"}"#,
+                (t, Some(Level::Info), "pay", "error rate is 0"),
+            ),
+            (
+                "pay.log",
+                r#"{"time":"2023-01-29T14:22:08Z","log":"{\"level\":\"warn\",\"message\":\"slow\"}"}"#,
+                (t, Some(Level::Warn), "pay", "slow"),
             ),
             ("a.log", "just words", (None, None, "a", "just words")),
             ("a.log", "", (None, None, "a", "")),

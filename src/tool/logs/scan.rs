@@ -112,7 +112,7 @@ pub(super) fn scan<S: Sink>(
         }
     };
     std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(&work)).collect();
+        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
         let mut outcome = work();
         for helper in helpers {
             match helper.join() {
@@ -290,7 +290,8 @@ impl<S: Sink> Reader<'_, S> {
                 read.notes.push(format!("{name}: {count} {what}"));
             }
         };
-        note(self.cut, &format!("lines longer than {LINE_LIMIT} bytes, their ends left out"));
+        let long = format!("lines longer than {LINE_LIMIT} bytes, their ends left out");
+        note(self.cut, &long);
         note(self.invalid, "lines that are not valid UTF-8");
         note(self.samples, "lines that are samples of metrics, left out");
         read

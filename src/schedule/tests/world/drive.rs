@@ -9,11 +9,11 @@ use std::{
 
 use super::judge::TestTools;
 use super::synod::{
-    event::{Effect, Event, Input, Key, ModelCall, Outcome, Record, Started, ToolCall},
+    event::{Ask, Effect, Event, Input, Key, ModelCall, Outcome, Record, Started, ToolCall},
     graph::Plan,
     schedule::{Scheduler, Step},
     state::{FoldError, State},
-    value::{AskId, EffectClass, Epoch, Failure, FailureKind, Judge, Map, Reply, SessionId, Tenant, Timestamp, Value},
+    value::{AskId, EffectClass, Epoch, Failure, FailureKind, Judge, Map, Reply, Seq, SessionId, Tenant, Timestamp, Value},
 };
 
 /// What the world does about an effect: after how many milliseconds, and what. More than one entry is a duplicate, none a
@@ -25,6 +25,23 @@ pub trait World {
     fn tool(&mut self, call: &ToolCall) -> Vec<(u64, Result<Value, Failure>)>;
     /// A call is cancelled: after how many milliseconds it has stopped.
     fn cancel(&mut self, key: Key) -> u64;
+    /// A person is asked in that attempt of the node of that path: after how many milliseconds somebody says what.
+    fn ask(&mut self, _ask: &Ask, _path: &str, _attempt: u32) -> Vec<(u64, Value)> {
+        Vec::new()
+    }
+}
+
+/// A fault in the harness, to show that it would be noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// The journal loses a record that is no intent.
+    LoseRecord,
+    /// The journal has a record twice.
+    RepeatRecord,
+    /// What is in doubt after an outage is done again.
+    RepeatInDoubt,
+    /// What is cancelled stops without a word.
+    SilentStop,
 }
 
 /// Something that must always hold did not.
@@ -66,6 +83,10 @@ pub struct Run<W> {
     arrivals: u64,
     flying: BTreeSet<Key>,
     epoch: u32,
+    /// What the harness does wrong.
+    pub sabotage: Option<Sabotage>,
+    /// What the scheduler was given, with the time.
+    pub given: Vec<(Timestamp, Input)>,
 }
 
 /// What a session of tests starts from.
@@ -103,6 +124,8 @@ impl<W: World> Run<W> {
             arrivals: 0,
             flying: BTreeSet::new(),
             epoch: 0,
+            sabotage: None,
+            given: Vec::new(),
         };
         run.absorb(step)?;
         Ok(run)
@@ -137,6 +160,7 @@ impl<W: World> Run<W> {
         if let Input::Replied { key, .. } | Input::Returned { key, .. } = &input {
             self.flying.remove(key);
         }
+        self.given.push((self.now, input.clone()));
         self.scheduler.on(self.now, [input]).map(Some).map_err(broken)
     }
 
@@ -145,6 +169,16 @@ impl<W: World> Run<W> {
         let Some(step) = self.poll()? else { return Ok(false) };
         self.absorb(step)?;
         Ok(true)
+    }
+
+    /// Performs what may leave before its intent is on record.
+    pub fn perform_free(&mut self, effects: Vec<Effect>) -> Result<(), Violation> {
+        let free = effects.into_iter().filter(|effect| match effect {
+            Effect::Model(call) => call.free,
+            Effect::Tool(call) => call.effect == EffectClass::Read,
+            Effect::Cancel(_) | Effect::Ask(_) => false,
+        });
+        self.perform(free.collect())
     }
 
     /// Runs until it is over or waits for people only.
@@ -168,6 +202,7 @@ impl<W: World> Run<W> {
 
     /// Something arrives now.
     pub fn give(&mut self, input: Input) -> Result<(), Violation> {
+        self.given.push((self.now, input.clone()));
         let step = self.scheduler.on(self.now, [input]).map_err(broken)?;
         self.absorb(step)
     }
@@ -185,7 +220,19 @@ impl<W: World> Run<W> {
     }
 
     /// Appends records.
-    pub fn append(&mut self, records: Vec<Record>) {
+    pub fn append(&mut self, mut records: Vec<Record>) {
+        let ended = records.iter().position(|r| matches!(r.event, Event::NodeEnded { .. }));
+        match (self.sabotage, ended) {
+            (Some(Sabotage::LoseRecord), Some(at)) => {
+                records.remove(at);
+            }
+            (Some(Sabotage::RepeatRecord), Some(at)) => records.insert(at, records[at].clone()),
+            (_, _) => {}
+        }
+        let first = self.records.len() as u64;
+        if self.sabotage.is_some() {
+            (first..).zip(&mut records).for_each(|(seq, record)| record.seq = Seq(seq));
+        }
         self.records.extend(records);
     }
 
@@ -206,6 +253,9 @@ impl<W: World> Run<W> {
                         self.arrive(wait, Input::Returned { key: call.key, result });
                     }
                 }
+                Effect::Cancel(key) if self.sabotage == Some(Sabotage::SilentStop) => {
+                    self.flying.remove(&key);
+                }
                 Effect::Cancel(key) => {
                     let theirs = |input: &Input| matches!(input, Input::Replied { key: k, .. } | Input::Returned { key: k, .. } if *k == key);
                     self.queue.retain(|_, input| !theirs(input));
@@ -213,8 +263,14 @@ impl<W: World> Run<W> {
                     let result = Err(Failure::new(FailureKind::Cancelled, "stopped"));
                     self.arrive(wait, Input::Returned { key, result });
                 }
-                Effect::Ask(ask) => {
-                    self.shown.insert(ask);
+                Effect::Ask(id) => {
+                    self.shown.insert(id);
+                    let Some(ask) = self.state().asks.get(&id).cloned() else { continue };
+                    let path = self.state().path(ask.node);
+                    let attempt = self.state().nodes[ask.node.index()].attempt;
+                    for (wait, value) in self.world.ask(&ask, &path, attempt) {
+                        self.arrive(wait, Input::Answered { ask: id, value, by: Arc::from("ann") });
+                    }
                 }
             }
         }
@@ -243,11 +299,19 @@ impl<W: World> Run<W> {
         let state = State::fold(&self.records).map_err(|e| format!("the journal does not fold: {e}"))?;
         self.scheduler = Scheduler::resume(state, self.judge.clone(), Arc::new(TestTools));
         self.epoch += 1;
+        let in_doubt = if self.sabotage == Some(Sabotage::RepeatInDoubt) { self.scheduler.outstanding() } else { Vec::new() };
         let step = self.scheduler.on(self.now, [Input::Resume { epoch: Epoch(self.epoch) }]).map_err(broken)?;
         self.append(step.records);
         let late = self.state().late.iter().copied().map(Effect::Cancel).collect();
         self.perform(late)?;
         self.perform(self.scheduler.outstanding())?;
+        for effect in in_doubt {
+            if let Effect::Tool(call) = effect
+                && call.effect == EffectClass::Irreversible
+            {
+                self.world.tool(&call);
+            }
+        }
         self.check()
     }
 

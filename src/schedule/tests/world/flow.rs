@@ -50,6 +50,7 @@ pub fn team(roles: &[&str]) -> TeamPlan {
         name: Arc::from("test"),
         members: roles.iter().map(|r| agent(r)).collect(),
         coordinator: None,
+        scripts: Vec::new(),
         rules: Vec::new(),
         escalation_policy: Vec::new(),
         escalation: Vec::new(),
@@ -91,6 +92,7 @@ impl Plans {
             limits: Limits::default(),
             bounds: Bounds::default(),
             inputs: Map::new(),
+            roots: Vec::new(),
             digests: BTreeMap::new(),
         }
     }

@@ -38,7 +38,7 @@ fn evaluate(text: &str, names: &[(&str, Value)]) -> Result<Value, String> {
         return value.as_list().map(|l| Value::Int(l.len() as i64)).ok_or_else(|| format!("{} has no length", value.type_name()));
     }
     if let Some(inner) = text.strip_prefix("hash(").and_then(|t| t.strip_suffix(')')) {
-        return Ok(Value::Bool(hash(&evaluate(inner, names)?.to_string()) % 2 == 0));
+        return Ok(Value::Bool(hash(&evaluate(inner, names)?.to_string()).is_multiple_of(2)));
     }
     if let Ok(json) = serde_json::from_str::<serde_json::Value>(text) {
         return Value::try_from(json).map_err(|e| e.to_string());

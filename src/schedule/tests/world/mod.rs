@@ -9,6 +9,6 @@ mod judge;
 
 use super::synod;
 
-pub use drive::{Made, Run, Violation, World, started};
+pub use drive::{Run, Sabotage, Violation, World, started};
 pub use flow::{Flow, Plans, Spot, agent, team};
 pub use judge::{Rules, TestJudge, TestTools, hash};

@@ -1,0 +1,432 @@
+//! What becomes of a session in a random world? [`live`].
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use synod::{
+    event::{Ask, AskFor, Input, Key, ModelCall, Record, ToolCall},
+    schedule::Scheduler,
+    state::State,
+    value::{
+        Call, EffectClass, Entry, Expr, Failure, FailureKind, Judge, Reply, Request, RuleError, RuleKind, Stop, TeamIx,
+        TextTemplate, Timestamp, Usage, Usd, Value, Verdict,
+    },
+};
+
+use crate::{
+    audit::audit,
+    plan::scene,
+    random::Random,
+    world::{Run, Sabotage, TestJudge, TestTools, Violation, World, hash, started},
+};
+
+/// Where the process dies: after that many steps, and when within the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crash {
+    at: u64,
+    when: When,
+    outage: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// Before the records are appended; effects that are free have left.
+    Before,
+    /// After the records are appended, before effects have left.
+    Between,
+    /// After effects have left.
+    After,
+}
+
+impl Crash {
+    /// Somewhere in a run of so many steps.
+    pub fn random(random: &mut Random, steps: u64) -> Self {
+        let when = *random.one(&[When::Before, When::Between, When::After]);
+        Self { at: random.below(steps + 1), when, outage: random.below(100_000) }
+    }
+
+    /// All crashes at that position.
+    pub fn at(at: u64) -> Vec<Self> {
+        [When::Before, When::Between, When::After].map(|when| Self { at, when, outage: 1_000 * at }).to_vec()
+    }
+}
+
+/// What is done wrong on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// Something in the harness.
+    Harness(Sabotage),
+    /// Conditions depend on how many were evaluated before.
+    ByArrival,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// How it ended, and how its nodes ended.
+    end: String,
+    /// Whether that may depend on the order of arrival.
+    ordered: bool,
+    /// Whether it has irreversible calls.
+    pub fires: bool,
+    /// Inputs taken.
+    pub steps: u64,
+    records: u64,
+    crashes: u64,
+    runs: u64,
+    by_status: BTreeMap<String, u64>,
+}
+
+impl Told {
+    /// Whether another run of the same session ended alike; only asked of sessions whose result is independent of order.
+    pub fn same_as(&self, other: &Self, what: &str) -> Result<(), Violation> {
+        if self.ordered || self.end == other.end {
+            return Ok(());
+        }
+        Err(format!("with {what} it ends otherwise:\n{}\n--- and ---\n{}", self.end, other.end))
+    }
+
+    /// Counts another run.
+    pub fn add(&mut self, other: &Self) {
+        self.steps += other.steps;
+        self.records += other.records;
+        self.crashes += other.crashes;
+        self.runs += other.runs;
+        for (status, count) in &other.by_status {
+            *self.by_status.entry(status.clone()).or_default() += count;
+        }
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { runs, steps, records, crashes, by_status, .. } = self;
+        write!(f, "{runs} runs, {steps} inputs, {records} records, {crashes} crashes, ended {by_status:?}")
+    }
+}
+
+/// The session of `seed` in a world where things take as long as `pace` says, with crashes and a fault.
+pub fn live(seed: u64, pace: u64, crashes: &[Crash], fault: Fault) -> Result<Told, Violation> {
+    let scene = scene(seed);
+    let (ordered, fires) = (scene.ordered, scene.fires);
+    let pinned = scene.plan.clone();
+    let test = TestJudge { rules: scene.rules };
+    let judge: Arc<dyn Judge> =
+        if fault == Fault::ByArrival { Arc::new(Fickle { test, asked: AtomicU64::new(0) }) } else { Arc::new(test) };
+    let chance = Chance {
+        seed,
+        ordered,
+        fires,
+        pace: Random::new(seed ^ (pace << 32)),
+        fired: BTreeMap::new(),
+        called: BTreeMap::new(),
+        twice: None,
+        idem: BTreeMap::new(),
+    };
+    let mut run = Run::start(scene.plan, judge.clone(), chance)?;
+    if let Fault::Harness(sabotage) = fault {
+        run.sabotage = Some(sabotage);
+    }
+    disturb(&mut run, seed, ordered);
+    let mut steps = 0;
+    let mut crashed = 0;
+    while !run.is_over() {
+        if steps > 20_000 {
+            return Err(format!("it does not end:\n{}", run.outcomes()));
+        }
+        let crash = crashes.iter().find(|c| c.at == steps);
+        steps += 1;
+        let Some(step) = run.poll()? else {
+            return Err(format!("nothing is to come and it is not over: {:?}\n{}", run.state().todo, run.outcomes()));
+        };
+        match crash {
+            None => run.absorb(step)?,
+            Some(crash) => {
+                crashed += 1;
+                match crash.when {
+                    When::Before => run.perform_free(step.effects)?,
+                    When::Between => run.append(step.records),
+                    When::After => {
+                        run.append(step.records);
+                        run.perform(step.effects)?;
+                    }
+                }
+                run.crash(crash.outage)?;
+            }
+        }
+        if let Some(twice) = run.world.twice.take() {
+            return Err(twice);
+        }
+    }
+    while run.step()? {}
+    run.check_fold()?;
+    audit(&run.records, run.state())?;
+    if seed.is_multiple_of(8) {
+        round_trip(&run.records, run.state())?;
+    }
+    if crashes.is_empty() && fault == Fault::None && seed.is_multiple_of(4) {
+        again(&run, pinned, judge)?;
+    }
+    let status = run.state().status().name().to_owned();
+    let end = format!("{}\n{}", run.result(), run.outcomes());
+    let records = run.records.len() as u64;
+    Ok(Told { end, ordered, fires, steps, records, crashes: crashed, runs: 1, by_status: BTreeMap::from([(status, 1)]) })
+}
+
+/// Somebody cancels, and somebody answers what nobody asked.
+fn disturb(run: &mut Run<Chance>, seed: u64, ordered: bool) {
+    let mut random = Random::new(seed ^ 0xd157);
+    if ordered && random.percent(12) {
+        let cancel = || Input::Cancel { by: Arc::from("bob"), reason: Arc::from("by chance") };
+        let at = random.below(40_000);
+        run.arrive(at, cancel());
+        run.arrive(at + random.below(20_000), cancel());
+    }
+    if random.percent(20) {
+        let value = Value::text("nonsense");
+        let ask = synod::value::AskId(random.below(3) as u32 + 40);
+        run.arrive(random.below(20_000), Input::Answered { ask, value, by: Arc::from("bob") });
+    }
+}
+
+/// The journal is the same after it was written and read, and tells the same state.
+fn round_trip(records: &[Record], live: &State) -> Result<(), Violation> {
+    let encode = |record: &Record| rmp_serde::to_vec_named(record).map_err(|e| format!("encode {record:?}: {e}"));
+    let mut read = Vec::with_capacity(records.len());
+    for record in records {
+        let bytes = encode(record)?;
+        let back: Record = rmp_serde::from_slice(&bytes).map_err(|e| format!("decode {record:?}: {e}"))?;
+        if back != *record || encode(&back)? != bytes {
+            return Err(format!("a record changes when it is written and read: {record:?}"));
+        }
+        read.push(back);
+    }
+    match State::fold(&read) {
+        Ok(state) if state == *live => Ok(()),
+        Ok(_) => Err("what was written and read tells another state".to_owned()),
+        Err(error) => Err(format!("what was written and read does not fold: {error}")),
+    }
+}
+
+/// The same inputs at the same times give the same records.
+fn again(run: &Run<Chance>, plan: synod::graph::Plan, judge: Arc<dyn Judge>) -> Result<(), Violation> {
+    let broken = |e| format!("the scheduler broke: {e}");
+    let (mut scheduler, first) = Scheduler::start(Timestamp(0), started(plan), judge, Arc::new(TestTools)).map_err(broken)?;
+    let mut records = first.records;
+    for (now, input) in &run.given {
+        records.extend(scheduler.on(*now, [input.clone()]).map_err(broken)?.records);
+    }
+    if records == run.records { Ok(()) } else { Err("the same inputs give other records".to_owned()) }
+}
+
+/// A judge who changes his mind.
+struct Fickle {
+    test: TestJudge,
+    asked: AtomicU64,
+}
+
+impl Judge for Fickle {
+    fn eval(&self, expr: &Expr, names: &[(&str, Value)]) -> Result<Value, RuleError> {
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+        match self.test.eval(expr, names) {
+            Ok(Value::Bool(truth)) => Ok(Value::Bool(truth == asked.is_multiple_of(2))),
+            other => other,
+        }
+    }
+
+    fn judge(&self, team: TeamIx, kind: &RuleKind, facts: &Value) -> Result<Option<Verdict>, RuleError> {
+        self.test.judge(team, kind, facts)
+    }
+
+    fn render(&self, template: &TextTemplate, names: &[(&str, Value)]) -> Result<Arc<str>, RuleError> {
+        self.test.render(template, names)
+    }
+
+    fn fill(&self, template: &TextTemplate, names: &[(&str, Value)]) -> Result<Value, RuleError> {
+        self.test.fill(template, names)
+    }
+}
+
+/// A world in which what is said depends on what was asked, and how long it takes on chance.
+struct Chance {
+    seed: u64,
+    ordered: bool,
+    fires: bool,
+    pace: Random,
+    /// How often each irreversible call has happened.
+    fired: BTreeMap<Key, u32>,
+    /// How often each irreversible call was made.
+    called: BTreeMap<Key, u32>,
+    /// What must not be.
+    twice: Option<Violation>,
+    /// With which arguments each idempotent call was made.
+    idem: BTreeMap<Key, Value>,
+}
+
+impl Chance {
+    fn draw(&self, what: &str) -> Random {
+        Random::new(hash(&format!("{}/{what}", self.seed)))
+    }
+
+    fn wait(&mut self) -> u64 {
+        match self.pace.below(20) {
+            0 => 0,
+            1 => 60_000,
+            2 => 1_000 * self.pace.below(20),
+            _ => self.pace.below(5_000),
+        }
+    }
+
+    /// Once, sometimes twice.
+    fn arrivals<T: Clone>(&mut self, result: T) -> Vec<(u64, T)> {
+        let first = self.wait();
+        let mut arrivals = vec![(first, result.clone())];
+        if self.pace.percent(10) {
+            arrivals.push((first + self.wait(), result));
+        }
+        arrivals
+    }
+}
+
+/// What an agent reads, without the numbers that tell the order in which things came to be.
+fn read(request: &Request) -> String {
+    let context = request.context.as_map().cloned().unwrap_or_default();
+    let findings = context.get("findings").and_then(Value::as_list).unwrap_or_default().iter().map(|finding| {
+        let part = |key: &str| finding.get(key).map(ToString::to_string).unwrap_or_default();
+        format!("{} {} {} {} {}", part("agent"), part("topic"), part("claim"), part("value"), part("status"))
+    });
+    let findings: Vec<String> = findings.collect();
+    let rest: Vec<String> = context.iter().filter(|(key, _)| *key != "findings").map(|(key, v)| format!("{key} {v}")).collect();
+    let thread: Vec<String> = request
+        .thread
+        .iter()
+        .map(|entry| match entry {
+            Entry::Result { call, .. } if &*call.tool == "broadcast_finding" || &*call.tool == "read_context" => String::new(),
+            Entry::Result { call, result } => format!("{} {:?}", call.tool, result.outcome),
+            Entry::Reply(reply) => format!("{:?}", reply.calls.len()),
+            Entry::Mail(mail) => mail.iter().map(|m| m.content.to_string()).collect(),
+            Entry::Answer { answer, .. } => answer.to_string(),
+            Entry::Note(note) => note.to_string(),
+        })
+        .collect();
+    format!(
+        "{} {} {} {} {} {findings:?} {rest:?} {thread:?}",
+        request.node, request.phase, request.turn, request.task, request.input
+    )
+}
+
+fn said(random: &mut Random, fires: bool) -> Result<Reply, Failure> {
+    let value = Value::map([
+        ("value", Value::text(random.one(&["x", "y", "z"]))),
+        ("vote", Value::text(random.one(&["approve", "object"]))),
+        ("confidence", Value::Float(*random.one(&[0.2, 0.5, 0.9]))),
+    ]);
+    let usage = Usage { input: 10, cached: 0, output: 5, cost: Usd(100) };
+    let mut reply = Reply { text: None, calls: Vec::new(), finish: None, stop: Stop::End, usage, model: None };
+    match random.below(20) {
+        0..=8 => reply.finish = Some(value),
+        9 => reply.text = Some(Arc::from("that is all")),
+        10 => {}
+        11 => {
+            return Err(Failure::new(
+                *random.one(&[FailureKind::Transport, FailureKind::Model, FailureKind::RateLimit]),
+                "chance",
+            ));
+        }
+        _ => {
+            let count = 1 + random.below(4);
+            reply.calls = (0..count).map(|n| call(random, n, &value, fires)).collect();
+        }
+    }
+    Ok(reply)
+}
+
+fn call(random: &mut Random, n: u64, value: &Value, fires: bool) -> Call {
+    let nothing = || Value::map::<&str>([]);
+    let (tool, args) = match random.below(16) {
+        0..=3 => ("read", nothing()),
+        4 => ("idem", nothing()),
+        5 | 6 if fires => ("fire", nothing()),
+        7 => ("missing", nothing()),
+        8 => ("read", Value::map([("bad", Value::Int(1))])),
+        9 => ("read_context", nothing()),
+        10 => ("escalate", Value::map([("reason", Value::text("chance"))])),
+        11 => ("finish", Value::map([("result", value.clone())])),
+        12 => ("set_variable", Value::map([("variable", Value::text(random.one(&["v", "w"]))), ("value", Value::Int(n as i64))])),
+        _ => {
+            let claim = [
+                ("topic", Value::text(random.one(&["t", "u"]))),
+                ("claim", Value::text("so it is")),
+                ("value", Value::text(random.one(&["x", "y"]))),
+                ("confidence", Value::Float(*random.one(&[0.3, 0.6, 0.9]))),
+            ];
+            ("broadcast_finding", Value::map(claim))
+        }
+    };
+    Call { id: Arc::from(format!("call_{n}")), tool: Arc::from(tool), args }
+}
+
+impl World for Chance {
+    fn model(&mut self, call: &ModelCall) -> Vec<(u64, Result<Reply, Failure>)> {
+        let mut random = self.draw(&format!("{} {}", call.key.attempt, read(&call.request)));
+        let reply = said(&mut random, self.fires);
+        self.arrivals(reply)
+    }
+
+    fn tool(&mut self, call: &ToolCall) -> Vec<(u64, Result<Value, Failure>)> {
+        let Key { attempt, turn, call: nth, .. } = call.key;
+        let mut random = self.draw(&format!("{} {} {attempt} {turn} {nth:?} {}", call.path, call.tool, call.args));
+        use FailureKind::{Exit, Schema, Timeout, Tool, Transport};
+        let calls = self.called.entry(call.key).or_default();
+        *calls += u32::from(call.effect == EffectClass::Irreversible);
+        let failure = (random.percent(25) && *calls < 3).then(|| *random.one(&[Exit, Schema, Timeout, Tool, Transport]));
+        let result = match failure {
+            Some(kind) => Err(Failure::new(kind, "by chance")),
+            None => Ok(random.one(&[Value::Null, Value::Int(0), Value::text("x"), Value::Bool(true)]).clone()),
+        };
+        match call.effect {
+            EffectClass::Read => {}
+            EffectClass::Idempotent => {
+                let before = self.idem.insert(call.key, call.args.clone());
+                if before.is_some_and(|args| args != call.args) {
+                    self.twice = Some(format!("{} is called under one key with other arguments", call.path));
+                }
+            }
+            EffectClass::Irreversible => {
+                if failure != Some(Transport) || random.percent(50) {
+                    let times = self.fired.entry(call.key).or_default();
+                    *times += 1;
+                    if *times > 1 {
+                        self.twice = Some(format!("{} happened twice: {:?}", call.path, call.key));
+                    }
+                }
+            }
+        }
+        self.arrivals(result)
+    }
+
+    fn cancel(&mut self, _: Key) -> u64 {
+        self.wait()
+    }
+
+    fn ask(&mut self, ask: &Ask, path: &str, attempt: u32) -> Vec<(u64, Value)> {
+        let purpose = format!("{:?}", ask.purpose);
+        let answer = if let AskFor::InDoubt(turn, call) = ask.purpose {
+            let happened = self.fired.keys().any(|k| k.node == ask.node && k.turn == turn && k.call.unwrap_or_default() == call);
+            Value::text(if happened { "happened" } else { "not_happened" })
+        } else {
+            let mut random = self.draw(&format!("{path} {attempt} {} {purpose}", ask.question));
+            if ask.options.is_empty() { Value::text("go on") } else { Value::text(random.one(&ask.options)) }
+        };
+        let wait = self.wait() * if self.ordered { 3 } else { 1 };
+        vec![(wait / 2, Value::Int(7)), (wait, answer)]
+    }
+}

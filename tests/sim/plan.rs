@@ -1,0 +1,278 @@
+//! Which session is it? [`scene`]: a random plan, its rules, and what may disturb its order.
+
+use std::{sync::Arc, time::Duration};
+
+use synod::{
+    graph::{
+        EscalationPolicy, EscalationStep, GateBy, Limits, Node, NodeKind, Phase, Plan, ScopeKind, SettleOver, SettleSpec,
+        VoteProtocol,
+    },
+    value::{EffectClass, EscalateTo, FailureKind, Merge, Role, RuleKind, SettleVerdict, TeamIx, Usd, Value, Verdict},
+};
+
+use crate::{
+    random::Random,
+    world::{Flow, Plans, Rules, Spot, agent, hash, team},
+};
+
+/// A session to run.
+pub struct Scene {
+    /// Its plan.
+    pub plan: Plan,
+    /// Its rules.
+    pub rules: Rules,
+    /// Whether its result may depend on the order in which results arrive: races, deadlines, budgets.
+    pub ordered: bool,
+    /// Whether it has irreversible calls.
+    pub fires: bool,
+}
+
+const ROLES: [&str; 3] = ["a", "b", "c"];
+/// Scopes inside each other at most.
+const DEPTH: u32 = 3;
+
+/// The session of a seed.
+pub fn scene(seed: u64) -> Scene {
+    let mut random = Random::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
+    let ordered = random.percent(50);
+    let fires = random.percent(50);
+    let mut maker = Maker { random, ordered, fires, left: 24 };
+    let finally = maker.random.percent(20);
+    let mut end = Maker { random: Random::new(seed), ordered, fires, left: 3 };
+    let with = finally.then_some(|flow: &mut Flow<'_>| end.graph(flow, DEPTH));
+    let mut plan = Plans::with_finally(|flow| maker.graph(flow, 0), with);
+    let mut random = maker.random;
+    plan.max_parallel = 1 + random.below(6) as u32;
+    plan.teams = vec![a_team(&mut random, ordered), a_team(&mut random, ordered)];
+    if ordered && random.percent(40) {
+        let some = |random: &mut Random, most| random.percent(30).then(|| 1 + random.below(most));
+        plan.limits = Limits {
+            turns: some(&mut random, 20),
+            tokens: some(&mut random, 400),
+            cost: some(&mut random, 4_000).map(Usd),
+            wall_seconds: some(&mut random, 60),
+        };
+    }
+    let rules = rules(&mut random);
+    for team in &mut plan.teams {
+        team.rules = rules.keys().filter(|_| random.percent(70)).map(|name| Arc::from(*name)).collect();
+    }
+    Scene { plan, rules, ordered, fires }
+}
+
+fn a_team(random: &mut Random, ordered: bool) -> synod::graph::TeamPlan {
+    let mut made = team(&ROLES);
+    for member in &mut made.members {
+        member.writes = vec![synod::value::WriteSpec { variable: Arc::from("v"), merge: Some(Merge::Append) }];
+        let profile = Arc::make_mut(&mut member.profile);
+        profile.max_turns = 2 + random.below(5) as u32;
+        profile.escalate_on_uncertainty = random.percent(60);
+        if random.percent(15) {
+            profile.output_schema = Some(Value::list([Value::text("value")]));
+        }
+        if random.percent(50) {
+            profile.model = Arc::from("script:s");
+        }
+        if random.percent(20) {
+            profile.allowed_tools = vec![Arc::from("read")];
+        }
+    }
+    made.coordinator = random.percent(50).then(|| agent("boss"));
+    made.calls_per_turn = 1 + random.below(4) as u32;
+    made.fail_fast = ordered && random.percent(20);
+    use EscalationPolicy::{Always, Never, OnDisagreement, OnFailure, OnTimeout, OnUncertainty};
+    let policies = [Never, Always, OnDisagreement, OnUncertainty, OnFailure, OnTimeout];
+    made.escalation_policy = policies.into_iter().filter(|_| random.percent(20)).collect();
+    let deadline = (ordered && random.percent(50)).then(|| Duration::from_secs(1 + random.below(30)));
+    made.escalation = vec![EscalationStep { to: Arc::from("on-call"), deadline, notify: None }];
+    made
+}
+
+fn rules(random: &mut Random) -> Rules {
+    let salt = random.bits();
+    let draw = move |facts: &Value, of: u64| hash(&format!("{salt}{facts}")) % of;
+    let mut rules = Rules::new();
+    if random.percent(40) {
+        rules.insert(
+            "settle",
+            Box::new(move |facts| {
+                use SettleVerdict::{Accept, Coordinator, Debate, Escalate, Vote};
+                let verdict = [Accept, Vote, Debate, Coordinator, Escalate][draw(facts, 5) as usize];
+                Verdict::Settle { verdict, value: Value::Null, reason: Arc::from("by chance") }
+            }),
+        );
+    }
+    if random.percent(40) {
+        rules.insert(
+            "handoff",
+            Box::new(move |facts| match draw(facts, 5) {
+                0 => Verdict::Handoff(None),
+                4 => Verdict::Handoff(Some((Role::new("stranger"), Value::Null))),
+                n => Verdict::Handoff(Some((Role::new(ROLES[n as usize - 1]), Value::text("go on")))),
+            }),
+        );
+    }
+    if random.percent(30) {
+        rules.insert(
+            "permit",
+            Box::new(move |facts| Verdict::Permit([Some(true), Some(true), Some(false), None][draw(facts, 4) as usize])),
+        );
+    }
+    if random.percent(30) {
+        rules.insert(
+            "escalate",
+            Box::new(move |facts| {
+                let to = [EscalateTo::Coordinator, EscalateTo::Person, EscalateTo::None][draw(facts, 3) as usize];
+                Verdict::Escalate { to, question: Arc::from("what now?"), options: Vec::new() }
+            }),
+        );
+    }
+    rules
+}
+
+struct Maker {
+    random: Random,
+    ordered: bool,
+    fires: bool,
+    left: u32,
+}
+
+impl Maker {
+    fn graph(&mut self, flow: &mut Flow<'_>, depth: u32) {
+        let most = if depth == 0 { 7 } else { 3 };
+        let count = 1 + self.random.below(most) as usize;
+        let ids: Vec<String> = (0..count).map(|n| format!("n{n}")).collect();
+        for at in 0..count {
+            self.left = self.left.saturating_sub(1);
+            self.node(flow, &ids, at, depth);
+        }
+        if self.random.percent(15) {
+            flow.concurrency = Some(1 + self.random.below(3) as u32);
+        }
+        if self.random.percent(30) {
+            flow.output(&format!("{}.output", self.random.one(&ids)));
+        }
+    }
+
+    /// One node, and its edges from nodes before it.
+    fn node(&mut self, flow: &mut Flow<'_>, ids: &[String], at: usize, depth: u32) {
+        let id = ids[at].as_str();
+        let spot = self.what(flow, id, depth, &ids[..at]);
+        let spot = self.how(spot);
+        let mut sources: Vec<&str> = ids[..at].iter().map(String::as_str).collect();
+        let wanted = self.random.below(4) as usize;
+        while sources.len() > wanted {
+            sources.remove(self.random.below(sources.len() as u64) as usize);
+        }
+        let count = sources.len() as u64;
+        let spot = sources.into_iter().fold(spot, |spot, source| match self.random.below(20) {
+            0..=10 => spot.after(&[source]),
+            11..=14 => spot.done(source),
+            15 => spot.failed(source),
+            16..=17 => spot.when(source, "hash(output)"),
+            18 => spot.when(source, "output"),
+            _ => spot.otherwise(source),
+        });
+        let spot = if self.random.percent(15) { spot.short() } else { spot };
+        if self.ordered && count > 0 && self.random.percent(30) {
+            let spot = if self.random.percent(50) { spot.any() } else { spot.quorum(1 + self.random.below(count) as u32) };
+            if self.random.percent(40) {
+                spot.leave();
+            }
+        }
+    }
+
+    fn what<'f, 'p>(&mut self, flow: &'f mut Flow<'p>, id: &str, depth: u32, before: &[String]) -> Spot<'f, 'p> {
+        let deep = depth >= DEPTH || self.left == 0;
+        let roll = self.random.below(if deep { 66 } else { 100 });
+        match roll {
+            0..=25 => self.call(flow, id),
+            26..=50 => flow.agent(id, self.random.one::<&str>(&ROLES)).writes("v", Some(Merge::Append)),
+            51..=58 => match before.last() {
+                Some(last) if self.random.percent(60) => flow.gate(id, &format!("hash({last}.output)")),
+                _ => flow.gate(id, self.random.one::<&str>(&["1", "true", "[1, 2]", "null", "fail"])),
+            },
+            59..=61 => {
+                let deadline = (self.ordered && self.random.percent(50)).then(|| 1 + self.random.below(20));
+                let default = self.random.percent(50).then(|| Value::text("yes"));
+                flow.ask(id, &["yes", "no"], deadline, default)
+            }
+            62..=65 => {
+                let phase = *self.random.one(&[Phase::Synthesize, Phase::Validate, Phase::Delegate]);
+                flow.phase(id, "boss", phase)
+            }
+            66..=74 => {
+                let items = *self.random.one(&["[]", "[1]", "[1, 2, 3]", "[1, 2, 3, 4]", "7"]);
+                let parallel = self.random.percent(50).then(|| 1 + self.random.below(2) as u32);
+                flow.for_each(id, items, 3, parallel, |flow| self.graph(flow, depth + 1))
+            }
+            75..=80 => {
+                let max = 1 + self.random.below(3) as u32;
+                let until = *self.random.one(&["", "hash(n0.output)", "hash(round)"]);
+                flow.repeat(id, max, until, |flow| self.graph(flow, depth + 1))
+            }
+            81..=85 => flow.group(id, |flow| self.graph(flow, depth + 1)),
+            86..=88 => flow.sub_team(id, TeamIx(1), &[("x", "1")], |flow| self.graph(flow, depth + 1)),
+            89..=92 => self.subtasks(flow, id),
+            93..=95 => {
+                let members = ROLES.map(Role::new).to_vec();
+                let max_handoffs = self.random.below(4) as u32;
+                let like = self.like();
+                flow.scope(id, ScopeKind::Relay { members, max_handoffs, like })
+            }
+            _ => self.settle(flow, id),
+        }
+    }
+
+    fn call<'f, 'p>(&mut self, flow: &'f mut Flow<'p>, id: &str) -> Spot<'f, 'p> {
+        match self.random.below(4) {
+            0 if self.fires => flow.call(id, "fire", EffectClass::Irreversible),
+            1 => flow.call(id, "idem", EffectClass::Idempotent),
+            _ => flow.tool(id),
+        }
+    }
+
+    fn subtasks<'f, 'p>(&mut self, flow: &'f mut Flow<'p>, id: &str) -> Spot<'f, 'p> {
+        let tasks = *self.random.one(&[
+            r#"[{"id":"x","agent":"a","task":"x"},{"id":"y","agent":"b","task":"y"},{"id":"z","agent":"c","task":"z","depends_on":["x"]}]"#,
+            r#"[{"id":"x","agent":"a","task":"x"},{"id":"y","agent":"a","task":"y"}]"#,
+            r#"[{"id":"x","agent":"nobody","task":"x"}]"#,
+            "[]",
+        ]);
+        let from = flow.expr(tasks);
+        let quorum = (self.ordered && self.random.percent(40)).then(|| 1 + self.random.below(2) as u32);
+        let one_by_one = self.random.percent(40);
+        let like = self.like();
+        let from = synod::value::Expr { refs: Vec::new(), ..from };
+        flow.scope(id, ScopeKind::Subtasks { from, max: 5, like, one_by_one, quorum })
+    }
+
+    fn settle<'f, 'p>(&mut self, flow: &'f mut Flow<'p>, id: &str) -> Spot<'f, 'p> {
+        let spec = SettleSpec {
+            over: *self.random.one(&[SettleOver::Findings, SettleOver::Findings, SettleOver::Votes]),
+            members: ROLES.map(Role::new).to_vec(),
+            max_debate_rounds: self.random.below(3) as u32,
+            protocol: *self.random.one(&[VoteProtocol::Weighted, VoteProtocol::Majority, VoteProtocol::Unanimous]),
+            tie: self.random.percent(30).then(|| Role::new("b")),
+            like: self.like(),
+        };
+        flow.scope(id, ScopeKind::Settle(spec))
+    }
+
+    fn like(&mut self) -> Box<Node> {
+        let mut like = Node::new("like", NodeKind::Gate(GateBy::Members(RuleKind::Merge, Vec::new())));
+        like.timeout = (self.ordered && self.random.percent(40)).then(|| Duration::from_secs(1 + self.random.below(20)));
+        Box::new(like)
+    }
+
+    fn how<'f, 'p>(&mut self, spot: Spot<'f, 'p>) -> Spot<'f, 'p> {
+        let spot = match self.random.below(10) {
+            0 | 1 => spot.retry(2 + self.random.below(2) as u32, &[]),
+            2 => spot.retry(2, &[FailureKind::Child, FailureKind::Schema, FailureKind::Tool, FailureKind::Limit]),
+            _ => spot,
+        };
+        let spot = if self.ordered && self.random.percent(20) { spot.timeout(1 + self.random.below(15)) } else { spot };
+        let spot = if self.random.percent(15) { spot.allow_failure() } else { spot };
+        if self.ordered && self.random.percent(10) { spot.leave() } else { spot }
+    }
+}
