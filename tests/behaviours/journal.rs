@@ -73,7 +73,7 @@ fn behaviour_31_after_a_kill_a_finished_sibling_is_not_run_again_and_the_unfinis
         "
         if view.turn == 0 {
             let n = 0;
-            while n < 100000 { n += 1; }
+            while n < 1500000 { n += 1; }
             #{ calls: [#{ tool: \"Write\", args: #{ path: \"slow.txt\", content: \"slow\\n\", append: true } }] }
         } else {
             #{ finish: \"slow\" }
@@ -150,7 +150,9 @@ fn behaviour_32_after_a_crash_between_any_two_journal_writes_nothing_finished_is
     let whole = undisturbed.run(MANY);
     assert_eq!(whole.completed(), json!([[10, 20, 30], "one", "two", "it broke", 2]));
     let expected = essence(&serde_json::to_value(&*whole.report).unwrap());
-    for length in 1..whole.records.len() {
+    // What one step appends is written as one; its records have one time.
+    let writes = (1..whole.records.len()).filter(|n| whole.records[*n].at != whole.records[n - 1].at);
+    for length in writes {
         let before = &whole.records[..length];
         let bench = many();
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());

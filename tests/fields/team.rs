@@ -6,7 +6,7 @@ use synod::{
     value::{EscalateTo, Value},
 };
 
-use crate::common::{Bench, Ran, lines, sole_error};
+use crate::common::{Bench, Ran, dedent, lines, sole_error};
 
 /// The agents in the order of their starts.
 fn starts(ran: &Ran) -> Vec<String> {
@@ -167,7 +167,7 @@ fn the_result_is_merged_by_rule_or_default_or_made_by_the_coordinator_or_a_rappo
     assert_eq!(bench.run(&team).completed(), json!({ "high": "high", "low": "low" }));
     let (bench, team) = divided("merge");
     bench.file("merge.rhai", "fn merge(facts) { facts.results.map(|r| r.id + \"!\") }\n");
-    assert_eq!(bench.run(&format!("{team}        rules: [merge.rhai]\n")).completed(), json!(["high!", "low!"]));
+    assert_eq!(bench.run(&format!("{}rules: [merge.rhai]\n", dedent(&team))).completed(), json!(["high!", "low!"]));
     let (bench, team) = divided("coordinator");
     assert_eq!(bench.run(&team).completed(), json!({ "summary": "all is well", "confidence": 0.9 }));
     let (bench, team) = divided("{ rapporteur: low }");
@@ -337,7 +337,7 @@ fn max_debate_rounds_ends_a_debate() {
         let (bench, team) = divided("vote");
         bench.file("settle.rhai", "fn settle(facts) { #{ verdict: \"debate\", reason: \"again\" } }\n");
         let team = team.replace("escalation_policy: never", &format!("escalation_policy: never, max_debate_rounds: {rounds}"));
-        let ran = bench.run(&format!("{team}        rules: [settle.rhai]\n"));
+        let ran = bench.run(&format!("{}rules: [settle.rhai]\n", dedent(&team)));
         ran.completed();
         let held = ran.report.threads.values().filter(|t| t.phase == "debate").count();
         assert_eq!(held, 2 * rounds, "both hold a position in each round");
