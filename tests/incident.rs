@@ -122,7 +122,11 @@ fn found(run: &Run, service: &str, start: &str, tolerance: i64) {
 /// Whatever else it says, it is not sure of something wrong.
 fn not_confidently_wrong(run: &Run, service: &str) {
     let wrong = run.output("service") != service || run.output("no_incident") == true;
-    assert!(!(wrong && run.confidence() >= 0.5 && run.status == Status::Completed && run.output("no_incident") != true), "{}", run.report["output"]);
+    assert!(
+        !(wrong && run.confidence() >= 0.5 && run.status == Status::Completed && run.output("no_incident") != true),
+        "{}",
+        run.report["output"]
+    );
 }
 
 // ------------------------------------------------------------------------------------------------ what is shipped
@@ -188,7 +192,11 @@ fn the_sample_is_explained_by_an_exhausted_connection_pool_at_half_past_two() {
         assert!(!own.is_empty(), "{member} found nothing");
         assert!(own.iter().any(|f| f["evidence"].as_array().is_some_and(|e| !e.is_empty())), "{member} has no evidence");
     }
-    assert!(run.claims_of("logs").iter().any(|c| c.contains("Timeout") && c.contains("14:29 UTC")), "{:?}", run.claims_of("logs"));
+    assert!(
+        run.claims_of("logs").iter().any(|c| c.contains("Timeout") && c.contains("14:29 UTC")),
+        "{:?}",
+        run.claims_of("logs")
+    );
     assert!(run.claims_of("cost").iter().any(|c| c.starts_with("rds") && c.contains("14:30 UTC")), "{:?}", run.claims_of("cost"));
     assert!(run.claims_of("security").iter().any(|c| c.starts_with("No security anomaly")), "{:?}", run.claims_of("security"));
     assert!(run.claims_of("compliance").iter().any(|c| c.contains("has no approval on record")));
@@ -274,7 +282,10 @@ fn an_exception_that_hardly_shows_goes_to_a_person_whose_choice_stands() {
     assert!(parked.place_of("ts-travel-service").is_some_and(|place| place <= 3), "{}", parked.output("candidates"));
     let decided = run_with(Some(&folder), &[], Some("ts-train-service"));
     assert_eq!(decided.status, Status::Completed, "{}", decided.report);
-    assert_eq!((decided.output("service"), decided.output("decided_by")), (&Json::from("ts-train-service"), &Json::from("on-call")));
+    assert_eq!(
+        (decided.output("service"), decided.output("decided_by")),
+        (&Json::from("ts-train-service"), &Json::from("on-call"))
+    );
     assert!(decided.output("own_confidence").as_f64().is_some_and(|c| c < 0.5));
 }
 
@@ -300,7 +311,14 @@ fn a_normal_period_is_no_incident() {
 #[test]
 fn other_names_make_no_difference() {
     let Some(folder) = shared("ps-01") else { return };
-    let names = [("PetSearch", "Quux"), ("PetSite", "Front"), ("servi-searc", "lb-1"), ("lambda_step", "fn"), ("adoptions", "zzz"), ("petsearch", "qq")];
+    let names = [
+        ("PetSearch", "Quux"),
+        ("PetSite", "Front"),
+        ("servi-searc", "lb-1"),
+        ("lambda_step", "fn"),
+        ("adoptions", "zzz"),
+        ("petsearch", "qq"),
+    ];
     let renamed = changed(&folder, &|_, text| Some(names.iter().fold(text, |text, (old, new)| text.replace(old, new))));
     found(&run(renamed.path()), "Quux_AWS::ECS::Fargate", PS_01, 300);
 }

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::{CommandError, Exit, Global, Outcome, output, run::load};
-use crate::plan as planner;
+use crate::{plan as planner, team::Team};
 
 /// How a plan is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -50,11 +50,35 @@ impl Plan {
         let review = engine.review(&prepared);
         let format = if global.json { Format::Json } else { self.format };
         match format {
-            Format::Text => output::text(&planner::describe(&prepared.plan, &review))?,
+            Format::Text => output::text(&format!("{}\n{}", heading(team), planner::describe(&prepared.plan, &review)))?,
             Format::Mermaid => output::text(&planner::draw_mermaid(&prepared.plan))?,
             Format::Dot => output::text(&planner::draw_dot(&prepared.plan))?,
-            Format::Json => output::json(&planner::draw_json(&prepared.plan, &review))?,
+            Format::Json => {
+                let mut drawn = planner::draw_json(&prepared.plan, &review);
+                drawn["team"] = about(team);
+                output::json(&drawn)?;
+            }
         }
         Ok(Exit::Done)
     }
+}
+
+/// What a team says of itself, for people.
+fn heading(team: &Team) -> String {
+    let mut words = vec![team.pattern.name().to_owned()];
+    words.extend(team.use_case.as_ref().map(|case| format!("for {case}")));
+    words.extend((!team.tags.is_empty()).then(|| format!("tags {}", team.tags.join(" "))));
+    words.extend(team.is_public.then(|| "public".to_owned()));
+    let description = team.description.as_ref().map_or_else(String::new, |d| format!("{d}\n"));
+    format!("{} ({})\n{description}", team.name, words.join(", "))
+}
+
+/// The same for programs.
+fn about(team: &Team) -> serde_json::Value {
+    let may_write: serde_json::Map<String, serde_json::Value> =
+        team.may_write.iter().map(|(from, to)| (from.to_string(), serde_json::json!(to))).collect();
+    serde_json::json!({
+        "name": team.name, "description": team.description, "use_case": team.use_case, "tags": team.tags,
+        "is_public": team.is_public, "pattern": team.pattern, "may_write": may_write,
+    })
 }

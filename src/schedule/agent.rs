@@ -33,6 +33,12 @@ impl Scheduler {
             let failure = Failure::new(FailureKind::Rule, format!("{} is nobody's to do", self.state.path(node)));
             return self.end(node, Outcome::Failed(Arc::new(failure)));
         }
+        let task = match &self.state.node(node).kind {
+            NodeKind::Agent(agent) => {
+                agent.done_when.as_ref().map_or(task.clone(), |done| Arc::from(format!("{task}\n\nIt is done when: {done}")))
+            }
+            NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => task,
+        };
         let attempt = self.state.nodes[node.index()].attempt + 1;
         self.emit(Event::NodeStarted { node, attempt })?;
         let role = self.state.role_of(node).cloned();

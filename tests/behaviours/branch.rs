@@ -191,7 +191,7 @@ fn behaviour_23_of_a_race_exactly_one_result_is_used_and_the_others_are_cancelle
         nodes:
           slow: { tool: stuck }
           agent: { agent: look, after: slow }
-          fast: { tool: hold, args: { until: started slow, value: fast } }
+          fast: { tool: hold, args: { until: called slow, value: fast } }
           first: { agent: look, after: [agent, fast], join: any }
         output: first.output
         ",

@@ -147,7 +147,7 @@ fn behaviour_27_with_fail_fast_on_unstarted_steps_stay_unstarted() {
         "
         coordination_rules: { fail_fast: true, max_parallel: 2 }
         nodes:
-          broken: { tool: hold, args: { until: started sibling, value: 1 } }
+          broken: { tool: hold, args: { until: called sibling, value: 1 } }
           breaks: { tool: fail, after: broken, expect_seconds: 9 }
           sibling: { tool: stuck }
           queued: { tool: say, args: { value: 2 } }
@@ -203,7 +203,7 @@ fn behaviour_29_a_timeout_really_stops_the_step_and_the_retry_starts_clean() {
           step: { agent: hasty, timeout: 2s, retry: { max_attempts: 2, backoff: 1ms, on: timeout } }
         ",
     );
-    assert_eq!(ran.completed(), json!({ "results": ["n", "stuck"], "calls": 4 }));
+    assert_eq!(ran.completed(), json!({ "results": ["call_0", "call_1", "n", "stuck"], "calls": 4 }));
     assert_eq!(bench.board.count("stop step"), 1, "the first attempt was really stopped");
     assert_eq!(ran.variable("attempt").unwrap().to_json(), json!(3), "what the first attempt wrote is thrown away");
     let findings: Vec<_> = ran.report.findings.iter().map(|f| (f.claim.to_string(), format!("{:?}", f.status))).collect();
@@ -257,7 +257,7 @@ fn behaviour_30_cleanup_runs_exactly_once_and_sees_how_the_run_ended() {
     ] {
         let bench = Bench::new();
         let ran = match status {
-            "cancelled" => bench.run_and(&team(work), "started work", |session| session.cancel("me", "enough")),
+            "cancelled" => bench.run_and(&team(work), "called work", |session| session.cancel("me", "enough")),
             _ => bench.run(&team(work)),
         };
         assert_eq!(ran.status.name(), status);

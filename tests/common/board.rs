@@ -17,7 +17,7 @@ pub struct Board(watch::Sender<Seen>);
 pub struct Seen {
     /// What the tools say, in order: `start PATH`, `end PATH`, and `stop PATH` where a call was broken off.
     pub log: Vec<String>,
-    /// What the journal says, and what tools raised.
+    /// What the journal says, what tools raised, and `called PATH` once a tool is at it.
     pub facts: BTreeSet<String>,
     /// Calls so far, by path of the node.
     pub calls: BTreeMap<String, u32>,

@@ -41,6 +41,7 @@ impl Tool for Watched {
             self.board.change(|seen| {
                 seen.log.push(format!("start {}", call.node));
                 *seen.calls.entry(call.node.to_string()).or_default() += 1;
+                seen.facts.insert(format!("called {}", call.node));
             });
             let mut leaving = Leaving { board: self.board.clone(), node: call.node.clone(), word: "stop" };
             let result = (self.act)(self.board.clone(), call.clone(), args.clone()).await;

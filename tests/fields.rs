@@ -1,0 +1,12 @@
+//! Does every key of a profile and a team do something? One test for each whose effect no behaviour shows.
+
+mod common;
+
+#[path = "fields/limits.rs"]
+mod limits;
+#[path = "fields/node.rs"]
+mod node;
+#[path = "fields/profile.rs"]
+mod profile;
+#[path = "fields/team.rs"]
+mod team;

@@ -1,0 +1,117 @@
+//! What the keys of a node do, where no behaviour shows it.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+use synod::{event::Event, value::Value};
+
+use crate::common::{Bench, finish, graph, say};
+
+#[test]
+fn task_phase_and_done_when_reach_the_agent() {
+    let bench = Bench::new();
+    let told: Arc<Mutex<Vec<(String, String, u32)>>> = Arc::default();
+    let seen = told.clone();
+    bench.model(
+        "gpt-4",
+        say(move |request| {
+            seen.lock().unwrap().push((request.task.to_string(), request.phase.to_string(), request.turns_left));
+            Ok(finish(Value::Null))
+        }),
+    );
+    let ran = bench.run(
+        "
+        name: Team
+        collaboration_pattern: graph
+        member_agents: [{ agent: agent, role: a, set: { model: gpt-4 } }]
+        nodes:
+          word: { tool: say, args: { value: pool } }
+          a: { agent: a, task: 'Look at the {{ word.output }}', phase: synthesize, done_when: the size is known, max_turns: 2, after: word }
+          b: { agent: a, after: a }
+        ",
+    );
+    ran.completed();
+    let told = told.lock().unwrap();
+    assert_eq!(told[0], ("Look at the pool\n\nIt is done when: the size is known".to_owned(), "synthesize".to_owned(), 1));
+    assert_eq!(told[1], ("the task".to_owned(), "work".to_owned(), 9));
+}
+
+#[test]
+fn max_turns_ends_an_activation() {
+    let bench = Bench::new();
+    bench.script("agent", "#{ calls: [#{ tool: \"say\", args: #{ value: 1 } }] }");
+    let ran = bench.run(
+        "
+        name: Team
+        collaboration_pattern: graph
+        member_agents: [{ agent: agent, role: a }]
+        nodes: { a: { agent: a, max_turns: 2 } }
+        ",
+    );
+    assert_eq!(ran.failure_of("a").kind.name(), "limit");
+    assert_eq!(bench.board.calls("a"), 2);
+}
+
+#[test]
+fn expect_seconds_lets_the_longest_way_start_first() {
+    let ran = Bench::new().run(&graph(
+        "
+        coordination_rules: { max_parallel: 1 }
+        nodes:
+          short: { tool: say, args: { value: 1 }, expect_seconds: 1 }
+          long: { tool: say, args: { value: 1 }, expect_seconds: 60 }
+          chain: { tool: say, args: { value: 1 }, expect_seconds: 30 }
+          chain2: { tool: say, args: { value: 1 }, expect_seconds: 40, after: chain }
+        ",
+    ));
+    ran.completed();
+    let order =
+        ran.events(|e| if let Event::NodeStarted { node, .. } = e { Some(ran.state.path(*node).to_string()) } else { None });
+    assert_eq!(order, ["chain", "long", "chain2", "short"]);
+}
+
+#[test]
+fn stragglers_of_a_join_are_left_where_the_node_says_so() {
+    let ran = Bench::new().run(&graph(
+        "
+        nodes:
+          slow: { tool: hold, args: { until: ended first, value: late } }
+          fast: { tool: hold, args: { until: called slow, value: fast } }
+          first: { gate: '[slow.output, fast.output]', after: [slow, fast], join: any, stragglers: leave }
+        output: first.output
+        ",
+    ));
+    assert_eq!(ran.completed(), json!([null, "fast"]));
+    assert_eq!(ran.of("slow"), "ok", "what a straggler says is recorded");
+}
+
+#[test]
+fn a_loop_ends_when_its_condition_holds_or_at_max() {
+    let team = |until: &str| {
+        graph(&format!(
+            "
+            nodes:
+              again: {{ repeat: {{ max: 4, until: '{until}' }}, nodes: {{ draft: {{ gate: 'round * 10' }} }}, output: draft.output }}
+            "
+        ))
+    };
+    assert_eq!(Bench::new().run(&team("draft.output >= 20")).completed(), json!(20));
+    assert_eq!(Bench::new().run(&team("false")).completed(), json!(40));
+}
+
+#[test]
+fn a_rule_of_the_team_decides_at_a_node() {
+    let bench = Bench::new();
+    bench.file("score.rhai", "fn score(facts) { facts.input.get(\"list\", []).len() * 2 }\n");
+    let ran = bench.run(
+        "
+        name: Team
+        collaboration_pattern: graph
+        rules: [score.rhai]
+        nodes:
+          list: { tool: say, args: { value: [1, 2, 3] } }
+          score: { rule: score, after: list }
+        ",
+    );
+    assert_eq!(ran.completed(), json!(6));
+}

@@ -1,0 +1,480 @@
+//! What the keys of a team do.
+
+use serde_json::json;
+use synod::{
+    event::Event,
+    value::{EscalateTo, Value},
+};
+
+use crate::common::{Bench, Ran, dedent, lines, sole_error};
+
+/// The agents in the order of their starts.
+fn starts(ran: &Ran) -> Vec<String> {
+    ran.events(|e| if let Event::NodeStarted { node, .. } = e { ran.state.role_of(*node).map(ToString::to_string) } else { None })
+}
+
+fn decisions<'r>(ran: &'r Ran, topic: &str) -> Vec<&'r synod::report::DecisionRow> {
+    ran.report.decisions.iter().filter(|d| &*d.topic == topic).collect()
+}
+
+#[test]
+fn what_a_team_says_of_itself_is_shown_by_plan() {
+    let bench = Bench::new();
+    bench.file(
+        "team.yaml",
+        "
+        name: Night Watch
+        description: Looks after things at night.
+        use_case: incident_response
+        tags: [night, ops]
+        is_public: true
+        collaboration_pattern: parallel
+        member_agents: [{ agent: agent, role: a }, { agent: agent, role: b }]
+        may_write: { a: [b] }
+        ",
+    );
+    let said = bench.synod(&["plan", "team.yaml", "--json"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert_eq!(
+        said.json()["team"],
+        json!({
+            "name": "Night Watch", "description": "Looks after things at night.", "use_case": "incident_response",
+            "tags": ["night", "ops"], "is_public": true, "pattern": "parallel", "may_write": { "a": ["b"] },
+        })
+    );
+    let text = bench.synod(&["plan", "team.yaml"]).stdout;
+    assert!(
+        text.starts_with("Night Watch (parallel, for incident_response, tags night ops, public)\nLooks after things at night.\n"),
+        "{text}"
+    );
+    let ran = bench.synod(&["run", "team.yaml", "--json", "--quiet"]);
+    assert_eq!(ran.json()["task"], json!("Looks after things at night."), "it is the task where none is given");
+}
+
+#[test]
+fn is_active_keeps_a_team_from_running() {
+    let (code, line, ..) = sole_error(
+        &Bench::new()
+            .check("name: Team\nis_active: false\ncollaboration_pattern: parallel\nmember_agents: [{ agent: agent, role: a }]\n"),
+    );
+    assert_eq!((code, line), ("inactive", 2));
+}
+
+#[test]
+fn may_write_names_members_only() {
+    let (code, line, _, message) = sole_error(&Bench::new().check(
+        "name: Team\ncollaboration_pattern: parallel\nmember_agents: [{ agent: agent, role: a }]\nmay_write: { a: [bob] }\n",
+    ));
+    assert_eq!((code, line), ("unknown-role", 4));
+    assert!(message.contains("bob"), "{message}");
+}
+
+const BY_PRIORITY: &str = "
+    name: Team
+    collaboration_pattern: parallel
+    member_agents:
+      - { agent: agent, role: third, priority: 3 }
+      - { agent: agent, role: first, priority: 1 }
+      - { agent: agent, role: second, priority: 2 }
+";
+
+#[test]
+fn priority_orders_starts() {
+    for rules in ["max_parallel: 1", "parallel_execution: false"] {
+        let ran = Bench::new().run(&format!("{BY_PRIORITY}    coordination_rules: {{ {rules} }}\n"));
+        ran.completed();
+        assert_eq!(starts(&ran), ["first", "second", "third"]);
+    }
+}
+
+#[test]
+fn without_parallel_execution_one_member_works_after_another() {
+    let ran = Bench::new().run(&format!("{BY_PRIORITY}    coordination_rules: {{ parallel_execution: false }}\n"));
+    ran.completed();
+    assert_eq!(ran.most_at_once(""), 1);
+    assert!(ran.starts("second")[0] > ran.end("first") && ran.starts("third")[0] > ran.end("second"));
+}
+
+/// Two members that hold different values with the same confidence.
+fn divided(result: &str) -> (Bench, String) {
+    let bench = Bench::new();
+    bench.script(
+        "agent",
+        "
+        if view.turn > 0 { return #{ finish: view.role }; }
+        #{ calls: [#{ tool: \"broadcast_finding\", args: #{ topic: \"cause\", claim: view.role, value: view.role, confidence: 0.5 } }] }
+        ",
+    );
+    let team = format!(
+        "
+        name: Team
+        collaboration_pattern: parallel
+        coordinator: lead
+        member_agents: [{{ agent: agent, role: low, priority: 2 }}, {{ agent: agent, role: high, priority: 1 }}]
+        coordination_rules: {{ escalation_policy: never }}
+        result: {result}
+        "
+    );
+    (bench, team)
+}
+
+#[test]
+fn priority_breaks_ties_of_a_vote_unless_the_result_names_somebody() {
+    for (result, wins) in [("vote", "high"), ("{ vote: { tie: low } }", "low"), ("{ by: vote, protocol: majority }", "high")] {
+        let (bench, team) = divided(result);
+        let ran = bench.run(&team);
+        ran.completed();
+        let decided = decisions(&ran, "cause");
+        assert_eq!((decided[0].outcome.as_str(), &*decided[0].rule), (Some(wins), "tie"), "{result}");
+        let dissent = if wins == "high" { "low" } else { "high" };
+        assert_eq!(decided[0].dissent.iter().map(|r| r.as_str()).collect::<Vec<_>>(), [dissent]);
+    }
+}
+
+#[test]
+fn the_protocol_of_a_vote_says_how_votes_count() {
+    // Two sure voices against one very sure one; three that are not one.
+    for (protocol, wins, rule) in
+        [("weighted", "other", "weighted_vote"), ("majority", "many", "majority_vote"), ("unanimous", "many", "tie")]
+    {
+        let bench = Bench::new();
+        bench.script(
+            "agent",
+            "
+            if view.turn > 0 { return #{ finish: 1 }; }
+            let said = if view.role == \"c\" { [\"other\", 0.9] } else { [\"many\", 0.4] };
+            #{ calls: [#{ tool: \"broadcast_finding\", args: #{ topic: \"cause\", claim: \"c\", value: said[0], confidence: said[1] } }] }
+            ",
+        );
+        let ran = bench.run(&format!(
+            "
+            name: Team
+            collaboration_pattern: parallel
+            member_agents: [{{ agent: agent, role: a }}, {{ agent: agent, role: b }}, {{ agent: agent, role: c }}]
+            coordination_rules: {{ escalation_policy: never }}
+            result: {{ by: vote, protocol: {protocol} }}
+            "
+        ));
+        ran.completed();
+        let decided = decisions(&ran, "cause");
+        assert_eq!((decided[0].outcome.as_str(), &*decided[0].rule), (Some(wins), rule), "{protocol}");
+    }
+}
+
+#[test]
+fn the_result_is_merged_by_rule_or_default_or_made_by_the_coordinator_or_a_rapporteur() {
+    let (bench, team) = divided("merge");
+    assert_eq!(bench.run(&team).completed(), json!({ "high": "high", "low": "low" }));
+    let (bench, team) = divided("merge");
+    bench.file("merge.rhai", "fn merge(facts) { facts.results.map(|r| r.id + \"!\") }\n");
+    assert_eq!(bench.run(&format!("{}rules: [merge.rhai]\n", dedent(&team))).completed(), json!(["high!", "low!"]));
+    let (bench, team) = divided("coordinator");
+    assert_eq!(bench.run(&team).completed(), json!({ "summary": "all is well", "confidence": 0.9 }));
+    let (bench, team) = divided("{ rapporteur: low }");
+    let ran = bench.run(&team);
+    assert_eq!(ran.completed(), json!("low"));
+    assert_eq!(ran.report.threads["synthesize"].agent.as_str(), "low");
+}
+
+#[test]
+fn a_quorum_goes_on_without_the_rest_which_is_cancelled_or_left() {
+    for (stragglers, status) in [("cancel", "cancelled"), ("leave", "ok")] {
+        let bench = Bench::new();
+        bench.script(
+            "agent",
+            "
+            if view.turn > 0 { return #{ finish: view.role }; }
+            if view.role == \"slow\" { #{ calls: [#{ tool: \"hold\", args: #{ \"until\": \"ended merge\" } }] } }
+            else { #{ calls: [#{ tool: \"hold\", args: #{ \"until\": \"called slow\" } }] } }
+            ",
+        );
+        let ran = bench.run(&format!(
+            "
+            name: Team
+            collaboration_pattern: parallel
+            member_agents: [{{ agent: agent, role: slow }}, {{ agent: agent, role: b }}, {{ agent: agent, role: c }}]
+            coordination_rules: {{ wait_for_all: false, quorum: 2, stragglers: {stragglers} }}
+            "
+        ));
+        assert_eq!(ran.completed(), json!({ "b": "b", "c": "c" }));
+        assert_eq!(ran.of("slow"), status);
+    }
+}
+
+#[test]
+fn timeout_per_agent_seconds_ends_an_activation() {
+    let bench = Bench::new();
+    bench.script("slow", "#{ calls: [#{ tool: \"stuck\" }] }");
+    let ran = bench.run(
+        "
+        name: Team
+        collaboration_pattern: parallel
+        member_agents: [{ agent: slow, role: slow }, { agent: agent, role: quick }]
+        coordination_rules: { timeout_per_agent_seconds: 1 }
+        ",
+    );
+    assert_eq!(ran.completed(), json!({ "quick": "quick" }));
+    assert_eq!(ran.of("slow"), "timed_out");
+    assert_eq!(bench.board.count("stop slow"), 1);
+    assert_eq!(ran.report.warnings.len(), 1);
+}
+
+#[test]
+fn validate_says_who_votes_and_max_revisions_how_often_a_rejected_proposal_comes_again() {
+    let team = |validate: &str, revisions: u32| {
+        format!(
+            "
+            name: Team
+            collaboration_pattern: coordinator_worker
+            coordinator: lead
+            member_agents: [{{ agent: agent, role: a }}, {{ agent: agent, role: b }}]
+            coordination_rules: {{ validate: {validate}, max_revisions: {revisions}, escalation_policy: never }}
+            "
+        )
+    };
+    for (vote, revisions, rounds) in [("object", 0, 1), ("object", 2, 3), ("approve", 2, 1)] {
+        let bench = Bench::new();
+        bench.script("agent", &format!("#{{ finish: if view.phase == \"validate\" {{ #{{ vote: \"{vote}\", confidence: 0.9, reason: \"r\" }} }} else {{ 1 }} }}"));
+        let ran = bench.run(&team("[a]", revisions));
+        ran.completed();
+        let held = decisions(&ran, "proposal");
+        assert_eq!(held.len(), rounds, "{vote}");
+        assert_eq!(held[0].positions.iter().map(|p| p.agent.as_str()).collect::<Vec<_>>(), ["a"]);
+        let ran = bench.run(&team("true", revisions));
+        assert_eq!(decisions(&ran, "proposal")[0].positions.len(), 2, "`true` is all members");
+    }
+}
+
+#[test]
+fn escalation_policy_says_whether_a_call_for_help_reaches_anybody() {
+    for (policy, to) in [("never", EscalateTo::None), ("on_uncertainty", EscalateTo::Coordinator)] {
+        let bench = Bench::new();
+        bench.script(
+            "agent",
+            "if view.turn > 0 { #{ finish: 1 } } else { #{ calls: [#{ tool: \"escalate\", args: #{ reason: \"stuck\" } }] } }",
+        );
+        let ran = bench.run(&format!(
+            "
+            name: Team
+            collaboration_pattern: parallel
+            coordinator: lead
+            member_agents: [{{ agent: agent, role: a }}]
+            coordination_rules: {{ escalation_policy: {policy} }}
+            "
+        ));
+        let reached = ran.events(|e| if let Event::Escalated { to, .. } = e { Some(*to) } else { None });
+        assert_eq!(reached, [to]);
+    }
+}
+
+#[test]
+fn escalation_names_whom_a_question_reaches_and_until_when() {
+    let bench = Bench::on_disk();
+    bench.script("agent", "#{ finish: #{ confidence: 0.1, answers: view.answers.len() } }");
+    let parked = bench.run(
+        "
+        name: Team
+        collaboration_pattern: parallel
+        member_agents: [{ agent: agent, role: a }]
+        escalation: [{ to: on-call, deadline: 30m, notify: page }, { to: manager, deadline: 2h }]
+        ",
+    );
+    assert_eq!(parked.status.name(), "parked");
+    let ask = parked.state.asks.values().next().unwrap().clone();
+    assert_eq!(ask.to.as_deref(), Some("on-call"));
+    bench.clock.pass(std::time::Duration::from_secs(2 * 3600));
+    assert_eq!(bench.resume(parked.session()).status.name(), "parked", "the manager has time left");
+    bench.clock.pass(std::time::Duration::from_secs(3600));
+    let ran = bench.resume(parked.session());
+    assert_eq!(ran.completed()["a"]["answers"], json!(1), "nobody answered, and the agent goes on");
+    assert_eq!(ran.report.escalations[0].state, Some("lapsed"));
+}
+
+#[test]
+fn max_tasks_bounds_what_a_route_rule_may_delegate() {
+    for (max, status) in [(3, "completed"), (2, "failed")] {
+        let bench = Bench::new();
+        bench.file(
+            "route.rhai",
+            "fn route(facts) { [1, 2, 3].map(|n| #{ id: `t${n}`, agent: facts.agents[0].role, task: \"x\" }) }\n",
+        );
+        let ran = bench.run(&format!(
+            "
+            name: Team
+            collaboration_pattern: coordinator_worker
+            coordinator: lead
+            member_agents: [{{ agent: agent, role: a }}]
+            coordination_rules: {{ max_tasks: {max} }}
+            rules: route.rhai
+            "
+        ));
+        assert_eq!(ran.of("work"), if status == "completed" { "ok" } else { "failed" });
+        if status == "failed" {
+            assert_eq!(ran.failure_of("work").kind.name(), "limit");
+        }
+    }
+}
+
+#[test]
+fn max_handoffs_ends_a_relay() {
+    for (max, seats) in [(0, vec!["a"]), (1, vec!["a", "b"]), (5, vec!["a", "b", "c"])] {
+        let ran = Bench::new().run(&format!(
+            "
+            name: Team
+            collaboration_pattern: sequential
+            member_agents: [{{ agent: agent, role: a }}, {{ agent: agent, role: b }}, {{ agent: agent, role: c }}]
+            coordination_rules: {{ max_handoffs: {max} }}
+            "
+        ));
+        assert_eq!(ran.completed(), json!(seats.last().unwrap()));
+        assert_eq!(starts(&ran), seats);
+    }
+}
+
+#[test]
+fn max_debate_rounds_ends_a_debate() {
+    for rounds in [0, 1, 3] {
+        let (bench, team) = divided("vote");
+        bench.file("settle.rhai", "fn settle(facts) { #{ verdict: \"debate\", reason: \"again\" } }\n");
+        let team = team.replace("escalation_policy: never", &format!("escalation_policy: never, max_debate_rounds: {rounds}"));
+        let ran = bench.run(&format!("{}rules: [settle.rhai]\n", dedent(&team)));
+        ran.completed();
+        let held = ran.report.threads.values().filter(|t| t.phase == "debate").count();
+        assert_eq!(held, 2 * rounds, "both hold a position in each round");
+        assert_eq!(decisions(&ran, "cause").len(), 1);
+    }
+}
+
+#[test]
+fn calls_per_turn_refuses_further_calls() {
+    let bench = Bench::new();
+    bench.script(
+        "agent",
+        "
+        if view.turn > 0 { return #{ finish: view.errors.keys() }; }
+        #{ calls: [\"x\", \"y\", \"z\"].map(|n| #{ tool: \"say\", args: #{ value: n }, \"as\": n }) }
+        ",
+    );
+    let ran = bench.run(
+        "
+        name: Team
+        collaboration_pattern: parallel
+        member_agents: [{ agent: agent, role: a }]
+        coordination_rules: { calls_per_turn: 2 }
+        ",
+    );
+    assert_eq!(ran.completed(), json!({ "a": ["z"] }));
+    assert_eq!(bench.board.calls("a"), 2);
+}
+
+#[test]
+fn retry_tries_every_activation_again() {
+    let bench = Bench::new();
+    bench.script("agent", "if view.turn == 0 { #{ calls: [#{ tool: \"count\", \"as\": \"n\" }] } } else if view.results.n < 3 { throw \"no\" } else { #{ finish: view.results.n } }");
+    let ran = bench.run(
+        "
+        name: Team
+        collaboration_pattern: parallel
+        member_agents: [{ agent: agent, role: a }]
+        coordination_rules: { retry: { max_attempts: 3, backoff: 1ms, on: rule } }
+        ",
+    );
+    assert_eq!(ran.completed(), json!({ "a": 3 }));
+    assert_eq!(ran.starts("a").len(), 3);
+}
+
+#[test]
+fn a_member_that_is_a_team_stands_in_for_an_agent_and_gets_its_inputs() {
+    let bench = Bench::new();
+    bench.file(
+        "inner.yaml",
+        "name: Inner\ncollaboration_pattern: graph\ninputs: { word: string }\nnodes: { one: { tool: say, args: { value: 'inner {{ input.word }}' } } }\n",
+    );
+    let ran = bench.run_with(
+        "
+        name: Team
+        collaboration_pattern: graph
+        inputs: { word: { type: string, default: hello } }
+        nodes: { sub: { team: inner, with: { word: input.word } } }
+        ",
+        synod::value::Map::new(),
+    );
+    assert_eq!(ran.completed(), json!("inner hello"));
+}
+
+const INPUTS: &str = "
+    name: Team
+    collaboration_pattern: graph
+    inputs:
+      service: { type: string, default: payment }
+      count: { type: integer, default: 3 }
+      data: { type: folder, default: null }
+      needed: boolean
+    nodes: { show: { gate: '[input.service, input.count, input.needed]' } }
+";
+
+#[test]
+fn inputs_have_defaults_and_types() {
+    let given = |entries: &[(&str, Value)]| entries.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
+    let ran = Bench::new().run_with(INPUTS, given(&[("needed", Value::from(true))]));
+    assert_eq!(ran.completed(), json!(["payment", 3, true]));
+    let ran = Bench::new()
+        .run_with(INPUTS, given(&[("needed", Value::from(false)), ("service", Value::from("cart")), ("count", Value::from(7))]));
+    assert_eq!(ran.completed(), json!(["cart", 7, false]));
+    let bench = Bench::new();
+    let prepared = bench.load(INPUTS);
+    let refused = |entries: &[(&str, Value)]| {
+        bench.block_on(async { bench.engine().start(&prepared, "t", given(entries)).await.err().unwrap().to_string() })
+    };
+    let yes = || ("needed", Value::from(true));
+    assert_eq!(refused(&[]), "the input needed is missing; give it with --input needed=…");
+    assert_eq!(refused(&[yes(), ("count", Value::from("many"))]), "the input count takes a integer, not a text");
+    assert!(refused(&[yes(), ("servise", Value::from("x"))]).contains("did you mean `service`?"));
+    assert!(refused(&[yes(), ("data", Value::from("nowhere"))]).contains("cannot be opened"));
+}
+
+#[test]
+fn a_folder_input_may_be_read_and_nothing_else_outside_the_workspace() {
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("a.log"), "one line\n").unwrap();
+    let path = outside.path().to_string_lossy().into_owned();
+    let team = |inputs: &str| {
+        format!(
+            "
+            name: Team
+            collaboration_pattern: graph
+            inputs: {{ data: {inputs} }}
+            nodes: {{ look: {{ tool: Read, args: {{ path: '{{{{ input.data }}}}/a.log' }} }} }}
+            "
+        )
+    };
+    let inputs = || [("data".to_owned(), Value::from(path.clone()))].into();
+    let ran = Bench::new().run_with(&team("folder"), inputs());
+    assert!(ran.completed().to_string().contains("one line"));
+    let ran = Bench::new().run_with(&team("string"), inputs());
+    assert_eq!(ran.failure_of("look").kind.name(), "denied");
+}
+
+#[test]
+fn unknown_writes_are_refused_and_declared_ones_kept() {
+    let bench = Bench::new();
+    bench.script(
+        "agent",
+        "
+        if view.turn > 0 { return #{ finish: view.errors.keys() }; }
+        #{ calls: [\"mine\", \"other\"].map(|v| #{ tool: \"set_variable\", args: #{ variable: v, value: 1 }, \"as\": v }) }
+        ",
+    );
+    let ran =
+        bench.run("name: Team\ncollaboration_pattern: parallel\nmember_agents: [{ agent: agent, role: a, writes: mine }]\n");
+    assert_eq!(ran.completed(), json!({ "a": ["other"] }));
+    assert_eq!(ran.variable("mine").map(Value::to_json), Some(json!(1)));
+    assert_eq!(ran.variable("other"), None);
+}
+
+#[test]
+fn unknown_files_are_warnings_or_errors_with_a_place() {
+    let found = Bench::new().check("name: Team\ncollaboration_pattern: parallel\nmember_agents: [{ agent: nobody, role: a }]\n");
+    let (code, line, ..) = sole_error(&found);
+    assert_eq!((code, line), ("missing-reference", 3), "{}", lines(&found));
+}
