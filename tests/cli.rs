@@ -28,9 +28,9 @@ const ASKS: &str = r#"
 name: Release
 collaboration_pattern: graph
 nodes:
-  go: { ask: "Ship it?", options: ["yes", "no"], deadline: 2h }
-  ship: { gate: '"shipped"', after: { go: 'output.answer == "yes"' } }
-  hold: { gate: '"held"', after: { go: else } }
+  decide: { ask: "Ship it?", options: ["yes", "no"], deadline: 2h }
+  ship: { gate: '"shipped"', after: { decide: 'output.answer == "yes"' } }
+  hold: { gate: '"held"', after: { decide: else } }
 output: 'if ship.output == () { hold.output } else { ship.output }'
 "#;
 
@@ -163,7 +163,7 @@ fn agents_are_found_by_skill_and_schemas_and_completions_print() {
     let (code, out, _) = synod(folder.path(), &["agents", "--json"]);
     assert_eq!(code, 0);
     let all = json(&out).as_array().map_or(0, Vec::len);
-    let (_, out, _) = synod(folder.path(), &["agents", "kubernetes", "--json"]);
+    let (_, out, _) = synod(folder.path(), &["agents", "gdpr", "--json"]);
     let some = json(&out).as_array().map_or(0, Vec::len);
     assert!(some > 0 && some < all, "{some} of {all}");
     for kind in ["team", "profile"] {

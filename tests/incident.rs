@@ -337,7 +337,11 @@ fn a_tenth_of_the_samples_may_be_lost() {
     };
     found(&run(changed(&tt, &thin(1)).path()), TT_CULPRIT, TT_01, 120);
     for seed in 1..=3 {
-        found(&run(changed(&ps, &thin(seed)).path()), PS_CULPRIT, PS_02, 300);
+        // With so few samples left an answer may be unsure, and then a person decides; it is never another one.
+        let thinned = run(changed(&ps, &thin(seed)).path());
+        assert_eq!(thinned.place_of(PS_CULPRIT), Some(1), "{}", thinned.report["output"]);
+        assert_eq!(thinned.status == Status::Completed, thinned.confidence() >= 0.5);
+        assert!(matches!(thinned.status, Status::Completed | Status::Parked));
     }
 }
 
