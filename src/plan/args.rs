@@ -1,10 +1,12 @@
-//! Do the arguments of a tool node fit the tool? [`check`] looks at those that are known before the run.
+//! Do the arguments of a tool node fit the tool? [`check`] looks at those that are known before the run; [`templates`] are the rest.
+
+use std::sync::Arc;
 
 use jsonschema::error::ValidationErrorKind as Kind;
 
 use crate::{
-    team::{Code, Diagnostic, ToolSpecNode},
-    value::ToolSpec,
+    team::{Code, Diagnostic, Text, ToolSpecNode},
+    value::{Place, TextTemplate, ToolSpec, Value},
 };
 
 /// Mistakes that are reported of one node at most.
@@ -27,7 +29,7 @@ pub(super) fn check(tool: &ToolSpec, node: &ToolSpecNode, filled: &[&str]) -> Ve
         // What is a template here may be anything there, and so may what holds it where a schema has alternatives.
         let whole = matches!(error.kind(), Kind::Required { .. } | Kind::AdditionalProperties { .. } | Kind::Type { .. });
         let open = |f: &&str| **f == at || (!whole && f.starts_with(&at));
-        if filled.iter().any(|f| open(&f)) {
+        if filled.iter().any(open) {
             continue;
         }
         let at = if at.is_empty() { String::new() } else { format!(" at `{at}`") };
@@ -38,4 +40,33 @@ pub(super) fn check(tool: &ToolSpec, node: &ToolSpecNode, filled: &[&str]) -> Ve
         }
     }
     found
+}
+
+/// The texts in `value` that are templates, by JSON pointer.
+pub(super) fn templates(value: &Value, pointer: &mut String, place: &Place, found: &mut Vec<(Arc<str>, Text)>) {
+    let length = pointer.len();
+    match value {
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}
+        Value::Text(source) => {
+            let text = Text { source: source.clone(), place: place.clone() };
+            if !(TextTemplate { source: source.clone(), place: place.clone(), refs: Vec::new() }).is_plain() {
+                found.push((Arc::from(&**pointer), text));
+            }
+        }
+        Value::List(items) => {
+            for (n, item) in items.iter().enumerate() {
+                pointer.push_str(&format!("/{n}"));
+                templates(item, pointer, place, found);
+                pointer.truncate(length);
+            }
+        }
+        Value::Map(map) => {
+            for (key, item) in map.iter() {
+                pointer.push('/');
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                templates(item, pointer, place, found);
+                pointer.truncate(length);
+            }
+        }
+    }
 }

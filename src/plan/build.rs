@@ -1,23 +1,24 @@
-//! How does a team become a plan? [`compile`].
+//! How do nodes of the graph language become graphs? [`Builder`] goes through teams and bodies and collects what is wrong.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::{
-    bounds, edges,
-    models::{self, Models},
-    names::{Frame, Question, Scope, View, listed},
+    compile::Machine,
+    constant::{self, Wanted},
+    edges,
+    names::{Frame, Question, Scope, View},
     scripts, text,
     topo::{self, Order},
     writes::Writers,
 };
 use crate::{
-    graph::{Bounds, Edge, Graph, Member, Node, NodeKind, Plan, ScopeKind, TeamPlan},
+    graph::{Edge, Graph, Limits, Member, Node, NodeKind, ScopeKind, TeamPlan},
     pattern::{self, Fragment},
     rule::FreeName,
-    team::{self, Code, Diagnostic, MemberSpec, NodeSpec, Team, Text},
-    value::{Expr, Map, Place, Ref, TeamIx, TemplateIx, TextTemplate, ToolSpec, Value, WriteSpec},
+    team::{Code, Diagnostic, MemberSpec, NodeSpec, Team, Text},
+    value::{Expr, Place, Ref, TeamIx, TemplateIx, TextTemplate, ToolSpec, WriteSpec},
 };
 
 /// Nodes of all graphs of a plan together, at most.
@@ -26,92 +27,8 @@ pub const MAX_NODES: usize = 100_000;
 /// Graphs inside each other at most, sub-teams included.
 pub const MAX_DEPTH: usize = 16;
 
-/// What a machine offers to a plan.
-pub struct Machine<'a> {
-    /// The tools.
-    pub tools: &'a [ToolSpec],
-    /// The models.
-    pub models: &'a dyn Models,
-}
-
-/// A plan and what its author should look at.
-#[derive(Clone, Debug)]
-pub struct Compiled {
-    /// The plan.
-    pub plan: Plan,
-    /// Warnings.
-    pub warnings: Vec<Diagnostic>,
-}
-
-/// Compiles `team` for `machine`.
-///
-/// # Errors
-/// All that is wrong with the team, at once, by place; the warnings are among them.
-pub fn compile<'a>(team: &'a Team, machine: &Machine<'a>) -> Result<Compiled, Vec<Diagnostic>> {
-    let mut builder = Builder::new(machine, &team.sources);
-    builder.team(team);
-    let finally = (!team.finally.is_empty()).then(|| builder.finally(team)).flatten();
-    let mut found = builder.found;
-    if found.iter().any(Diagnostic::is_error) {
-        team::finish(&mut found, &team.sources);
-        return Err(found);
-    }
-    let mut plan = Plan {
-        graphs: builder.graphs.into_iter().flatten().map(Arc::new).collect(),
-        teams: builder.teams,
-        finally,
-        max_parallel: team.coordination.max_parallel,
-        limits: team.limits,
-        bounds: Bounds::default(),
-        inputs: defaults(team),
-        roots: roots(team),
-        digests: team.sources.iter().map(|(file, text)| (file.clone(), digest(text))).collect(),
-    };
-    match bounds::worst_case(&plan, machine.models) {
-        Ok(bounds) => plan.bounds = bounds,
-        Err(overflow) => {
-            let place =
-                overflow.node.map_or_else(|| file_of(team), |n| builder.places[overflow.graph.index()][n.index()].clone());
-            let what = bounds::overflowing(&plan.graphs, overflow);
-            let message = format!("the worst case of {what} does not fit into 64 bits");
-            let help = "lower `max`, `max_tasks`, `max_attempts` or the turns of its agents";
-            found.push(Diagnostic::error(Code::BoundOverflow, &place, message).help(help));
-        }
-    }
-    found.extend(check_cost(team, &plan, machine.models));
-    team::finish(&mut found, &team.sources);
-    if found.iter().any(Diagnostic::is_error) { Err(found) } else { Ok(Compiled { plan, warnings: found }) }
-}
-
-/// A limit on a cost that cannot be known. Models that the catalog lacks are the loader's to report.
-fn check_cost(team: &Team, plan: &Plan, models: &dyn Models) -> Option<Diagnostic> {
-    let limit = plan.limits.cost?;
-    let agents = plan.teams.iter().flat_map(|t| t.members.iter().chain(&t.coordinator));
-    let mut names: Vec<&str> =
-        agents.flat_map(|m| std::iter::once(&m.profile.model).chain(&m.profile.fallback_models)).map(|n| &**n).collect();
-    names.sort_unstable();
-    names.dedup();
-    names.retain(|name| !models::is_free(name) && models.facts(name).is_some_and(|facts| facts.price.is_none()));
-    if names.is_empty() || plan.bounds.cost.is_some() {
-        return None;
-    }
-    let message = format!("`limits.cost_usd` of {limit} cannot be kept: {} has no price", listed(names));
-    let help = "give it a `price` in the model catalog, or limit `tokens` instead";
-    Some(Diagnostic::error(Code::Unpriced, &file_of(team), message).help(help))
-}
-
-fn digest(text: &str) -> String {
-    blake3::hash(text.as_bytes()).to_hex().to_string()
-}
-
-fn roots(team: &Team) -> Vec<Arc<str>> {
-    let is_root = |kind: team::InputKind| matches!(kind, team::InputKind::Folder | team::InputKind::File);
-    team.inputs.iter().filter(|input| is_root(input.kind)).map(|input| input.name.clone()).collect()
-}
-
-fn defaults(team: &Team) -> Map {
-    team.inputs.iter().map(|i| (i.name.to_string(), i.default.clone().unwrap_or(Value::Null))).collect()
-}
+/// Expressions without names that are evaluated at compile time, at most.
+const MAX_CONSTANTS: usize = 1_000;
 
 /// What is being compiled: the graphs so far and what is wrong with them.
 pub(super) struct Builder<'a> {
@@ -119,15 +36,16 @@ pub(super) struct Builder<'a> {
     pub found: Vec<Diagnostic>,
     /// The texts of all files, by name.
     sources: &'a BTreeMap<String, Arc<str>>,
-    graphs: Vec<Option<Graph>>,
-    teams: Vec<TeamPlan>,
+    pub graphs: Vec<Option<Graph>>,
+    pub teams: Vec<TeamPlan>,
     /// The files of the teams around this one, outermost first.
     inside: Vec<Arc<str>>,
     /// The names of the root graph, which `finally` sees.
     root: BTreeMap<Arc<str>, u32>,
     nodes: usize,
+    constants: usize,
     /// Where the nodes of each graph stand.
-    places: Vec<Vec<Place>>,
+    pub places: Vec<Vec<Place>>,
     /// What the nodes of each graph write, with everything inside them.
     writes: Vec<Vec<WriteSpec>>,
 }
@@ -158,7 +76,7 @@ pub(super) struct Built {
 }
 
 impl<'a> Builder<'a> {
-    fn new(machine: &Machine<'a>, sources: &'a BTreeMap<String, Arc<str>>) -> Self {
+    pub fn new(machine: &Machine<'a>, sources: &'a BTreeMap<String, Arc<str>>) -> Self {
         Self {
             sources,
             tools: machine.tools.iter().map(|t| (&*t.name, t)).collect(),
@@ -168,6 +86,7 @@ impl<'a> Builder<'a> {
             inside: Vec::new(),
             root: BTreeMap::new(),
             nodes: 0,
+            constants: 0,
             places: Vec::new(),
             writes: Vec::new(),
         }
@@ -203,11 +122,16 @@ impl<'a> Builder<'a> {
                 format!("the team `{}` has `finally`: for a team inside another that comes with a later version", team.name);
             self.found.push(Diagnostic::error(Code::NotYet, &team.finally[0].place, message));
         }
+        if ix != TeamIx(0) && team.limits != Limits::default() {
+            let message = format!("the `limits` of the team `{}` inside another take effect with a later version", team.name);
+            self.found
+                .push(Diagnostic::warning(Code::NotYet, &file_of(team), message).help("the limits of the outermost team hold"));
+        }
         built.map(|b| b.ix)
     }
 
     /// Compiles what runs at the very end. Its surroundings are the root graph, all of which has ended.
-    fn finally(&mut self, team: &Team) -> Option<TemplateIx> {
+    pub fn finally(&mut self, team: &Team) -> Option<TemplateIx> {
         let mut around = Around { team, ix: TeamIx(0), functions: self.teams[0].rules.clone(), scope: Scope::default() };
         let ids = std::mem::take(&mut self.root);
         around.scope.frames.push(Frame {
@@ -255,8 +179,8 @@ impl<'a> Builder<'a> {
             dag.add_node(node);
         }
         self.edges(around, source.nodes, &mut dag);
-        let output = source.output.map(|o| self.expression(around, o, View::End, false));
-        let until = source.until.map(|u| self.expression(around, u, View::End, true));
+        let output = source.output.map(|o| self.expression(around, o, View::End, Wanted::Value));
+        let until = source.until.map(|u| self.expression(around, u, View::End, Wanted::Condition));
         let rank = self.rank(around, ix, source.nodes, &dag);
         around.scope.frames.pop();
         let Source { single, concurrency, .. } = source;
@@ -334,11 +258,18 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// An expression with its names bound.
-    pub fn expression(&mut self, around: &mut Around<'_>, text: &Text, view: View, source: bool) -> Expr {
+    /// An expression with its names bound. One that names nothing is evaluated, to see whether it is what is `wanted`.
+    pub fn expression(&mut self, around: &mut Around<'_>, text: &Text, view: View, wanted: Wanted) -> Expr {
+        let source = wanted == Wanted::Condition;
+        let broken = self.found.len();
         let names = text::of_expression(text);
         let refs = self.bind(around, names, view, source);
-        Expr { source: text.source.clone(), place: text.place.clone(), refs }
+        let expr = Expr { source: text.source.clone(), place: text.place.clone(), refs };
+        if expr.refs.is_empty() && broken == self.found.len() && self.constants < MAX_CONSTANTS {
+            self.constants += 1;
+            self.found.extend(constant::check(&expr, wanted));
+        }
+        expr
     }
 
     /// A template with its names bound.
@@ -351,18 +282,24 @@ impl<'a> Builder<'a> {
         TextTemplate { refs, ..plain }
     }
 
-    fn bind(&mut self, around: &mut Around<'_>, names: Result<Vec<FreeName>, Diagnostic>, view: View, source: bool) -> Vec<Ref> {
+    fn bind(
+        &mut self,
+        around: &mut Around<'_>,
+        names: Result<Vec<FreeName>, Box<Diagnostic>>,
+        view: View,
+        source: bool,
+    ) -> Vec<Ref> {
         let mut refs = Vec::new();
         match names {
             Ok(names) => {
                 for FreeName { name, place } in names {
                     match around.scope.resolve(&name, &place, view, source) {
                         Ok(found) => refs.push(found),
-                        Err(unknown) => self.found.push(unknown),
+                        Err(unknown) => self.found.push(*unknown),
                     }
                 }
             }
-            Err(broken) => self.found.push(broken),
+            Err(broken) => self.found.push(*broken),
         }
         refs
     }

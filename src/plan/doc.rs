@@ -41,32 +41,48 @@ impl Doc {
         }
     }
 
-    /// As YAML: the entries of the outer `levels` maps on lines of their own, everything inside them in one line each.
-    pub fn yaml(&self, levels: usize) -> String {
+    /// As YAML: what fits stands on one line, the rest on lines of its own.
+    pub fn yaml(&self) -> String {
         let mut out = String::new();
-        self.block(levels, 0, &mut out);
+        self.block(0, &mut out);
         out
     }
 
-    fn block(&self, levels: usize, depth: usize, out: &mut String) {
-        let Self::Map(entries) = self else { return };
-        for (key, value) in entries {
-            out.push_str(&format!("{}{}:", "  ".repeat(depth), key_text(key)));
+    fn block(&self, depth: usize, out: &mut String) {
+        let indent = "  ".repeat(depth);
+        let mut put = |start: String, value: &Self, outermost: bool| {
+            let line = value.to_string();
+            let long = start.chars().count() + line.chars().count() > WIDTH;
             match value {
-                Self::Map(inner) if levels > 1 && !inner.is_empty() => {
-                    out.push('\n');
-                    value.block(levels - 1, depth + 1, out);
+                Self::Map(entries) if (long || outermost) && !entries.is_empty() => {
+                    out.push_str(&format!("{start}\n"));
+                    value.block(depth + 1, out);
                 }
-                _ => out.push_str(&format!(" {value}\n")),
+                Self::List(items) if long && !items.is_empty() => {
+                    out.push_str(&format!("{start}\n"));
+                    value.block(depth + 1, out);
+                }
+                Self::Scalar(_) | Self::List(_) | Self::Map(_) => out.push_str(&format!("{start} {line}\n")),
             }
+        };
+        match self {
+            Self::Map(entries) => {
+                entries.iter().for_each(|(key, value)| put(format!("{indent}{}:", key_text(key)), value, depth == 0));
+            }
+            Self::List(items) => items.iter().for_each(|item| out.push_str(&format!("{indent}- {item}\n"))),
+            Self::Scalar(_) => {}
         }
     }
 }
+
+/// Columns of a line that is not broken.
+const WIDTH: usize = 120;
 
 impl fmt::Display for Doc {
     /// In one line, in the notation that YAML shares with JSON.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Scalar(Value::Text(text)) => f.write_str(&key_text(text)),
             Self::Scalar(value) => write!(f, "{}", value.to_json()),
             Self::List(items) => {
                 let items: Vec<String> = items.iter().map(ToString::to_string).collect();
@@ -84,6 +100,7 @@ impl fmt::Display for Doc {
 /// Words that YAML may take for something else than a text.
 const WORDS: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
 
+/// A key or text, in quotes unless it is a plain word.
 fn key_text(key: &str) -> String {
     let plain = key.starts_with(|c: char| c.is_ascii_alphabetic()) && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if plain && !WORDS.contains(&&*key.to_lowercase()) { key.to_owned() } else { serde_json::Value::from(key).to_string() }

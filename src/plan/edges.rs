@@ -12,6 +12,7 @@ use petgraph::{
 
 use super::{
     build::{Around, Builder},
+    constant::Wanted,
     names::{Question, View, suggest},
     topo::Circle,
 };
@@ -43,7 +44,7 @@ impl Builder<'_> {
                     AfterOn::Failed => On::Failed,
                     AfterOn::Done => On::Done,
                     AfterOn::Else => On::Else,
-                    AfterOn::When(text) => On::When(self.expression(around, text, View::Edge(source), true)),
+                    AfterOn::When(text) => On::When(self.expression(around, text, View::Edge(source), Wanted::Condition)),
                 };
                 self.edge(dag, &mut seen, specs, (source, target as u32), on, &after.place);
             }

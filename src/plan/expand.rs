@@ -44,13 +44,13 @@ pub fn expand(team: &Team) -> Result<String, Vec<Diagnostic>> {
     entries.push(("nodes".to_owned(), Doc::Map(nodes.iter().map(|n| (n.id.to_string(), node(n))).collect())));
     entries.extend(output.map(|output| ("output".to_owned(), Doc::text(&output.source))));
     let note = format!("# {} spelled out as a graph. Paths are relative to the folder of {}.\n", team.pattern.name(), team.file);
-    Ok(format!("{note}{}", Doc::Map(entries).yaml(2)))
+    Ok(format!("{note}{}", Doc::Map(entries).yaml()))
 }
 
 /// `nodes:` with these nodes, a line each.
 #[cfg(test)]
 pub(super) fn nodes_yaml(nodes: &[NodeSpec]) -> String {
-    Doc::Map(vec![("nodes".to_owned(), Doc::Map(nodes.iter().map(|n| (n.id.to_string(), node(n))).collect()))]).yaml(2)
+    Doc::Map(vec![("nodes".to_owned(), Doc::Map(nodes.iter().map(|n| (n.id.to_string(), node(n))).collect()))]).yaml()
 }
 
 /// Entries of a map that is being written.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     graph::{GateBy, NodeKind, Phase, Plan, ScopeKind, SettleOver},
-    value::{EffectClass, Ref, TeamIx, TemplateIx},
+    value::{EffectClass, Expr, Ref, TeamIx, TemplateIx},
 };
 
 /// Something that a reviewer should look at.
@@ -217,12 +217,21 @@ fn nodes(plan: &Plan, outline: &Outline<'_>) -> Vec<Lint> {
 fn unused_outputs(plan: &Plan, outline: &Outline<'_>) -> Vec<Lint> {
     let leads: BTreeSet<usize> = outline.waits.iter().map(|w| w.from).collect();
     let mut named: BTreeSet<(TemplateIx, u32)> = BTreeSet::new();
-    for (n, graph) in plan.graphs.iter().enumerate() {
-        let refs = graph.output.iter().flat_map(|o| &o.refs);
-        named.extend(refs.filter_map(|r| match r {
-            Ref::Node { up: 0, local, .. } => Some((TemplateIx(n as u32), *local)),
+    let mut read = |graph: TemplateIx, expr: &Expr| {
+        named.extend(expr.refs.iter().filter_map(|r| match r {
+            Ref::Node { up: 0, local, .. } => Some((graph, *local)),
             Ref::Node { .. } | Ref::Binding { .. } | Ref::Source { .. } => None,
         }));
+    };
+    for (n, graph) in plan.graphs.iter().enumerate() {
+        graph.output.iter().for_each(|output| read(TemplateIx(n as u32), output));
+    }
+    for step in &outline.steps {
+        if let NodeKind::Scope(scope) = &step.node.kind
+            && let ScopeKind::Repeat { until: Some(until), body, .. } = &**scope
+        {
+            read(*body, until);
+        }
     }
     let mut found = Vec::new();
     for (n, step) in outline.steps.iter().enumerate() {

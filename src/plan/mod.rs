@@ -4,15 +4,19 @@
 //! known to be wrong is reported at once, and the worst case is derived from structure.
 
 mod args;
+mod body;
 mod bounds;
 mod build;
 mod builder;
+mod compile;
+mod constant;
 mod doc;
 mod draw_dot;
 mod draw_json;
 mod draw_mermaid;
 mod draw_text;
 mod edges;
+mod exclusive;
 mod expand;
 mod lint;
 mod literal;
@@ -30,8 +34,9 @@ mod text;
 mod topo;
 mod writes;
 
-pub use build::{Compiled, MAX_DEPTH, MAX_NODES, Machine, compile};
+pub use build::{MAX_DEPTH, MAX_NODES};
 pub use builder::{CircleError, PlanBuilder};
+pub use compile::{Compiled, Machine, compile};
 pub use draw_dot::draw_dot;
 pub use draw_json::draw_json;
 pub use draw_mermaid::draw_mermaid;

@@ -55,7 +55,7 @@ const SOURCE: [&str; 3] = ["output", "status", "error"];
 impl Scope {
     /// What `name` stands for, seen from `view` in the innermost graph. `source`: whether `output`, `status` and `error` have a
     /// meaning there.
-    pub fn resolve(&mut self, name: &Arc<str>, place: &Place, view: View, source: bool) -> Result<Ref, Diagnostic> {
+    pub fn resolve(&mut self, name: &Arc<str>, place: &Place, view: View, source: bool) -> Result<Ref, Box<Diagnostic>> {
         if let Some(innermost) = self.frames.last_mut() {
             innermost.view = view;
         }
@@ -77,7 +77,7 @@ impl Scope {
         if matches!(&**name, "input" | "task") {
             return Ok(Ref::Binding { name: name.clone(), up: self.frames.len().saturating_sub(1) as u32 });
         }
-        Err(self.unknown(name, place, source))
+        Err(Box::new(self.unknown(name, place, source)))
     }
 
     fn unknown(&self, name: &str, place: &Place, source: bool) -> Diagnostic {

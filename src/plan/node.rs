@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use super::{
-    build::{Around, Builder, Built, Source, file_of},
-    literal::literal,
+    args,
+    build::{Around, Builder},
+    constant::Wanted,
     names::{View, suggest},
 };
 use crate::{
     graph::{AgentNode, AskNode, DEFAULT_TOOL_TIMEOUT, GateBy, Node, NodeKind, Phase, ScopeKind, SettleSpec, ToolNode},
     pattern,
-    team::{AskSpec, Body, Code, Diagnostic, MemberSpec, NodeSpec, Team, Text, ToolSpecNode, What},
-    value::{EffectClass, Expr, Place, Role, RuleKind, TemplateIx, TextTemplate, Value, WriteSpec},
+    team::{AskSpec, Body, Code, Diagnostic, MemberSpec, NodeSpec, Team, ToolSpecNode, What},
+    value::{EffectClass, Place, Role, RuleKind, TextTemplate, WriteSpec},
 };
 
 impl Builder<'_> {
@@ -23,7 +24,7 @@ impl Builder<'_> {
         node.join = spec.join;
         node.short_run = spec.short_run;
         node.stragglers = spec.stragglers;
-        node.input = spec.input.as_ref().map(|i| self.expression(around, i, View::Node(at), false));
+        node.input = spec.input.as_ref().map(|i| self.expression(around, i, View::Node(at), Wanted::Value));
         node.allow_failure = spec.allow_failure;
         node.writes.clone_from(&spec.writes);
         if let Some((retry, timeout)) = scope_limits(spec) {
@@ -45,13 +46,13 @@ impl Builder<'_> {
         let scope = match &spec.what {
             What::Agent { role, .. } => return self.agent(around, spec, role, at),
             What::Tool(tool) => return NodeKind::Tool(Box::new(self.tool(around, tool, at))),
-            What::Gate(text) => return NodeKind::Gate(GateBy::Expr(self.expression(around, text, view, false))),
+            What::Gate(text) => return NodeKind::Gate(GateBy::Expr(self.expression(around, text, view, Wanted::Value))),
             What::Rule { name, members } => return NodeKind::Gate(self.rule(around, spec, name, members)),
             What::Ask(ask) => return NodeKind::Ask(Box::new(self.ask(around, ask, at))),
             What::ForEach { items, name, max, parallel, body } => {
                 self.at_least_one(&spec.place, "max", *max);
                 self.at_least_one(&spec.place, "parallel", parallel.unwrap_or(1));
-                let items = self.expression(around, items, view, false);
+                let items = self.expression(around, items, view, Wanted::List(*max));
                 let bindings = vec![self.item_name(name, spec)];
                 let body = self.body(around, spec, body, at, bindings, None).ix;
                 ScopeKind::ForEach { items, name: name.clone(), max: *max, parallel: *parallel, body }
@@ -66,7 +67,7 @@ impl Builder<'_> {
             What::Subtasks { from, max, one_by_one, quorum } => {
                 self.at_least_one(&spec.place, "max", *max);
                 self.quorum(spec, *quorum, *max);
-                let from = self.expression(around, from, view, false);
+                let from = self.expression(around, from, view, Wanted::List(*max));
                 let like = like(around.team, spec, Phase::Work);
                 ScopeKind::Subtasks { from, max: *max, like, one_by_one: *one_by_one, quorum: *quorum }
             }
@@ -139,10 +140,10 @@ impl Builder<'_> {
     fn tool(&mut self, around: &mut Around<'_>, node: &ToolSpecNode, at: u32) -> ToolNode {
         let known = self.tools.get(&*node.tool).copied();
         let mut texts = Vec::new();
-        templates(&node.args, &mut String::new(), &node.place, &mut texts);
+        args::templates(&node.args, &mut String::new(), &node.place, &mut texts);
         if let Some(tool) = known {
             let filled: Vec<&str> = texts.iter().map(|(pointer, _)| &**pointer).collect();
-            self.found.extend(super::args::check(tool, node, &filled));
+            self.found.extend(args::check(tool, node, &filled));
         }
         let mut bound = Vec::with_capacity(texts.len());
         for (pointer, text) in texts {
@@ -195,75 +196,6 @@ impl Builder<'_> {
             default: ask.default.clone(),
             to: ask.to.clone(),
         }
-    }
-
-    /// The body of a scope; a team in it becomes a group of its own.
-    fn body(
-        &mut self,
-        around: &mut Around<'_>,
-        spec: &NodeSpec,
-        body: &Body,
-        at: u32,
-        bindings: Vec<Arc<str>>,
-        until: Option<&Text>,
-    ) -> Built {
-        if let Some(frame) = around.scope.frames.last_mut() {
-            frame.view = View::Node(at);
-        }
-        let built = match body {
-            Body::One(node) => {
-                let nodes = std::slice::from_ref(&**node);
-                self.graph(around, Source { nodes, until, single: true, concurrency: spec.concurrency, bindings, output: None })
-            }
-            Body::Nodes { nodes, output } => {
-                if nodes.is_empty() {
-                    let message = format!("`{}` has no nodes to run", spec.id);
-                    self.found.push(Diagnostic::error(Code::MissingKey, &spec.place, message).help("add `nodes: { … }`"));
-                }
-                let output = output.as_ref();
-                self.graph(around, Source { nodes, until, output, concurrency: spec.concurrency, bindings, single: false })
-            }
-            Body::Team { team, with } => {
-                let inner = group_of_team(spec, team, with);
-                let nodes = std::slice::from_ref(&inner);
-                self.graph(around, Source { nodes, until, single: true, bindings, ..Source::default() })
-            }
-        };
-        built.unwrap_or(Built { ix: TemplateIx(0), until: None })
-    }
-
-    /// A team inside this one: a group that sees its inputs only.
-    fn sub_team(
-        &mut self,
-        around: &mut Around<'_>,
-        spec: &NodeSpec,
-        team: &Team,
-        with: &[(Arc<str>, Text)],
-        at: u32,
-    ) -> ScopeKind {
-        let mut bound: Vec<(Arc<str>, Expr)> = Vec::new();
-        for (name, text) in with {
-            if !team.inputs.iter().any(|i| i.name == *name) {
-                let message = format!("the team `{}` has no input `{name}`", team.name);
-                let help = suggest(name, team.inputs.iter().map(|i| &*i.name));
-                self.found.push(Diagnostic::error(Code::UnknownKey, &text.place, message).help(help));
-            }
-            bound.push((name.clone(), self.expression(around, text, View::Node(at), false)));
-        }
-        for input in team.inputs.iter().filter(|i| !with.iter().any(|(name, _)| *name == i.name)) {
-            match &input.default {
-                Some(value) => {
-                    let expr = Expr { source: Arc::from(literal(value)), place: file_of(team), refs: Vec::new() };
-                    bound.push((input.name.clone(), expr));
-                }
-                None => {
-                    let message = format!("the team `{}` needs the input `{}`", team.name, input.name);
-                    let help = format!("write `with: {{ {}: EXPRESSION }}`", input.name);
-                    self.found.push(Diagnostic::error(Code::MissingKey, &spec.place, message).help(help));
-                }
-            }
-        }
-        ScopeKind::Group { body: self.team(team).unwrap_or_default(), with: Some(bound) }
     }
 
     fn item_name(&mut self, name: &Arc<str>, spec: &NodeSpec) -> Arc<str> {
@@ -359,50 +291,4 @@ fn unknown_role(team: &Team, role: &Role, place: &Place) -> Diagnostic {
 fn writes(own: &[WriteSpec], members: &[WriteSpec]) -> Vec<WriteSpec> {
     let more = members.iter().filter(|w| !own.iter().any(|o| o.variable == w.variable));
     own.iter().chain(more).cloned().collect()
-}
-
-fn group_of_team(spec: &NodeSpec, team: &Arc<Team>, with: &[(Arc<str>, Text)]) -> NodeSpec {
-    NodeSpec {
-        what: What::Group { body: Body::Team { team: team.clone(), with: with.to_vec() } },
-        after: Vec::new(),
-        join: crate::graph::Join::All,
-        short_run: false,
-        input: None,
-        on_error: None,
-        retry: None,
-        timeout: None,
-        allow_failure: false,
-        writes: Vec::new(),
-        expect_seconds: None,
-        ..spec.clone()
-    }
-}
-
-/// The texts in `value` that are templates, by JSON pointer.
-fn templates(value: &Value, pointer: &mut String, place: &Place, found: &mut Vec<(Arc<str>, Text)>) {
-    let length = pointer.len();
-    match value {
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}
-        Value::Text(source) => {
-            let text = Text { source: source.clone(), place: place.clone() };
-            if !(TextTemplate { source: source.clone(), place: place.clone(), refs: Vec::new() }).is_plain() {
-                found.push((Arc::from(&**pointer), text));
-            }
-        }
-        Value::List(items) => {
-            for (n, item) in items.iter().enumerate() {
-                pointer.push_str(&format!("/{n}"));
-                templates(item, pointer, place, found);
-                pointer.truncate(length);
-            }
-        }
-        Value::Map(map) => {
-            for (key, item) in map.iter() {
-                pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-                templates(item, pointer, place, found);
-                pointer.truncate(length);
-            }
-        }
-    }
 }

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use super::outline::Outline;
+use super::{exclusive::exclusive, outline::Outline};
 use crate::graph::{Join, NodeKind, Plan, ScopeKind, Stragglers};
 
 /// A place where the order of arrival matters.
@@ -27,6 +27,7 @@ pub(super) fn order_sensitive(plan: &Plan, outline: &Outline<'_>) -> Vec<OrderSe
         };
         let sources = outline.before[number].len();
         match step.node.join {
+            Join::Any if one_at_most(plan, outline, number) => {}
             Join::Any if sources > 1 => add(format!("starts at the first of {sources} nodes; {rest}")),
             Join::Quorum(n) if (n as usize) < sources => add(format!("starts at the first {n} of {sources} nodes; {rest}")),
             Join::All | Join::Any | Join::Quorum(_) => {}
@@ -54,4 +55,15 @@ pub(super) fn order_sensitive(plan: &Plan, outline: &Outline<'_>) -> Vec<OrderSe
         session("an escalation moves on when its deadline passes".to_owned());
     }
     found
+}
+
+/// Nodes whose sources are compared pair by pair.
+const COMPARED: usize = 32;
+
+/// Whether at most one of the sources of a node runs, so that there is no first one.
+fn one_at_most(plan: &Plan, outline: &Outline<'_>, number: usize) -> bool {
+    let sources: Vec<_> = outline.before[number].iter().map(|w| outline.steps[outline.waits[*w].from].ix).collect();
+    let dag = &plan.graph(outline.steps[number].graph).dag;
+    let pairs = || (0..sources.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
+    sources.len() <= COMPARED && pairs().all(|(a, b)| exclusive(dag, sources[a], sources[b]))
 }

@@ -175,8 +175,8 @@ pub(super) fn what(plan: &Plan, step: &Step<'_>) -> String {
             _ => format!("the outputs of {} by role", roles(members)),
         },
         NodeKind::Ask(ask) => {
-            let options = if ask.options.is_empty() { String::new() } else { format!(" [{}]", list(&ask.options)) };
-            format!("\"{}\"{}", short(&ask.question.source), short(&options))
+            let options = if ask.options.is_empty() { String::new() } else { format!(" [{}]", short(&list(&ask.options))) };
+            format!("\"{}\"{options}", short(&ask.question.source))
         }
         NodeKind::Scope(scope) => scope_does(plan, scope),
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    build::Machine,
+    compile::Machine,
     outline::{Outline, Step, body},
 };
 use crate::{

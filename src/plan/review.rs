@@ -3,7 +3,7 @@
 use petgraph::graph::NodeIndex;
 
 use super::{
-    build::Machine,
+    compile::Machine,
     lint::{Lint, lints},
     order::{OrderSensitive, order_sensitive},
     outline::{Outline, body, short},

@@ -7,15 +7,15 @@ use crate::{
 };
 
 /// The free names of an expression, sorted.
-pub(super) fn of_expression(text: &Text) -> Result<Vec<FreeName>, Diagnostic> {
+pub(super) fn of_expression(text: &Text) -> Result<Vec<FreeName>, Box<Diagnostic>> {
     free_names(&text.source, &text.place).map_err(|error| broken("expression", &error))
 }
 
 /// The free names of a template, sorted.
-pub(super) fn of_template(text: &Text) -> Result<Vec<FreeName>, Diagnostic> {
+pub(super) fn of_template(text: &Text) -> Result<Vec<FreeName>, Box<Diagnostic>> {
     template_names(&text.source, &text.place).map_err(|error| broken("template", &error))
 }
 
-fn broken(what: &str, error: &RuleError) -> Diagnostic {
-    Diagnostic::error(Code::BadExpression, &error.place, format!("this {what} does not compile: {}", error.message))
+fn broken(what: &str, error: &RuleError) -> Box<Diagnostic> {
+    Box::new(Diagnostic::error(Code::BadExpression, &error.place, format!("this {what} does not compile: {}", error.message)))
 }

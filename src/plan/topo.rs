@@ -71,10 +71,10 @@ fn shortest_circle<N, E>(dag: &DiGraph<N, E>, first: NodeIndex, inside: &BTreeSe
                 way.reverse();
                 return way;
             }
-            if !came_from.contains_key(&follower) {
-                came_from.insert(follower, node);
+            came_from.entry(follower).or_insert_with(|| {
                 queue.push_back(follower);
-            }
+                node
+            });
         }
     }
     vec![first]

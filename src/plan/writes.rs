@@ -1,19 +1,15 @@
 //! May two nodes write one variable at the same time? [`conflicts`] finds those of a graph for which nobody says how to merge.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use petgraph::{
-    Direction,
-    graph::{DiGraph, EdgeReference, NodeIndex},
-    visit::EdgeRef,
-};
+use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::topo::{self, Order};
+use super::{
+    exclusive::exclusive,
+    topo::{self, Order},
+};
 use crate::{
-    graph::{Edge, Join, Node, NodeKind, On, ScopeKind, TeamPlan},
+    graph::{Edge, Node, NodeKind, ScopeKind, TeamPlan},
     team::{Code, Diagnostic, NodeSpec},
     value::{Merge, Role, WriteSpec},
 };
@@ -108,7 +104,7 @@ impl Writers<'_> {
             pairs = (0..writers.len()).flat_map(|a| (0..a).map(move |b| (writers[a].0, writers[b].0))).collect();
             left = open(&pairs);
         }
-        left.retain(|(a, b)| !self.exclusive(*a, *b));
+        left.retain(|(a, b)| !exclusive(self.dag, *a, *b));
         left.sort_by_key(|(a, b)| (a.min(b).index(), a.max(b).index()));
         left.iter().take(REPORTED).map(|(a, b)| self.conflict(variable, *a.min(b), *a.max(b))).collect()
     }
@@ -158,57 +154,4 @@ impl Writers<'_> {
             | ScopeKind::Settle(_) => Vec::new(),
         }
     }
-
-    /// Whether at most one of both runs, since they need contradicting outcomes of one node.
-    fn exclusive(&self, a: NodeIndex, b: NodeIndex) -> bool {
-        let needs = self.needs(b);
-        self.needs(a).iter().any(|x| needs.iter().any(|y| self.contradict(x, y)))
-    }
-
-    /// The edges that must be met for `node` to run.
-    fn needs(&self, node: NodeIndex) -> Vec<EdgeReference<'_, Edge>> {
-        let (mut found, mut seen, mut open) = (Vec::new(), BTreeSet::from([node]), vec![node]);
-        while let Some(node) = open.pop() {
-            let waits: Vec<_> = self.dag.edges_directed(node, Direction::Incoming).collect();
-            let weight = &self.dag[node];
-            if weight.short_run || (weight.join != Join::All && waits.len() > 1) {
-                continue;
-            }
-            for edge in waits {
-                if edge.weight().on != On::Done && seen.insert(edge.source()) {
-                    open.push(edge.source());
-                }
-                found.push(edge);
-            }
-        }
-        found
-    }
-
-    fn contradict(&self, x: &EdgeReference<'_, Edge>, y: &EdgeReference<'_, Edge>) -> bool {
-        if x.source() != y.source() {
-            return false;
-        }
-        let failure_is_fine = self.dag[x.source()].allow_failure;
-        match (&x.weight().on, &y.weight().on) {
-            (On::Failed, On::Ok) | (On::Ok, On::Failed) => !failure_is_fine,
-            (On::Failed, On::Else | On::When(_)) | (On::Else | On::When(_), On::Failed) => !failure_is_fine,
-            (On::Else, On::When(_)) | (On::When(_), On::Else) => true,
-            (On::When(x), On::When(y)) => differ(&x.source, &y.source),
-            (On::Done, _) | (_, On::Done) | (On::Ok | On::Else, On::Ok | On::Else) | (On::Failed, On::Failed) => false,
-            (On::Ok, On::When(_)) | (On::When(_), On::Ok) => false,
-        }
-    }
-}
-
-/// Whether both compare the same thing with different constants: `output.kind == "a"` and `output.kind == "b"`.
-fn differ(x: &str, y: &str) -> bool {
-    fn parts(text: &str) -> Option<(&str, &str)> {
-        let (left, right) = text.split_once("==")?;
-        let (left, right) = (left.trim(), right.trim());
-        let word = right.strip_prefix('"').and_then(|r| r.strip_suffix('"')).is_some_and(|w| !w.contains(['"', '\\']));
-        let constant = word || right.parse::<i64>().is_ok();
-        let path = left.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'));
-        (path && constant).then_some((left, right))
-    }
-    matches!((parts(x), parts(y)), (Some(x), Some(y)) if x.0 == y.0 && x.1 != y.1)
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::value::{Map, Place, RuleError, Value};
 
 /// What `turn` returns.
-const SHAPE: &str = "#{ calls: [#{ tool: text, args: map, as: text (optional) }], say: text (optional) } or #{ finish: value, say: text (optional) }";
+const SHAPE: &str = "#{ calls: [#{ tool: text, args: map, name: text (optional) }], say: text (optional) } or #{ finish: value, say: text (optional) }";
 
 /// A script that sits where a model would.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub struct ScriptCall {
     pub tool: Arc<str>,
     /// The arguments, a map.
     pub args: Value,
-    /// What the script calls the result (`as`), unique in its turn.
+    /// What the script calls the result, unique in its turn. Written `name`, or `"as"` in quotes: Rhai reserves the bare word.
     pub name: Option<Arc<str>>,
 }
 
@@ -109,7 +109,7 @@ fn turn_of(said: &Value) -> Result<ScriptTurn, String> {
             let calls = calls.collect::<Result<Vec<_>, _>>()?;
             let mut names = BTreeSet::new();
             match calls.iter().filter_map(|call| call.name.as_ref()).find(|name| !names.insert(*name)) {
-                Some(twice) => Err(format!("two calls are `as` \"{twice}\"")),
+                Some(twice) => Err(format!("two calls have the name \"{twice}\"")),
                 None => Ok(ScriptTurn::Calls { say, calls }),
             }
         }
@@ -121,14 +121,18 @@ fn turn_of(said: &Value) -> Result<ScriptTurn, String> {
 
 fn call_of(said: &Value) -> Result<ScriptCall, String> {
     let map = said.as_map().ok_or_else(|| format!("it is a {}", said.type_name()))?;
-    known_keys(map, &["tool", "args", "as"])?;
+    known_keys(map, &["tool", "args", "name", "as"])?;
     let args = match map.get("args") {
         None | Some(Value::Null) => Value::Map(Arc::default()),
         Some(args @ Value::Map(_)) => args.clone(),
         Some(other) => return Err(format!("`args` is a {}", other.type_name())),
     };
     let tool = text(map, "tool")?.filter(|tool| !tool.is_empty()).ok_or("`tool` is missing")?;
-    Ok(ScriptCall { tool, args, name: text(map, "as")? })
+    let name = match (text(map, "name")?, text(map, "as")?) {
+        (Some(_), Some(_)) => return Err("it has both a `name` and an `as`".to_owned()),
+        (name, alias) => name.or(alias),
+    };
+    Ok(ScriptCall { tool, args, name })
 }
 
 fn text(map: &Map, key: &str) -> Result<Option<Arc<str>>, String> {

@@ -58,6 +58,7 @@ pub(super) fn check(unit: &Unit, team: &TeamScripts) -> Vec<RuleDiagnostic> {
         }
     }
     found.extend(near_misses(unit));
+    found.sort_by(|a, b| a.place.cmp(&b.place));
     let mut seen = BTreeSet::new();
     found.retain(|diagnostic| seen.insert((diagnostic.place.clone(), diagnostic.message.clone())));
     found
@@ -80,6 +81,8 @@ pub(super) fn unknown_calls(ast: &AST, functions: &[Function], place: impl Fn(Po
         }
         true
     });
+    // Functions are walked in the order of their hashes.
+    found.sort_by(|a, b| a.place.cmp(&b.place));
     found
 }
 
@@ -255,9 +258,9 @@ fn failed(unit: &Unit, function: &Function, error: &EvalAltResult, facts: &Value
     let told = unit.error(error, function);
     let message = format!("`{}` on sample facts: {}", function.name, told.message);
     match innermost(error).0 {
-        EvalAltResult::ErrorTooManyOperations(_)
-        | EvalAltResult::ErrorStackOverflow(_)
-        | EvalAltResult::ErrorDataTooLarge(..) => RuleDiagnostic::error("rule-endless", message, told.place),
+        EvalAltResult::ErrorTerminated(..) | EvalAltResult::ErrorStackOverflow(_) | EvalAltResult::ErrorDataTooLarge(..) => {
+            RuleDiagnostic::error("rule-endless", message, told.place)
+        }
         EvalAltResult::ErrorVariableNotFound(..) => RuleDiagnostic::error("rule-unknown-variable", message, told.place),
         EvalAltResult::ErrorPropertyNotFound(name, _) => {
             let mut known = BTreeSet::new();

@@ -8,7 +8,7 @@
 //! its own, within the limits of its tier. Scripts are pure, so the second run can do no harm.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, LazyLock,
@@ -17,7 +17,7 @@ use std::{
 };
 
 use rhai::{
-    Dynamic, Engine, EvalAltResult, OptimizationLevel, Position,
+    Dynamic, Engine, EvalAltResult, Module, OptimizationLevel, Position, Shared,
     packages::{BasicArrayPackage, BasicMapPackage, BasicMathPackage, CorePackage, LogicPackage, MoreStringPackage, Package},
 };
 
@@ -49,6 +49,10 @@ const OWN_STACK: usize = 128 << 20;
 
 /// How often a running script looks whether it should stop, in operations.
 const STOP_EVERY: u64 = 1 << 10;
+/// What a script is ended with that somebody stopped.
+pub(super) const STOPPED: &str = "stopped";
+/// What a script is ended with that has used up its operations.
+const EXHAUSTED: &str = "exhausted";
 
 /// How much a script may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,44 +63,52 @@ pub(super) enum Tier {
     Agent,
 }
 
-/// The engines of a tier.
-struct Engines {
-    inline: Engine,
-    full: Engine,
-}
-
-static RULE: LazyLock<Engines> = LazyLock::new(|| Engines::new(RULE_OPERATIONS));
-static AGENT: LazyLock<Engines> = LazyLock::new(|| Engines::new(AGENT_OPERATIONS));
+static RULE_INLINE: LazyLock<Engine> = LazyLock::new(|| inline(RULE_OPERATIONS));
+static RULE_FULL: LazyLock<Engine> = LazyLock::new(|| full(RULE_OPERATIONS));
+static AGENT_INLINE: LazyLock<Engine> = LazyLock::new(|| inline(AGENT_OPERATIONS));
+static AGENT_FULL: LazyLock<Engine> = LazyLock::new(|| full(AGENT_OPERATIONS));
 
 thread_local! {
     /// What stops the script that runs on this thread.
     static STOP: RefCell<Option<Arc<AtomicBool>>> = const { RefCell::new(None) };
+    /// Operations of the script that runs on this thread. Rhai's own count forgets those of closures that a function such
+    /// as `map` calls, so that nested ones would never end.
+    static OPERATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
 impl Tier {
-    fn engines(self) -> &'static Engines {
+    fn inline(self) -> &'static Engine {
         match self {
-            Self::Rule => &RULE,
-            Self::Agent => &AGENT,
+            Self::Rule => &RULE_INLINE,
+            Self::Agent => &AGENT_INLINE,
+        }
+    }
+
+    fn full(self) -> &'static Engine {
+        match self {
+            Self::Rule => &RULE_FULL,
+            Self::Agent => &AGENT_FULL,
         }
     }
 }
 
-impl Engines {
-    fn new(operations: u64) -> Self {
-        let mut inline = sandbox(operations);
-        inline.set_max_call_levels(INLINE_CALLS);
-        inline.set_max_array_size(INLINE_ITEMS).set_max_map_size(INLINE_ITEMS).set_max_string_size(INLINE_TEXT);
-        let mut full = sandbox(operations);
-        full.set_max_call_levels(MAX_CALLS);
-        full.set_max_array_size(MAX_ITEMS).set_max_map_size(MAX_ITEMS).set_max_string_size(MAX_TEXT);
-        Self { inline, full }
-    }
+fn inline(operations: u64) -> Engine {
+    let mut engine = sandbox(operations);
+    engine.set_max_call_levels(INLINE_CALLS);
+    engine.set_max_array_size(INLINE_ITEMS).set_max_map_size(INLINE_ITEMS).set_max_string_size(INLINE_TEXT);
+    engine
+}
+
+fn full(operations: u64) -> Engine {
+    let mut engine = sandbox(operations);
+    engine.set_max_call_levels(MAX_CALLS);
+    engine.set_max_array_size(MAX_ITEMS).set_max_map_size(MAX_ITEMS).set_max_string_size(MAX_TEXT);
+    engine
 }
 
 /// The engine that compiles scripts; syntax does not depend on the tier.
 pub(super) fn compiler() -> &'static Engine {
-    &RULE.inline
+    &RULE_INLINE
 }
 
 /// The engine that compiles expressions, which read names that are bound only when they run.
@@ -115,9 +127,8 @@ pub(super) fn run<T: Send>(
     stop: Option<&Arc<AtomicBool>>,
     job: impl Fn(&Engine) -> Result<T, Box<EvalAltResult>> + Sync,
 ) -> Result<T, Box<EvalAltResult>> {
-    let engines = tier.engines();
-    match caught(stop, || job(&engines.inline)) {
-        Err(error) if outgrown(&error) => on_own_stack(|| caught(stop, || job(&engines.full))),
+    match caught(stop, || job(tier.inline())) {
+        Err(error) if outgrown(&error) => on_own_stack(|| caught(stop, || job(tier.full()))),
         result => result,
     }
 }
@@ -148,9 +159,10 @@ fn caught<T>(
     stop: Option<&Arc<AtomicBool>>,
     job: impl FnOnce() -> Result<T, Box<EvalAltResult>>,
 ) -> Result<T, Box<EvalAltResult>> {
-    let outer = STOP.replace(stop.cloned());
+    let outer = (STOP.replace(stop.cloned()), OPERATIONS.replace(0));
     let result = catch_unwind(AssertUnwindSafe(job));
-    STOP.set(outer);
+    STOP.set(outer.0);
+    OPERATIONS.set(outer.1);
     result.unwrap_or_else(|_| Err(internal("the script engine failed")))
 }
 
@@ -158,35 +170,49 @@ fn internal(message: &str) -> Box<EvalAltResult> {
     Box::new(EvalAltResult::ErrorRuntime(Dynamic::from(message.to_owned()), Position::NONE))
 }
 
+/// All functions that scripts may call, as one module: a call looks through every module that there is.
+static LIBRARY: LazyLock<Shared<Module>> = LazyLock::new(|| {
+    let mut library = Module::new();
+    CorePackage::init(&mut library);
+    LogicPackage::init(&mut library);
+    BasicMathPackage::init(&mut library);
+    BasicArrayPackage::init(&mut library);
+    BasicMapPackage::init(&mut library);
+    MoreStringPackage::init(&mut library);
+    // It cannot be disabled as a symbol, and no limit on operations stops it.
+    helpers::function("sleep", &mut library, |_: i64| no_sleep());
+    helpers::function("sleep", &mut library, |_: f64| no_sleep());
+    helpers::register(&mut library);
+    // Packages list their functions in manifests, which are searched from end to end at each call.
+    library.register_lazy_functions();
+    library.build_index();
+    library.into()
+});
+
 /// An engine without a way out.
 fn sandbox(operations: u64) -> Engine {
     let mut engine = Engine::new_raw();
-    CorePackage::new().register_into_engine(&mut engine);
-    LogicPackage::new().register_into_engine(&mut engine);
-    BasicMathPackage::new().register_into_engine(&mut engine);
-    BasicArrayPackage::new().register_into_engine(&mut engine);
-    BasicMapPackage::new().register_into_engine(&mut engine);
-    MoreStringPackage::new().register_into_engine(&mut engine);
+    engine.register_global_module(LIBRARY.clone());
     // The optimizer takes time exponential in the nesting of `switch`, and scripts this small gain nothing by it.
     engine.set_optimization_level(OptimizationLevel::None);
     engine.set_strict_variables(true);
     engine.set_fail_on_invalid_map_property(true);
-    engine.set_max_operations(operations);
     engine.set_max_expr_depths(MAX_EXPR_DEPTH, MAX_EXPR_DEPTH);
     engine.set_max_variables(MAX_VARIABLES).set_max_functions(MAX_FUNCTIONS).set_max_modules(0);
     for symbol in ["eval", "print", "debug", "import", "export"] {
         engine.disable_symbol(symbol);
     }
-    // It cannot be disabled as a symbol, and no limit on operations stops it.
-    engine.register_fn("sleep", |_: i64| no_sleep());
-    engine.register_fn("sleep", |_: f64| no_sleep());
-    helpers::register(&mut engine);
-    engine.on_progress(|operations| {
-        if !operations.is_multiple_of(STOP_EVERY) {
+    engine.on_progress(move |_| {
+        let done = OPERATIONS.get() + 1;
+        OPERATIONS.set(done);
+        if done > operations {
+            return Some(EXHAUSTED.into());
+        }
+        if !done.is_multiple_of(STOP_EVERY) {
             return None;
         }
         let stopped = STOP.with_borrow(|stop| stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)));
-        stopped.then(|| Dynamic::from("stopped"))
+        stopped.then(|| STOPPED.into())
     });
     engine
 }

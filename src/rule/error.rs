@@ -4,7 +4,7 @@ use std::fmt;
 
 use rhai::{EvalAltResult, ParseError, ParseErrorType, Position};
 
-use super::engine::{MAX_ITEMS, MAX_TEXT};
+use super::engine::{MAX_ITEMS, MAX_TEXT, STOPPED};
 use crate::value::{Place, RuleError};
 
 /// How bad a [`RuleDiagnostic`] is.
@@ -88,12 +88,14 @@ pub(super) fn describe(error: &EvalAltResult) -> String {
             in_own_words(&format!("expected {expected}, found {found}"))
         }
         EvalAltResult::ErrorDataRace(..) => DATA_RACE.to_owned(),
-        EvalAltResult::ErrorTooManyOperations(_) => "the script does not come to an end: its operations are used up".to_owned(),
         EvalAltResult::ErrorStackOverflow(_) => "calls nest too deep".to_owned(),
         EvalAltResult::ErrorDataTooLarge(..) => {
             format!("a value is too large: at most {MAX_ITEMS} items and {} MiB of text", MAX_TEXT >> 20)
         }
-        EvalAltResult::ErrorTerminated(..) => "stopped".to_owned(),
+        EvalAltResult::ErrorTerminated(token, _) if token.as_immutable_string_ref().is_ok_and(|token| *token == STOPPED) => {
+            STOPPED.to_owned()
+        }
+        EvalAltResult::ErrorTerminated(..) => "the script does not come to an end: its operations are used up".to_owned(),
         _ => lowercased(&without_position(&error.to_string())),
     }
 }

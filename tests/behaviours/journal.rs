@@ -163,9 +163,8 @@ fn behaviour_32_after_a_crash_between_any_two_journal_writes_nothing_finished_is
         });
         let report = serde_json::to_value(&*ran.report).unwrap();
         assert_eq!(essence(&report), expected, "after a crash at record {length}");
-        for (path, calls) in repeats(before, &bench.board.all_calls()) {
-            panic!("after a crash at record {length} {path}, which had ended, was called {calls} times");
-        }
+        let repeated: Vec<_> = repeats(before, &bench.board.all_calls()).into_iter().collect();
+        assert!(repeated.is_empty(), "after a crash at record {length}, nodes that had ended were called again: {repeated:?}");
     }
 }
 
@@ -195,7 +194,7 @@ fn behaviour_32_a_process_that_is_killed_goes_on_and_repeats_no_finished_step() 
     let bench = Bench::new();
     // Every step leaves a line behind; as its author knows, a second one would do no harm.
     let step = |n: u32| {
-        let after = if n % 4 == 0 { String::new() } else { format!(", after: s{}", n - 1) };
+        let after = if n.is_multiple_of(4) { String::new() } else { format!(", after: s{}", n - 1) };
         format!(
             "  s{n}: {{ tool: Write, args: {{ path: s{n}.txt, content: \"line\\n\", append: true }}, effect: idempotent{after} }}\n"
         )
@@ -247,7 +246,7 @@ fn behaviour_32_an_irreversible_call_that_was_in_flight_is_asked_about_and_not_r
         parked.report.escalations[0].options.iter().map(|o| &**o).collect::<Vec<_>>(),
         ["happened", "not_happened", "unknown"]
     );
-    assert_eq!(bench.board.calls("pay"), 1);
+    assert!(bench.board.calls("pay") <= 1);
     let ran = bench.answer(parked.session(), 0, "happened").unwrap();
     assert_eq!(ran.completed(), json!("ok"));
     assert_eq!(bench.board.calls("pay"), 1, "a call that may have happened is not made again");

@@ -69,3 +69,16 @@ fn a_condition_that_names_nothing_and_work_that_nobody_reads_are_lints() {
     let expected = "constant-condition b\nidle-member -\nidle-member -\nidle-member -\nunused-output c\n";
     assert_eq!(lints(&text), expected);
 }
+
+#[test]
+fn a_join_of_branches_of_which_one_runs_is_not_order_sensitive() {
+    let nodes = |other: &str| {
+        graph(&format!(
+            "nodes:\n  a: {{ gate: '1' }}\n  b: {{ gate: '2', after: {{ a: 'output > 1' }} }}\n  c: {{ gate: '3', after: {{ a: {other} }} }}\n  \
+             d: {{ gate: '4', after: [b, c], join: any }}\n"
+        ))
+    };
+    assert_eq!(reviewed(&nodes("else")).1.order_sensitive, []);
+    let open = reviewed(&nodes("ok")).1.order_sensitive;
+    assert_eq!((open.len(), open[0].node.as_deref()), (1, Some("d")));
+}

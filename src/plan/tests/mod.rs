@@ -8,6 +8,8 @@ mod names;
 mod patterns;
 mod random;
 
+use std::sync::LazyLock;
+
 use super::{Compiled, Machine, compile};
 use crate::{
     graph::{Node, Plan},
@@ -90,7 +92,9 @@ pub(super) fn tools() -> Vec<ToolSpec> {
 }
 
 pub(super) fn compiled(team: &Team) -> Result<Compiled, Vec<Diagnostic>> {
-    compile(team, &Machine { tools: &tools(), models: &models() })
+    static MODELS: LazyLock<ModelCatalog> = LazyLock::new(models);
+    static TOOLS: LazyLock<Vec<ToolSpec>> = LazyLock::new(tools);
+    compile(team, &Machine { tools: &TOOLS, models: &*MODELS })
 }
 
 pub(super) fn plan(text: &str) -> Plan {

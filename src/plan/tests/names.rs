@@ -129,3 +129,39 @@ fn a_name_that_nothing_binds_is_refused_with_the_nearest() {
          `output` is there in a condition of `after` and in `until`; elsewhere name the node: `triage.output`\n"
     );
 }
+
+#[test]
+fn expressions_that_name_nothing_are_tried() {
+    let text = graph(
+        "nodes:\n  a: { gate: '1 / 0' }\n  b: { for_each: '[1, 2, 3]', max: 2, agent: ann, after: a }\n  \
+         c: { for_each: '7', max: 2, agent: ann, after: b }\n  d: { gate: '1', after: { c: '1 + 1' } }\n",
+    );
+    assert_eq!(
+        said(&text),
+        "team.yaml:6:17: error[bad-expression]: this expression fails whenever it is evaluated: division by zero: 1 / 0\n\
+         team.yaml:7:19: error[out-of-range]: this list has 3 items and `max` is 2: the node would fail\n\
+         team.yaml:8:19: error[wrong-type]: expected a list; this is always an integer\n\
+         team.yaml:9:32: error[wrong-type]: a condition is true or false; this is always an integer\n"
+    );
+}
+
+#[test]
+fn a_text_that_does_not_compile_is_refused_at_its_place() {
+    let text = graph(
+        "nodes:\n  a: { gate: '1 +' }\n  b: { agent: ann, task: 'Do {{ x', after: a }\n  c: { gate: 'nofunction(1)', after: b }\n",
+    );
+    assert_eq!(
+        said(&text),
+        "team.yaml:6:18: error[bad-expression]: this expression does not compile: script is incomplete\n\
+         team.yaml:7:33: error[bad-expression]: this template does not compile: \
+         unexpected end of input, expected end of variable block\n\
+         team.yaml:8:15: error[bad-expression]: this expression does not compile: no function `nofunction`\n"
+    );
+}
+
+#[test]
+fn rules_are_tried_on_sample_facts() {
+    let text = graph("nodes: { a: { rule: own } }\nrules: [wrong.rhai]\n");
+    let sources = sources().with("team.yaml", text).with("wrong.rhai", "fn own(facts) {\n  nofunction(facts)\n}\n");
+    assert_eq!(said_of(&load_from(&sources)), "wrong.rhai:2:3: error[bad-rule]: no function `nofunction`\n");
+}

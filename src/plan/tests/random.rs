@@ -16,8 +16,10 @@ fn graphs() -> impl Strategy<Value = DiGraph<(), ()>> {
     (1_usize..12).prop_flat_map(|n| {
         proptest::collection::btree_set((0..n, 0..n), 0..n * 2).prop_map(move |edges| {
             let mut dag = DiGraph::new();
-            (0..n).for_each(|_| drop(dag.add_node(())));
-            edges.into_iter().for_each(|(a, b)| drop(dag.add_edge((a as u32).into(), (b as u32).into(), ())));
+            for _ in 0..n {
+                dag.add_node(());
+            }
+            dag.extend_with_edges(edges.into_iter().map(|(a, b)| (a as u32, b as u32)));
             dag
         })
     })
@@ -88,14 +90,14 @@ proptest! {
 fn ten_thousand_nodes_compile_as_a_chain_and_as_a_fan() {
     let mut chain = DiGraph::new();
     let nodes: Vec<_> = (0..10_000).map(|_| chain.add_node(())).collect();
-    nodes.windows(2).for_each(|w| drop(chain.add_edge(w[0], w[1], ())));
+    chain.extend_with_edges(nodes.windows(2).map(|w| (w[0], w[1])));
     let texts: Vec<String> =
         (0..10_000).map(|n| if n > 1 { format!("n0.output + n{}.output", n - 2) } else { "1".into() }).collect();
     let plan = plan_of(&team(&chain, &texts));
     assert_eq!(plan.graphs[0].rank[0], 10_000);
     let mut fan = DiGraph::new();
     let nodes: Vec<_> = (0..10_000).map(|_| fan.add_node(())).collect();
-    nodes[1..9_999].iter().for_each(|&n| drop((fan.add_edge(nodes[0], n, ()), fan.add_edge(n, nodes[9_999], ()))));
+    fan.extend_with_edges(nodes[1..9_999].iter().flat_map(|&n| [(nodes[0], n), (n, nodes[9_999])]));
     assert_eq!(plan_of(&team(&fan, &[])).graphs[0].rank[0], 3);
 }
 
@@ -103,7 +105,7 @@ fn ten_thousand_nodes_compile_as_a_chain_and_as_a_fan() {
 fn a_circle_of_ten_thousand_nodes_does_not_overflow_the_stack() {
     let mut dag = DiGraph::new();
     let nodes: Vec<_> = (0..10_000).map(|_| dag.add_node(())).collect();
-    nodes.windows(2).for_each(|w| drop(dag.add_edge(w[0], w[1], ())));
+    dag.extend_with_edges(nodes.windows(2).map(|w| (w[0], w[1])));
     dag.add_edge(nodes[9_999], nodes[0], ());
     assert!(said_of(&team(&dag, &[])).contains("n48 → n49 → … → n0"));
 }

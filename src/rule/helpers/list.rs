@@ -2,53 +2,50 @@
 
 use std::{cmp::Ordering, collections::BTreeMap};
 
-use rhai::{Array, Dynamic, Engine, FnPtr, FuncRegistration, Map, NativeCallContext};
+use rhai::{Array, Dynamic, FnPtr, Map, Module, NativeCallContext};
 
-use super::{Fallible, order_of};
+use super::{Fallible, function, order_of};
 use crate::rule::convert;
 
-pub(super) fn register(engine: &mut Engine) {
-    pure("min", engine, |list: &mut Array| extreme(list, Ordering::Less));
-    pure("max", engine, |list: &mut Array| extreme(list, Ordering::Greater));
-    pure_by("min_by", engine, |list, keys| extreme_by(list, &keys, Ordering::Less));
-    pure_by("max_by", engine, |list, keys| extreme_by(list, &keys, Ordering::Greater));
-    pure_by("sort_by", engine, sort_by);
-    pure_by("group_by", engine, |list, keys| {
+pub(super) fn register(library: &mut Module) {
+    pure("min", library, |list: &mut Array| extreme(list, Ordering::Less));
+    pure("max", library, |list: &mut Array| extreme(list, Ordering::Greater));
+    pure_by("min_by", library, |list, keys| extreme_by(list, &keys, Ordering::Less));
+    pure_by("max_by", library, |list, keys| extreme_by(list, &keys, Ordering::Greater));
+    pure_by("sort_by", library, sort_by);
+    pure_by("group_by", library, |list, keys| {
         let mut groups: BTreeMap<String, Array> = BTreeMap::new();
         for (item, key) in list.iter().zip(keys) {
             groups.entry(key.to_string()).or_default().push(item.clone());
         }
         Ok(Dynamic::from_map(groups.into_iter().map(|(key, items)| (key.into(), items.into())).collect()))
     });
-    pure_by("count_by", engine, |_, keys| {
+    pure_by("count_by", library, |_, keys| {
         let mut counts: BTreeMap<String, i64> = BTreeMap::new();
         for key in keys {
             *counts.entry(key.to_string()).or_default() += 1;
         }
         Ok(Dynamic::from_map(counts.into_iter().map(|(key, count)| (key.into(), count.into())).collect()))
     });
-    pure("unique", engine, |list: &mut Array| unique(list));
+    pure("unique", library, |list: &mut Array| unique(list));
     let get = |map: &mut Map, key: &str, default: Dynamic| match map.get(key) {
         Some(value) if !value.is_unit() => value.clone(),
         _ => default,
     };
-    FuncRegistration::new("get").with_purity(true).register_into_engine(engine, get);
+    function("get", library, get);
 }
 
 /// Registers a function that reads a list and leaves it as it is.
-fn pure<R: Clone + Send + Sync + 'static>(name: &str, engine: &mut Engine, f: fn(&mut Array) -> Fallible<R>) {
-    FuncRegistration::new(name).with_purity(true).register_into_engine(engine, f);
+fn pure<R: Clone + Send + Sync + 'static>(name: &str, library: &mut Module, f: fn(&mut Array) -> Fallible<R>) {
+    function(name, library, f);
 }
 
 /// The same for one that takes a function of an item, which is called once for each.
-fn pure_by(name: &str, engine: &mut Engine, f: fn(&Array, Array) -> Fallible<Dynamic>) {
-    FuncRegistration::new(name).with_purity(true).register_into_engine(
-        engine,
-        move |context: NativeCallContext, list: &mut Array, key: FnPtr| -> Fallible<Dynamic> {
-            let keys = list.iter().map(|item| key.call_within_context(&context, (item.clone(),))).collect::<Fallible<Array>>()?;
-            f(list, keys)
-        },
-    );
+fn pure_by(name: &str, library: &mut Module, f: fn(&Array, Array) -> Fallible<Dynamic>) {
+    function(name, library, move |context: NativeCallContext, list: &mut Array, key: FnPtr| -> Fallible<Dynamic> {
+        let keys = list.iter().map(|item| key.call_within_context(&context, (item.clone(),))).collect::<Fallible<Array>>()?;
+        f(list, keys)
+    });
 }
 
 fn extreme(list: &Array, wanted: Ordering) -> Fallible<Dynamic> {

@@ -10,7 +10,7 @@
 //! | `sum(list)`, `mean(list)`, `median(list)`, `percentile(list, p)` | of numbers; `p` from 0 to 100, interpolated |
 //! | `min(list)`, `max(list)` | the least and the greatest of numbers or texts |
 //! | `min_by(list, f)`, `max_by(list, f)` | the item for which `f` is least or greatest; the first of equals |
-//! | `sort_by(list, f)` | the list in ascending order of `f`; equals keep their order |
+//! | `sort_by(list, f)` | the list in ascending order of `f` (a list of keys: of the first, then the next); equals keep their order |
 //! | `group_by(list, f)` | a map from the text of `f` to the list of its items |
 //! | `count_by(list, f)` | a map from the text of `f` to how many there are |
 //! | `unique(list)` | the list without repetitions, the first of each kept |
@@ -34,17 +34,29 @@ mod text;
 
 use std::{cmp::Ordering, collections::BTreeSet};
 
-use rhai::{Dynamic, Engine, EvalAltResult};
+use rhai::{Array, Dynamic, EvalAltResult, FuncRegistration, Module, RhaiNativeFunc, Variant};
 
 /// What a function gives that can fail.
 pub(super) type Fallible<T> = Result<T, Box<EvalAltResult>>;
 
-/// Puts all helpers into `engine`.
-pub(super) fn register(engine: &mut Engine) {
-    number::register(engine);
-    list::register(engine);
-    text::register(engine);
-    test::register(engine);
+/// Puts all helpers into `library`.
+pub(super) fn register(library: &mut Module) {
+    number::register(library);
+    list::register(library);
+    text::register(library);
+    test::register(library);
+}
+
+/// Puts one function into `library`. It leaves its arguments as they are, so that constants can be given to it.
+pub(super) fn function<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(
+    name: &str,
+    library: &mut Module,
+    f: FUNC,
+) where
+    R: Variant + Clone,
+    FUNC: RhaiNativeFunc<A, N, X, R, F> + Send + Sync + 'static,
+{
+    FuncRegistration::new(name).in_global_namespace().with_purity(true).set_into_module(library, f);
 }
 
 /// The number, integer or float.
@@ -59,24 +71,42 @@ fn number_of(value: &Dynamic) -> Fallible<f64> {
 /// A total order of two values of the same kind.
 type Comparator = fn(&Dynamic, &Dynamic) -> Ordering;
 
-/// The order of these values: numbers by size, texts by letter, false before true; a mixture has none.
+/// The order of these values: numbers by size, texts by letter, false before true, lists item by item; a mixture has none.
 fn order_of(values: &[Dynamic]) -> Fallible<Comparator> {
     let all = |is: fn(&Dynamic) -> bool| values.iter().all(is);
     if all(Dynamic::is_int) {
-        Ok(|a, b| a.as_int().unwrap_or_default().cmp(&b.as_int().unwrap_or_default()))
-    } else if all(Dynamic::is_string) {
-        Ok(|a, b| match (a.as_immutable_string_ref(), b.as_immutable_string_ref()) {
-            (Ok(a), Ok(b)) => a.as_str().cmp(b.as_str()),
-            _ => Ordering::Equal,
-        })
-    } else if all(Dynamic::is_bool) {
-        Ok(|a, b| a.as_bool().unwrap_or_default().cmp(&b.as_bool().unwrap_or_default()))
-    } else if all(|value| number_of(value).is_ok()) {
-        Ok(|a, b| number_of(a).unwrap_or_default().total_cmp(&number_of(b).unwrap_or_default()))
-    } else {
-        let kinds: BTreeSet<&str> = values.iter().map(|value| found_name(value.type_name())).collect();
-        Err(format!("no order among {}", kinds.into_iter().collect::<Vec<_>>().join(" and ")).into())
+        return Ok(|a, b| a.as_int().unwrap_or_default().cmp(&b.as_int().unwrap_or_default()));
     }
+    if all(Dynamic::is_string) || all(Dynamic::is_bool) || all(|value| number_of(value).is_ok()) {
+        return Ok(same_kind);
+    }
+    if all(Dynamic::is_array) {
+        let rows: Vec<Array> = values.iter().map(|row| row.clone().cast()).collect();
+        let width = rows.first().map_or(0, Array::len);
+        if rows.iter().any(|row| row.len() != width) {
+            return Err("no order among lists of different lengths".into());
+        }
+        for column in 0..width {
+            order_of(&rows.iter().map(|row| row[column].clone()).collect::<Vec<_>>())?;
+        }
+        return Ok(same_kind);
+    }
+    let kinds: BTreeSet<&str> = values.iter().map(|value| found_name(value.type_name())).collect();
+    Err(format!("no order among {}", kinds.into_iter().collect::<Vec<_>>().join(" and ")).into())
+}
+
+/// The order of two values for which [`order_of`] has found one.
+fn same_kind(a: &Dynamic, b: &Dynamic) -> Ordering {
+    if let (Ok(a), Ok(b)) = (a.as_immutable_string_ref(), b.as_immutable_string_ref()) {
+        return a.as_str().cmp(b.as_str());
+    }
+    if let (Ok(a), Ok(b)) = (a.as_bool(), b.as_bool()) {
+        return a.cmp(&b);
+    }
+    if let (Ok(a), Ok(b)) = (a.as_array_ref(), b.as_array_ref()) {
+        return a.iter().zip(b.iter()).map(|(a, b)| same_kind(a, b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal);
+    }
+    number_of(a).unwrap_or_default().total_cmp(&number_of(b).unwrap_or_default())
 }
 
 fn found_name(rhai_name: &str) -> &str {

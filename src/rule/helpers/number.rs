@@ -1,16 +1,16 @@
 //! What comes out of numbers?
 
-use rhai::{Array, Dynamic, Engine, FuncRegistration};
+use rhai::{Array, Dynamic, Module};
 
-use super::{Fallible, number_of, order_of};
+use super::{Fallible, function, number_of, order_of};
 
 /// More digits than a float has say nothing.
 const MAX_DIGITS: i64 = 15;
 
-pub(super) fn register(engine: &mut Engine) {
-    engine.register_fn("round", round);
-    engine.register_fn("round", |x: i64, _digits: i64| x);
-    engine.register_fn("clamp", |x: Dynamic, low: Dynamic, high: Dynamic| -> Fallible<Dynamic> {
+pub(super) fn register(library: &mut Module) {
+    function("round", library, round);
+    function("round", library, |x: i64, _digits: i64| x);
+    function("clamp", library, |x: Dynamic, low: Dynamic, high: Dynamic| -> Fallible<Dynamic> {
         let three = [x, low, high];
         let compare = order_of(&three)?;
         let [x, low, high] = three;
@@ -25,15 +25,13 @@ pub(super) fn register(engine: &mut Engine) {
             x
         })
     });
-    FuncRegistration::new("sum").with_purity(true).register_into_engine(engine, |list: &mut Array| sum(list));
-    FuncRegistration::new("mean").with_purity(true).register_into_engine(engine, |list: &mut Array| -> Fallible<Dynamic> {
+    function("sum", library, |list: &mut Array| sum(list));
+    function("mean", library, |list: &mut Array| -> Fallible<Dynamic> {
         let numbers = numbers(list)?;
         Ok(if numbers.is_empty() { Dynamic::UNIT } else { (numbers.iter().sum::<f64>() / numbers.len() as f64).into() })
     });
-    FuncRegistration::new("median").with_purity(true).register_into_engine(engine, |list: &mut Array| percentile(list, 50.0));
-    FuncRegistration::new("percentile")
-        .with_purity(true)
-        .register_into_engine(engine, |list: &mut Array, p: Dynamic| percentile(list, number_of(&p)?));
+    function("median", library, |list: &mut Array| percentile(list, 50.0));
+    function("percentile", library, |list: &mut Array, p: Dynamic| percentile(list, number_of(&p)?));
 }
 
 fn round(x: f64, digits: i64) -> Fallible<f64> {

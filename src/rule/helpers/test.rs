@@ -1,24 +1,25 @@
 //! Does a script do what its author thinks? `assert`, `assert_eq` and sample facts, for `test_*` functions.
 
-use rhai::{Dynamic, Engine};
+use rhai::{Dynamic, Module};
 
-use super::Fallible;
+use super::{Fallible, function};
 use crate::{
     rule::{convert, kind},
     value::RuleKind,
 };
 
-pub(super) fn register(engine: &mut Engine) {
-    engine.register_fn(
+pub(super) fn register(library: &mut Module) {
+    function(
         "assert",
+        library,
         |holds: bool| if holds { Ok(()) } else { Err("the assertion does not hold".into()) } as Fallible<()>,
     );
-    engine.register_fn("assert", |holds: bool, message: &str| if holds { Ok(()) } else { Err(message.into()) } as Fallible<()>);
-    engine.register_fn("assert_eq", |left: Dynamic, right: Dynamic| -> Fallible<()> {
+    function("assert", library, |holds: bool, message: &str| if holds { Ok(()) } else { Err(message.into()) } as Fallible<()>);
+    function("assert_eq", library, |left: Dynamic, right: Dynamic| -> Fallible<()> {
         let (a, b) = (comparable(&left)?, comparable(&right)?);
         if a == b { Ok(()) } else { Err(format!("{a} is not {b}").into()) }
     });
-    engine.register_fn("sample", |rule: &str| -> Fallible<Dynamic> {
+    function("sample", library, |rule: &str| -> Fallible<Dynamic> {
         let facts = kind::sample(&RuleKind::of(rule));
         convert::to_dynamic(&facts).map_err(|error| error.to_string().into())
     });

@@ -3,9 +3,9 @@
 use std::{cell::RefCell, collections::BTreeMap};
 
 use regex::{Regex, RegexBuilder};
-use rhai::{Array, Dynamic, Engine};
+use rhai::{Array, Dynamic, Map, Module};
 
-use super::Fallible;
+use super::{Fallible, function};
 use crate::{rule::convert, value::Value};
 
 /// Bytes that a compiled regex may take; matching is linear in the text whatever the regex.
@@ -22,24 +22,23 @@ thread_local! {
     static REGEXES: RefCell<BTreeMap<String, Regex>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-pub(super) fn register(engine: &mut Engine) {
-    engine.register_fn("json", |text: &str| -> Fallible<Dynamic> {
+pub(super) fn register(library: &mut Module) {
+    function("json", library, |text: &str| -> Fallible<Dynamic> {
         let json: serde_json::Value = serde_json::from_str(text).map_err(|error| format!("json: {error}"))?;
         let value = Value::try_from(json).map_err(|error| format!("json: {error}"))?;
         convert::to_dynamic(&value).map_err(|error| format!("json: {error}").into())
     });
-    engine.register_fn("to_json", |value: Dynamic| -> Fallible<String> {
-        let value = convert::to_value(value).map_err(|error| format!("to_json: {error}"))?;
-        Ok(value.to_json().to_string())
-    });
-    engine.register_fn("parse_time", |text: &str| parse_time(text).map_or(Dynamic::UNIT, Dynamic::from_int));
-    engine.register_fn("format_time", |ms: i64| -> Fallible<String> {
+    function("to_json", library, to_json);
+    // Rhai's own for maps writes what is no JSON.
+    function("to_json", library, |map: &mut Map| to_json(Dynamic::from_map(map.clone())));
+    function("parse_time", library, |text: &str| parse_time(text).map_or(Dynamic::UNIT, Dynamic::from_int));
+    function("format_time", library, |ms: i64| -> Fallible<String> {
         jiff::Timestamp::from_millisecond(ms)
             .map(|time| time.to_string())
             .map_err(|_| format!("format_time: {ms} is out of range").into())
     });
-    engine.register_fn("matches", |text: &str, pattern: &str| with_regex(pattern, |regex| regex.is_match(text)));
-    engine.register_fn("captures", |text: &str, pattern: &str| {
+    function("matches", library, |text: &str, pattern: &str| with_regex(pattern, |regex| regex.is_match(text)));
+    function("captures", library, |text: &str, pattern: &str| {
         with_regex(pattern, |regex| match regex.captures(text) {
             Some(found) => {
                 let group = |group: Option<regex::Match>| group.map_or(Dynamic::UNIT, |group| group.as_str().into());
@@ -48,13 +47,18 @@ pub(super) fn register(engine: &mut Engine) {
             None => Dynamic::UNIT,
         })
     });
-    engine.register_fn("find_all", |text: &str, pattern: &str| {
+    function("find_all", library, |text: &str, pattern: &str| {
         with_regex(pattern, |regex| regex.find_iter(text).take(MAX_MATCHES).map(|found| found.as_str().into()).collect::<Array>())
     });
-    engine.register_fn("similarity", |a: &str, b: &str| {
+    function("similarity", library, |a: &str, b: &str| {
         let start = |text: &str| text.chars().take(MAX_COMPARED).collect::<String>();
         strsim::normalized_damerau_levenshtein(&start(a), &start(b))
     });
+}
+
+fn to_json(value: Dynamic) -> Fallible<String> {
+    let value = convert::to_value(value).map_err(|error| format!("to_json: {error}"))?;
+    Ok(value.to_json().to_string())
 }
 
 /// Milliseconds since the Unix epoch; a time without an offset is UTC.

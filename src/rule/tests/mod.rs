@@ -1,8 +1,13 @@
 //! Tests of the rules, by topic.
 
+mod agents;
+mod checks;
 mod garbage;
+mod places;
 mod sandbox;
 mod shipped;
+mod values;
+mod verdicts;
 
 use super::{RuleBook, Source, TeamScripts};
 use crate::value::{Expr, Judge, Place, RuleError, RuleKind, TeamIx, Value, Verdict};
