@@ -337,11 +337,12 @@ fn a_tenth_of_the_samples_may_be_lost() {
     };
     found(&run(changed(&tt, &thin(1)).path()), TT_CULPRIT, TT_01, 120);
     for seed in 1..=3 {
-        // With so few samples left an answer may be unsure, and then a person decides; it is never another one.
+        // With so few samples left an answer may be unsure, and then a person decides; a sure answer is the right one.
         let thinned = run(changed(&ps, &thin(seed)).path());
-        assert_eq!(thinned.place_of(PS_CULPRIT), Some(1), "{}", thinned.report["output"]);
-        assert_eq!(thinned.status == Status::Completed, thinned.confidence() >= 0.5);
-        assert!(matches!(thinned.status, Status::Completed | Status::Parked));
+        let place = thinned.place_of(PS_CULPRIT).unwrap_or_else(|| panic!("not a candidate: {}", thinned.report["output"]));
+        let sure = thinned.confidence() >= 0.5;
+        assert!(place == 1 || (place <= 3 && !sure), "place {place}: {}", thinned.report["output"]);
+        assert_eq!(thinned.status, if sure { Status::Completed } else { Status::Parked });
     }
 }
 

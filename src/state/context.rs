@@ -31,6 +31,8 @@ pub struct Context {
     pub findings: Vec<Arc<Finding>>,
     /// Messages by id.
     pub messages: Vec<Spoken>,
+    /// Messages to one agent that it has not read.
+    pub unread: BTreeMap<Role, Vec<MessageId>>,
     /// Committed writes by variable, in order of commit: the node, what it wrote and who it was.
     pub writes: BTreeMap<Arc<str>, Vec<(NodeIx, Variable)>>,
     /// Decisions in order, with the node where they were taken.
@@ -46,6 +48,22 @@ impl Context {
     /// The next message's id.
     pub fn next_message(&self) -> MessageId {
         MessageId(u32::try_from(self.messages.len()).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn hear(&mut self, spoken: Spoken) {
+        if let Some(to) = &spoken.message.to {
+            self.unread.entry(to.clone()).or_default().push(self.next_message());
+        }
+        self.messages.push(spoken);
+    }
+
+    /// An agent reads what was said to it.
+    pub(super) fn read(&mut self, role: &Role, at: Timestamp) {
+        for id in self.unread.remove(role).unwrap_or_default() {
+            if let Some(spoken) = self.messages.get_mut(id.index()) {
+                spoken.read_at = Some(at);
+            }
+        }
     }
 
     pub(super) fn retract(&mut self, findings: &[FindingId]) {
