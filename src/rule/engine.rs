@@ -22,6 +22,7 @@ use rhai::{
 };
 
 use super::helpers;
+use crate::value::Value;
 
 /// How deep expressions and blocks of a script may nest.
 pub(super) const MAX_EXPR_DEPTH: usize = 64;
@@ -121,15 +122,31 @@ pub(super) fn parser() -> &'static Engine {
     &PARSER
 }
 
-/// Runs `job`, which must be pure, within the limits of `tier`. A `stop` that becomes true ends it with an error.
-pub(super) fn run<T: Send>(
+/// Runs `job`, which must be pure, within the limits of `tier`; `given` is what it works on. A `stop` that becomes true
+/// ends it with an error.
+pub(super) fn run<'a, T: Send>(
     tier: Tier,
+    given: impl IntoIterator<Item = &'a Value>,
     stop: Option<&Arc<AtomicBool>>,
     job: impl Fn(&Engine) -> Result<T, Box<EvalAltResult>> + Sync,
 ) -> Result<T, Box<EvalAltResult>> {
+    let mut room = INLINE_ITEMS;
+    if !given.into_iter().all(|value| fits(value, &mut room)) {
+        return on_own_stack(|| caught(stop, || job(tier.full())));
+    }
     match caught(stop, || job(tier.inline())) {
         Err(error) if outgrown(&error) => on_own_stack(|| caught(stop, || job(tier.full()))),
         result => result,
+    }
+}
+
+/// Whether `value` has at most `room` parts; takes them off.
+fn fits(value: &Value, room: &mut usize) -> bool {
+    let mut take = |parts: usize| room.checked_sub(parts).map(|rest| *room = rest).is_some();
+    match value {
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => true,
+        Value::List(items) => take(items.len()) && items.iter().all(|item| fits(item, room)),
+        Value::Map(map) => take(map.len()) && map.values().all(|item| fits(item, room)),
     }
 }
 

@@ -82,7 +82,7 @@ pub(super) fn compile(source: &str, place: &Place) -> Result<AST, RuleError> {
 
 /// The value of a compiled expression.
 pub(super) fn eval(ast: &AST, place: &Place, names: &[(&str, Value)]) -> Result<Value, RuleError> {
-    let result = run(Tier::Rule, None, |engine: &Engine| {
+    let result = run(Tier::Rule, names.iter().map(|(_, value)| value), None, |engine: &Engine| {
         let mut scope = Scope::new();
         for (name, value) in names {
             scope.push_dynamic(*name, to_dynamic(value).map_err(|error| format!("`{name}`: {error}"))?);

@@ -9,7 +9,7 @@
 //! - `//! use PATH.rhai` at the top makes the functions of another file available ([`crate::value::includes`]).
 //! - A fact that is not there is an error; `facts.get("key", default)` asks first, `a ?? b` replaces `()`.
 //! - The functions beside Rhai's own: numbers `round clamp sum mean median percentile min max`, lists
-//!   `min_by max_by sort_by group_by count_by unique get`, texts `json to_json parse_time format_time matches captures
+//!   `min_by max_by sort_by group_by count_by unique get sides`, texts `json to_json parse_time format_time matches captures
 //!   find_all similarity`, tests `assert assert_eq sample`.
 //! - `test_*` functions are run by `synod rules test` ([`run_tests`]).
 //! - Large lists: `map`, `filter` and the functions above take time in proportion to the list; a `push` does, too, because

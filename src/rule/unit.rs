@@ -123,7 +123,7 @@ impl Unit {
         function: &Function,
         args: &[&Value],
     ) -> Result<Value, Box<EvalAltResult>> {
-        run(tier, stop, |engine| {
+        run(tier, args.iter().copied(), stop, |engine| {
             let args =
                 args.iter().map(|arg| to_dynamic(arg)).collect::<Result<Vec<Dynamic>, _>>().map_err(|error| error.to_string())?;
             let options = CallFnOptions::new().eval_ast(self.has_constants).rewind_scope(true);

@@ -197,7 +197,7 @@ impl State {
     }
 
     fn speak(&mut self, node: NodeIx, message: Arc<Message>, record: &Record) {
-        self.context.messages.push(Spoken { message, seq: record.seq, at: record.at, node, read_at: None });
+        self.context.hear(Spoken { message, seq: record.seq, at: record.at, node, read_at: None });
     }
 
     fn node_started(&mut self, node: NodeIx, attempt: u32, record: &Record) -> Result<(), FoldError> {
@@ -292,11 +292,8 @@ impl State {
             spent.turns += 1;
             spent.model_calls += 1;
         });
-        for spoken in &mut self.context.messages {
-            let mine = spoken.message.to == role || (spoken.message.to.is_none() && spoken.message.from != role);
-            if mine && spoken.read_at.is_none() && spoken.message.to.is_some() && spoken.seq < read_upto {
-                spoken.read_at = Some(record.at);
-            }
+        if let Some(role) = &role {
+            self.context.read(role, read_upto, record.at);
         }
         Ok(())
     }

@@ -31,6 +31,8 @@ pub struct Context {
     pub findings: Vec<Arc<Finding>>,
     /// Messages by id.
     pub messages: Vec<Spoken>,
+    /// Messages to one agent that it has not read.
+    pub unread: BTreeMap<Role, Vec<MessageId>>,
     /// Committed writes by variable, in order of commit: the node, what it wrote and who it was.
     pub writes: BTreeMap<Arc<str>, Vec<(NodeIx, Variable)>>,
     /// Decisions in order, with the node where they were taken.
@@ -46,6 +48,27 @@ impl Context {
     /// The next message's id.
     pub fn next_message(&self) -> MessageId {
         MessageId(u32::try_from(self.messages.len()).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn hear(&mut self, spoken: Spoken) {
+        let id = self.next_message();
+        if let Some(to) = &spoken.message.to {
+            self.unread.entry(to.clone()).or_default().push(id);
+        }
+        self.messages.push(spoken);
+    }
+
+    /// An agent reads what was said to it before `upto`.
+    pub(super) fn read(&mut self, role: &Role, upto: Seq, at: Timestamp) {
+        let Some(unread) = self.unread.get_mut(role) else { return };
+        let messages = &mut self.messages;
+        unread.retain(|id| match messages.get_mut(id.index()) {
+            Some(spoken) if spoken.seq < upto => {
+                spoken.read_at = Some(at);
+                false
+            }
+            _ => true,
+        });
     }
 
     pub(super) fn retract(&mut self, findings: &[FindingId]) {

@@ -14,6 +14,7 @@
 //! | `group_by(list, f)` | a map from the text of `f` to the list of its items |
 //! | `count_by(list, f)` | a map from the text of `f` to how many there are |
 //! | `unique(list)` | the list without repetitions, the first of each kept |
+//! | `sides(positions)` | who stands where: `[#{ value, confidence, weight, agents }]`, the surest side first, then the larger; texts that differ in case only are the same; `confidence` is that of the surest of `agents`, `weight` the sum of all |
 //! | `get(map, key, default)` | the entry, or `default` where there is none or it is `()` |
 //! | `json(text)`, `to_json(value)` | from and to JSON |
 //! | `parse_time(text)` | milliseconds since 1970 of RFC 3339, or of `2026-01-05 14:30:00` taken as UTC |
@@ -29,6 +30,7 @@
 
 mod list;
 mod number;
+mod sides;
 mod test;
 mod text;
 
@@ -43,6 +45,7 @@ pub(super) type Fallible<T> = Result<T, Box<EvalAltResult>>;
 pub(super) fn register(library: &mut Module) {
     number::register(library);
     list::register(library);
+    sides::register(library);
     text::register(library);
     test::register(library);
 }

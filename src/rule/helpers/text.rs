@@ -58,7 +58,7 @@ pub(super) fn register(library: &mut Module) {
 
 fn to_json(value: Dynamic) -> Fallible<String> {
     let value = convert::to_value(value).map_err(|error| format!("to_json: {error}"))?;
-    Ok(value.to_json().to_string())
+    serde_json::to_string(&value).map_err(|error| format!("to_json: {error}").into())
 }
 
 /// Milliseconds since the Unix epoch; a time without an offset is UTC.

@@ -81,6 +81,10 @@ fn helpers_do_what_their_table_says() {
         ("[1, 2, 3].group_by(|i| i % 2)", "{\"0\":[2],\"1\":[1,3]}"),
         ("[\"a\", \"b\", \"a\"].count_by(|i| i)", "{\"a\":2,\"b\":1}"),
         ("[1, 2, 1, #{ a: 1 }, #{ a: 1 }].unique()", "[1,2,{\"a\":1}]"),
+        (
+            "[#{ agent: \"a\", value: \"X\", confidence: 0.5 }, #{ agent: \"b\", value: 2, confidence: 0.75 }, #{ agent: \"c\", value: \"x \", confidence: 0.75 }].sides()",
+            "[{\"agents\":[\"c\",\"a\"],\"confidence\":0.75,\"value\":\"x \",\"weight\":1.25},{\"agents\":[\"b\"],\"confidence\":0.75,\"value\":2,\"weight\":0.75}]",
+        ),
         ("#{ a: 1, b: () }.get(\"b\", 3) + #{ a: 1 }.get(\"a\", 3)", "4"),
         ("format_time(parse_time(\"2026-01-05T14:30:00.5+01:00\"))", "2026-01-05T13:30:00.5Z"),
         ("format_time(parse_time(\"2026-01-05 14:30:00,250\"))", "2026-01-05T14:30:00.25Z"),
@@ -93,6 +97,8 @@ fn helpers_do_what_their_table_says() {
         assert_eq!(eval(source, &[]).map(|value| value.to_string()).as_deref(), Ok(expected), "{source}");
     }
     for (source, expected) in [
+        ("sides([#{ agent: 1, value: 2 }])", "a position has no `confidence`"),
+        ("sides([3])", "a position is a map"),
         ("max([1, \"a\"])", "no order among a text and an integer"),
         ("round(1.0, 99)", "expected 0 to 15"),
         ("clamp(1, 3, 2)", "3 is above 2"),

@@ -325,6 +325,25 @@ fn an_agent_sees_what_its_past_found_in_declared_order_and_nothing_of_its_siblin
     assert_eq!((last.role.as_str(), claims), ("d", vec!["a", "b"]));
 }
 
+/// Behind a node that was skipped early, a source that was still at it used to come into the past of an agent between two of
+/// its turns: what it knew depended on the order of arrival.
+#[test]
+fn what_an_agent_knows_does_not_change_between_its_turns() {
+    let plan = Plans::root(|g| {
+        g.agent("slow", "a");
+        g.tool("bad").allow_failure();
+        g.tool("skipped").after(&["slow"]).failed("bad");
+        g.agent("n", "b").done("skipped");
+    });
+    let script = Script::default()
+        .agent("a", |_| Said::After(5, Box::new(Said::Finish(Value::text("a")))))
+        .takes(&[("read", 9)])
+        .agent("b", speaks(vec![|| Said::Calls(vec![("read", args("{}"))]), done]));
+    let run = run(plan, script);
+    let seen: Vec<&Value> = run.world.requests.iter().filter(|r| r.role.as_str() == "b").map(|r| &r.context).collect();
+    assert_eq!((run.calls(), seen[0] == seen[1]), ("slow@0 bad@0 n@1 n@2 n@11".to_owned(), true));
+}
+
 #[test]
 fn an_input_filter_leaves_only_what_it_says_and_its_failure_fails_the_node() {
     let plan = |input: &'static str| {

@@ -1,0 +1,175 @@
+//! What does the scheduler cost per node? Chains, fans and layered graphs of calls that do nothing, beside a topological
+//! sort of the same graph by petgraph. No journal, no I/O: each result is one input, as if it had arrived alone.
+//!
+//! `cargo bench --bench schedule`, or with sizes: `cargo bench --bench schedule -- 1000 100000`.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use synod::{
+    event::{Effect, Input, Key, Started},
+    graph::Plan,
+    plan::PlanBuilder,
+    schedule::Scheduler,
+    turn::Toolbox,
+    value::{
+        EffectClass, Expr, Judge, Map, RuleError, RuleKind, SessionId, TeamIx, Tenant, TextTemplate, Timestamp, ToolSpec, Value,
+        Verdict,
+    },
+};
+
+/// What a node may cost, in nanoseconds.
+const GOAL: f64 = 2_000.0;
+/// Nodes of one layer.
+const WIDTH: usize = 100;
+
+fn main() {
+    let sizes: Vec<usize> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
+    let sizes = if sizes.is_empty() { vec![1_000, 100_000, 1_000_000] } else { sizes };
+    println!("{:<8} {:>9} {:>5} {:>14} {:>14} {:>8}", "graph", "nodes", "runs", "ns/node", "toposort", "≤ 2 µs");
+    for (name, build) in [("chain", chain as fn(usize) -> Plan), ("fan", fan), ("layers", layers)] {
+        for size in &sizes {
+            measure(name, *size, build);
+        }
+    }
+}
+
+fn measure(name: &str, size: usize, build: fn(usize) -> Plan) {
+    let plan = Arc::new(build(size));
+    let runs = (2_000_000 / size).clamp(5, 101);
+    let per_node = |took: Duration| took.as_secs_f64() * 1e9 / size as f64;
+    let schedule = median((0..runs).map(|_| per_node(timed(|| run(&plan)))));
+    let sort = median((0..runs).map(|_| per_node(timed(|| petgraph::algo::toposort(&plan.graphs[0].dag, None).is_ok()))));
+    let verdict = if schedule <= GOAL { "yes" } else { "no" };
+    println!("{name:<8} {size:>9} {runs:>5} {schedule:>14.0} {sort:>14.0} {verdict:>8}");
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> Duration {
+    let began = Instant::now();
+    std::hint::black_box(work());
+    began.elapsed()
+}
+
+fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+/// One session from its start to its end.
+fn run(plan: &Arc<Plan>) {
+    let started = Started {
+        version: 1,
+        session: SessionId(uuid::Uuid::nil()),
+        tenant: Tenant::default(),
+        team: Arc::from("bench"),
+        task: Arc::from("nothing"),
+        inputs: Arc::new(Map::new()),
+        plan: plan.clone(),
+        sources: BTreeMap::new(),
+    };
+    let (mut scheduler, step) = Scheduler::start(Timestamp(0), started, Arc::new(Nobody), Arc::new(Nobody)).expect("it starts");
+    let mut waiting: Vec<Key> = calls(step.effects).collect();
+    let mut done = 0;
+    while let Some(key) = waiting.pop() {
+        let returned = Input::Returned { key, result: Ok(Value::Null) };
+        let step = scheduler.on(Timestamp(done), [returned]).expect("it goes on");
+        std::hint::black_box(&step.records);
+        waiting.extend(calls(step.effects));
+        done += 1;
+    }
+    assert!(scheduler.state().finished.is_some(), "it is over");
+}
+
+fn calls(effects: Vec<Effect>) -> impl Iterator<Item = Key> {
+    effects.into_iter().filter_map(|effect| match effect {
+        Effect::Tool(call) => Some(call.key),
+        Effect::Model(_) | Effect::Cancel(_) | Effect::Ask(_) => None,
+    })
+}
+
+fn chain(size: usize) -> Plan {
+    let mut plan = PlanBuilder::new();
+    let nodes: Vec<_> = (0..size).map(|n| plan.tool(format!("n{n}"), "noop")).collect();
+    nodes.windows(2).for_each(|pair| plan.edge(pair[0], pair[1]));
+    plan.build().expect("a chain has no circle")
+}
+
+fn fan(size: usize) -> Plan {
+    let mut plan = PlanBuilder::new();
+    let first = plan.tool("first", "noop");
+    let middle: Vec<_> = (0..size - 2).map(|n| plan.tool(format!("n{n}"), "noop")).collect();
+    let last = plan.tool("last", "noop");
+    for node in middle {
+        plan.edge(first, node);
+        plan.edge(node, last);
+    }
+    plan.build().expect("a fan has no circle")
+}
+
+/// Layers in which each node follows three of the layer before.
+fn layers(size: usize) -> Plan {
+    let mut plan = PlanBuilder::new();
+    let nodes: Vec<_> = (0..size).map(|n| plan.tool(format!("n{n}"), "noop")).collect();
+    for (at, node) in nodes.iter().enumerate().skip(WIDTH) {
+        let layer = at / WIDTH * WIDTH - WIDTH;
+        for source in [at % WIDTH, (at * 7 + 1) % WIDTH, (at * 13 + 2) % WIDTH] {
+            plan.edge(nodes[layer + source], *node);
+        }
+    }
+    plan.build().expect("layers have no circle")
+}
+
+/// Decides nothing and knows no tool: no node of these plans asks.
+struct Nobody;
+
+fn never() -> RuleError {
+    RuleError { message: "nobody was to be asked".to_owned(), place: synod::value::Place::default() }
+}
+
+impl Judge for Nobody {
+    fn eval(&self, _: &Expr, _: &[(&str, Value)]) -> Result<Value, RuleError> {
+        Err(never())
+    }
+
+    fn judge(&self, _: TeamIx, _: &RuleKind, _: &Value) -> Result<Option<Verdict>, RuleError> {
+        Err(never())
+    }
+
+    fn render(&self, _: &TextTemplate, _: &[(&str, Value)]) -> Result<Arc<str>, RuleError> {
+        Err(never())
+    }
+
+    fn fill(&self, _: &TextTemplate, _: &[(&str, Value)]) -> Result<Value, RuleError> {
+        Err(never())
+    }
+}
+
+impl Toolbox for Nobody {
+    fn spec(&self, _: &str) -> Option<Arc<ToolSpec>> {
+        None
+    }
+
+    fn check(&self, _: &str, _: &Value) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn effect(&self, _: &str, _: &Value) -> EffectClass {
+        EffectClass::Read
+    }
+
+    fn allows(&self, _: &[Arc<str>], _: &str, _: &Value) -> bool {
+        false
+    }
+
+    fn allowed(&self, _: &[Arc<str>]) -> Vec<Arc<ToolSpec>> {
+        Vec::new()
+    }
+
+    fn fits(&self, _: &Value, _: &Value) -> Result<(), String> {
+        Ok(())
+    }
+}
