@@ -70,6 +70,12 @@ const IMPURE: &[&str] = &[
     "rand::",
 ];
 
+/// What is allowed all the same, and why.
+const EXCEPTIONS: &[(&str, &str)] = &[
+    // A script that outgrows the stack runs on a larger one: a thread that is joined at once changes nothing that anybody can see.
+    ("rule/engine.rs", "std::thread"),
+];
+
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("read {}: {e}", folder.display()));
     for entry in entries {
@@ -159,7 +165,8 @@ fn the_core_has_no_io_no_clock_and_no_unordered_map() {
         for path in paths.iter().filter(|path| !is_test(path)) {
             let code = code(path);
             for name in IMPURE {
-                if code.contains(name) {
+                let allowed = EXCEPTIONS.iter().any(|(file, what)| path.ends_with(file) && what == name);
+                if code.contains(name) && !allowed {
                     wrong.push(format!("{} ({module}) names {name}", path.display()));
                 }
             }

@@ -111,6 +111,7 @@ impl Registry {
     /// Those of [`Registry::check`] and of the tool.
     pub async fn call(&self, name: &str, call: &CallContext, args: &Value) -> Outcome {
         self.check(name, args)?;
+        tracing::debug!(target: "synod::calls", key = %call.key, tool = name, "call");
         let value = self.entry(name)?.tool.call(call, args).await?;
         Ok(bound::bound(value))
     }

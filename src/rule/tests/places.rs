@@ -2,8 +2,8 @@
 
 use super::{book, place};
 use crate::{
-    rule::{RuleBook, Source, TeamScripts, free_names, includes, run_tests, sample, template_names},
-    value::{Expr, Judge, Place, RuleKind, TeamIx, TextTemplate, Value},
+    rule::{RuleBook, Source, TeamScripts, free_names, run_tests, sample, template_names},
+    value::{Expr, Judge, Place, RuleKind, TeamIx, TextTemplate, Value, includes},
 };
 
 fn at(place: &Place) -> (&str, u32, u32) {
