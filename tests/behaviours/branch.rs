@@ -198,5 +198,6 @@ fn behaviour_23_of_a_race_exactly_one_result_is_used_and_the_others_are_cancelle
     );
     assert_eq!(ran.completed(), json!({ "fast": "fast" }), "one result is used");
     assert_eq!(["slow", "agent", "fast"].map(|n| ran.of(n)), ["cancelled", "skipped", "ok"]);
+    assert_eq!(bench.stops("slow"), 1);
     assert_eq!(bench.board.log()[2..], ["end fast", "stop slow"], "the loser is really stopped");
 }

@@ -157,7 +157,7 @@ fn behaviour_27_with_fail_fast_on_unstarted_steps_stay_unstarted() {
     assert_eq!(ran.status.name(), "failed");
     assert_eq!(["breaks", "sibling", "queued", "later"].map(|n| ran.of(n)), ["failed", "cancelled", "skipped", "skipped"]);
     assert_eq!(["queued", "later"].map(|n| bench.board.calls(n)), [0, 0]);
-    assert_eq!(bench.board.count("stop sibling"), 1, "what was running is really stopped");
+    assert_eq!(bench.stops("sibling"), 1, "what was running is really stopped");
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn behaviour_29_a_timeout_really_stops_the_step_and_the_retry_starts_clean() {
         ",
     );
     assert_eq!(ran.completed(), json!({ "results": ["call_0", "call_1", "n", "stuck"], "calls": 4 }));
-    assert_eq!(bench.board.count("stop step"), 1, "the first attempt was really stopped");
+    assert_eq!(bench.stops("step"), 1, "the first attempt was really stopped");
     assert_eq!(ran.variable("attempt").unwrap().to_json(), json!(3), "what the first attempt wrote is thrown away");
     let findings: Vec<_> = ran.report.findings.iter().map(|f| (f.claim.to_string(), format!("{:?}", f.status))).collect();
     assert_eq!(findings, [("call 1".to_owned(), "Retracted".to_owned()), ("call 3".to_owned(), "Open".to_owned())]);
@@ -234,7 +234,7 @@ fn behaviour_29_what_a_step_wrote_before_it_timed_out_for_good_is_thrown_away() 
     );
     assert_eq!(ran.completed(), json!("timed_out"));
     assert_eq!(ran.variable("x"), None);
-    assert_eq!(bench.board.count("stop step"), 1);
+    assert_eq!(bench.stops("step"), 1);
 }
 
 #[test]

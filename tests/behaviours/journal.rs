@@ -233,7 +233,6 @@ fn behaviour_32_a_process_that_is_killed_goes_on_and_repeats_no_finished_step() 
 #[test]
 fn behaviour_32_an_irreversible_call_that_was_in_flight_is_asked_about_and_not_repeated() {
     let bench = Bench::on_disk();
-    bench.file("team.yaml", &graph("nodes:\n  pay: { tool: stuck, effect: irreversible }\noutput: pay.status\n"));
     let ran = bench.run_and(
         &graph("nodes:\n  pay: { tool: stuck, args: { times: 1 }, effect: irreversible }\n  after: { gate: pay.status, after: pay }\n"),
         "called pay",

@@ -273,8 +273,13 @@ fn behaviour_16_an_empty_list_gives_an_empty_result_and_a_finished_run() {
 
 #[test]
 fn behaviour_16_more_items_than_max_fail_the_step() {
-    let ran =
-        Bench::new().run(&graph("nodes:\n  list: { tool: say, args: { value: [1, 2, 3] } }\n  each: { for_each: 'list.output', max: 2, tool: say, args: { value: '{{ item }}' }, after: list }\n"));
+    let ran = Bench::new().run(&graph(
+        "
+        nodes:
+          list: { tool: say, args: { value: [1, 2, 3] } }
+          each: { for_each: list.output, max: 2, tool: say, args: { value: '{{ item }}' }, after: list }
+        ",
+    ));
     assert_eq!(ran.status.name(), "failed");
     assert_eq!(ran.failure_of("each").kind.name(), "limit");
 }

@@ -210,6 +210,16 @@ impl Bench {
         assert!(waited.is_ok(), "{what} never happened: {:#?}", self.board.facts());
     }
 
+    /// Waits until a call of a node was broken off, which is soon after its node ended, and counts how often that happened.
+    pub fn stops(&self, path: &str) -> usize {
+        let line = format!("stop {path}");
+        self.block_on(async {
+            let waited = tokio::time::timeout(PATIENCE, self.board.until(|seen| seen.log.contains(&line))).await;
+            assert!(waited.is_ok(), "the call of {path} goes on: {:#?}", self.board.log());
+        });
+        self.board.count(&line)
+    }
+
     /// Puts `started PATH`, `turn N of PATH`, `found TOPIC`, `asked PATH` and `ended PATH` on the board, as the facts come.
     pub fn follow(&self, handle: &mut SessionHandle) {
         let (mut events, board) = (handle.events(), self.board.clone());

@@ -78,7 +78,7 @@ fn running_time_ends_the_session_and_what_runs_is_stopped() {
     );
     assert_eq!((ran.status, reached(&ran)), (Status::OutOfBudget, vec!["wall_seconds".to_owned()]));
     assert_eq!(["quick", "slow"].map(|n| ran.of(n)), ["ok", "cancelled"]);
-    assert_eq!(bench.board.count("stop slow"), 1);
+    assert_eq!(bench.stops("slow"), 1);
     assert_eq!(ran.output_of("tidy"), json!("out_of_budget"));
 }
 

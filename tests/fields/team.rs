@@ -215,7 +215,7 @@ fn timeout_per_agent_seconds_ends_an_activation() {
     );
     assert_eq!(ran.completed(), json!({ "quick": "quick" }));
     assert_eq!(ran.of("slow"), "timed_out");
-    assert_eq!(bench.board.count("stop slow"), 1);
+    assert_eq!(bench.stops("slow"), 1);
     assert_eq!(ran.report.warnings.len(), 1);
 }
 
