@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use petgraph::{Direction, graph::NodeIndex, visit::EdgeRef};
+use petgraph::{
+    Direction,
+    graph::{EdgeIndex, NodeIndex},
+    visit::EdgeRef,
+};
 
 use crate::{
     event::Outcome,
@@ -27,7 +31,10 @@ impl State {
                 On::Failed => self.resolve(target, failed),
                 On::Done => self.resolve(target, true),
                 On::When(_) | On::Else if judged => conditional = true,
-                On::When(_) => self.resolve(target, false),
+                On::When(_) => {
+                    self.judged(target);
+                    self.resolve(target, false);
+                }
                 On::Else => self.resolve(target, ok),
             }
         }
@@ -48,20 +55,38 @@ impl State {
         for edge in edges {
             let target = NodeIx(base + u32::try_from(edge.target().index()).unwrap_or(u32::MAX));
             match &edge.weight().on {
-                On::When(_) => match verdicts.next() {
-                    Some(Ok(met)) => self.resolve(target, *met),
-                    Some(Err(failure)) => {
-                        if self.nodes[target.index()].stand == Stand::Waiting {
-                            self.todo.faulted.insert(target, Arc::new(failure.clone()));
-                        }
+                On::When(_) => {
+                    let Some(verdict) = verdicts.next() else {
+                        return Err(self.contradiction("fewer verdicts than conditions"));
+                    };
+                    self.judged(target);
+                    match verdict {
+                        Ok(met) => self.resolve(target, *met),
+                        Err(failure) => self.fault(target, edge.id(), failure),
                     }
-                    None => return Err(self.contradiction("fewer verdicts than conditions")),
-                },
+                }
                 On::Else => self.resolve(target, none_met),
                 On::Ok | On::Failed | On::Done => {}
             }
         }
         Ok(())
+    }
+
+    fn judged(&mut self, target: NodeIx) {
+        let state = &mut self.nodes[target.index()];
+        state.conditions = state.conditions.saturating_sub(1);
+    }
+
+    /// A condition on an edge into `target` gives no answer. Of several the first in declared order is why the node fails.
+    fn fault(&mut self, target: NodeIx, edge: EdgeIndex, failure: &Failure) {
+        if self.nodes[target.index()].stand != Stand::Waiting {
+            return;
+        }
+        let first = self.faults.get(&target).is_none_or(|(other, _)| edge.index() < *other);
+        if first {
+            self.faults.insert(target, (edge.index(), Arc::new(failure.clone())));
+        }
+        self.join(target);
     }
 
     /// One edge into `target` is met, or never will be.
@@ -72,10 +97,17 @@ impl State {
         } else {
             state.unmet += 1
         }
+        self.join(target);
+    }
+
+    /// A node that waits starts, fails or is skipped, as far as its edges tell. It is given up only once every condition on
+    /// them is judged, so that what becomes of it does not depend on which of its sources ended first.
+    fn join(&mut self, target: NodeIx) {
+        let state = &self.nodes[target.index()];
         if state.stand != Stand::Waiting {
             return;
         }
-        let (met, unmet, sources) = (state.met, state.unmet, state.sources);
+        let (met, unmet, sources, undecided) = (state.met, state.unmet, state.sources, state.conditions > 0);
         let (join, short_run) = { (self.node(target).join, self.node(target).short_run) };
         let (starts, hopeless) = match join {
             Join::All => (met == sources, unmet > 0),
@@ -83,10 +115,15 @@ impl State {
             Join::Quorum(n) => (met >= n, sources - unmet < n),
         };
         if starts {
+            self.faults.remove(&target);
             self.make_ready(target);
             if met + unmet < sources && self.node(target).stragglers == Stragglers::Cancel {
                 self.cut_stragglers(target);
             }
+        } else if undecided {
+            // What is still to be judged may fail it.
+        } else if let Some((_, failure)) = self.faults.remove(&target) {
+            self.todo.faulted.insert(target, failure);
         } else if hopeless && !short_run {
             self.todo.doomed.insert(target);
         } else if hopeless && met + unmet == sources {

@@ -42,12 +42,12 @@ impl State {
             Event::TurnEnded { node, end, effects, .. } => self.turn_ended(*node, end, effects)?,
             Event::ToolCalled(called) => self.tool_called(called)?,
             Event::ToolReturned { node, call, result, .. } => self.tool_returned(*node, *call, result)?,
-            Event::Said { node, message } => self.said(*node, message, record),
+            Event::Said { node, message } => self.said(*node, message, record)?,
             Event::Noted { node, note } => self.noted(*node, note)?,
-            Event::Found(finding) => self.found(finding, record),
+            Event::Found { node, finding } => self.found(*node, finding, record)?,
             Event::Wrote { node, variable, value } => self.wrote(*node, variable, value)?,
-            Event::Decided { node, decision } => self.decided(*node, decision),
-            Event::Escalated { node, from, reason, to, .. } => self.escalated(*node, from.as_ref(), reason, *to, record),
+            Event::Decided { node, decision } => self.decided(*node, decision)?,
+            Event::Escalated { node, from, reason, to, .. } => self.escalated(*node, from.as_ref(), reason, *to, record)?,
             Event::Asked(ask) => self.asked(ask, record)?,
             Event::AskClosed { ask, outcome } => self.close_ask(*ask, outcome, record)?,
             Event::LimitReached { limit } => {
@@ -58,7 +58,7 @@ impl State {
                 self.stop(Stopping::Cancelled { by: by.clone(), reason: reason.clone() });
                 self.cut_all();
             }
-            Event::LateResult { key, usage } => self.late_result(key, *usage),
+            Event::LateResult { key, usage } => self.late_result(key, *usage)?,
             Event::Finished(finished) => {
                 self.finished = Some(std::sync::Arc::new((**finished).clone()));
                 self.timers = super::Timers::default();

@@ -7,7 +7,7 @@ use crate::{
     graph::{NodeKind, Phase, Stragglers},
     state::{Activation, Due, FoldError, Stage, Stand, State, Timer},
     turn::cut,
-    value::{CallIx, Failure, FailureKind, MessageKind, NodeIx, Timestamp, Turn},
+    value::{CallIx, Failure, FailureKind, MessageKind, NodeIx, Timestamp, Turn, Value},
 };
 
 /// Characters of an agent's result that its `response` message shows.
@@ -104,6 +104,7 @@ impl State {
         }
         self.conclude_agent(node, outcome, record);
         self.answered.remove(&node);
+        self.faults.remove(&node);
         self.todo.forget(node);
         let state = &mut self.nodes[node.index()];
         state.stand = Stand::Ended;
@@ -125,12 +126,12 @@ impl State {
                 self.context.commit(node, role, &variable, &written, seq);
             }
             if self.is_synthesis(node) {
-                self.provisional = Some(value.clone());
+                self.provide(node, value);
             }
             let text = value.get("summary").or_else(|| value.get("text")).unwrap_or(value).to_string();
             let content = cut(&Arc::from(text), RESPONSE_LIMIT);
             let to = self.coordinator_of(node).filter(|c| *c != role).cloned();
-            let message = self.message(MessageKind::Response, Some(role.clone()), to, content);
+            let message = self.message(node, MessageKind::Response, Some(role.clone()), to, content);
             self.speak(node, Arc::new(message), record);
         }
         let keep = match outcome {
@@ -217,6 +218,14 @@ impl State {
         }
         if open == 0 {
             self.close_instance(scope);
+        }
+    }
+
+    /// Keeps the result of a synthesis as what there is to show: of several that of the last in declared order.
+    pub(super) fn provide(&mut self, node: NodeIx, value: &Value) {
+        let later = self.provisional.as_ref().is_none_or(|(other, _)| self.position(*other) <= self.position(node));
+        if later {
+            self.provisional = Some((node, value.clone()));
         }
     }
 

@@ -33,7 +33,7 @@ impl State {
                 activation.asked_person = true;
                 self.todo.agents.remove(&node);
                 if synthesizes {
-                    self.provisional = Some(value);
+                    self.provide(node, &value);
                 }
             }
             AskFor::Failure(failure) => {

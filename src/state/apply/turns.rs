@@ -99,10 +99,12 @@ impl State {
     }
 
     /// What came too late only costs.
-    pub(super) fn late_result(&mut self, key: &Key, usage: Usage) {
+    pub(super) fn late_result(&mut self, key: &Key, usage: Usage) -> Result<(), FoldError> {
+        self.known(key.node)?;
         self.late.remove(key);
         let role = self.role_of(key.node).cloned();
         self.spend(role.as_ref(), |spent| spent.usage = spent.usage.plus(usage));
+        Ok(())
     }
 
     /// Lets the next turn come once every call of this one is answered; results enter the thread in the order of the calls.
