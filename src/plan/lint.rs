@@ -293,7 +293,7 @@ fn queues(plan: &Plan, outline: &Outline<'_>) -> Vec<Lint> {
         };
         if wide > plan.max_parallel {
             let message = format!(
-                "up to {wide} may want a call at once and `max_parallel` is {}: the wall time of the worst case does not count their waiting",
+                "up to {wide} may want a call at once and `max_parallel` is {}: some will wait, which the wall time of the worst case counts",
                 plan.max_parallel
             );
             found.push(at("may-queue", &step.id, message));

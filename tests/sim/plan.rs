@@ -60,6 +60,35 @@ pub fn scene(seed: u64) -> Scene {
     Scene { plan, rules, ordered, fires }
 }
 
+/// The session of a seed in which everything has a time limit, nothing else ends it, and limits on calls in flight are narrow.
+pub fn timed(seed: u64) -> Scene {
+    let mut scene = scene(seed);
+    let mut random = Random::new(seed ^ 0x71e0);
+    scene.plan.limits = Limits::default();
+    scene.plan.max_parallel = 1 + random.below(3) as u32;
+    for graph in &mut scene.plan.graphs {
+        for node in Arc::make_mut(graph).dag.node_weights_mut() {
+            limit(node, &mut random);
+        }
+    }
+    scene
+}
+
+fn limit(node: &mut Node, random: &mut Random) {
+    let mut time = |node: &mut Node| {
+        node.timeout.get_or_insert(Duration::from_secs(1 + random.below(20)));
+    };
+    match &mut node.kind {
+        NodeKind::Agent(_) | NodeKind::Tool(_) => time(node),
+        NodeKind::Gate(_) | NodeKind::Ask(_) => {}
+        NodeKind::Scope(scope) => match &mut **scope {
+            ScopeKind::Subtasks { like, .. } | ScopeKind::Relay { like, .. } => time(like),
+            ScopeKind::Settle(spec) => time(&mut spec.like),
+            ScopeKind::ForEach { .. } | ScopeKind::Repeat { .. } | ScopeKind::Group { .. } => {}
+        },
+    }
+}
+
 fn a_team(random: &mut Random, ordered: bool) -> synod::graph::TeamPlan {
     let mut made = team(&ROLES);
     for member in &mut made.members {
