@@ -183,6 +183,9 @@ fn decision(row: &DecisionRow) -> String {
 fn escalation(row: &EscalationRow) -> String {
     let from = row.from.as_ref().map_or_else(|| row.node.to_string(), ToString::to_string);
     let mut text = format!("- {from} to {}: {}", row.to, row.reason);
+    if let (Some(person), Some("open")) = (&row.waits_for, row.state) {
+        text.push_str(&format!(" (waits for {person})"));
+    }
     if let (Some(answer), Some(by)) = (&row.answer, &row.by) {
         text.push_str(&format!(" → {by} answered {answer}"));
     }

@@ -282,8 +282,12 @@ fn escalation_names_whom_a_question_reaches_and_until_when() {
     assert_eq!(parked.status.name(), "parked");
     let ask = parked.state.asks.values().next().unwrap().clone();
     assert_eq!(ask.to.as_deref(), Some("on-call"));
+    assert_eq!(parked.report.escalations[0].waits_for.as_deref(), Some("on-call"));
     bench.clock.pass(std::time::Duration::from_secs(2 * 3600));
-    assert_eq!(bench.resume(parked.session()).status.name(), "parked", "the manager has time left");
+    let moved = bench.resume(parked.session());
+    assert_eq!(moved.status.name(), "parked", "the manager has time left");
+    assert_eq!(moved.report.escalations[0].waits_for.as_deref(), Some("manager"));
+    assert!(moved.report.markdown().contains("waits for manager"), "{}", moved.report.markdown());
     bench.clock.pass(std::time::Duration::from_secs(3600));
     let ran = bench.resume(parked.session());
     assert_eq!(ran.completed()["a"]["answers"], json!(1), "nobody answered, and the agent goes on");

@@ -24,7 +24,7 @@ use synod::{
 
 use crate::{
     audit::audit,
-    plan::{scene, timed},
+    plan::{UNDONE, scene, timed},
     random::Random,
     world::{Run, Sabotage, TestJudge, TestTools, Violation, World, hash, started},
 };
@@ -451,8 +451,10 @@ impl World for Chance {
         let calls = self.called.entry(call.key).or_default();
         *calls += u32::from(call.effect == EffectClass::Irreversible);
         let failure = (random.percent(25) && *calls < 3).then(|| *random.one(&[Exit, Schema, Timeout, Tool, Transport]));
+        let happens = failure != Some(Transport) || random.percent(50);
         let result = match failure {
-            Some(kind) => Err(Failure::new(kind, "by chance")),
+            Some(kind) if happens => Err(Failure::new(kind, "by chance")),
+            Some(kind) => Err(Failure::new(kind, format!("by chance, {UNDONE}"))),
             None => Ok(random.one(&[Value::Null, Value::Int(0), Value::text("x"), Value::Bool(true)]).clone()),
         };
         match call.effect {
@@ -464,7 +466,7 @@ impl World for Chance {
                 }
             }
             EffectClass::Irreversible => {
-                if failure != Some(Transport) || random.percent(50) {
+                if happens {
                     let times = self.fired.entry(call.key).or_default();
                     *times += 1;
                     if *times > 1 {
