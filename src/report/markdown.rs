@@ -70,6 +70,9 @@ impl Report {
             for option in &row.options {
                 writeln!(page, "  - {option}")?;
             }
+            if let Some(person) = &row.waits_for {
+                writeln!(page, "  - waits for {person}")?;
+            }
             if let Some(deadline) = row.deadline {
                 writeln!(page, "  - until {}", when(deadline))?;
             }
@@ -183,9 +186,6 @@ fn decision(row: &DecisionRow) -> String {
 fn escalation(row: &EscalationRow) -> String {
     let from = row.from.as_ref().map_or_else(|| row.node.to_string(), ToString::to_string);
     let mut text = format!("- {from} to {}: {}", row.to, row.reason);
-    if let (Some(person), Some("open")) = (&row.waits_for, row.state) {
-        text.push_str(&format!(" (waits for {person})"));
-    }
     if let (Some(answer), Some(by)) = (&row.answer, &row.by) {
         text.push_str(&format!(" → {by} answered {answer}"));
     }

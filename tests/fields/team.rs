@@ -432,7 +432,7 @@ fn inputs_have_defaults_and_types() {
     };
     let yes = || ("needed", Value::from(true));
     assert_eq!(refused(&[]), "the input needed is missing; give it with --input needed=…");
-    assert_eq!(refused(&[yes(), ("count", Value::from("many"))]), "the input count takes a integer, not a text");
+    assert_eq!(refused(&[yes(), ("count", Value::from("many"))]), "the input count takes an integer, not a text");
     assert!(refused(&[yes(), ("servise", Value::from("x"))]).contains("did you mean `service`?"));
     assert!(refused(&[yes(), ("data", Value::from("nowhere"))]).contains("cannot be opened"));
 }
