@@ -203,7 +203,7 @@ pub fn slow(seed: u64) -> Result<Told, Violation> {
     Ok(Told { end, ordered, fires, steps, records, crashes: 0, runs: 1, by_status: BTreeMap::from([(status, 1)]) })
 }
 
-/// A session spends no more turns and model calls than its plan says, in all and by agent.
+/// A session spends no more turns and model calls in all than its plan says.
 fn within(state: &State, bounds: &Bounds) -> Result<(), Violation> {
     let spent = &state.spent;
     if spent.turns > bounds.turns || spent.model_calls > bounds.model_calls {
