@@ -34,6 +34,9 @@ pub struct EscalationRow {
     /// The answers to choose from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<Arc<str>>,
+    /// Whom of the people it waits for, or waited for last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<Arc<str>>,
     /// Until when.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe_rfc3339")]
     pub deadline: Option<Timestamp>,
@@ -59,6 +62,7 @@ impl EscalationRow {
             ask: None,
             question: None,
             options: Vec::new(),
+            waits_for: None,
             deadline: None,
             state: None,
             answer: None,
@@ -70,6 +74,7 @@ impl EscalationRow {
         self.ask = Some(format!("q{}", ask.id));
         self.question = Some(ask.question.clone());
         self.options.clone_from(&ask.options);
+        self.waits_for.clone_from(&ask.to);
         self.deadline = ask.deadline;
         self.state = Some("open");
     }
@@ -107,6 +112,11 @@ pub(super) fn escalations(state: &State, records: &[Record]) -> Vec<EscalationRo
                 });
                 by_ask.insert(ask.id, at);
                 rows[at].1.asks(ask);
+            }
+            Event::AskMoved { ask, to, deadline } => {
+                if let Some((_, row)) = by_ask.get(ask).and_then(|at| rows.get_mut(*at)) {
+                    (row.waits_for, row.deadline) = (Some(to.clone()), *deadline);
+                }
             }
             Event::AskClosed { ask, outcome } => {
                 if let Some((_, row)) = by_ask.get(ask).and_then(|at| rows.get_mut(*at)) {

@@ -52,6 +52,7 @@ impl State {
             finale: None,
             ending: Value::Null,
             seat_turns: BTreeMap::new(),
+            second_chances: BTreeMap::new(),
             provisional: None,
             warnings: Vec::new(),
             finished: None,

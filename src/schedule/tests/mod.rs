@@ -3,11 +3,13 @@
 use crate as synod;
 
 mod agents;
+mod doubts;
 mod failures;
 mod joins;
 mod limits;
 mod order;
 mod people;
+mod repeats;
 mod scopes;
 mod settling;
 #[allow(dead_code, unused_imports, reason = "shared with tests/sim.rs, which uses other parts")]

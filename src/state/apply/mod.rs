@@ -11,7 +11,7 @@ mod turns;
 use super::{Activation, FoldError, Stand, State, Stopping};
 use crate::{
     event::{Event, Record},
-    value::NodeIx,
+    value::{NodeIx, RuleKind, Verdict},
 };
 
 impl State {
@@ -37,7 +37,14 @@ impl State {
             Event::EdgesJudged { node, met } => self.edges_judged(*node, met)?,
             Event::ScopeOpened { node, bound } => self.scope_opened(*node, bound, record)?,
             Event::Grown(grown) => self.apply_grown(grown)?,
+            Event::Judged { node, rule: RuleKind::Reconcile, verdict: Some(verdict) }
+                if **verdict == Verdict::Reconcile(Some(None)) =>
+            {
+                self.known(*node)?;
+                *self.second_chances.entry(*node).or_default() += 1;
+            }
             Event::Judged { .. } => {}
+            Event::NotHappened { node, call, .. } => self.not_happened(*node, *call)?,
             Event::TurnStarted { node, read_upto, .. } => self.turn_started(*node, *read_upto, record)?,
             Event::TurnEnded { node, end, effects, .. } => self.turn_ended(*node, end, effects)?,
             Event::ToolCalled(called) => self.tool_called(called)?,
@@ -49,6 +56,7 @@ impl State {
             Event::Decided { node, decision } => self.decided(*node, decision)?,
             Event::Escalated { node, from, reason, to, .. } => self.escalated(*node, from.as_ref(), reason, *to, record)?,
             Event::Asked(ask) => self.asked(ask, record)?,
+            Event::AskMoved { ask, to, deadline } => self.ask_moved(*ask, to, *deadline)?,
             Event::AskClosed { ask, outcome } => self.close_ask(*ask, outcome, record)?,
             Event::LimitReached { limit } => {
                 self.timers.clear(super::Timer::Wall);

@@ -68,8 +68,9 @@ impl State {
         record: &Record,
     ) -> Result<(), FoldError> {
         self.in_progress(node)?;
-        let cut = failure.kind == FailureKind::Timeout && self.timers.is_due(Timer::Timeout(node), record.at);
-        if cut && self.calling.contains(&node) {
+        let kind = matches!(failure.kind, FailureKind::Timeout | FailureKind::InDoubt);
+        let cut = kind && self.timers.is_due(Timer::Timeout(node), record.at);
+        if cut && self.calling.contains(&node) && !self.is_in_doubt(node) {
             self.late.insert(Key { node, attempt, turn: Turn(0), call: None });
         }
         self.leave(node, true, false);
@@ -98,7 +99,7 @@ impl State {
         if self.nodes[node.index()].stand == Stand::Ready {
             self.unwant(node, Due::Start);
         }
-        if self.calling.contains(&node) && self.was_cut_off(node, outcome, record) {
+        if self.calling.contains(&node) && !self.is_in_doubt(node) && self.was_cut_off(node, outcome, record) {
             let attempt = self.nodes[node.index()].attempt;
             self.late.insert(Key { node, attempt, turn: Turn(0), call: None });
         }
@@ -178,12 +179,19 @@ impl State {
     /// Whether a node ended while its call was still at it.
     fn was_cut_off(&self, node: NodeIx, outcome: &Outcome, record: &Record) -> bool {
         match outcome {
-            Outcome::Ok(_) => false,
+            // A rule may know that a call happened whose time was up.
+            Outcome::Ok(_) => self.timers.is_due(Timer::Timeout(node), record.at),
             Outcome::Failed(failure) => {
-                failure.kind == FailureKind::Timeout && self.timers.is_due(Timer::Timeout(node), record.at)
+                matches!(failure.kind, FailureKind::Timeout | FailureKind::InDoubt)
+                    && self.timers.is_due(Timer::Timeout(node), record.at)
             }
             Outcome::Skipped(_) | Outcome::Cancelled => true,
         }
+    }
+
+    /// Whether the call of a tool node was in flight at an outage, and nobody knows more of it.
+    fn is_in_doubt(&self, node: NodeIx) -> bool {
+        self.todo.doubts.iter().any(|key| key.node == node && key.call.is_none())
     }
 
     fn account(&mut self, node: NodeIx, outcome: &Outcome) {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::{
     event::{Ask, AskFor, AskOutcome, Key, Record},
+    graph::SECOND_CHANCES,
     state::{CallState, Due, FoldError, Stage, Stand, State, Timer},
-    value::{AskId, Entry, Turn, Value},
+    value::{AskId, Entry, Timestamp, Turn, Value},
 };
 
 impl State {
@@ -89,8 +90,26 @@ impl State {
         Ok(())
     }
 
+    /// A question that nobody answered in time goes to the next one of its chain.
+    pub(super) fn ask_moved(&mut self, ask: AskId, to: &Arc<str>, deadline: Option<Timestamp>) -> Result<(), FoldError> {
+        let Some(open) = self.asks.get_mut(&ask) else {
+            return Err(self.contradiction(format!("q{ask} is not open")));
+        };
+        let open = Arc::make_mut(open);
+        (open.to, open.deadline) = (Some(to.clone()), deadline);
+        open.step = open.step.map(|step| step.saturating_add(1));
+        self.timers.clear(Timer::Deadline(ask));
+        if let Some(deadline) = deadline {
+            self.timers.set(Timer::Deadline(ask), deadline);
+        }
+        Ok(())
+    }
+
     fn ask_closed(&mut self, ask: &Arc<Ask>, outcome: &AskOutcome) {
         let node = ask.node;
+        if orders_another(&ask.purpose, outcome) {
+            *self.second_chances.entry(node).or_default() += 1;
+        }
         match &ask.purpose {
             AskFor::Node | AskFor::Failure(_) => {
                 self.answered.insert(node, (ask.clone(), outcome.clone()));
@@ -116,11 +135,13 @@ impl State {
                 self.todo.scopes.insert(node);
             }
             AskFor::Permit(_, call) | AskFor::Escalation(_, call) | AskFor::InDoubt(_, call) => {
+                let goes_on = allows(&ask.purpose, outcome)
+                    || (orders_another(&ask.purpose, outcome) && self.chances_ordered(node) <= SECOND_CHANCES);
                 if let Some(activation) = self.activations.get_mut(&node)
                     && let Some(state) = activation.call_mut(*call)
                     && let Some(asked) = state.call().cloned()
                 {
-                    *state = if goes_on(&ask.purpose, outcome) {
+                    *state = if goes_on {
                         CallState::Allowed(asked)
                     } else {
                         CallState::Heard(asked, ask.purpose.clone(), outcome.clone())
@@ -135,12 +156,20 @@ impl State {
     }
 }
 
-/// Whether a person's answer lets a call be made.
-fn goes_on(purpose: &AskFor, outcome: &AskOutcome) -> bool {
+/// Whether a person's answer allows a call.
+fn allows(purpose: &AskFor, outcome: &AskOutcome) -> bool {
+    match (purpose, outcome) {
+        (AskFor::Permit(..), AskOutcome::Answered { value, .. }) => value.as_str() == Some("allow"),
+        (_, AskOutcome::Answered { .. } | AskOutcome::Lapsed | AskOutcome::Moot) => false,
+    }
+}
+
+/// Whether a person's answer orders a further attempt of a node, or of a call.
+fn orders_another(purpose: &AskFor, outcome: &AskOutcome) -> bool {
     let AskOutcome::Answered { value, .. } = outcome else { return false };
     match purpose {
-        AskFor::Permit(..) => value.as_str() == Some("allow"),
+        AskFor::Failure(_) => value.as_str() == Some("retry"),
         AskFor::InDoubt(..) => value.as_str() == Some("not_happened"),
-        AskFor::Node | AskFor::Uncertain | AskFor::Failure(_) | AskFor::Settle(_) | AskFor::Escalation(..) => false,
+        AskFor::Node | AskFor::Uncertain | AskFor::Settle(_) | AskFor::Permit(..) | AskFor::Escalation(..) => false,
     }
 }

@@ -72,6 +72,7 @@ impl State {
 
     pub(super) fn tool_returned(&mut self, node: NodeIx, call: CallIx, result: &Arc<CallResult>) -> Result<(), FoldError> {
         let limiter = self.limiter(node)?;
+        self.todo.doubts.retain(|key| !(key.node == node && key.call == Some(call)));
         let activation = self.activation(node)?;
         if let Some(state) = activation.call_mut(call) {
             let held = matches!(state, CallState::InFlight(_));
@@ -84,6 +85,24 @@ impl State {
             self.unwant(node, Due::Call(call));
         }
         self.close_turn(node)
+    }
+
+    /// A call that was in doubt is known not to have happened: it is made (again).
+    pub(super) fn not_happened(&mut self, node: NodeIx, call: CallIx) -> Result<(), FoldError> {
+        let limiter = self.limiter(node)?;
+        self.todo.doubts.retain(|key| !(key.node == node && key.call == Some(call)));
+        let activation = self.activation(node)?;
+        if let Some(state) = activation.call_mut(call)
+            && let Some(asked) = state.call().cloned()
+        {
+            let held = matches!(state, CallState::InFlight(_));
+            *state = CallState::Allowed(asked);
+            if held {
+                self.ready.give(limiter, 1);
+            }
+        }
+        self.look_again(node);
+        Ok(())
     }
 
     pub(super) fn noted(&mut self, node: NodeIx, note: &Arc<str>) -> Result<(), FoldError> {
