@@ -14,10 +14,11 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use redb::{ConcurrencyMode, Database, ReadableTable, TableDefinition};
+use redb::{ConcurrencyMode, ReadableTable, TableDefinition};
 
 use super::{
     codec::Stored,
+    disk::Open,
     file::{Kind, io_error},
     lock::{Holder, LockFile},
     queue::Queue,
@@ -158,6 +159,11 @@ impl Journal {
         ticket
     }
 
+    /// Takes no more records. What waits is committed, then the file is closed, while the caller goes on.
+    pub fn close(&self) {
+        self.queue.close();
+    }
+
     /// Waits until all that came before is committed or refused.
     pub fn flush(&self) {
         let closed = StoreError::Io { path: self.path.clone(), why: Arc::from("it was closed"), remedy: "open the store again" };
@@ -187,7 +193,7 @@ struct Writer {
     path: PathBuf,
     queue: Arc<Queue<Job>>,
     /// `None` when it could not be opened again after an error.
-    db: Option<Database>,
+    db: Option<Open>,
     /// Goes with the thread, after the file is closed.
     _lock: LockFile,
 }
