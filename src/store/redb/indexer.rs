@@ -59,7 +59,7 @@ impl Indexer {
         let queue = Arc::new(Queue::new());
         let (jobs, path) = (Arc::clone(&queue), catalog.path().to_owned());
         let run = move || {
-            while let Some(batch) = jobs.batch() {
+            while let Some(batch) = jobs.batch(1) {
                 perform(&catalog, batch);
             }
         };

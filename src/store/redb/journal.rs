@@ -200,7 +200,9 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
-        while let Some(jobs) = self.queue.batch() {
+        let mut expected = 1;
+        while let Some(jobs) = self.queue.batch(expected) {
+            expected = jobs.len();
             let appends: Vec<_> = jobs.iter().filter_map(Job::live_append).collect();
             let outcome = if appends.is_empty() { Ok(()) } else { self.commit(&appends) };
             if outcome.is_err() {
@@ -228,16 +230,19 @@ impl Writer {
             let write = db.begin_write()?;
             {
                 let mut records = write.open_table(RECORDS)?;
-                let mut blobs = write.open_table(BLOBS)?;
                 for append in appends {
                     let session = append.session.0.as_u128();
-                    for Stored { seq: Seq(seq), row, blobs: large } in &append.records {
+                    for Stored { seq: Seq(seq), row, .. } in &append.records {
                         records.insert((session, append.epoch.0, *seq), row.as_slice())?;
-                        for (digest, blob) in large {
-                            if blobs.get(digest)?.is_none() {
-                                blobs.insert(digest, blob.as_slice())?;
-                            }
-                        }
+                    }
+                }
+            }
+            let mut large = appends.iter().flat_map(|append| &append.records).flat_map(|stored| &stored.blobs).peekable();
+            if large.peek().is_some() {
+                let mut blobs = write.open_table(BLOBS)?;
+                for (digest, blob) in large {
+                    if blobs.get(digest)?.is_none() {
+                        blobs.insert(digest, blob.as_slice())?;
                     }
                 }
             }
