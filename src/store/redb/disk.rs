@@ -9,12 +9,11 @@
 //!   it still is: nothing that it names is ever overwritten. A file that is not in order is synced as often as its repair asks for.
 //! - Closing a file commits once more, with both syncs, then cuts it to its length and takes the mark from its head. A file that is too long,
 //!   or marked, is what a killed process leaves, and opens as well.
-//! - A file that grows is synced with the pages that it grows for; a marked head has its length looked up.
 //!
 //! What a process wrote is there for others as soon as it is written, synced or not: syncs matter to power failures alone.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::OpenOptions,
     io,
     ops::{Bound, Deref},
     path::Path,
@@ -34,15 +33,13 @@ impl Open {
     /// The database in the file at `path`.
     pub fn existing(builder: &Builder, path: &Path) -> Result<Self, redb::Error> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
-        let open = Self::on(builder, Disk::new(file, Stage::Opening)?)?;
-        open.disk.state().stage = Stage::Working;
-        Ok(open)
+        Self::existing_in(builder, FileBackend::new(file)?)
     }
 
     /// A new database in a new file at `path`. Nothing of it is sure to be on the disk before [`Open::is_made`].
     pub fn new(builder: &Builder, path: &Path) -> Result<Self, redb::Error> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        Self::on(builder, Disk::new(file, Stage::Making)?)
+        Self::new_in(builder, FileBackend::new(file)?)
     }
 
     /// Ends the making of a file: all of it is put on the disk.
@@ -51,7 +48,15 @@ impl Open {
         self.disk.0.file.sync_data()
     }
 
-    fn on(builder: &Builder, disk: Disk) -> Result<Self, redb::Error> {
+    fn existing_in(builder: &Builder, file: impl StorageBackend) -> Result<Self, redb::Error> {
+        let disk = Disk::new(file, Stage::Opening);
+        let open = Self { db: builder.create_with_backend(disk.clone())?, disk };
+        open.disk.state().stage = Stage::Working;
+        Ok(open)
+    }
+
+    fn new_in(builder: &Builder, file: impl StorageBackend) -> Result<Self, redb::Error> {
+        let disk = Disk::new(file, Stage::Making);
         Ok(Self { db: builder.create_with_backend(disk.clone())?, disk })
     }
 }
@@ -77,7 +82,7 @@ struct Disk(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
-    file: FileBackend,
+    file: Box<dyn StorageBackend>,
     state: Mutex<State>,
 }
 
@@ -88,8 +93,6 @@ struct State {
     writes: u64,
     /// How often it was synced since a page was last written.
     syncs: u64,
-    /// It was made longer, and not written since.
-    has_grown: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,21 +104,21 @@ enum Stage {
 }
 
 impl State {
-    /// Whether nothing depends on a sync.
+    /// Whether nothing depends on a sync, as far as one can tell yet.
     fn is_free(&self) -> bool {
         match self.stage {
             Stage::Making => true,
-            Stage::Opening => self.writes == 1 || self.has_grown,
-            Stage::Working => self.has_grown,
-            Stage::Closing => self.syncs >= 2 || self.has_grown,
+            Stage::Opening => self.writes == 1,
+            Stage::Working => false,
+            Stage::Closing => self.syncs >= 2,
         }
     }
 }
 
 impl Disk {
-    fn new(file: File, stage: Stage) -> Result<Self, redb::Error> {
-        let state = Mutex::new(State { stage, writes: 0, syncs: 0, has_grown: false });
-        Ok(Self(Arc::new(Parts { file: FileBackend::new(file)?, state })))
+    fn new(file: impl StorageBackend, stage: Stage) -> Self {
+        let state = Mutex::new(State { stage, writes: 0, syncs: 0 });
+        Self(Arc::new(Parts { file: Box::new(file), state }))
     }
 
     /// A panic elsewhere leaves the state whole: each field stands for itself.
@@ -136,14 +139,16 @@ impl StorageBackend for Disk {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.state().has_grown = len > self.0.file.len()?;
         self.0.file.set_len(len)
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut state = self.state();
+        if state.stage == Stage::Opening && state.writes == 1 {
+            // It is repaired, so the sync after the first write was needed.
+            self.0.file.sync_data()?;
+        }
         state.writes += 1;
-        state.has_grown = false;
         // The head is at the beginning, on a page of its own.
         if offset > 0 {
             state.syncs = 0;
@@ -188,3 +193,6 @@ impl StorageBackend for Disk {
         self.0.file.query_lock_range(start, end)
     }
 }
+
+#[cfg(test)]
+mod tests;
