@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File},
-    os::unix::fs::FileExt,
+    io::{Seek, SeekFrom, Write},
     path::Path,
     process::{Command, Stdio},
     time::Instant,
@@ -72,7 +72,7 @@ fn main() -> Result<(), Failure> {
     let [mut sync, mut floor] = [Vec::new(), Vec::new()];
     let mut runs = ["gates", "agents"].map(|team| (team, Vec::new(), Vec::new()));
     let file = File::create(folder.join("synced"))?;
-    file.write_all_at(&[0; 1 << 20], 0)?;
+    write_at(&file, &[0; 1 << 20], 0)?;
     file.sync_all()?;
     for round in 0..=ROUNDS {
         let syncs = timed(|| (0..SYNCS).try_for_each(|page| sync_page(&file, page as u64)))? / SYNCS as f64;
@@ -117,7 +117,7 @@ fn timed(work: impl FnOnce() -> Result<(), Failure>) -> Result<f64, Failure> {
 }
 
 fn sync_page(file: &File, page: u64) -> Result<(), Failure> {
-    file.write_all_at(&[7; 4_096], (page * 17 % 256) * 4_096)?;
+    write_at(file, &[7; 4_096], (page * 17 % 256) * 4_096)?;
     Ok(file.sync_data()?)
 }
 
@@ -126,4 +126,9 @@ fn synod(folder: &Path, args: &[&str]) -> Result<(), Failure> {
     command.current_dir(folder).args(args).env_remove("SYNOD_STORE").stdout(Stdio::null());
     let status = command.status()?;
     if status.success() { Ok(()) } else { Err(format!("synod {} ended with {status}", args.join(" ")).into()) }
+}
+
+fn write_at(mut file: &File, bytes: &[u8], place: u64) -> std::io::Result<()> {
+    file.seek(SeekFrom::Start(place))?;
+    file.write_all(bytes)
 }

@@ -9,7 +9,7 @@
 
 use std::{
     fs::File,
-    os::unix::fs::FileExt,
+    io::{Seek, SeekFrom, Write},
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -49,7 +49,7 @@ fn main() -> Result<(), Failure> {
         syncs.push(disk_rate(&folder.path().join("raw"), |file, turn| write_pages(file, turn, 1))?);
         commits.push(disk_rate(&folder.path().join("raw"), |file, turn| {
             write_pages(file, turn, PAGES_OF_COMMIT)?;
-            file.write_all_at(&[turn as u8; HEAD], 0)?;
+            write_at(file, &[turn as u8; HEAD], 0)?;
             Ok(file.sync_data()?)
         })?);
         for (producers, [exclusive, single, ours, memory]) in PRODUCERS.iter().zip(&mut rates) {
@@ -85,7 +85,7 @@ fn main() -> Result<(), Failure> {
 /// How often a second `work` is done on a file of its own.
 fn disk_rate(path: &Path, work: impl Fn(&File, u64) -> Result<(), Failure>) -> Result<f64, Failure> {
     let file = File::create(path)?;
-    file.write_all_at(&vec![0; PAGES * PAGE], 0)?;
+    write_at(&file, &vec![0; PAGES * PAGE], 0)?;
     file.sync_all()?;
     let mut turn = 0;
     rate(1, || {
@@ -98,7 +98,7 @@ fn disk_rate(path: &Path, work: impl Fn(&File, u64) -> Result<(), Failure>) -> R
 fn write_pages(file: &File, turn: u64, count: u64) -> Result<(), Failure> {
     for page in 0..count {
         let place = 1 + (turn * count + page) * 7_919 % (PAGES as u64 - 1);
-        file.write_all_at(&[turn as u8; PAGE], place * PAGE as u64)?;
+        write_at(file, &[turn as u8; PAGE], place * PAGE as u64)?;
     }
     Ok(file.sync_data()?)
 }
@@ -221,4 +221,9 @@ fn new_session() -> NewSession {
 
 fn record(seq: u64) -> Record {
     Record { seq: Seq(seq), at: Timestamp(1), event: Event::NodeEnded { node: NodeIx(1), outcome: Outcome::Ok(Value::Null) } }
+}
+
+fn write_at(mut file: &File, bytes: &[u8], place: u64) -> std::io::Result<()> {
+    file.seek(SeekFrom::Start(place))?;
+    file.write_all(bytes)
 }
