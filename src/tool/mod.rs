@@ -10,12 +10,14 @@
 mod allow;
 mod bound;
 mod call;
+mod command;
 mod glob;
 mod grep;
 mod lines;
 mod logs;
 mod metrics;
 mod names;
+mod process;
 mod read;
 mod registry;
 mod roots;
@@ -34,9 +36,10 @@ use serde::de::DeserializeOwned;
 
 use crate::value::{EffectClass, Failure, FailureKind, ToolSpec, Value};
 
-pub use allow::allows;
+pub use allow::{allows, permits, server_prefix};
 pub use bound::RESULT_LIMIT;
 pub use call::{CallContext, Progress, Stop};
+pub use command::{Bash, Command, CommandPolicy, DEFAULT_TIMEOUT, MAX_TIMEOUT, confinement, is_confined};
 pub use names::{nearest, strip_pod_hash};
 pub use registry::{Registry, RegistryError, builtin};
 pub use roots::{Found, Roots, RootsError};
