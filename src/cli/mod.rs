@@ -22,7 +22,11 @@ mod schema;
 mod sessions;
 mod show;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -30,6 +34,7 @@ use crate::{
     engine::{Engine, EngineError},
     event::Status,
     store::RedbStore,
+    tool::{CommandPolicy, McpServers},
     value::{SessionId, Tenant},
 };
 
@@ -57,6 +62,9 @@ struct Global {
     /// The user that sessions belong to
     #[arg(long, global = true, value_name = "NAME", env = "SYNOD_USER", default_value = "default")]
     user: String,
+    /// A file of MCP servers; by default the first `.mcp.json` in this folder or above it
+    #[arg(long, global = true, value_name = "FILE")]
+    mcp: Option<PathBuf>,
     /// Print JSON on stdout
     #[arg(long, global = true)]
     json: bool,
@@ -229,26 +237,36 @@ impl Global {
     /// An engine on the store of this command.
     fn engine(&self) -> Result<Engine, CommandError> {
         let store = RedbStore::open(&self.store)?;
-        Ok(self.bare_engine_on(Some(Arc::new(store))))
+        self.engine_on(Some(Arc::new(store)))
     }
 
     /// An engine that keeps nothing, for commands that only look at files.
-    fn bare_engine(&self) -> Engine {
-        self.bare_engine_on(None)
+    fn bare_engine(&self) -> Result<Engine, CommandError> {
+        self.engine_on(None)
     }
 
-    fn bare_engine_on(&self, store: Option<Arc<RedbStore>>) -> Engine {
+    fn engine_on(&self, store: Option<Arc<RedbStore>>) -> Result<Engine, CommandError> {
+        let servers = self.mcp.as_ref().map_or_else(|| McpServers::find(Path::new(".")), |file| McpServers::read(file));
+        let servers = servers.map_err(|e| CommandError::Usage(e.to_string()))?;
         let mut builder = Engine::builder().tenant(self.tenant()).workspace(".").state_folder(&self.store);
+        builder = builder.mcp(servers).commands(commands());
         if let Some(store) = store {
             builder = builder.store(store);
         }
-        builder.build()
+        Ok(builder.build())
     }
 
     /// The session whose id begins with `prefix`.
     fn session(&self, engine: &Engine, prefix: &str) -> Result<SessionId, CommandError> {
         Ok(engine.store().find(&self.org, prefix)?)
     }
+}
+
+/// What commands may reach on this machine, as its owner says: folders to read, one after the other as in `PATH`.
+fn commands() -> CommandPolicy {
+    let read = std::env::var_os("SYNOD_COMMANDS_READ").unwrap_or_default();
+    let network = std::env::var_os("SYNOD_COMMANDS_NETWORK").is_some_and(|set| set == "1");
+    CommandPolicy { read: std::env::split_paths(&read).filter(|path| path.is_absolute()).collect(), network }
 }
 
 /// The runtime that sessions are driven on.

@@ -8,7 +8,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, EngineError, Inner, SessionHandle, blocking, perform::Performer};
+use super::{Ended, EngineError, Inner, SessionHandle, blocking, perform::Performer, toolbox::SessionTools};
 use crate::{
     event::{Input, Record, Status},
     model::Models,
@@ -45,6 +45,7 @@ pub(super) fn spawn(
     claim: Claim,
     scheduler: Scheduler,
     first: First,
+    tools: Arc<SessionTools>,
     roots: Arc<Roots>,
     models: Models,
 ) -> SessionHandle {
@@ -57,7 +58,7 @@ pub(super) fn spawn(
         // Nobody may be listening.
         let _ = heard.send(Arc::from(word));
     });
-    let performer = Performer::new(session, inner.tools.clone(), roots, models, inbox.clone(), progress);
+    let performer = Performer::new(session, tools, roots, models, inbox.clone(), progress);
     let drive = Drive {
         inner,
         claim: Some(claim),

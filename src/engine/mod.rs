@@ -29,10 +29,10 @@ use crate::{
     schedule::Scheduler,
     state::{FoldError, State},
     store::{AppendError, ClaimError, FindError, InboxItem, MemoryStore, NewSession, PostError, ReadError, Store, StoreError},
-    tool::{Registry, RegistryError, Tool, builtin},
+    tool::{Bash, CommandPolicy, McpPool, McpServers, Registry, RegistryError, Tool, builtin},
     value::{AskId, Map, SessionId, Tenant, Value},
 };
-use toolbox::MachineTools;
+use toolbox::{MachineTools, SessionTools};
 
 /// Runs teams. Cheap to clone; clones share store, tools and models.
 #[derive(Clone)]
@@ -92,6 +92,7 @@ pub enum EngineError {
 pub struct EngineBuilder {
     store: Option<Arc<dyn Store>>,
     tools: Registry,
+    mcp: McpServers,
     models: Models,
     workspace: PathBuf,
     state_folder: Option<PathBuf>,
@@ -114,6 +115,20 @@ impl EngineBuilder {
     pub fn tool(mut self, tool: Arc<dyn Tool>) -> Result<Self, EngineError> {
         self.tools.add(tool)?;
         Ok(self)
+    }
+
+    /// Knows these MCP servers. None is started before a session has an agent that names it.
+    #[must_use]
+    pub fn mcp(mut self, servers: McpServers) -> Self {
+        self.mcp = servers;
+        self
+    }
+
+    /// Lets commands reach this, beside the files of their session.
+    #[must_use]
+    pub fn commands(mut self, policy: CommandPolicy) -> Self {
+        self.tools.replace(Arc::new(Bash::new(policy))).expect("the schema of a built-in tool is valid: a test adds it");
+        self
     }
 
     /// Adds a model under the name that profiles use.
@@ -157,7 +172,7 @@ impl EngineBuilder {
         Engine {
             inner: Arc::new(Inner {
                 store,
-                tools: Arc::new(MachineTools::new(self.tools)),
+                tools: Arc::new(MachineTools::new(self.tools, McpPool::new(&self.mcp, &self.workspace))),
                 models: self.models,
                 workspace: self.workspace,
                 state_folder: self.state_folder,
@@ -174,6 +189,7 @@ impl Engine {
         EngineBuilder {
             store: None,
             tools: builtin(),
+            mcp: McpServers::default(),
             models: Models::default(),
             workspace: PathBuf::from("."),
             state_folder: None,
@@ -192,6 +208,16 @@ impl Engine {
         self.inner.tools.names()
     }
 
+    /// The names of the MCP servers that this engine knows, sorted.
+    pub fn mcp_servers(&self) -> Vec<String> {
+        self.inner.tools.mcp().names().map(str::to_owned).collect()
+    }
+
+    /// Ends the MCP servers. A session that goes on starts those that it needs again.
+    pub async fn close(&self) {
+        self.inner.tools.mcp().close().await;
+    }
+
     /// For whom this engine works.
     pub fn tenant(&self) -> &Tenant {
         &self.inner.tenant
@@ -204,7 +230,8 @@ impl Engine {
     pub async fn start(&self, team: &Prepared, task: impl AsRef<str>, inputs: Map) -> Result<SessionHandle, EngineError> {
         let session = SessionId(Uuid::now_v7());
         let inputs = self.inner.inputs(team, inputs)?;
-        let tools = self.inner.session_tools(&team.plan, &inputs)?;
+        let roots = self.inner.session_roots(&team.plan, &inputs)?;
+        let tools = self.inner.session_tools(&team.plan).await?;
         let models = self.inner.session_models(&team.plan, &team.sources)?;
         let at = self.inner.clock.now();
         let started = Started {
@@ -226,8 +253,8 @@ impl Engine {
         };
         let store = self.inner.store.clone();
         let claim = blocking(move || store.create(new)).await??;
-        let (scheduler, step) = Scheduler::start(at, started, team.judge.clone(), self.inner.tools.clone())?;
-        Ok(drive::spawn(self.inner.clone(), session, claim, scheduler, drive::First::Step(step), tools, models))
+        let (scheduler, step) = Scheduler::start(at, started, team.judge.clone(), tools.clone())?;
+        Ok(drive::spawn(self.inner.clone(), session, claim, scheduler, drive::First::Step(step), tools, roots, models))
     }
 
     /// Goes on with a session where its journal ends. A session that is over gives its result again, and nothing runs.
@@ -243,11 +270,12 @@ impl Engine {
         })
         .await??;
         let judge = prepare::judge_of(&state.started.plan, &state.started.sources)?;
-        let tools = self.inner.session_tools(&state.started.plan, &state.started.inputs)?;
+        let roots = self.inner.session_roots(&state.started.plan, &state.started.inputs)?;
+        let tools = self.inner.session_tools(&state.started.plan).await?;
         let models = self.inner.session_models(&state.started.plan, &state.started.sources)?;
         let epoch = claim.epoch();
-        let scheduler = Scheduler::resume(state, judge, self.inner.tools.clone());
-        Ok(drive::spawn(self.inner.clone(), session, claim, scheduler, drive::First::Resume(epoch), tools, models))
+        let scheduler = Scheduler::resume(state, judge, tools.clone());
+        Ok(drive::spawn(self.inner.clone(), session, claim, scheduler, drive::First::Resume(epoch), tools, roots, models))
     }
 
     /// Answers a question of a session, wherever it runs: its owner gets the answer, or this process takes it over and goes on.
@@ -324,6 +352,13 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 }
 
 impl Inner {
+    /// The tools of a session, its MCP servers started.
+    async fn session_tools(&self, plan: &crate::graph::Plan) -> Result<Arc<SessionTools>, EngineError> {
+        let tools = SessionTools::of(&self.tools, plan)?;
+        tools.open().await;
+        Ok(Arc::new(tools))
+    }
+
     fn session_models(&self, plan: &crate::graph::Plan, sources: &BTreeMap<String, Arc<str>>) -> Result<Models, EngineError> {
         let profiles = plan.teams.iter().flat_map(|team| team.members.iter().chain(&team.coordinator)).map(|m| &m.profile);
         Ok(self.models.with_files(profiles, &|file| crate::plan::with_includes(file, sources)).map_err(PrepareError::Model)?)

@@ -9,7 +9,7 @@ use std::{
 use tokio::{sync::mpsc, task::AbortHandle};
 use tracing::Instrument;
 
-use super::toolbox::MachineTools;
+use super::toolbox::SessionTools;
 use crate::{
     event::{Effect, Input, Key, ModelCall, ToolCall},
     model::Models,
@@ -21,7 +21,7 @@ use crate::{
 /// Performs the effects of one session.
 pub(super) struct Performer {
     pub(super) session: SessionId,
-    pub(super) tools: Arc<MachineTools>,
+    pub(super) tools: Arc<SessionTools>,
     pub(super) roots: Arc<Roots>,
     pub(super) models: Models,
     pub(super) inbox: mpsc::UnboundedSender<Input>,
@@ -88,7 +88,7 @@ async fn ask(models: &Models, request: &Request, key: &str) -> Result<Reply, Fai
 impl Performer {
     pub(super) fn new(
         session: SessionId,
-        tools: Arc<MachineTools>,
+        tools: Arc<SessionTools>,
         roots: Arc<Roots>,
         models: Models,
         inbox: mpsc::UnboundedSender<Input>,
@@ -178,7 +178,7 @@ impl Performer {
                 {
                     return;
                 }
-                let result = tools.registry().call(&call.tool, &context, &call.args).await;
+                let result = tools.call(&call.tool, &context, &call.args).await;
                 word.say(Input::Returned { key, result });
             }
             .instrument(span),

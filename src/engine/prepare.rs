@@ -86,9 +86,10 @@ impl Engine {
         let models = ModelCatalog::built_in();
         let names = self.known_tools();
         let tools: Vec<&str> = names.iter().map(String::as_str).collect();
-        let known = Known { models: &models, tools: Some(&tools), mcp_servers: Some(&[]) };
+        let servers: Vec<&str> = self.inner.tools.mcp().names().collect();
+        let known = Known { models: &models, tools: Some(&tools), mcp_servers: Some(&servers) };
         let (team, mut warnings) = team::load_team(name, &sources, overrides, &known).map_err(PrepareError::Invalid)?;
-        let specs = self.inner.tools.specs();
+        let specs = self.inner.tools.specs(&team.tools);
         let compiled = plan::compile(&team, &Machine { tools: &specs, models: &models }).map_err(PrepareError::Invalid)?;
         warnings.extend(compiled.warnings);
         let plan = Arc::new(compiled.plan);
@@ -111,13 +112,14 @@ impl Engine {
         let models = ModelCatalog::built_in();
         let names = self.known_tools();
         let tools: Vec<&str> = names.iter().map(String::as_str).collect();
-        let known = Known { models: &models, tools: Some(&tools), mcp_servers: Some(&[]) };
+        let servers: Vec<&str> = self.inner.tools.mcp().names().collect();
+        let known = Known { models: &models, tools: Some(&tools), mcp_servers: Some(&servers) };
         let mut found = team::check(name, &sources, &known);
         if found.iter().any(Diagnostic::is_error) {
             return found;
         }
         if let Ok((team, _)) = team::load_team(name, &sources, &Overrides::default(), &known) {
-            let specs = self.inner.tools.specs();
+            let specs = self.inner.tools.specs(&team.tools);
             match plan::compile(&team, &Machine { tools: &specs, models: &models }) {
                 Ok(compiled) => found.extend(compiled.warnings),
                 Err(wrong) => found.extend(wrong),
@@ -138,7 +140,7 @@ impl Engine {
 
     /// What a plan may do on this machine.
     pub fn review(&self, prepared: &Prepared) -> Review {
-        let specs = self.inner.tools.specs();
+        let specs = self.inner.tools.specs(&prepared.plan.tools);
         plan::review(&prepared.plan, &Machine { tools: &specs, models: &ModelCatalog::built_in() })
     }
 }
@@ -204,7 +206,7 @@ impl Inner {
     }
 
     /// What the tools of a session may reach.
-    pub(super) fn session_tools(&self, plan: &Plan, inputs: &Map) -> Result<Arc<Roots>, EngineError> {
+    pub(super) fn session_roots(&self, plan: &Plan, inputs: &Map) -> Result<Arc<Roots>, EngineError> {
         let mut roots = Roots::new(&self.workspace).map_err(PrepareError::Roots)?;
         for name in &plan.roots {
             if let Some(path) = inputs.get(&**name).and_then(Value::as_str).filter(|path| !path.is_empty()) {

@@ -237,11 +237,11 @@ impl Scheduler {
         }
         let profile = &self.member(node)?.profile;
         if self.tools.spec(&call.tool).is_none() {
-            let names: Vec<String> = self.tools.allowed(&profile.allowed_tools).iter().map(|t| t.name.to_string()).collect();
+            let names: Vec<String> = self.tools.allowed(profile).iter().map(|t| t.name.to_string()).collect();
             let have = if names.is_empty() { "none beside the collaboration tools".to_owned() } else { names.join(", ") };
             return Some((FailureKind::Tool, format!("there is no tool {}; you have {have}", call.tool)));
         }
-        if !self.tools.allows(&profile.allowed_tools, &call.tool, &call.args) {
+        if !self.tools.allows(profile, &call.tool, &call.args) {
             return Some((FailureKind::Denied, format!("{} is not among the allowed_tools of this agent", call.tool)));
         }
         self.tools.check(&call.tool, &call.args).err().map(|why| (FailureKind::Schema, why))

@@ -22,6 +22,7 @@ mod sources;
 mod spec;
 mod suggest;
 mod syntax;
+mod tools;
 mod tree;
 
 pub use catalog::{Model, ModelCatalog, Price, Provider, ProviderKind};
