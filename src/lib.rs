@@ -58,6 +58,8 @@
 //! What is deliberately absent: a graph that is changed while it runs, state that is overwritten, a super-step that waits for the
 //! slowest, and a server to set up.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::panic, clippy::exit))]
+
 pub mod cli;
 pub mod engine;
 pub mod event;

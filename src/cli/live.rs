@@ -32,6 +32,10 @@ pub(super) async fn follow(engine: &Engine, mut handle: SessionHandle, global: &
         if signal().await {
             interrupt.cancel();
             if signal().await {
+                #[expect(
+                    clippy::exit,
+                    reason = "whoever presses Ctrl-C twice wants out now; the journal holds what was acknowledged"
+                )]
                 std::process::exit(super::Exit::Interrupted as i32);
             }
         }

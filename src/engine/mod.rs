@@ -32,6 +32,7 @@ use crate::{
     tool::{Bash, CommandPolicy, McpPool, McpServers, Registry, RegistryError, Tool, builtin},
     value::{AskId, Map, SessionId, Tenant, Value},
 };
+use perform::Means;
 use toolbox::{MachineTools, SessionTools};
 
 /// Runs teams. Cheap to clone; clones share store, tools and models.
@@ -254,7 +255,7 @@ impl Engine {
         let store = self.inner.store.clone();
         let claim = blocking(move || store.create(new)).await??;
         let (scheduler, step) = Scheduler::start(at, started, team.judge.clone(), tools.clone())?;
-        Ok(drive::spawn(self.inner.clone(), session, claim, scheduler, drive::First::Step(step), tools, roots, models))
+        Ok(drive::spawn(self.inner.clone(), session, claim, scheduler, drive::First::Step(step), Means { tools, roots, models }))
     }
 
     /// Goes on with a session where its journal ends. A session that is over gives its result again, and nothing runs.
@@ -275,7 +276,14 @@ impl Engine {
         let models = self.inner.session_models(&state.started.plan, &state.started.sources)?;
         let epoch = claim.epoch();
         let scheduler = Scheduler::resume(state, judge, tools.clone());
-        Ok(drive::spawn(self.inner.clone(), session, claim, scheduler, drive::First::Resume(epoch), tools, roots, models))
+        Ok(drive::spawn(
+            self.inner.clone(),
+            session,
+            claim,
+            scheduler,
+            drive::First::Resume(epoch),
+            Means { tools, roots, models },
+        ))
     }
 
     /// Answers a question of a session, wherever it runs: its owner gets the answer, or this process takes it over and goes on.

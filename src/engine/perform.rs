@@ -18,12 +18,17 @@ use crate::{
     value::{EffectClass, Failure, FailureKind, Reply, Request, SessionId},
 };
 
-/// Performs the effects of one session.
-pub(super) struct Performer {
-    pub(super) session: SessionId,
+/// What a session works with.
+pub(super) struct Means {
     pub(super) tools: Arc<SessionTools>,
     pub(super) roots: Arc<Roots>,
     pub(super) models: Models,
+}
+
+/// Performs the effects of one session.
+pub(super) struct Performer {
+    pub(super) session: SessionId,
+    means: Means,
     pub(super) inbox: mpsc::UnboundedSender<Input>,
     pub(super) progress: Progress,
     flying: BTreeMap<Key, Flight>,
@@ -86,15 +91,8 @@ async fn ask(models: &Models, request: &Request, key: &str) -> Result<Reply, Fai
 }
 
 impl Performer {
-    pub(super) fn new(
-        session: SessionId,
-        tools: Arc<SessionTools>,
-        roots: Arc<Roots>,
-        models: Models,
-        inbox: mpsc::UnboundedSender<Input>,
-        progress: Progress,
-    ) -> Self {
-        Self { session, tools, roots, models, inbox, progress, flying: BTreeMap::new() }
+    pub(super) fn new(session: SessionId, means: Means, inbox: mpsc::UnboundedSender<Input>, progress: Progress) -> Self {
+        Self { session, means, inbox, progress, flying: BTreeMap::new() }
     }
 
     /// Performs an effect. What is not free waits until `ticket` says that its intent is durable.
@@ -137,7 +135,7 @@ impl Performer {
 
     fn ask_model(&mut self, call: ModelCall, ticket: Option<&Ticket>) {
         let ticket = ticket.filter(|_| !call.free).cloned();
-        let (models, key) = (self.models.clone(), call.key);
+        let (models, key) = (self.means.models.clone(), call.key);
         let name = self.name(key, &call.request.node);
         let word = Word { inbox: self.inbox.clone(), key, is_model: true, said: false };
         let span = tracing::debug_span!("model", session = %self.session, node = %call.request.node, turn = %key.turn);
@@ -164,12 +162,12 @@ impl Performer {
             role: call.role.clone(),
             node: call.path.clone(),
             key: self.name(key, &call.path),
-            roots: self.roots.clone(),
+            roots: self.means.roots.clone(),
             stop: stop.clone(),
             progress: self.progress.clone(),
         };
         let word = Word { inbox: self.inbox.clone(), key, is_model: false, said: false };
-        let tools = self.tools.clone();
+        let tools = self.means.tools.clone();
         let span = tracing::debug_span!("tool", session = %self.session, node = %call.path, tool = %call.tool);
         let task = tokio::spawn(
             async move {

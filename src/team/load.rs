@@ -382,10 +382,6 @@ impl<'a> Loader<'a> {
     /// Takes the tools that a team brings along for known. All teams of a session share them, so that one name stands for one tool.
     pub(super) fn declare(&mut self, tools: &TeamTools, place: &Place) {
         for command in &tools.commands {
-            if self.known.tools.is_some_and(|known| known.contains(&&*command.name)) {
-                let message = format!("there is a tool `{}` already", command.name);
-                self.found.push(Diagnostic::error(Code::DuplicateId, place, message).help("give yours another name"));
-            }
             match self.tools.commands.iter().find(|known| known.name == command.name) {
                 Some(known) if known == command => {}
                 Some(_) => {

@@ -15,8 +15,8 @@ use crate::value::{CommandSpec, CommandWord, EffectClass, HttpSpec, Map, TeamToo
 
 /// The longest that a call of a declared command may take where it does not say, in seconds.
 pub const DEFAULT_COMMAND_SECONDS: u64 = 120;
-/// Names that agents' collaboration tools and the engine's own begin with or have.
-const TAKEN: &[&str] = &["http", "broadcast_finding", "escalate", "finish", "read_context", "set_variable"];
+/// Names that no machine lists and that are taken all the same.
+const TAKEN: &[&str] = &["http"];
 
 /// What a command's output is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
@@ -114,17 +114,23 @@ short_or_map! {
 }
 
 /// The tools of a team; what is wrong with them is reported.
-pub(super) fn resolve(tools: Option<&Named<ToolFile>>, http: Option<&HttpFile>, found: &mut Found) -> Option<TeamTools> {
-    let commands: Vec<_> = tools.iter().flat_map(|t| &t.entries).map(|(key, file)| command(key, file, found)).collect();
+pub(super) fn resolve(
+    tools: Option<&Named<ToolFile>>,
+    http: Option<&HttpFile>,
+    machine: Option<&[&str]>,
+    found: &mut Found,
+) -> Option<TeamTools> {
+    let commands: Vec<_> =
+        tools.iter().flat_map(|t| &t.entries).map(|(key, file)| command(key, file, machine.unwrap_or_default(), found)).collect();
     Some(TeamTools { commands: commands.into_iter().collect::<Option<_>>()?, http: http.map(|file| hosts(file, found)) })
 }
 
-fn command(key: &Key, file: &ToolFile, found: &mut Found) -> Option<CommandSpec> {
+fn command(key: &Key, file: &ToolFile, machine: &[&str], found: &mut Found) -> Option<CommandSpec> {
     let name = &key.name;
     if !is_id(name) && !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') || name.len() > 64 {
         let help = "a tool's name has letters, digits and `_`, and at most 64 characters";
         found.push(key.error(Code::BadId, format!("{} is no name of a tool", quoted(name))).help(help));
-    } else if TAKEN.contains(&&**name) || name.starts_with("mcp__") {
+    } else if TAKEN.contains(&&**name) || machine.contains(&&**name) || name.starts_with("mcp__") {
         found.push(
             key.error(Code::DuplicateId, format!("{} is the name of another tool", quoted(name))).help("choose another name"),
         );

@@ -1,3 +1,5 @@
+//! Do commands see only what they may, and die with all that they started?
+
 use std::{
     path::Path,
     sync::Arc,

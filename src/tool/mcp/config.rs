@@ -172,7 +172,11 @@ impl McpServer {
             (_, _, Some(url)) if !url.starts_with("http://") && !url.starts_with("https://") && !url.starts_with("${") => {
                 Err(format!("has the url {url}, which begins with neither http:// nor https://"))
             }
-            _ if [self.timeout_seconds, self.timeout, self.startup_timeout_seconds].iter().flatten().any(|s| !(*s > 0.0)) => {
+            _ if [self.timeout_seconds, self.timeout, self.startup_timeout_seconds]
+                .iter()
+                .flatten()
+                .any(|s| s.is_nan() || *s <= 0.0) =>
+            {
                 Err("has a timeout that is no positive number".to_owned())
             }
             _ => Ok(()),

@@ -1,7 +1,6 @@
 //! What does a server get when it asks us? [`Handler`]: the workspace as its root, a refusal of questions to people, and an ear for progress.
 
-// Roots are to be replaced by arguments of the calls one day; the servers that exist ask for them.
-#![expect(deprecated)]
+#![expect(deprecated, reason = "roots are to become arguments of the calls one day; the servers that exist ask for them")]
 
 use std::{
     collections::BTreeMap,

@@ -200,14 +200,16 @@ impl Server {
             _ => format!("`{program}` cannot be started: {e}"),
         })?;
         let (pipes, words) = Pipes::of(running, &self.name).map_err(|e| e.to_string())?;
-        handler.serve(pipes).await.map_err(|error| {
-            let said = words.text().map_or_else(String::new, |text| format!("; it said: {text}"));
-            match error {
-                ClientInitializeError::ConnectionClosed(_) | ClientInitializeError::TransportError { .. } => {
-                    format!("`{program}` ended at once{said}")
-                }
-                other => format!("{other}{said}"),
+        let error = match handler.serve(pipes).await {
+            Ok(service) => return Ok(service),
+            Err(error) => error,
+        };
+        let said = words.text().await.map_or_else(String::new, |text| format!("; it said: {text}"));
+        Err(match error {
+            ClientInitializeError::ConnectionClosed(_) | ClientInitializeError::TransportError { .. } => {
+                format!("`{program}` ended at once{said}")
             }
+            other => format!("{other}{said}"),
         })
     }
 

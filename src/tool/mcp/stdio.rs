@@ -40,22 +40,19 @@ pub(super) struct Pipes {
 }
 
 /// The last words of a server on its error stream.
-#[derive(Clone, Default)]
-pub(super) struct LastWords(Arc<Mutex<VecDeque<u8>>>);
+pub(super) struct LastWords {
+    kept: Arc<Mutex<VecDeque<u8>>>,
+    listener: tokio::task::JoinHandle<()>,
+}
 
 impl LastWords {
-    /// They, if there are any.
-    pub(super) fn text(&self) -> Option<String> {
-        let kept: Vec<u8> = self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+    /// They, if there are any, once the server has ended.
+    pub(super) async fn text(self) -> Option<String> {
+        // What is read by then is what there is.
+        let _ = tokio::time::timeout(GRACE, self.listener).await;
+        let kept: Vec<u8> = self.kept.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
         let text = String::from_utf8_lossy(&kept).trim().to_owned();
         (!text.is_empty()).then_some(text)
-    }
-
-    fn hear(&self, bytes: &[u8]) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(bytes);
-        let over = kept.len().saturating_sub(KEPT);
-        kept.drain(..over);
     }
 }
 
@@ -67,8 +64,8 @@ impl Pipes {
         let stdin = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
         let stderr = child.stderr.take().ok_or_else(missing)?;
-        let words = LastWords::default();
-        tokio::spawn(listen(stderr, words.clone(), server.to_owned()));
+        let kept = Arc::new(Mutex::new(VecDeque::new()));
+        let words = LastWords { kept: kept.clone(), listener: tokio::spawn(listen(stderr, kept, server.to_owned())) };
         let stdin = Arc::new(tokio::sync::Mutex::new(Some(stdin)));
         Ok((Self { stdin, stdout: BufReader::new(stdout), line: Vec::new(), child, group: Some(group) }, words))
     }
@@ -139,10 +136,14 @@ impl Transport<RoleClient> for Pipes {
 }
 
 /// Reads the error stream until it ends.
-async fn listen(mut stderr: ChildStderr, words: LastWords, server: String) {
+async fn listen(mut stderr: ChildStderr, kept: Arc<Mutex<VecDeque<u8>>>, server: String) {
     let mut buffer = [0; 4_096];
     while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
-        words.hear(&buffer[..count]);
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend(&buffer[..count]);
+        let over = kept.len().saturating_sub(KEPT);
+        kept.drain(..over);
+        drop(kept);
         tracing::debug!(target: "synod::mcp", server, "{}", String::from_utf8_lossy(&buffer[..count]).trim_end());
     }
 }

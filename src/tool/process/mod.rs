@@ -4,6 +4,8 @@
 //! it but carry the mark that it put into their environment. If the engine is killed, the kernel kills the child (Linux), and a
 //! guard, a shell that waits for the engine's end of a pipe to close, kills the rest.
 
+#![expect(unsafe_code, reason = "what a child does between fork and exec, and signals to groups, are bare system calls")]
+
 #[cfg(target_os = "linux")]
 mod census;
 mod confine;

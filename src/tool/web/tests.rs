@@ -1,3 +1,5 @@
+//! Does the `http` tool ask only what it may, and say what came of it?
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
