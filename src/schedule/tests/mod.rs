@@ -6,6 +6,7 @@ mod agents;
 mod failures;
 mod joins;
 mod limits;
+mod order;
 mod people;
 mod scopes;
 mod settling;
