@@ -337,7 +337,7 @@ fn what_an_agent_knows_does_not_change_between_its_turns() {
     });
     let script = Script::default()
         .agent("a", |_| Said::After(5, Box::new(Said::Finish(Value::text("a")))))
-        .takes(&[("read", 9)])
+        .takes(&[("read", 9), ("bad", 1)])
         .agent("b", speaks(vec![|| Said::Calls(vec![("read", args("{}"))]), done]));
     let run = run(plan, script);
     let seen: Vec<&Value> = run.world.requests.iter().filter(|r| r.role.as_str() == "b").map(|r| &r.context).collect();
