@@ -36,7 +36,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn run(&self, global: &Global) -> Outcome {
-        let engine = global.bare_engine();
+        let engine = global.bare_engine()?;
         let prepared = load(&engine, &self.team, &self.set, global.quiet)?;
         let Some(team) = &prepared.team else { return Err(CommandError::Usage("the plan has no team".to_owned())) };
         if self.expand {

@@ -24,11 +24,12 @@ pub use prepare::{PrepareError, Prepared};
 
 use crate::{
     event::{EVENT_VERSION, Started},
-    model::{Model, Models},
+    model::{Model, Models, Providers},
     report::Report,
     schedule::Scheduler,
     state::{FoldError, State},
     store::{AppendError, ClaimError, FindError, InboxItem, MemoryStore, NewSession, PostError, ReadError, Store, StoreError},
+    team::ModelCatalog,
     tool::{Registry, RegistryError, Tool, builtin},
     value::{AskId, Map, SessionId, Tenant, Value},
 };
@@ -44,6 +45,8 @@ pub(crate) struct Inner {
     store: Arc<dyn Store>,
     tools: Arc<MachineTools>,
     models: Models,
+    /// The models that teams may name, and which of their keys are missing.
+    catalog: ModelCatalog,
     workspace: PathBuf,
     state_folder: Option<PathBuf>,
     tenant: Tenant,
@@ -93,6 +96,8 @@ pub struct EngineBuilder {
     store: Option<Arc<dyn Store>>,
     tools: Registry,
     models: Models,
+    catalog: ModelCatalog,
+    env: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
     workspace: PathBuf,
     state_folder: Option<PathBuf>,
     tenant: Tenant,
@@ -120,6 +125,20 @@ impl EngineBuilder {
     #[must_use]
     pub fn model(mut self, name: impl AsRef<str>, model: Arc<dyn Model>) -> Self {
         self.models.add(name, model);
+        self
+    }
+
+    /// Takes the models of that catalog, in place of the built-in one.
+    #[must_use]
+    pub fn catalog(mut self, catalog: ModelCatalog) -> Self {
+        self.catalog = catalog;
+        self
+    }
+
+    /// Looks up keys there; in the environment of the process otherwise.
+    #[must_use]
+    pub fn env(mut self, env: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.env = Box::new(env);
         self
     }
 
@@ -154,11 +173,17 @@ impl EngineBuilder {
     /// The engine.
     pub fn build(self) -> Engine {
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let (mut models, mut catalog) = (self.models, self.catalog.clone());
+        let providers = Providers::new(self.catalog, self.env);
+        let keyless = catalog.providers.iter().filter(|(_, provider)| !providers.has_key(provider));
+        catalog.without_key = keyless.map(|(name, _)| name.clone()).collect();
+        models.set_providers(Arc::new(providers));
         Engine {
             inner: Arc::new(Inner {
                 store,
                 tools: Arc::new(MachineTools::new(self.tools)),
-                models: self.models,
+                models,
+                catalog,
                 workspace: self.workspace,
                 state_folder: self.state_folder,
                 tenant: self.tenant,
@@ -175,6 +200,8 @@ impl Engine {
             store: None,
             tools: builtin(),
             models: Models::default(),
+            catalog: ModelCatalog::built_in(),
+            env: Box::new(|variable| std::env::var(variable).ok()),
             workspace: PathBuf::from("."),
             state_folder: None,
             tenant: Tenant::default(),
@@ -190,6 +217,11 @@ impl Engine {
     /// The names of the tools that this machine has, sorted.
     pub fn tools(&self) -> Vec<String> {
         self.inner.tools.names()
+    }
+
+    /// The models that teams may name.
+    pub fn catalog(&self) -> &ModelCatalog {
+        &self.inner.catalog
     }
 
     /// For whom this engine works.

@@ -1,0 +1,1 @@
+//! Do requests and replies have the shape that each kind wants?
