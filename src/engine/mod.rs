@@ -91,13 +91,16 @@ pub enum EngineError {
     Broken(String),
 }
 
+/// The value of an environment variable.
+type Env = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// Puts an [`Engine`] together.
 pub struct EngineBuilder {
     store: Option<Arc<dyn Store>>,
     tools: Registry,
     models: Models,
     catalog: ModelCatalog,
-    env: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    env: Env,
     workspace: PathBuf,
     state_folder: Option<PathBuf>,
     tenant: Tenant,

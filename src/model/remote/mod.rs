@@ -43,6 +43,9 @@ const DEFAULT_MAX_TOKENS: u64 = 4_096;
 /// The most characters of an idempotency key; a longer one is digested.
 const MAX_KEY: usize = 255;
 
+/// The value of an environment variable.
+type Env = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// A key that no log, error or journal shows.
 #[derive(Clone)]
 struct Secret(Arc<str>);
@@ -71,8 +74,7 @@ pub struct Remote {
 /// Opens the models of a catalog. What it opened shares gates and connections.
 pub struct Providers {
     catalog: ModelCatalog,
-    /// The value of an environment variable.
-    env: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    env: Env,
     open: Mutex<Open>,
 }
 
