@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use serde_json::Value as Json;
@@ -25,6 +26,8 @@ pub struct Seen {
 pub enum Part {
     /// These bytes, in a chunk of their own.
     Bytes(Vec<u8>),
+    /// Nothing for a while.
+    Wait(Duration),
     /// Nothing, until the client gives up.
     Stall,
     /// The connection is closed in the middle.
@@ -70,6 +73,14 @@ pub struct Server {
     pub address: String,
     seen: Arc<Mutex<Vec<Seen>>>,
     left: watch::Receiver<usize>,
+    load: Arc<Mutex<Load>>,
+}
+
+/// Requests that are being answered.
+#[derive(Debug, Default)]
+struct Load {
+    now: usize,
+    peak: usize,
 }
 
 impl Server {
@@ -79,22 +90,28 @@ impl Server {
         let address = format!("http://{}", listener.local_addr().unwrap());
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let (gone, left) = watch::channel(0);
-        let (answers, log): (Arc<Answers>, _) = (Arc::new(answers), seen.clone());
+        let load: Arc<Mutex<Load>> = Arc::default();
+        let (answers, log, busy): (Arc<Answers>, _, _) = (Arc::new(answers), seen.clone(), load.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (answers, log, gone) = (answers.clone(), log.clone(), gone.clone());
+                let (answers, log, gone, busy) = (answers.clone(), log.clone(), gone.clone(), busy.clone());
                 tokio::spawn(async move {
                     // A client that goes away ends its connection and nothing else.
-                    let _ = serve(stream, &answers, &log, &gone).await;
+                    let _ = serve(stream, &answers, &log, &gone, &busy).await;
                 });
             }
         });
-        Self { address, seen, left }
+        Self { address, seen, left, load }
     }
 
     /// What came, in order.
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
+    }
+
+    /// The most requests that it was answering at a time.
+    pub fn peak(&self) -> usize {
+        self.load.lock().unwrap().peak
     }
 
     /// Waits until so many clients have gone away from a stalled response.
@@ -108,6 +125,7 @@ async fn serve(
     answers: &Arc<Answers>,
     log: &Mutex<Vec<Seen>>,
     gone: &watch::Sender<usize>,
+    load: &Mutex<Load>,
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
@@ -118,6 +136,11 @@ async fn serve(
             log.push(seen.clone());
             log.len() - 1
         };
+        {
+            let mut load = load.lock().unwrap();
+            load.now += 1;
+            load.peak = load.peak.max(load.now);
+        }
         let response = answers(number, &seen);
         let mut head = format!("HTTP/1.1 {} Whatever\r\ntransfer-encoding: chunked\r\n", response.status);
         for (name, value) in &response.headers {
@@ -132,6 +155,7 @@ async fn serve(
                     stream.write_all(&chunk).await?;
                     stream.flush().await?;
                 }
+                Part::Wait(span) => tokio::time::sleep(span).await,
                 Part::Stall => {
                     while stream.read(&mut [0; 64]).await.is_ok_and(|n| n > 0) {}
                     gone.send_modify(|n| *n += 1);
@@ -140,6 +164,7 @@ async fn serve(
                 Part::Cut => return Ok(()),
             }
         }
+        load.lock().unwrap().now -= 1;
         stream.write_all(b"0\r\n\r\n").await?;
         stream.flush().await?;
     }

@@ -1,9 +1,11 @@
 //! What comes of sessions whose agents are models of providers?
 
+use std::time::Duration;
+
 use serde_json::json;
 use synod::{
-    event::{Event, TurnEnd},
-    value::FailureKind,
+    event::{Event, Status, TurnEnd},
+    value::{FailureKind, Map},
 };
 
 use super::{
@@ -188,4 +190,69 @@ fn nothing_that_a_session_leaves_behind_has_the_key() {
     let ran = bench.run(&alone());
     let everything = format!("{} {:?}", ran.report.markdown(), ran.records);
     assert!(everything.contains("is not valid") && !everything.contains(KEY), "{everything}");
+}
+
+/// The limiter is one for all sessions, so that a refusal of one slows the others and fails none.
+#[test]
+fn two_hundred_sessions_share_their_limits_and_lose_nothing_to_refusals() {
+    const SESSIONS: usize = 200;
+    let (first, kind) = (Bench::new(), Kind::Openai);
+    let server = serve(&first, move |number, _| {
+        if number % 5 == 0 {
+            return Response::error(429, "slow down").header("retry-after", "0");
+        }
+        let mut said = Response::stream(&kind.stream(&text("done")), 4_096);
+        said.body.insert(0, Part::Wait(Duration::from_millis(50)));
+        said
+    });
+    let bench = bench(kind, &server);
+    bench.catalog(&format!(
+        "providers:\n  local: {{ kind: openai, base_url: \"{}\", limits: {{ concurrency: 16 }} }}\nmodels:\n  small: {{ provider: local, id: big }}\n",
+        server.address
+    ));
+    let (engine, team) = (bench.engine(), bench.load(&alone()));
+    bench.block_on(async {
+        let mut handles = Vec::new();
+        for _ in 0..SESSIONS {
+            handles.push(engine.start(&team, "the task", Map::new()).await.unwrap());
+        }
+        for handle in handles {
+            assert_eq!(handle.wait().await.unwrap().status, Status::Completed);
+        }
+    });
+    let seen = server.seen();
+    let refused = seen.len().div_ceil(5);
+    assert_eq!(seen.len() - refused, SESSIONS, "every session is answered once");
+    assert!((2..=16).contains(&server.peak()), "{} at a time", server.peak());
+    let keys: std::collections::BTreeSet<_> = seen.iter().map(|s| s.headers["idempotency-key"].clone()).collect();
+    assert_eq!(keys.len(), SESSIONS);
+}
+
+#[test]
+fn a_conversation_that_outgrows_the_window_loses_its_oldest_results_and_the_record_says_so() {
+    let (first, kind) = (Bench::new(), Kind::Openai);
+    let server = serve(&first, move |number, _| {
+        let read = calls(&[("Read", [r#"{"path": "a.txt"}"#, r#"{"path": "b.txt"}"#, r#"{"path": "c.txt"}"#][number.min(2)])]);
+        Response::stream(&kind.stream(&if number < 3 { read } else { text("done") }), 4_096)
+    });
+    let bench = bench(kind, &server);
+    bench.catalog(&format!(
+        "providers:\n  local: {{ kind: openai, base_url: \"{}\" }}\nmodels:\n  small: {{ provider: local, id: big, context_window: 9500 }}\n",
+        server.address
+    ));
+    for name in ["a.txt", "b.txt", "c.txt"] {
+        bench.file(name, &format!("{name} {}\n", "word word word word\n".repeat(250)));
+    }
+    let ran = bench.run(&alone());
+    assert_eq!(ran.completed(), json!({ "text": "done" }));
+    let elided = ran.events(|e| match e {
+        Event::TurnEnded { end: TurnEnd::Reply(reply), .. } => Some(reply.elided),
+        _ => None,
+    });
+    assert_eq!(elided[..2], [0, 0], "{elided:?}");
+    assert!(elided[3] >= 1, "{elided:?}");
+    let last = server.seen()[3].body.clone();
+    let results = kind.results(&last);
+    assert!(results[0].1.contains("left out to save room") && results[2].1.contains("word word"), "{last}");
+    assert!(last.to_string().contains("outgrew the model's window"));
 }

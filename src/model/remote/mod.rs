@@ -132,10 +132,11 @@ impl Providers {
             let reason = "its key has characters that no key has".to_owned();
             return Err(ModelError::Invalid { model: name, reason });
         }
+        let base = provider.base_url.as_deref().unwrap_or_else(|| provider.kind.base_url()).to_owned();
         let (client, gate) = match open.providers.get(&model.provider) {
             Some(known) => known.clone(),
             None => {
-                let client = http::client(&provider.timeouts)
+                let client = http::client(&provider.timeouts, &base)
                     .map_err(|e| ModelError::Invalid { model: name.clone(), reason: format!("set up HTTP: {e}") })?;
                 let new = (client, Arc::new(Gate::new(provider.limits)));
                 open.providers.entry(model.provider.clone()).or_insert(new).clone()
@@ -144,7 +145,6 @@ impl Providers {
         let own =
             open.gates.entry((model.provider.clone(), model.id.clone())).or_insert_with(|| Arc::new(Gate::new(model.limits)));
         let gates = [gate, own.clone()];
-        let base = provider.base_url.as_deref().unwrap_or_else(|| provider.kind.base_url()).to_owned();
         let (wire, waits, judge) = (Wire(provider.kind), provider.timeouts, RuleBook::default());
         let remote = Arc::new(Remote { name: name.clone(), model, wire, base, key, waits, client, gates, judge });
         open.models.insert(name, remote.clone());
