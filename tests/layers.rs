@@ -22,7 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("state", &["value", "graph", "event", "plan", "turn"]),
     ("schedule", &["value", "graph", "event", "plan", "turn", "state"]),
     ("report", &["value", "graph", "event", "plan", "turn", "state"]),
-    ("model", &["value", "graph", "event", "rule", "state"]),
+    ("model", &["value", "graph", "event", "team", "rule", "turn", "state"]),
     ("tool", &["value"]),
     ("knowledge", &["value"]),
     ("store", &["value", "graph", "event", "team"]),

@@ -19,7 +19,7 @@ use synod::{
     model::{Answer, Model},
     team::Overrides,
     tool::{CallContext, McpPool, McpServer, McpServers, Outcome, Progress, Roots, Stop},
-    value::{Call, EffectClass, FailureKind, Map, Reply, Request, Usage, Value},
+    value::{Call, EffectClass, FailureKind, Map, Reply, Request, Value},
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -366,7 +366,7 @@ impl Model for Once {
         let calls = if first { vec![call] } else { Vec::new() };
         let stop = if first { synod::value::Stop::Calls } else { synod::value::Stop::End };
         let finish = (!first).then(|| Value::text("done"));
-        Box::pin(std::future::ready(Ok(Reply { text: None, calls, finish, stop, usage: Usage::default(), model: None })))
+        Box::pin(std::future::ready(Ok(Reply { calls, finish, stop, ..Reply::default() })))
     }
 }
 

@@ -12,6 +12,7 @@ mod export;
 mod init;
 mod live;
 mod messages;
+mod models;
 mod output;
 mod plan;
 mod report;
@@ -34,6 +35,7 @@ use crate::{
     engine::{Engine, EngineError},
     event::Status,
     store::RedbStore,
+    team::{Diagnostic, ModelCatalog},
     tool::{CommandPolicy, McpServers},
     value::{SessionId, Tenant},
 };
@@ -65,6 +67,9 @@ struct Global {
     /// A file of MCP servers; by default the first `.mcp.json` in this folder or above it
     #[arg(long, global = true, value_name = "FILE")]
     mcp: Option<PathBuf>,
+    /// A model catalog that adds to the built-in one and overrides it; may be given more than once
+    #[arg(long, global = true, value_name = "FILE", env = "SYNOD_MODELS")]
+    models: Vec<PathBuf>,
     /// Print JSON on stdout
     #[arg(long, global = true)]
     json: bool,
@@ -101,6 +106,8 @@ enum Command {
     Export(export::Export),
     /// List agents and search them by skill
     Agents(agents::Agents),
+    /// List models, what they cost, and which keys are set
+    Models(models::ModelsCommand),
     /// Test rule scripts, and show what rules get to know
     Rules(rules::Rules),
     /// Print the JSON Schema of a file
@@ -191,6 +198,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Report(args) => args.run(&global),
         Command::Export(args) => args.run(&global),
         Command::Agents(args) => args.run(&global),
+        Command::Models(args) => args.run(&global),
         Command::Rules(args) => args.run(&global),
         Command::Schema(args) => args.run(&global),
         Command::Completions(args) => args.run(&global),
@@ -249,11 +257,26 @@ impl Global {
         let servers = self.mcp.as_ref().map_or_else(|| McpServers::find(Path::new(".")), |file| McpServers::read(file));
         let servers = servers.map_err(|e| CommandError::Usage(e.to_string()))?;
         let mut builder = Engine::builder().tenant(self.tenant()).workspace(".").state_folder(&self.store);
-        builder = builder.mcp(servers).commands(commands());
+        builder = builder.catalog(self.catalog()?).mcp(servers).commands(commands());
         if let Some(store) = store {
             builder = builder.store(store);
         }
         Ok(builder.build())
+    }
+
+    /// The built-in models and those of `--models`, later files over earlier ones.
+    fn catalog(&self) -> Result<ModelCatalog, CommandError> {
+        let mut catalog = ModelCatalog::built_in();
+        for path in &self.models {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|e| CommandError::Usage(format!("read --models {name}: {e}")))?;
+            let found = catalog.extend(&name, &text);
+            output::diagnostics(&found);
+            if found.iter().any(Diagnostic::is_error) {
+                return Err(CommandError::Invalid);
+            }
+        }
+        Ok(catalog)
     }
 
     /// The session whose id begins with `prefix`.

@@ -24,11 +24,12 @@ pub use prepare::{PrepareError, Prepared};
 
 use crate::{
     event::{EVENT_VERSION, Started},
-    model::{Model, Models},
+    model::{Model, Models, Providers},
     report::Report,
     schedule::Scheduler,
     state::{FoldError, State},
     store::{AppendError, ClaimError, FindError, InboxItem, MemoryStore, NewSession, PostError, ReadError, Store, StoreError},
+    team::ModelCatalog,
     tool::{Bash, CommandPolicy, McpPool, McpServers, Registry, RegistryError, Tool, builtin},
     value::{AskId, Map, SessionId, Tenant, Value},
 };
@@ -45,6 +46,8 @@ pub(crate) struct Inner {
     store: Arc<dyn Store>,
     tools: Arc<MachineTools>,
     models: Models,
+    /// The models that teams may name, and which of their keys are missing.
+    catalog: ModelCatalog,
     workspace: PathBuf,
     state_folder: Option<PathBuf>,
     tenant: Tenant,
@@ -89,12 +92,17 @@ pub enum EngineError {
     Broken(String),
 }
 
+/// The value of an environment variable.
+type Env = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// Puts an [`Engine`] together.
 pub struct EngineBuilder {
     store: Option<Arc<dyn Store>>,
     tools: Registry,
     mcp: McpServers,
     models: Models,
+    catalog: ModelCatalog,
+    env: Env,
     workspace: PathBuf,
     state_folder: Option<PathBuf>,
     tenant: Tenant,
@@ -139,6 +147,20 @@ impl EngineBuilder {
         self
     }
 
+    /// Takes the models of that catalog, in place of the built-in one.
+    #[must_use]
+    pub fn catalog(mut self, catalog: ModelCatalog) -> Self {
+        self.catalog = catalog;
+        self
+    }
+
+    /// Looks up keys there; in the environment of the process otherwise.
+    #[must_use]
+    pub fn env(mut self, env: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.env = Box::new(env);
+        self
+    }
+
     /// Lets file tools read and write there; the current folder otherwise.
     #[must_use]
     pub fn workspace(mut self, folder: impl Into<PathBuf>) -> Self {
@@ -170,11 +192,17 @@ impl EngineBuilder {
     /// The engine.
     pub fn build(self) -> Engine {
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let (mut models, mut catalog) = (self.models, self.catalog.clone());
+        let providers = Providers::new(self.catalog, self.env);
+        let keyless = catalog.providers.iter().filter(|(_, provider)| !providers.has_key(provider));
+        catalog.without_key = keyless.map(|(name, _)| name.clone()).collect();
+        models.set_providers(Arc::new(providers));
         Engine {
             inner: Arc::new(Inner {
                 store,
                 tools: Arc::new(MachineTools::new(self.tools, McpPool::new(&self.mcp, &self.workspace))),
-                models: self.models,
+                models,
+                catalog,
                 workspace: self.workspace,
                 state_folder: self.state_folder,
                 tenant: self.tenant,
@@ -192,6 +220,8 @@ impl Engine {
             tools: builtin(),
             mcp: McpServers::default(),
             models: Models::default(),
+            catalog: ModelCatalog::built_in(),
+            env: Box::new(|variable| std::env::var(variable).ok()),
             workspace: PathBuf::from("."),
             state_folder: None,
             tenant: Tenant::default(),
@@ -219,6 +249,11 @@ impl Engine {
         self.inner.tools.mcp().close().await;
     }
 
+    /// The models that teams may name.
+    pub fn catalog(&self) -> &ModelCatalog {
+        &self.inner.catalog
+    }
+
     /// For whom this engine works.
     pub fn tenant(&self) -> &Tenant {
         &self.inner.tenant
@@ -232,8 +267,8 @@ impl Engine {
         let session = SessionId(Uuid::now_v7());
         let inputs = self.inner.inputs(team, inputs)?;
         let roots = self.inner.session_roots(&team.plan, &inputs)?;
-        let tools = self.inner.session_tools(&team.plan).await?;
         let models = self.inner.session_models(&team.plan, &team.sources)?;
+        let tools = self.inner.session_tools(&team.plan).await?;
         let at = self.inner.clock.now();
         let started = Started {
             version: EVENT_VERSION,
@@ -272,8 +307,8 @@ impl Engine {
         .await??;
         let judge = prepare::judge_of(&state.started.plan, &state.started.sources)?;
         let roots = self.inner.session_roots(&state.started.plan, &state.started.inputs)?;
-        let tools = self.inner.session_tools(&state.started.plan).await?;
         let models = self.inner.session_models(&state.started.plan, &state.started.sources)?;
+        let tools = self.inner.session_tools(&state.started.plan).await?;
         let epoch = claim.epoch();
         let scheduler = Scheduler::resume(state, judge, tools.clone());
         Ok(drive::spawn(

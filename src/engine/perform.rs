@@ -15,7 +15,7 @@ use crate::{
     model::Models,
     store::Ticket,
     tool::{CallContext, Progress, Roots, Stop},
-    value::{EffectClass, Failure, FailureKind, Reply, Request, SessionId},
+    value::{EffectClass, Failure, FailureKind, SessionId},
 };
 
 /// What a session works with.
@@ -69,25 +69,6 @@ impl Drop for Word {
         };
         let _ = self.inbox.send(input);
     }
-}
-
-/// Asks the model of a profile, and where it cannot be reached or is overloaded its fallbacks in turn. The reply names the one
-/// that answered where it was not the first.
-async fn ask(models: &Models, request: &Request, key: &str) -> Result<Reply, Failure> {
-    let profile = &request.profile;
-    let mut reply = models.get(&profile.model)?.reply(request, key).await;
-    for name in &profile.fallback_models {
-        let Err(Failure { kind: FailureKind::Transport | FailureKind::RateLimit, .. }) = &reply else { break };
-        let key = format!("{key}/{name}");
-        reply = match models.get(name) {
-            Ok(model) => model.reply(request, &key).await,
-            Err(failure) => Err(failure),
-        };
-        if let Ok(answer) = &mut reply {
-            answer.model.get_or_insert_with(|| name.clone());
-        }
-    }
-    reply
 }
 
 impl Performer {
@@ -146,7 +127,7 @@ impl Performer {
                 {
                     return;
                 }
-                let reply = ask(&models, &call.request, &name).await.map(Arc::new);
+                let reply = models.ask(&call.request, &name).await.map(Arc::new);
                 word.say(Input::Replied { key, reply });
             }
             .instrument(span),

@@ -7,7 +7,7 @@ use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Key, Outcome, ToolCall, ToolCalled},
     graph::NodeKind,
     state::{CallState, FoldError},
-    turn::{Action, cut, is_collaboration},
+    turn::{Action, cut, is_collaboration, unreadable},
     value::{
         Call, CallIx, CallResult, EffectClass, EscalateTo, Failure, FailureKind, Finding, FindingStatus, NodeIx, Origin,
         RuleKind, Value, Verdict,
@@ -75,6 +75,10 @@ impl Scheduler {
                 | CallState::AtPerson(_)
                 | CallState::Answered(..) => {}
             }
+        }
+        let finish = calls.iter().filter_map(|(_, state)| state.call()).find(|call| &*call.tool == "finish");
+        if let Some(why) = finish.and_then(|call| unreadable(&call.args)) {
+            return self.repair(node, Arc::from(format!("finish: {why}")));
         }
         match self.state.activations.get(&node).and_then(crate::state::Activation::result) {
             Some(value) => self.conclude(node, value),
@@ -243,7 +247,8 @@ impl Scheduler {
         if !self.tools.allows(profile, &call.tool, &call.args) {
             return Some((FailureKind::Denied, format!("{} is not among the allowed_tools of this agent", call.tool)));
         }
-        self.tools.check(&call.tool, &call.args).err().map(|why| (FailureKind::Schema, why))
+        let wrong = unreadable(&call.args).or_else(|| self.tools.check(&call.tool, &call.args).err());
+        wrong.map(|why| (FailureKind::Schema, why))
     }
 
     fn one_too_many(&self, node: NodeIx, ix: CallIx) -> Option<(FailureKind, String)> {

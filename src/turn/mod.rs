@@ -1,15 +1,17 @@
 //! What does one agent do next?
 //!
-//! Pure: [`Action`] says what a collaboration tool's call means, [`Toolbox`] answers what the machine's tools are, and
-//! [`ending`] says whether a reply ends the activation. Deliberately absent: whoever does it.
+//! Pure: [`Action`] says what a collaboration tool's call means, [`Toolbox`] answers what the machine's tools are, [`conversation`] is
+//! what a model reads, and [`ending`] says whether its reply ends the activation. Deliberately absent: whoever does it.
 
 mod action;
 mod ending;
+mod prompt;
 
 use std::sync::Arc;
 
-pub use action::{Action, ActionError, collaboration_tools, cut, is_collaboration};
+pub use action::{Action, ActionError, collaboration_tools, cut, is_collaboration, unreadable};
 pub use ending::{Ending, ending};
+pub use prompt::{Conversation, Spoken, Told, arguments, conversation, tokens};
 
 use crate::value::{EffectClass, Profile, ToolSpec, Value};
 
