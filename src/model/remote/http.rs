@@ -23,21 +23,7 @@ const REST: Duration = Duration::from_millis(100);
 /// # Errors
 /// TLS cannot be set up on this machine.
 pub(super) fn client(waits: &Timeouts, base: &str) -> Result<Client, reqwest::Error> {
-    // Another part of the process may have installed one already, which serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = if is_here(base) { Client::builder().no_proxy() } else { Client::builder() };
-    builder
-        .connect_timeout(waits.connect)
-        .user_agent(concat!("synod/", env!("CARGO_PKG_VERSION")))
-        // A key is for one host.
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-}
-
-/// Whether an address is on this machine, where no proxy leads to.
-fn is_here(base: &str) -> bool {
-    let host = base.split_once("://").map_or(base, |(_, rest)| rest);
-    ["localhost", "127.", "[::1]"].iter().any(|here| host.starts_with(here))
+    crate::http::client(base).connect_timeout(waits.connect).build()
 }
 
 /// Sends a request and reads the reply to its end.

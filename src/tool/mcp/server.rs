@@ -225,10 +225,8 @@ impl Server {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        crate::tool::web::install_tls();
-        let client = reqwest::Client::builder()
+        let client = crate::http::client(&url)
             .connect_timeout(self.config.startup_timeout())
-            .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|e| format!("there is no client for it: {e}"))?;
         let config = StreamableHttpClientTransportConfig::with_uri(url.clone()).custom_headers(headers);

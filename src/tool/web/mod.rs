@@ -13,12 +13,15 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{Client, Method, Response, StatusCode, Url, header, redirect};
+use reqwest::{Method, Response, StatusCode, Url, header};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{CallContext, Outcome, Tool, Work, count, parse, spec};
-use crate::value::{EffectClass, Failure, FailureKind, HttpSpec, Map, ToolSpec, Value};
+use crate::{
+    http,
+    value::{EffectClass, Failure, FailureKind, HttpSpec, Map, ToolSpec, Value},
+};
 
 /// Bytes of an answer that are read.
 const LONGEST: usize = 512 * 1024;
@@ -73,12 +76,6 @@ struct Args {
 struct Target {
     url: Url,
     addresses: Vec<SocketAddr>,
-}
-
-/// Makes the one library for TLS known that is linked; the client panics without.
-pub(super) fn install_tls() {
-    // Another part of the program may have done so already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 impl Http {
@@ -210,13 +207,10 @@ fn covers(pattern: &str, host: &str, port: u16) -> bool {
 }
 
 async fn send(call: &CallContext, args: &Args, verb: Verb, target: &Target) -> Result<Response, Failure> {
-    install_tls();
     let host = target.url.host_str().unwrap_or_default();
-    let client = Client::builder()
-        .redirect(redirect::Policy::none())
+    let client = http::client(target.url.as_str())
         .no_proxy()
         .resolve_to_addrs(host, &target.addresses)
-        .user_agent(concat!("synod/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|e| Failure::new(FailureKind::Tool, format!("there is no client for it: {e}")))?;
     let method = if verb == Verb::Post { Method::POST } else { Method::GET };
