@@ -53,6 +53,7 @@ pub fn compile<'a>(team: &'a Team, machine: &Machine<'a>) -> Result<Compiled, Ve
         bounds: Bounds::default(),
         inputs: defaults(team),
         roots: roots(team),
+        tools: team.tools.clone(),
         digests: team.sources.iter().map(|(file, text)| (file.clone(), digest(text))).collect(),
     };
     match bounds::worst_case(&plan, machine.models) {

@@ -17,7 +17,7 @@ impl Scheduler {
         let member = self.member(node)?;
         let NodeKind::Agent(agent) = &self.state.node(node).kind else { return None };
         let mut tools = collaboration_tools();
-        tools.extend(self.tools.allowed(&member.profile.allowed_tools));
+        tools.extend(self.tools.allowed(&member.profile));
         let mail = self.mail(node, &member.role);
         let mut thread = Vec::with_capacity(activation.thread.len() + 1);
         if !mail.is_empty() {

@@ -23,6 +23,9 @@ words! {
     Style, "a communication style": Concise = "concise", Detailed = "detailed", Technical = "technical";
 }
 
+/// What a `prompt_template` may name.
+pub const PROMPT_NAMES: [&str; 10] = ["role", "phase", "node", "task", "input", "inputs", "context", "profile", "tools", "style"];
+
 /// What the catalog keeps beside a file: no author writes it.
 pub(super) const CATALOG_COLUMNS: &[(&str, &str)] = &[
     ("id", "a file's path is its name; ids of rows are the catalog's"),
@@ -187,7 +190,16 @@ fn resolve_model(model: &Spot<Words>, loader: &mut Loader<'_>) -> Option<Arc<str
             ),
         );
     }
+    check_key(model, catalog, &mut loader.found);
     Some(name.clone())
+}
+
+/// A model whose provider wants a key that is not there is a warning; a run that uses it fails before it starts.
+fn check_key(model: &Spot<Words>, catalog: &ModelCatalog, found: &mut Found) {
+    let Some(known) = catalog.model(&model.value.0).filter(|m| catalog.without_key.contains(&m.provider)) else { return };
+    let variable = catalog.providers.get(&known.provider).and_then(|p| p.api_key_env.clone()).unwrap_or_default();
+    let message = format!("{} wants a key for {}, and this machine has none", known.provider, quoted(&model.value.0));
+    found.push(model.warning(Code::UnresolvedKey, message).help(format!("set {variable} in the environment before a run")));
 }
 
 /// A folder of runbooks: beside the file, else in the library, else as written with a warning.
@@ -223,12 +235,31 @@ fn check_config(config: Option<&Named<Anything>>, found: &mut Found) {
 fn check_template(template: Option<&Text>, found: &mut Found) {
     let Some(text) = template else { return };
     let mut environment = minijinja::Environment::empty();
-    if let Err(error) = environment.add_template("prompt_template", &text.source) {
+    let compiled = environment.add_template("prompt_template", &text.source);
+    if compiled.is_ok() {
+        check_names(&environment, text, found);
+    }
+    if let Err(error) = compiled {
         let mut place = text.place.clone();
         let down = u32::try_from(error.line().unwrap_or(1).saturating_sub(1)).unwrap_or(0);
         place.line = place.line.saturating_add(down);
         let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
         found.push(Diagnostic::error(Code::BadExpression, &place, format!("the template does not compile: {detail}")));
+    }
+}
+
+/// A name that nothing stands for would fail every turn of the agent.
+fn check_names(environment: &minijinja::Environment<'_>, text: &Text, found: &mut Found) {
+    let Ok(template) = environment.get_template("prompt_template") else { return };
+    let globals = minijinja::Environment::new();
+    let mut names: Vec<String> = template.undeclared_variables(false).into_iter().collect();
+    names.retain(|name| !PROMPT_NAMES.contains(&name.as_str()) && !globals.globals().any(|(global, _)| global == name));
+    names.sort();
+    for name in names {
+        let help = did_you_mean(&name, PROMPT_NAMES.iter().copied())
+            .unwrap_or_else(|| format!("a template may name {}", PROMPT_NAMES.join(", ")));
+        let message = format!("the template names {}, and nothing is called so", quoted(&name));
+        found.push(Diagnostic::error(Code::BadExpression, &text.place, message).help(help));
     }
 }
 

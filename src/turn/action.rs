@@ -78,6 +78,13 @@ pub fn is_collaboration(tool: &str) -> bool {
     matches!(tool, "broadcast_finding" | "read_context" | "set_variable" | "escalate" | "finish")
 }
 
+/// Why the arguments of a call cannot be read, where a model wrote something that is no JSON: they are then its words.
+pub fn unreadable(args: &Value) -> Option<String> {
+    let text = args.as_str()?;
+    let why = serde_json::from_str::<serde_json::Value>(text).err().map_or_else(String::new, |e| format!(": {e}"));
+    Some(format!("the arguments are no JSON object{why}; call it again with one"))
+}
+
 impl Action {
     /// What a call of `tool` with `args` means; `None` for a tool that is not a collaboration tool.
     ///
@@ -97,6 +104,9 @@ impl Action {
                 question: a.question.map(Arc::from),
                 options: a.options.into_iter().map(Arc::from).collect(),
             }),
+            "finish" if unreadable(args).is_some() => {
+                Err(ActionError::Arguments { tool: "finish", reason: unreadable(args).unwrap_or_default() })
+            }
             "finish" => Ok(Self::Finish(args.get("result").cloned().unwrap_or_else(|| args.clone()))),
             _ => return None,
         })
@@ -104,6 +114,9 @@ impl Action {
 }
 
 fn read<T: serde::de::DeserializeOwned>(tool: &'static str, args: &Value) -> Result<T, ActionError> {
+    if let Some(reason) = unreadable(args) {
+        return Err(ActionError::Arguments { tool, reason });
+    }
     args.to::<T>().map_err(|e| ActionError::Arguments { tool, reason: e.to_string().replace("convert a value: ", "") })
 }
 

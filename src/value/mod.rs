@@ -5,6 +5,7 @@
 //! draws a random number, and every map is ordered, so that the same facts always read the same.
 
 mod agent;
+mod command;
 mod data;
 mod facts;
 mod failure;
@@ -19,6 +20,7 @@ mod text;
 mod time;
 
 pub use agent::{KnowledgeSpec, Merge, Profile, ProfileRole, Style, WriteSpec};
+pub use command::{CommandSpec, CommandWord, HttpSpec, TeamTools};
 pub use data::{Map, Value, ValueError};
 pub use facts::{
     AgentFacts, EscalateFacts, HandoffFacts, HandoffRequest, MergeFacts, OwnFacts, PartFacts, PermitFacts, ReconcileFacts,
