@@ -146,8 +146,7 @@ fn every_shipped_team_loads_and_compiles() {
 
 #[test]
 fn the_incident_team_has_nothing_that_its_author_should_look_at() {
-    // On a machine that has all keys: those that are missing are no matter of the author's.
-    let engine = Engine::builder().env(|_| Some("a key".to_owned())).build();
+    let engine = Engine::builder().build();
     let team = engine.load("incident-response", &Overrides::default()).unwrap_or_else(|e| panic!("{e}"));
     assert!(team.warnings.is_empty(), "{}", render(&team.warnings, false));
 }

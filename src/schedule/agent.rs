@@ -8,7 +8,7 @@ use crate::{
     graph::{EscalationPolicy, Member, NodeKind, Phase, REPAIRS, SECOND_CHANCES},
     state::{FoldError, Stage},
     turn::{Ending, ending},
-    value::{Entry, EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Turn, Value},
+    value::{Entry, EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Turn, Value, is_offline},
 };
 
 impl Scheduler {
@@ -115,7 +115,7 @@ impl Scheduler {
     pub(super) fn model_call(&self, node: NodeIx) -> Option<Effect> {
         let activation = self.state.activations.get(&node)?;
         let request = self.request(node)?;
-        let free = request.profile.model.starts_with("script:") || request.profile.model.starts_with("replay:");
+        let free = is_offline(&request.profile.model);
         let key = Key { node, attempt: activation.attempt, turn: activation.turn, call: None };
         Some(Effect::Model(ModelCall { key, request: Arc::new(request), free }))
     }

@@ -11,7 +11,7 @@ use super::{
     suggest::did_you_mean,
     tree::quoted,
 };
-use crate::value::{KnowledgeSpec, Profile, ProfileRole, Style, Value};
+use crate::value::{KnowledgeSpec, Profile, ProfileRole, Style, Value, is_offline};
 
 /// Turns of one seat in a session, where the profile does not say.
 pub const DEFAULT_MAX_TURNS: u32 = 10;
@@ -121,6 +121,12 @@ pub(super) fn resolve(file: ProfileFile, name: Arc<str>, loader: &mut Loader<'_>
     check_tools(file.allowed_tools.iter().flatten(), file.mcp_servers.iter().flatten(), loader);
     let model = file.model.0.as_ref().and_then(|model| resolve_model(model, loader));
     let fallbacks: Vec<_> = file.fallback_models.iter().flatten().map(|model| resolve_model(model, loader)).collect();
+    // Scripts and recordings never fall back, so that the keys of what stands behind them are nobody's concern.
+    if let Some(asked) = file.model.0.as_ref().filter(|model| !is_offline(&model.value.0)) {
+        for model in std::iter::once(asked).chain(file.fallback_models.iter().flatten()) {
+            check_key(model, loader.known.models, &mut loader.found);
+        }
+    }
     let mut knowledge = KnowledgeSpec::default();
     if let Some(written) = file.knowledge {
         knowledge.top_k = written.top_k.map_or(0, Whole::count);
@@ -190,7 +196,6 @@ fn resolve_model(model: &Spot<Words>, loader: &mut Loader<'_>) -> Option<Arc<str
             ),
         );
     }
-    check_key(model, catalog, &mut loader.found);
     Some(name.clone())
 }
 

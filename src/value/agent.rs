@@ -122,3 +122,8 @@ pub enum Merge {
     /// The entries of all maps; for a key that several have, the last.
     Union,
 }
+
+/// Whether a model is a script or a recording, which costs nothing and needs neither catalog nor key.
+pub fn is_offline(model: &str) -> bool {
+    model.starts_with("script:") || model.starts_with("replay:")
+}

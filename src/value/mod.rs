@@ -19,7 +19,7 @@ mod said;
 mod text;
 mod time;
 
-pub use agent::{KnowledgeSpec, Merge, Profile, ProfileRole, Style, WriteSpec};
+pub use agent::{KnowledgeSpec, Merge, Profile, ProfileRole, Style, WriteSpec, is_offline};
 pub use command::{CommandSpec, CommandWord, HttpSpec, TeamTools};
 pub use data::{Map, Value, ValueError};
 pub use facts::{
