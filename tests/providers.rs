@@ -4,6 +4,8 @@
 mod common;
 #[path = "providers/kinds.rs"]
 mod kinds;
+#[path = "providers/requests.rs"]
+mod requests;
 #[path = "providers/server.rs"]
 mod server;
 #[path = "providers/sessions.rs"]
@@ -36,4 +38,6 @@ conformance! { Openai, Responses, Anthropic, Gemini, Ollama: {
     a_call_that_is_dropped_ends_its_request,
     parameters_are_sent_only_when_set,
     the_key_is_in_its_header_and_nowhere_else,
+    every_feature_makes_a_request_that_a_strict_provider_takes,
+    where_a_result_is_due_the_model_has_no_other_choice,
 } }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use super::requests::violations;
 use serde_json::Value as Json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufReader},
@@ -104,9 +105,19 @@ impl Server {
         Self { address, seen, left, load }
     }
 
-    /// What came, in order.
+    /// What came, in order, none of which a strict provider would refuse.
     pub fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
+        let seen = self.seen.lock().unwrap().clone();
+        for one in &seen {
+            let found = violations(one);
+            assert!(found.is_empty(), "{}\n{}", found.join("\n"), one.body);
+        }
+        seen
+    }
+
+    /// Forgets what came.
+    pub fn forget(&self) {
+        self.seen.lock().unwrap().clear();
     }
 
     /// The most requests that it was answering at a time.

@@ -68,17 +68,6 @@ pub(super) fn rename_calls(conversation: &mut Conversation) {
     }
 }
 
-/// A tool's parameters as a schema that says that they are an object.
-pub(super) fn parameters(tool: &ToolSpec) -> serde_json::Value {
-    let mut schema = match tool.parameters.to_json() {
-        serde_json::Value::Object(map) => map,
-        _ => serde_json::Map::new(),
-    };
-    schema.entry("type").or_insert_with(|| "object".into());
-    schema.entry("properties").or_insert_with(|| serde_json::json!({}));
-    serde_json::Value::Object(schema)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::value::{Request, Style, ToolSpec, Value};
+use crate::value::{Entry, Reply, Request, Style, ToolSpec, Value};
 
 /// The system prompt: who the agent is, then how things are done here. It is the same in every turn of an activation.
 pub(super) fn system(request: &Request) -> String {
@@ -94,6 +94,28 @@ pub(super) fn last_word(request: &Request) -> Option<&'static str> {
         1 => Some("You have one more turn after this one: come to a result."),
         _ => None,
     }
+}
+
+/// Whether nothing but a call of `finish` helps now: in the last turn, and after a result that had not the declared shape.
+pub(super) fn must_finish(request: &Request) -> bool {
+    let shaped = result_schema(request).is_some();
+    let last = request.turns_left == 0 && (shaped || request.turn.0 > 0);
+    has(request, "finish") && (last || (shaped && was_refused(request)))
+}
+
+/// Whether what was last said was meant as a result, and the engine had something against it.
+fn was_refused(request: &Request) -> bool {
+    let is_result =
+        |reply: &Reply| reply.calls.iter().any(|c| &*c.tool == "finish") || (reply.calls.is_empty() && reply.text.is_some());
+    let mut noted = false;
+    for entry in request.thread.iter().rev() {
+        match entry {
+            Entry::Note(_) => noted = true,
+            Entry::Reply(reply) => return noted && is_result(reply),
+            Entry::Result { .. } | Entry::Mail(_) | Entry::Answer { .. } => {}
+        }
+    }
+    false
 }
 
 /// Whether the result of this activation is the agent's own, as its `output_schema` describes it, and no vote or division.

@@ -17,6 +17,8 @@ use crate::{
 
 /// The first message where a profile has no template of its own.
 const DEFAULT_TEMPLATE: &str = include_str!("default.j2");
+/// The first message where the profile's template comes to nothing.
+const NO_WORDS: &str = "Begin.";
 /// A value in the default first message at most, in bytes of JSON; a longer one is cut, and `read_context` has it whole.
 const MAX_SHOWN: usize = 24_000;
 
@@ -31,6 +33,8 @@ pub struct Conversation {
     pub tools: Vec<Arc<ToolSpec>>,
     /// JSON Schema of the result, where the profile has one and this activation's result is the agent's own.
     pub schema: Option<Value>,
+    /// Whether nothing but a call of `finish` helps now: a provider that can be told so gives the result its shape.
+    pub must_finish: bool,
     /// How many tool results were left out, oldest first, so that it fits.
     pub elided: u32,
 }
@@ -89,6 +93,7 @@ pub fn conversation(request: &Request, judge: &dyn Judge, room: Option<u64>) -> 
         messages,
         tools: house::tools(request),
         schema: request.profile.output_schema.clone().filter(|_| house::is_own_work(request)).filter(|_| schema.is_some()),
+        must_finish: house::must_finish(request),
         elided: 0,
     };
     if let Some(room) = room {
@@ -118,7 +123,9 @@ fn first_message(request: &Request, judge: &dyn Judge) -> Result<String, RuleErr
     let values = names(request, own.is_none());
     let names: Vec<(&str, Value)> = PROMPT_NAMES.iter().copied().zip(values).collect();
     let text = judge.render(&template, &names)?;
-    Ok(text.trim().to_owned())
+    let text = text.trim();
+    // Providers refuse a message without words.
+    Ok(if text.is_empty() { NO_WORDS.to_owned() } else { text.to_owned() })
 }
 
 /// The values of [`PROMPT_NAMES`], in their order. Nothing in them changes from turn to turn.
@@ -246,6 +253,8 @@ fn add(messages: &mut Vec<Spoken>, entry: &Entry) {
 
 fn tell(messages: &mut Vec<Spoken>, what: Told) {
     match (messages.last_mut(), what) {
+        // Providers refuse a text without words.
+        (Some(_), Told::Text(text)) if text.trim().is_empty() => {}
         (Some(Spoken::Told(told)), Told::Result { call, text, is_error }) => {
             let at = told.iter().take_while(|t| matches!(t, Told::Result { .. })).count();
             told.insert(at, Told::Result { call, text, is_error });

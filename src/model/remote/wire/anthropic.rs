@@ -2,14 +2,13 @@
 
 use serde_json::{Map as Json, Value as JsonValue, json};
 
-use super::{Ask, Part, Reader, carried, effort, number, parameters, stops, text};
+use super::{
+    Ask, Part, Reader, carried, effort, number, parameters,
+    schema::{closed, parameters as schema_of},
+    stops, text,
+};
 use crate::{
-    model::remote::{
-        draft::DraftCall,
-        http::in_stream,
-        names::{parameters as schema_of, plain},
-        trouble::Trouble,
-    },
+    model::remote::{draft::DraftCall, http::in_stream, names::plain, trouble::Trouble},
     team::ProviderKind,
     turn::{Spoken, Told, arguments},
     value::Stop,
@@ -32,6 +31,7 @@ const NOT_PASSED: &[&str] = &[
     "stop_sequences",
     "reasoning_effort",
     "seed",
+    "parallel_tool_calls",
     "presence_penalty",
     "frequency_penalty",
     "logit_bias",
@@ -53,6 +53,7 @@ pub(super) fn body(ask: &Ask<'_>) -> JsonValue {
         // The API refuses them together.
         body.remove("temperature");
         body.remove("top_k");
+        body.remove("top_p");
     }
     // The mark ends what is cached: the tools and the system prompt here, the conversation so far below.
     body.insert("system".into(), json!([{ "type": "text", "text": conversation.system, "cache_control": mark() }]));
@@ -69,10 +70,16 @@ pub(super) fn body(ask: &Ask<'_>) -> JsonValue {
         }
     }
     body.insert("messages".into(), messages.into());
-    if let Some(schema) = conversation.schema.as_ref().filter(|_| ask.structured) {
+    // The API refuses a choice together with thinking.
+    let thinks = body.get("thinking").is_some_and(|t| text(t, "/type") != "disabled");
+    if conversation.must_finish && !thinks {
+        body.insert("tool_choice".into(), json!({ "type": "tool", "name": "finish" }));
+    }
+    let schema = conversation.schema.as_ref().filter(|_| ask.structured);
+    if let Some(schema) = schema.and_then(|schema| closed(&schema.to_json())) {
         let config = body.entry("output_config").or_insert_with(|| json!({}));
         if let Some(config) = config.as_object_mut() {
-            config.insert("format".into(), json!({ "type": "json_schema", "schema": schema.to_json() }));
+            config.insert("format".into(), json!({ "type": "json_schema", "schema": schema }));
         }
     }
     JsonValue::Object(body)

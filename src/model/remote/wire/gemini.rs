@@ -2,14 +2,9 @@
 
 use serde_json::{Map as Json, Value as JsonValue, json};
 
-use super::{Ask, Reader, carried, effort, number, parameters, stops, text};
+use super::{Ask, Reader, carried, effort, number, parameters, schema::parameters as schema_of, stops, text};
 use crate::{
-    model::remote::{
-        draft::DraftCall,
-        http::in_stream,
-        names::{parameters as schema_of, plain},
-        trouble::Trouble,
-    },
+    model::remote::{draft::DraftCall, http::in_stream, names::plain, trouble::Trouble},
     team::ProviderKind,
     turn::{Spoken, Told, arguments},
     value::Stop,
@@ -30,6 +25,7 @@ const NOT_PASSED: &[&str] = &[
     "stop_sequences",
     "n",
     "logit_bias",
+    "parallel_tool_calls",
 ];
 /// Parameters that stand beside `generationConfig`, not in it.
 const BESIDE: &[&str] = &["safetySettings", "toolConfig", "cachedContent", "labels", "generationConfig"];
@@ -55,7 +51,7 @@ pub(super) fn body(ask: &Ask<'_>) -> JsonValue {
     }
     config.extend(ask.config.get("max_tokens").map(|max| ("maxOutputTokens".to_owned(), max.to_json())));
     config.extend(stops(ask.config).map(|stops| ("stopSequences".to_owned(), stops)));
-    if let Some(budget) = effort(ask.config).as_deref().map(thinking) {
+    if let Some(budget) = effort(ask.config).as_deref().map(|effort| thinking(effort, ask.id)) {
         config.entry("thinkingConfig").or_insert_with(|| json!({ "thinkingBudget": budget }));
     }
     if let Some(schema) = conversation.schema.as_ref().filter(|_| ask.structured) {
@@ -71,6 +67,10 @@ pub(super) fn body(ask: &Ask<'_>) -> JsonValue {
     if !tools.is_empty() {
         body.insert("tools".into(), json!([{ "functionDeclarations": tools }]));
     }
+    if conversation.must_finish {
+        let choice = json!({ "functionCallingConfig": { "mode": "ANY", "allowedFunctionNames": ["finish"] } });
+        body.insert("toolConfig".into(), choice);
+    }
     if !config.is_empty() {
         body.insert("generationConfig".into(), JsonValue::Object(config));
     }
@@ -78,8 +78,10 @@ pub(super) fn body(ask: &Ask<'_>) -> JsonValue {
 }
 
 /// Tokens for thinking.
-fn thinking(effort: &str) -> u64 {
+fn thinking(effort: &str, id: &str) -> u64 {
     match effort {
+        // The larger models cannot do without.
+        "none" if id.contains("pro") => 128,
         "none" => 0,
         "minimal" | "low" => 1_024,
         "medium" => 8_192,

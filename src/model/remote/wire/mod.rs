@@ -5,6 +5,9 @@ mod gemini;
 mod ollama;
 mod openai;
 mod responses;
+mod schema;
+
+use std::sync::Arc;
 
 use serde_json::{Map as Json, Value as JsonValue};
 
@@ -15,9 +18,12 @@ use super::{
 };
 use crate::{
     team::ProviderKind,
-    turn::Conversation,
-    value::{Map, Value},
+    turn::{Conversation, cut},
+    value::{Map, ToolSpec, Value},
 };
+
+/// Characters of a tool's description that OpenAI takes at most.
+const MAX_DESCRIPTION: usize = 1_024;
 
 /// What a request is made from.
 pub(super) struct Ask<'a> {
@@ -194,39 +200,38 @@ fn effort(config: &Map) -> Option<String> {
     Some(effort)
 }
 
-/// Whether a schema keeps to what OpenAI's strict mode takes: closed objects all of whose properties are required.
-fn is_strict(schema: &JsonValue) -> bool {
-    match schema {
-        JsonValue::Object(map) => {
-            let known = [
-                "type",
-                "properties",
-                "required",
-                "additionalProperties",
-                "items",
-                "enum",
-                "const",
-                "description",
-                "title",
-                "anyOf",
-            ];
-            let closed = map.get("type").and_then(JsonValue::as_str) != Some("object") || {
-                let names: Vec<&String> =
-                    map.get("properties").and_then(JsonValue::as_object).map_or_else(Vec::new, |p| p.keys().collect());
-                let required = map.get("required").and_then(JsonValue::as_array);
-                let is_required = |name: &&String| required.is_some_and(|r| r.iter().any(|n| n.as_str() == Some(name)));
-                map.get("additionalProperties") == Some(&JsonValue::Bool(false)) && names.iter().all(is_required)
-            };
-            let inner = |key: &str| match map.get(key) {
-                Some(JsonValue::Object(properties)) if key == "properties" => properties.values().all(is_strict),
-                Some(JsonValue::Array(items)) => items.iter().all(is_strict),
-                Some(inner) => is_strict(inner),
-                None => true,
-            };
-            closed && map.keys().all(|k| known.contains(&k.as_str())) && ["properties", "items", "anyOf"].into_iter().all(inner)
-        }
-        _ => false,
+/// Parameters that models which reason refuse.
+const SAMPLING: &[&str] = &[
+    "temperature",
+    "top_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "stop",
+    "stop_sequences",
+];
+
+/// Whether a model of OpenAI, by its id, reasons before it answers.
+fn reasons(id: &str) -> bool {
+    let id = id.rsplit('/').next().unwrap_or(id);
+    let family = id.split('-').next().unwrap_or(id);
+    matches!(family, "o1" | "o3" | "o4") || (id.starts_with("gpt-5") && !id.contains("chat"))
+}
+
+/// The profile's parameters for a model of OpenAI.
+fn sampled(ask: &Ask<'_>, not: &[&str]) -> Json<String, JsonValue> {
+    let mut set = parameters(ask.config, not);
+    if reasons(ask.id) {
+        set.retain(|key, _| !SAMPLING.contains(&key.as_str()));
     }
+    set
+}
+
+/// What OpenAI reads of a tool's description.
+fn described(tool: &ToolSpec) -> Arc<str> {
+    cut(&tool.description, MAX_DESCRIPTION)
 }
 
 /// A number of an event; 0 where it has none.

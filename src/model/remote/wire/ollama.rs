@@ -2,14 +2,9 @@
 
 use serde_json::{Map as Json, Value as JsonValue, json};
 
-use super::{Ask, Reader, effort, number, parameters, stops, text};
+use super::{Ask, Reader, effort, number, parameters, schema::parameters as schema_of, stops, text};
 use crate::{
-    model::remote::{
-        draft::DraftCall,
-        http::in_stream,
-        names::{parameters as schema_of, plain},
-        trouble::Trouble,
-    },
+    model::remote::{draft::DraftCall, http::in_stream, names::plain, trouble::Trouble},
     turn::{Spoken, Told, arguments},
     value::Stop,
 };
@@ -26,6 +21,8 @@ const NOT_PASSED: &[&str] = &[
     "stop_sequences",
     "reasoning_effort",
     "n",
+    "tool_choice",
+    "parallel_tool_calls",
 ];
 /// Parameters that stand beside `options`, not in it.
 const BESIDE: &[&str] = &["think", "keep_alive", "format", "options", "logprobs", "top_logprobs"];
@@ -60,10 +57,12 @@ pub(super) fn body(ask: &Ask<'_>) -> JsonValue {
         json!({ "type": "function", "function": function })
     });
     let tools: Vec<JsonValue> = tools.collect();
-    if !tools.is_empty() {
+    // It cannot be told which tool to call, so where the result is due it is asked for as such.
+    let due = ask.conversation.must_finish && ask.conversation.schema.is_some();
+    if !tools.is_empty() && !due {
         body.insert("tools".into(), tools.into());
     }
-    if let Some(schema) = ask.conversation.schema.as_ref().filter(|_| ask.structured) {
+    if let Some(schema) = ask.conversation.schema.as_ref().filter(|_| ask.structured || due) {
         body.insert("format".into(), schema.to_json());
     }
     if !options.is_empty() {

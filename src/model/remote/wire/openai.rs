@@ -2,45 +2,54 @@
 
 use serde_json::{Value as JsonValue, json};
 
-use super::{Ask, Part, Reader, is_strict, number, parameters, text};
+use super::{
+    Ask, Part, Reader, described, number, reasons, sampled,
+    schema::{filled, is_object, is_strict, parameters as schema_of},
+    stops, text,
+};
 use crate::{
-    model::remote::{
-        draft::DraftCall,
-        http::in_stream,
-        names::{parameters as schema_of, plain},
-        trouble::Trouble,
-    },
+    model::remote::{draft::DraftCall, http::in_stream, names::plain, trouble::Trouble},
     turn::{Spoken, Told, arguments},
     value::{Map, Stop, Value},
 };
 
 /// What this module sets.
-const NOT_PASSED: &[&str] = &["model", "messages", "tools", "stream", "stream_options", "max_tokens", "n"];
+const NOT_PASSED: &[&str] = &["model", "messages", "tools", "stream", "stream_options", "max_tokens", "stop_sequences", "n"];
 
 /// The body of a request. OpenAI itself wants `max_completion_tokens`, which not every other server knows.
 pub(super) fn body(ask: &Ask<'_>, is_openai: bool) -> JsonValue {
-    let mut body = parameters(ask.config, NOT_PASSED);
+    let mut body = sampled(ask, NOT_PASSED);
     body.insert("model".into(), ask.id.into());
     body.insert("stream".into(), true.into());
     body.insert("stream_options".into(), json!({ "include_usage": true }));
     if let Some(max) = ask.config.get("max_tokens").filter(|_| !body.contains_key("max_completion_tokens")) {
         body.insert(if is_openai { "max_completion_tokens" } else { "max_tokens" }.into(), max.to_json());
     }
+    if let Some(stops) = stops(ask.config).filter(|_| !body.contains_key("stop") && !reasons(ask.id)) {
+        body.insert("stop".into(), stops);
+    }
     let mut messages = vec![json!({ "role": "system", "content": ask.conversation.system })];
     for message in &ask.conversation.messages {
         add(&mut messages, message);
     }
     body.insert("messages".into(), messages.into());
-    let tools = ask.conversation.tools.iter().map(|t| {
-        let function = json!({ "name": plain(&t.name), "description": &*t.description, "parameters": schema_of(t) });
+    let must_finish = ask.conversation.must_finish;
+    // Not every other server can be told which tool to call, but it can be given no choice.
+    let offered = ask.conversation.tools.iter().filter(|t| is_openai || !must_finish || &*t.name == "finish");
+    let tools = offered.map(|t| {
+        let function = json!({ "name": plain(&t.name), "description": &*described(t), "parameters": schema_of(t) });
         json!({ "type": "function", "function": function })
     });
     let tools: Vec<JsonValue> = tools.collect();
     if !tools.is_empty() {
         body.insert("tools".into(), tools.into());
     }
-    if let Some(schema) = ask.conversation.schema.as_ref().filter(|_| ask.structured) {
-        let schema = schema.to_json();
+    if must_finish {
+        let named = json!({ "type": "function", "function": { "name": "finish" } });
+        body.insert("tool_choice".into(), if is_openai { named } else { "required".into() });
+    }
+    let schema = ask.conversation.schema.as_ref().filter(|_| ask.structured).map(|schema| filled(schema.to_json()));
+    if let Some(schema) = schema.filter(is_object) {
         let shape = json!({ "name": "result", "strict": is_strict(&schema), "schema": schema });
         body.entry("response_format").or_insert_with(|| json!({ "type": "json_schema", "json_schema": shape }));
     }

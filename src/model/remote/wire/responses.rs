@@ -2,14 +2,15 @@
 
 use serde_json::{Value as JsonValue, json};
 
-use super::{Ask, Reader, carried, effort, is_strict, number, openai::as_text, parameters, text};
+use super::{
+    Ask, Reader, carried, described, effort, number,
+    openai::as_text,
+    sampled,
+    schema::{filled, is_object, is_strict, parameters as schema_of},
+    text,
+};
 use crate::{
-    model::remote::{
-        draft::DraftCall,
-        http::in_stream,
-        names::{parameters as schema_of, plain},
-        trouble::Trouble,
-    },
+    model::remote::{draft::DraftCall, http::in_stream, names::plain, trouble::Trouble},
     team::ProviderKind,
     turn::{Spoken, Told, arguments},
     value::Stop,
@@ -39,7 +40,7 @@ const NOT_PASSED: &[&str] = &[
 ];
 
 pub(super) fn body(ask: &Ask<'_>) -> JsonValue {
-    let mut body = parameters(ask.config, NOT_PASSED);
+    let mut body = sampled(ask, NOT_PASSED);
     body.insert("model".into(), ask.id.into());
     body.insert("stream".into(), true.into());
     body.insert("store".into(), false.into());
@@ -59,14 +60,17 @@ pub(super) fn body(ask: &Ask<'_>) -> JsonValue {
     }
     body.insert("input".into(), input.into());
     let tools = ask.conversation.tools.iter().map(|t| {
-        json!({ "type": "function", "name": plain(&t.name), "description": &*t.description, "parameters": schema_of(t), "strict": false })
+        json!({ "type": "function", "name": plain(&t.name), "description": &*described(t), "parameters": schema_of(t), "strict": false })
     });
     let tools: Vec<JsonValue> = tools.collect();
     if !tools.is_empty() {
         body.insert("tools".into(), tools.into());
     }
-    if let Some(schema) = ask.conversation.schema.as_ref().filter(|_| ask.structured) {
-        let schema = schema.to_json();
+    if ask.conversation.must_finish {
+        body.insert("tool_choice".into(), json!({ "type": "function", "name": "finish" }));
+    }
+    let schema = ask.conversation.schema.as_ref().filter(|_| ask.structured).map(|schema| filled(schema.to_json()));
+    if let Some(schema) = schema.filter(is_object) {
         let format = json!({ "type": "json_schema", "name": "result", "strict": is_strict(&schema), "schema": schema });
         if let Some(text) = body.entry("text").or_insert_with(|| json!({})).as_object_mut() {
             text.entry("format").or_insert(format);

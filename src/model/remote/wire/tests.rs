@@ -22,7 +22,14 @@ fn conversation(carry: Option<Value>) -> Conversation {
     let said = Spoken::Said { text: Some("hm".into()), calls: vec![call("c1")], carry };
     let result = Told::Result { call: call("c1"), text: "found".to_owned(), is_error: false };
     let messages = vec![told("the task"), said, Spoken::Told(vec![result, Told::Text("go on".to_owned())])];
-    Conversation { system: "be good".to_owned(), messages, tools: collaboration_tools(), schema: None, elided: 0 }
+    Conversation {
+        system: "be good".to_owned(),
+        messages,
+        tools: collaboration_tools(),
+        schema: None,
+        must_finish: false,
+        elided: 0,
+    }
 }
 
 fn body(kind: ProviderKind, conversation: &Conversation, config: JsonValue, structured: bool) -> JsonValue {
@@ -107,7 +114,11 @@ fn a_shape_is_demanded_by_each_kinds_own_means() {
         (ProviderKind::Gemini, "/generationConfig/responseJsonSchema"),
         (ProviderKind::Ollama, "/format"),
     ] {
-        assert_eq!(at(kind, pointer, true), Some(shape.clone()), "{kind:?}");
+        let mut expected = shape.clone();
+        if kind == ProviderKind::Anthropic {
+            expected["additionalProperties"] = json!(false);
+        }
+        assert_eq!(at(kind, pointer, true), Some(expected), "{kind:?}");
         assert_eq!(at(kind, pointer, false), None, "{kind:?}");
     }
     assert_eq!(
@@ -124,10 +135,13 @@ fn only_closed_objects_all_of_whose_properties_are_required_are_strict() {
         for (key, value) in extra.as_object().unwrap() {
             schema[key] = value.clone();
         }
-        is_strict(&schema)
+        schema::is_strict(&schema)
     };
     assert!(closed(json!({})));
-    assert!(closed(json!({ "properties": { "a": { "type": "array", "items": { "enum": [1, 2] } } } })));
+    assert!(closed(json!({ "properties": { "a": { "type": "array", "items": { "type": "integer", "enum": [1, 2] } } } })));
+    assert!(!closed(json!({ "properties": { "a": { "type": "array" } } })), "it does not say what it holds");
+    assert!(!closed(json!({ "properties": { "a": { "enum": [1, 2] } } })), "it has no type");
+    assert!(!closed(json!({ "properties": { "a": { "type": ["object", "null"] } } })));
     assert!(!closed(json!({ "required": [] })));
     assert!(!closed(json!({ "additionalProperties": true })));
     assert!(!closed(json!({ "patternProperties": {} })));
