@@ -104,8 +104,9 @@ fn add(input: &mut Vec<JsonValue>, message: &Spoken) {
 pub(super) fn read(reader: &mut Reader, json: &JsonValue) -> Result<(), Trouble> {
     match text(json, "/type") {
         "response.output_item.done" => item(reader, &json["item"])?,
-        "response.completed" => end(reader, &json["response"], Stop::End)?,
-        "response.incomplete" => {
+        "response.completed" if text(json, "/response/status") != "incomplete" => end(reader, &json["response"], Stop::End)?,
+        // Some servers have no event of that name.
+        "response.completed" | "response.incomplete" => {
             let filtered = text(json, "/response/incomplete_details/reason") == "content_filter";
             end(reader, &json["response"], if filtered { Stop::Filtered } else { Stop::Length })?;
         }
