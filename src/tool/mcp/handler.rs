@@ -12,7 +12,7 @@ use rmcp::{
     ClientHandler, ErrorData, RoleClient,
     model::{
         ClientCapabilities, ClientConfig, ElicitRequestParams, ElicitResult, ElicitationAction, Implementation, ListRootsResult,
-        NumberOrString, ProgressNotificationParam, ProgressToken, Root, RootsCapabilities,
+        NumberOrString, ProgressNotificationParam, ProgressToken, ProtocolVersion, Root, RootsCapabilities,
     },
     service::{NotificationContext, RequestContext},
 };
@@ -98,7 +98,9 @@ impl ClientHandler for Handler {
     fn get_info(&self) -> ClientConfig {
         let mut capabilities = ClientCapabilities::default();
         capabilities.roots = Some(RootsCapabilities::default());
+        // The newest version that begins with `initialize`, which is how a connection begins here.
         ClientConfig::new(capabilities, Implementation::new("synod", env!("CARGO_PKG_VERSION")))
+            .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE)
     }
 
     async fn list_roots(&self, _context: RequestContext<RoleClient>) -> Result<ListRootsResult, ErrorData> {
