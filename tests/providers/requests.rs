@@ -168,7 +168,7 @@ fn turns(messages: &[Json], parts: &str, model: &str, part: impl Fn(&Json) -> Pa
             found.extend(open.drain(..).map(|call| format!("{call} has no answer")));
         }
     }
-    if messages.len() % 2 == 0 {
+    if messages.len().is_multiple_of(2) {
         found.push("it ends with the model".to_owned());
     }
     found
