@@ -2,6 +2,8 @@
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "providers/features.rs"]
+mod features;
 #[path = "providers/kinds.rs"]
 mod kinds;
 #[path = "providers/requests.rs"]

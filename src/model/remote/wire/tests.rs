@@ -149,6 +149,51 @@ fn only_closed_objects_all_of_whose_properties_are_required_are_strict() {
 }
 
 #[test]
+fn a_tools_parameters_are_an_object_without_choices_at_the_top() {
+    let odd = json!({ "$schema": "x", "properties": { "a": { "type": "array" }, "type": { "enum": ["array"] } },
+        "oneOf": [{ "required": ["b"], "properties": { "b": { "type": "string", "default": { "type": "array" } } } }] });
+    let effect = crate::value::EffectClass::Read;
+    let tool = ToolSpec { name: "t".into(), description: "".into(), parameters: Value::try_from(odd).unwrap(), effect };
+    let plain = json!({ "type": "object", "properties": { "a": { "type": "array", "items": {} }, "type": { "enum": ["array"] },
+        "b": { "type": "string", "default": { "type": "array" } } } });
+    assert_eq!(schema::parameters(&tool), plain);
+}
+
+#[test]
+fn a_schema_is_closed_where_it_can_be_and_left_out_where_something_may_be_anything() {
+    let open = json!({ "type": "object", "properties": { "n": { "type": "integer", "minimum": 1 }, "l": { "type": "array", "items": { "oneOf": [{ "type": "string" }] } } } });
+    let closed = json!({ "type": "object", "additionalProperties": false,
+        "properties": { "n": { "type": "integer" }, "l": { "type": "array", "items": { "anyOf": [{ "type": "string" }] } } } });
+    assert_eq!(schema::closed(&open), Some(closed));
+    for anything in
+        [json!({}), json!({ "type": "object" }), json!({ "type": "array" }), json!({ "$ref": "#/$defs/a" }), json!(true)]
+    {
+        assert_eq!(schema::closed(&anything), None, "{anything}");
+    }
+}
+
+#[test]
+fn a_model_that_reasons_is_sent_no_sampling() {
+    for (id, reasons) in [
+        ("o3", true),
+        ("openai/o4-mini", true),
+        ("gpt-5-mini", true),
+        ("gpt-5-chat-latest", false),
+        ("gpt-4.1", false),
+        ("o30b", false),
+    ] {
+        let config = Value::try_from(json!({ "temperature": 0.1, "stop_sequences": ["x"], "max_tokens": 50 })).unwrap();
+        let Value::Map(config) = config else { panic!("it is a map") };
+        for kind in [ProviderKind::Openai, ProviderKind::OpenaiResponses] {
+            let ask = Ask { id, conversation: &conversation(None), config: &config, window: None, structured: false };
+            let body = Wire(kind).body("https://api.openai.com/v1", &ask);
+            assert_eq!(body.get("temperature").is_none(), reasons, "{id}: {body}");
+            assert_eq!(body.get("stop").is_none(), reasons || kind == ProviderKind::OpenaiResponses, "{id}: {body}");
+        }
+    }
+}
+
+#[test]
 fn calls_are_told_apart_when_a_server_numbers_them_badly() {
     let part = |call: JsonValue| json!({ "choices": [{ "delta": { "tool_calls": [call] } }] });
     let named = |index: JsonValue, id: &str, args: &str| json!({ "index": index, "id": id, "function": { "name": "Read", "arguments": args } });
