@@ -260,11 +260,11 @@ const FAULTS: [&[&str]; 3] = [
         r#"{ "type": "tool_fault", "kind": "unknown_tool", "times": 2 }"#,
     ],
     &[
-        r#"{ "type": "stream_fault", "kind": "truncate", "after_chunks": 1 }"#,
+        r#"{ "type": "stream_fault", "kind": "truncate", "after_chunks": CHUNKS }"#,
         r#"{ "type": "tool_fault", "kind": "malformed_arguments", "times": 2 }"#,
     ],
     &[
-        r#"{ "type": "stream_fault", "kind": "malformed", "after_chunks": 1 }"#,
+        r#"{ "type": "stream_fault", "kind": "malformed", "after_chunks": CHUNKS }"#,
         r#"{ "type": "fail", "status": 503, "retry_after": 0.1 }"#,
     ],
 ];
@@ -281,8 +281,12 @@ fn a_judge_of_clients_finds_nothing_to_say_against_the_incident_team() {
         let mut command = Command::new(installed("venv-llmock/bin/llmock"));
         command.args(["serve", "--host", "127.0.0.1", "--port", &port.to_string()]);
         let mock = Mock::start(command, port, "/_llmock/requests");
+        // Gemini says all of a call in one chunk, after which nothing is left to break.
+        let chunks = if kind == "gemini" { "0" } else { "1" };
         for faults in FAULTS {
-            let faults: Vec<Json> = faults.iter().map(|f| serde_json::from_str(f).unwrap()).collect();
+            let judged = |fault: &&&str| kind != "gemini" || !fault.contains("malformed\"");
+            let faults: Vec<Json> =
+                faults.iter().filter(judged).map(|f| serde_json::from_str(&f.replace("CHUNKS", chunks)).unwrap()).collect();
             mock.ask("POST", "/_llmock/scenario", Some(&json!({ "behaviors": faults })));
             let (code, report) = desk.incident(&[]);
             assert_eq!((code, &report["status"]), (0, &json!("completed")), "{kind}: {report:#}");
@@ -294,6 +298,20 @@ fn a_judge_of_clients_finds_nothing_to_say_against_the_incident_team() {
             Command::new(installed("venv-llmock/bin/llmock")).args(["report", "--strict", "--url", &address]).output().unwrap();
         let verdict = String::from_utf8_lossy(&out.stdout);
         assert!(out.status.success(), "{kind}:\n{verdict}");
+        let injected = mock.ask("GET", "/_llmock/verdict", None)["faults_injected"].clone();
+        let expected = if kind == "gemini" { 6 } else { 7 };
+        assert_eq!(injected, expected, "{kind}: 429 three times, 529, 503, a stream cut short and one garbled");
         println!("{kind}: {}", verdict.lines().next().unwrap_or_default());
+        if kind == "gemini" {
+            // The judge takes a garbled reply of one chunk for one that was read to its end, so its own journal is asked.
+            let garbled = json!({ "type": "stream_fault", "kind": "malformed", "after_chunks": 0 });
+            mock.ask("POST", "/_llmock/scenario", Some(&json!({ "behaviors": [garbled] })));
+            assert_eq!(desk.incident(&[]).0, 0);
+            let journal = mock.ask("GET", "/_llmock/requests", None);
+            let all = journal.as_array().or_else(|| journal["requests"].as_array()).unwrap_or_else(|| panic!("{journal}"));
+            let at = all.iter().position(|one| one["fault"].as_str().is_some_and(|f| f.starts_with("stream:malformed"))).unwrap();
+            let again = all[at + 1..].iter().filter(|one| one["fingerprint"] == all[at]["fingerprint"]).count();
+            assert_eq!(again, 1, "it was asked again");
+        }
     }
 }
