@@ -14,7 +14,7 @@ use crate::{
     rule::RuleDiagnostic,
     team::{self, Diagnostic, InputSpec, Known, LIBRARY, LoadedProfile, ModelCatalog, Overrides, Team},
     tool::{Roots, RootsError},
-    turn::collaboration_tools,
+    turn::{Toolbox, collaboration_tools},
     value::{Judge, Map, Value},
 };
 
@@ -89,7 +89,9 @@ impl Engine {
         let known = Known { models: &models, tools: Some(&tools), mcp_servers: Some(&[]) };
         let (team, mut warnings) = team::load_team(name, &sources, overrides, &known).map_err(PrepareError::Invalid)?;
         let specs = self.inner.tools.specs();
-        let compiled = plan::compile(&team, &Machine { tools: &specs, models: &models }).map_err(PrepareError::Invalid)?;
+        let effect = |tool: &str, args: &Value| self.inner.tools.effect(tool, args);
+        let machine = Machine { tools: &specs, effect: &effect, models: &models };
+        let compiled = plan::compile(&team, &machine).map_err(PrepareError::Invalid)?;
         warnings.extend(compiled.warnings);
         let plan = Arc::new(compiled.plan);
         let judge = judge_of(&plan, &team.sources)?;
@@ -118,7 +120,8 @@ impl Engine {
         }
         if let Ok((team, _)) = team::load_team(name, &sources, &Overrides::default(), &known) {
             let specs = self.inner.tools.specs();
-            match plan::compile(&team, &Machine { tools: &specs, models: &models }) {
+            let effect = |tool: &str, args: &Value| self.inner.tools.effect(tool, args);
+            match plan::compile(&team, &Machine { tools: &specs, effect: &effect, models: &models }) {
                 Ok(compiled) => found.extend(compiled.warnings),
                 Err(wrong) => found.extend(wrong),
             }
@@ -139,7 +142,8 @@ impl Engine {
     /// What a plan may do on this machine.
     pub fn review(&self, prepared: &Prepared) -> Review {
         let specs = self.inner.tools.specs();
-        plan::review(&prepared.plan, &Machine { tools: &specs, models: &ModelCatalog::built_in() })
+        let effect = |tool: &str, args: &Value| self.inner.tools.effect(tool, args);
+        plan::review(&prepared.plan, &Machine { tools: &specs, effect: &effect, models: &ModelCatalog::built_in() })
     }
 }
 

@@ -11,13 +11,15 @@ use super::{
 use crate::{
     graph::{Bounds, Plan},
     team::{self, Code, Diagnostic, Team},
-    value::{Map, ToolSpec, Value},
+    value::{EffectClass, Map, ToolSpec, Value},
 };
 
 /// What a machine offers to a plan.
 pub struct Machine<'a> {
     /// The tools.
     pub tools: &'a [ToolSpec],
+    /// What repeating a call of one of them would do; an argument that is only known during the run is null.
+    pub effect: &'a dyn Fn(&str, &Value) -> EffectClass,
     /// The models.
     pub models: &'a dyn Models,
 }

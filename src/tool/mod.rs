@@ -57,7 +57,8 @@ pub trait Tool: Send + Sync {
     /// The name, description, schema and effect class, as a model is told.
     fn spec(&self) -> &ToolSpec;
 
-    /// What repeating this very call would do; the class of the spec unless the arguments say otherwise.
+    /// What repeating this very call would do; the class of the spec unless the arguments say otherwise. An argument that is only
+    /// known during the run is null: where the class depends on it, say the worst.
     fn effect(&self, args: &Value) -> EffectClass {
         let _ = args;
         self.spec().effect

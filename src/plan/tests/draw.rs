@@ -24,7 +24,7 @@ output: draft.output
 
 fn reviewed(text: &str) -> (Plan, Review) {
     let plan = plan(text);
-    let review = review(&plan, &Machine { tools: &tools(), models: &models() });
+    let review = review(&plan, &Machine { tools: &tools(), effect: &effect, models: &models() });
     (plan, review)
 }
 
