@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
-    event::Event,
-    graph::{EscalationPolicy, SECOND_CHANCES},
+    event::{Event, Input},
+    graph::{EscalationPolicy, EscalationStep, SECOND_CHANCES},
     value::{AskId, EffectClass, Entry, Expr, Judge, RuleError, RuleKind, TeamIx, TextTemplate, Verdict},
 };
 
@@ -179,4 +179,33 @@ fn a_person_may_order_so_many_retries_of_a_failed_agent() {
         go(&mut run);
     }
     assert_eq!((run.result(), run.made.len()), ("failed null".to_owned(), 1 + SECOND_CHANCES as usize));
+}
+
+/// The question lapsed, the node's time was up in the same moment, and the next attempt repeated the call.
+#[test]
+fn a_question_of_doubt_that_lapses_fails_its_node_which_is_not_tried_again() {
+    let mut plan = Plans::root(|g| {
+        g.call("a", "fire", EffectClass::Irreversible).timeout(5).retry(3, &[FailureKind::Timeout, FailureKind::InDoubt]);
+    });
+    let deadline = Some(std::time::Duration::from_secs(10));
+    plan.teams[0].escalation = vec![EscalationStep { to: "on-call".into(), deadline, notify: None }];
+    let mut run = run(plan, Script::default().takes(&[("a", 60)]));
+    while run.step().unwrap() {}
+    run.check_fold().unwrap();
+    assert_eq!((run.calls().as_str(), run.result().as_str()), ("a@0", "failed null"));
+    assert_eq!(run.outcomes(), "a: failed in_doubt\n");
+}
+
+/// An answer and a look at the clock that came together let the time of the node end it before anybody heard the answer.
+#[test]
+fn an_answer_on_what_is_in_doubt_counts_whatever_arrives_with_it() {
+    let plan = Plans::root(|g| {
+        g.call("a", "fire", EffectClass::Irreversible).timeout(5).retry(3, &[]);
+    });
+    let mut run = run(plan, Script::default().takes(&[("a", 60)]));
+    let answer = Input::Answered { ask: AskId(0), value: Value::text("happened"), by: "ann".into() };
+    let step = run.scheduler.on(run.now, [answer, Input::Tick]).unwrap();
+    run.absorb(step).unwrap();
+    go(&mut run);
+    assert_eq!((run.calls().as_str(), run.result().as_str()), ("a@0", "completed null"));
 }

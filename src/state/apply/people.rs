@@ -68,6 +68,8 @@ impl State {
                     self.look_again(node);
                 } else if self.calling.remove(&node) {
                     self.ready.give(limiter, 1);
+                    // While nobody knows whether it happened no time limit ends or repeats it.
+                    self.timers.clear(Timer::Timeout(node));
                     if timed_out && !from_outage {
                         let attempt = self.nodes[node.index()].attempt;
                         self.late.insert(Key { node, attempt, turn: Turn(0), call: None });
