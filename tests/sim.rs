@@ -9,6 +9,8 @@ extern crate synod;
 
 #[path = "sim/audit.rs"]
 mod audit;
+#[path = "sim/doubts.rs"]
+mod doubts;
 #[path = "sim/life.rs"]
 mod life;
 #[path = "sim/plan.rs"]

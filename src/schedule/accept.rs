@@ -144,21 +144,12 @@ impl Scheduler {
     fn timed_out(&mut self, node: NodeIx) -> Result<(), FoldError> {
         let seconds = self.state.node(node).timeout.unwrap_or_default().as_secs_f64();
         let took = format!("took longer than {seconds} s");
-        let flying = self.flying(node);
         self.stop_calls(node);
         if self.state.calling.contains(&node) && self.effect_of(node) == EffectClass::Irreversible {
             let only = Key { node, attempt: self.state.nodes[node.index()].attempt, turn: ONLY_TURN, call: None };
             return self.doubt(only, Some(Failure::new(FailureKind::Timeout, took)));
         }
-        let effect = |call| self.state.activations.get(&node).map(|a| a.effect(call));
-        let in_doubt = flying.iter().filter_map(|key| key.call).any(|call| effect(call) == Some(EffectClass::Irreversible));
-        let failure = if in_doubt {
-            let why = format!("{took}, with an irreversible call in flight that may or may not have happened");
-            Failure::new(FailureKind::InDoubt, why)
-        } else {
-            Failure::new(FailureKind::Timeout, took)
-        };
-        self.attempt_failed(node, Arc::new(failure))
+        self.attempt_failed(node, Arc::new(Failure::new(FailureKind::Timeout, took)))
     }
 
     /// The answers that a question to a person takes where it is not free text.

@@ -44,6 +44,7 @@ impl State {
             asks: BTreeMap::new(),
             next_ask: AskId(0),
             late: std::collections::BTreeSet::new(),
+            unsure: std::collections::BTreeSet::new(),
             spent: Spent::default(),
             spent_by: BTreeMap::new(),
             stopping: None,

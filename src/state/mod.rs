@@ -7,6 +7,7 @@
 mod activation;
 mod apply;
 mod context;
+mod doubt;
 mod growth;
 mod names;
 mod node;
@@ -105,6 +106,8 @@ pub struct State {
     pub next_ask: AskId,
     /// Calls that were in flight when their node ended.
     pub late: BTreeSet<Key>,
+    /// Nodes that ended, or go on, with an irreversible call of which nobody knows whether it happened.
+    pub unsure: BTreeSet<NodeIx>,
     /// What was spent, in all.
     pub spent: Spent,
     /// What was spent, by agent.

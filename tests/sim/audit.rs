@@ -9,7 +9,7 @@ use synod::{
     value::{AskId, Epoch, NodeIx, Value},
 };
 
-use crate::world::Violation;
+use crate::{doubts::Doubts, world::Violation};
 
 /// Reads the records one after another; `state` only says what a node is.
 pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
@@ -20,6 +20,7 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
     let mut epoch = Epoch(0);
     let mut turns: BTreeMap<NodeIx, u32> = BTreeMap::new();
     let mut over: Option<Status> = None;
+    let mut doubts = Doubts::default();
     let mut before = None;
     for (at, record) in records.iter().enumerate() {
         let wrong = |what: &str| Err(format!("record {at} {what}: {:?}", record.event));
@@ -27,6 +28,7 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
             return wrong("is out of order");
         }
         before = Some(record.at);
+        doubts.follow(&record.event, state)?;
         if over.is_some() && !matches!(record.event, Event::LateResult { .. }) {
             return wrong("comes after the end");
         }
