@@ -14,7 +14,7 @@ use crate::{
     rule::RuleDiagnostic,
     team::{self, Diagnostic, InputSpec, Known, LIBRARY, LoadedProfile, ModelCatalog, Overrides, Team},
     tool::{Roots, RootsError},
-    turn::{Toolbox, collaboration_tools},
+    turn::collaboration_tools,
     value::{Judge, Map, Value},
 };
 
@@ -89,7 +89,7 @@ impl Engine {
         let known = Known { models: &models, tools: Some(&tools), mcp_servers: Some(&[]) };
         let (team, mut warnings) = team::load_team(name, &sources, overrides, &known).map_err(PrepareError::Invalid)?;
         let specs = self.inner.tools.specs();
-        let effect = |tool: &str, args: &Value| self.inner.tools.effect(tool, args);
+        let effect = |tool: &str, args: &Value| self.inner.tools.effect_of(tool, args);
         let machine = Machine { tools: &specs, effect: &effect, models: &models };
         let compiled = plan::compile(&team, &machine).map_err(PrepareError::Invalid)?;
         warnings.extend(compiled.warnings);
@@ -120,7 +120,7 @@ impl Engine {
         }
         if let Ok((team, _)) = team::load_team(name, &sources, &Overrides::default(), &known) {
             let specs = self.inner.tools.specs();
-            let effect = |tool: &str, args: &Value| self.inner.tools.effect(tool, args);
+            let effect = |tool: &str, args: &Value| self.inner.tools.effect_of(tool, args);
             match plan::compile(&team, &Machine { tools: &specs, effect: &effect, models: &models }) {
                 Ok(compiled) => found.extend(compiled.warnings),
                 Err(wrong) => found.extend(wrong),
@@ -142,7 +142,7 @@ impl Engine {
     /// What a plan may do on this machine.
     pub fn review(&self, prepared: &Prepared) -> Review {
         let specs = self.inner.tools.specs();
-        let effect = |tool: &str, args: &Value| self.inner.tools.effect(tool, args);
+        let effect = |tool: &str, args: &Value| self.inner.tools.effect_of(tool, args);
         plan::review(&prepared.plan, &Machine { tools: &specs, effect: &effect, models: &ModelCatalog::built_in() })
     }
 }

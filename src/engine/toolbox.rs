@@ -37,6 +37,11 @@ impl MachineTools {
         self.registry.names().filter_map(|name| self.registry.spec(name)).map(|spec| (**spec).clone()).collect()
     }
 
+    /// What repeating that call would do; `None` for a tool that this machine lacks.
+    pub(crate) fn effect_of(&self, tool: &str, args: &Value) -> Option<EffectClass> {
+        self.registry.get(tool).map(|tool| tool.effect(args))
+    }
+
     fn validator(&self, schema: &Value) -> Result<Arc<jsonschema::Validator>, String> {
         let key = schema.to_string();
         let mut kept = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);

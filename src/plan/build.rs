@@ -33,7 +33,7 @@ const MAX_CONSTANTS: usize = 1_000;
 /// What is being compiled: the graphs so far and what is wrong with them.
 pub(super) struct Builder<'a> {
     pub tools: BTreeMap<&'a str, &'a ToolSpec>,
-    pub effect: &'a dyn Fn(&str, &Value) -> EffectClass,
+    pub effect: &'a dyn Fn(&str, &Value) -> Option<EffectClass>,
     pub found: Vec<Diagnostic>,
     /// The texts of all files, by name.
     sources: &'a BTreeMap<String, Arc<str>>,

@@ -18,8 +18,9 @@ use crate::{
 pub struct Machine<'a> {
     /// The tools.
     pub tools: &'a [ToolSpec],
-    /// What repeating a call of one of them would do; an argument that is only known during the run is null.
-    pub effect: &'a dyn Fn(&str, &Value) -> EffectClass,
+    /// What repeating a call of one of them would do, where that depends on its arguments; one that is only known during the run
+    /// is null. `None`: what its spec says.
+    pub effect: &'a dyn Fn(&str, &Value) -> Option<EffectClass>,
     /// The models.
     pub models: &'a dyn Models,
 }

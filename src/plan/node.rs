@@ -153,7 +153,7 @@ impl Builder<'_> {
         let effect = node.effect.unwrap_or_else(|| match known {
             Some(tool) => {
                 let unfilled = bound.iter().fold(node.args.clone(), |args, (pointer, _)| args.with(pointer, Value::Null));
-                (self.effect)(&tool.name, &unfilled)
+                (self.effect)(&tool.name, &unfilled).unwrap_or(tool.effect)
             }
             None => EffectClass::Irreversible,
         });

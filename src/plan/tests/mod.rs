@@ -99,12 +99,9 @@ pub(super) fn compiled(team: &Team) -> Result<Compiled, Vec<Diagnostic>> {
 }
 
 /// `Bash` only reads where it says so and what it is told is known.
-pub(super) fn effect(tool: &str, args: &Value) -> EffectClass {
-    match tool {
-        "Bash" if args.get("command").and_then(Value::as_str) == Some("ls") => EffectClass::Read,
-        "Bash" => EffectClass::Irreversible,
-        _ => EffectClass::Read,
-    }
+pub(super) fn effect(tool: &str, args: &Value) -> Option<EffectClass> {
+    let lists = tool == "Bash" && args.get("command").and_then(Value::as_str) == Some("ls");
+    lists.then_some(EffectClass::Read)
 }
 
 pub(super) fn plan(text: &str) -> Plan {
