@@ -6,7 +6,7 @@ use synod::{
     event::{AskFor, AskOutcome, Event, Outcome},
     graph::NodeKind,
     state::State,
-    value::{AskId, EffectClass, FailureKind, NodeIx, RuleKind, Value, Verdict},
+    value::{AskId, EffectClass, Failure, FailureKind, NodeIx, RuleKind, Value, Verdict},
 };
 
 use crate::world::Violation;
@@ -22,26 +22,20 @@ impl Doubts {
     /// Takes the next fact in; `state` only says what a node is and where.
     pub fn follow(&mut self, event: &Event, state: &State) -> Result<(), Violation> {
         match event {
-            Event::NodeStarted { node, .. } => {
-                if matches!(&state.node(*node).kind, NodeKind::Tool(tool) if tool.effect == EffectClass::Irreversible) {
-                    self.nodes.insert(*node);
-                }
+            Event::NodeStarted { node, .. } if is_irreversible(*node, state) => {
+                self.nodes.insert(*node);
             }
             Event::ToolCalled(call) if call.effect == EffectClass::Irreversible => {
                 self.nodes.insert(call.node);
             }
-            Event::ToolReturned { node, result, .. } => {
-                if !matches!(&result.outcome, Err(failure) if failure.kind == FailureKind::InDoubt) {
-                    self.nodes.remove(node);
-                }
+            Event::ToolReturned { node, result, .. } if !is_in_doubt(&result.outcome) => {
+                self.nodes.remove(node);
             }
             Event::NotHappened { node, .. } => {
                 self.nodes.remove(node);
             }
-            Event::Judged { node, rule: RuleKind::Reconcile, verdict: Some(verdict) } => {
-                if matches!(&**verdict, Verdict::Reconcile(Some(_))) {
-                    self.nodes.remove(node);
-                }
+            Event::Judged { node, rule: RuleKind::Reconcile, verdict: Some(verdict) } if knows(verdict) => {
+                self.nodes.remove(node);
             }
             Event::Asked(ask) => {
                 let orders = matches!(ask.purpose, AskFor::InDoubt(..) | AskFor::Failure(_));
@@ -71,10 +65,46 @@ impl Doubts {
                     return Err(format!("{tried} is tried again, and nobody knows whether the call of {call} happened"));
                 }
             }
-            _ => {}
+            Event::Started(_)
+            | Event::Resumed { .. }
+            | Event::Parked
+            | Event::NodeStarted { .. }
+            | Event::RetryDue { .. }
+            | Event::NodeEnded { .. }
+            | Event::EdgesJudged { .. }
+            | Event::ScopeOpened { .. }
+            | Event::Grown(_)
+            | Event::Judged { .. }
+            | Event::TurnStarted { .. }
+            | Event::TurnEnded { .. }
+            | Event::ToolCalled(_)
+            | Event::ToolReturned { .. }
+            | Event::Said { .. }
+            | Event::Noted { .. }
+            | Event::Found { .. }
+            | Event::Wrote { .. }
+            | Event::Decided { .. }
+            | Event::Escalated { .. }
+            | Event::AskMoved { .. }
+            | Event::LimitReached { .. }
+            | Event::CancelRequested { .. }
+            | Event::LateResult { .. }
+            | Event::Finished(_) => {}
         }
         Ok(())
     }
+}
+
+fn is_irreversible(node: NodeIx, state: &State) -> bool {
+    matches!(&state.node(node).kind, NodeKind::Tool(tool) if tool.effect == EffectClass::Irreversible)
+}
+
+fn is_in_doubt(outcome: &Result<Value, Failure>) -> bool {
+    matches!(outcome, Err(failure) if failure.kind == FailureKind::InDoubt)
+}
+
+fn knows(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Reconcile(Some(_)))
 }
 
 /// Whether a tool that failed like this has said what came of its call.

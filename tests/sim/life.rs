@@ -81,6 +81,8 @@ pub struct Told {
     ordered: bool,
     /// Whether it has irreversible calls.
     pub fires: bool,
+    /// What it wrote, of a run without crashes.
+    pub journal: Vec<Record>,
     /// Inputs taken.
     pub steps: u64,
     records: u64,
@@ -181,7 +183,8 @@ pub fn live(seed: u64, pace: u64, crashes: &[Crash], fault: Fault) -> Result<Tol
     let status = run.state().status().name().to_owned();
     let end = if ordered { String::new() } else { telling(&run)? };
     let records = run.records.len() as u64;
-    Ok(Told { end, ordered, fires, steps, records, crashes: crashed, runs: 1, by_status: BTreeMap::from([(status, 1)]) })
+    let journal = if crashes.is_empty() { run.records } else { Vec::new() };
+    Ok(Told { end, ordered, fires, journal, steps, records, crashes: crashed, runs: 1, by_status: BTreeMap::from([(status, 1)]) })
 }
 
 /// All that a session came to, but for times: its report, its messages and how its nodes ended, in declared order.
@@ -257,7 +260,17 @@ pub fn slow(seed: u64) -> Result<Told, Violation> {
     let status = run.state().status().name().to_owned();
     let end = format!("{}\n{}", run.result(), run.outcomes());
     let records = run.records.len() as u64;
-    Ok(Told { end, ordered, fires, steps, records, crashes: 0, runs: 1, by_status: BTreeMap::from([(status, 1)]) })
+    Ok(Told {
+        end,
+        ordered,
+        fires,
+        journal: Vec::new(),
+        steps,
+        records,
+        crashes: 0,
+        runs: 1,
+        by_status: BTreeMap::from([(status, 1)]),
+    })
 }
 
 /// A session spends no more turns and model calls in all than its plan says.
