@@ -6,8 +6,8 @@ use super::{Scheduler, agent::ONLY_TURN};
 use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Input, Key, Outcome, TurnEnd},
     graph::NodeKind,
-    state::{CallState, FoldError, Stage, Stopping, Timer},
-    value::{CallResult, EffectClass, Failure, FailureKind, NodeIx, Reply, Usage, Value},
+    state::{CallState, FoldError, Stage, Timer},
+    value::{CallResult, EffectClass, Failure, FailureKind, NodeIx, Reply, Timestamp, Usage, Value},
 };
 
 impl Scheduler {
@@ -23,8 +23,7 @@ impl Scheduler {
                 self.emit(Event::AskClosed { ask, outcome: AskOutcome::Answered { value, by } })
             }
             Input::Cancel { by, reason } => {
-                let already = matches!(self.state.stopping, Some(Stopping::Cancelled { .. }));
-                if self.is_over() || already {
+                if self.is_over() || self.state.cancelled {
                     return Ok(());
                 }
                 self.emit(Event::CancelRequested { by, reason })

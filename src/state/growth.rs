@@ -48,6 +48,7 @@ impl State {
             spent: Spent::default(),
             spent_by: BTreeMap::new(),
             stopping: None,
+            cancelled: false,
             parked: false,
             aggregating: 0,
             finale: None,
@@ -85,10 +86,10 @@ impl State {
                 GrownFrom::Plan(ix) => (self.plan_graph(*ix)?, self.instance_path(scope, number)),
                 GrownFrom::Made { path, graph } => (graph.clone(), path.clone()),
             };
-            let instance = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
             if graph.team.index() >= self.started.plan.teams.len() {
                 return Err(self.contradiction(format!("the plan has no team {}", graph.team)));
             }
+            let instance = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
             let state = self.scopes.entry(scope).or_default();
             state.instances.push(instance);
             state.grown += 1;

@@ -114,6 +114,8 @@ pub struct State {
     pub spent_by: BTreeMap<Role, Spent>,
     /// Why nothing new starts.
     pub stopping: Option<Stopping>,
+    /// Whether somebody wants it to end, whatever stopped it before.
+    pub cancelled: bool,
     /// Whether only questions are open.
     pub parked: bool,
     /// Whether an activation of the coordinator that makes the result is under way.

@@ -20,6 +20,7 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
     let mut epoch = Epoch(0);
     let mut turns: BTreeMap<NodeIx, u32> = BTreeMap::new();
     let mut over: Option<Status> = None;
+    let mut cancelled = false;
     let mut doubts = Doubts::default();
     let mut before = None;
     for (at, record) in records.iter().enumerate() {
@@ -85,6 +86,11 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
                 }
                 epoch = *taken;
             }
+            Event::CancelRequested { .. } => {
+                if std::mem::replace(&mut cancelled, true) {
+                    return wrong("cancels a second time");
+                }
+            }
             Event::Finished(finished) => over = Some(finished.status),
             Event::Started(_)
             | Event::Parked
@@ -104,7 +110,6 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
             | Event::Escalated { .. }
             | Event::AskMoved { .. }
             | Event::LimitReached { .. }
-            | Event::CancelRequested { .. }
             | Event::LateResult { .. } => {}
         }
     }
