@@ -130,16 +130,13 @@ impl Performer {
         }
     }
 
-    fn name(&self, key: Key, path: &str) -> Arc<str> {
-        let call = key.call.map_or_else(String::new, |call| format!("/{call}"));
-        Arc::from(format!("{}/{path}/{}/{}{call}", self.session, key.attempt, key.turn))
-    }
-
     fn ask_model(&mut self, call: ModelCall, ticket: Option<&Ticket>) {
         let ticket = ticket.filter(|_| !call.free).cloned();
         let (models, key) = (self.models.clone(), call.key);
-        let name = self.name(key, &call.request.node);
-        let word = Word { inbox: self.inbox.clone(), key, is_model: true, said: false };
+        let name = format!("{}/{}/{}/{}", self.session, call.request.node, key.attempt, key.turn);
+        let stop = Stop::default();
+        let word = Word { inbox: self.inbox.clone(), key, is_model: true, begun: None, stop: stop.clone(), said: false };
+        let slot = self.slots.clone();
         let span = tracing::debug_span!("model", session = %self.session, node = %call.request.node, turn = %key.turn);
         let task = tokio::spawn(
             async move {
@@ -163,7 +160,7 @@ impl Performer {
         let context = CallContext {
             role: call.role.clone(),
             node: call.path.clone(),
-            key: self.name(key, &call.path),
+            key: Arc::from(format!("{}/{}", self.session, call.name())),
             roots: self.roots.clone(),
             stop: stop.clone(),
             progress: self.progress.clone(),

@@ -63,6 +63,16 @@ pub struct ToolCall {
     pub timeout: Option<Duration>,
 }
 
+impl ToolCall {
+    /// The name of the call in its session, `node/turn/call` and a digest of what is called with what: a repetition of the same
+    /// call has it too, in whichever attempt, and another call in its place has not.
+    pub fn name(&self) -> String {
+        let what = blake3::hash(format!("{} {}", self.tool, self.args.to_json()).as_bytes()).to_hex();
+        let call = self.key.call.map_or_else(String::new, |call| format!("/{call}"));
+        format!("{}/{}{call}/{}", self.path, self.key.turn, &what[..16])
+    }
+}
+
 /// What the world says to a session.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -103,4 +113,29 @@ pub enum Input {
     },
     /// The next timer is due.
     Tick,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The attempt was part of it: a call that was tried again had another key, and happened twice.
+    #[test]
+    fn a_call_keeps_its_name_when_it_is_repeated_and_another_call_in_its_place_has_another() {
+        let call = |node, attempt, call: Option<u32>, args: &str| ToolCall {
+            key: Key { node: NodeIx(node), attempt, turn: Turn(0), call: call.map(CallIx) },
+            role: None,
+            path: "all/1/a".into(),
+            tool: "put".into(),
+            args: Value::text(args),
+            effect: EffectClass::Idempotent,
+            timeout: None,
+        };
+        let name = call(3, 1, None, "x").name();
+        assert!(name.starts_with("all/1/a/0/"), "{name}");
+        assert_eq!(call(3, 2, None, "x").name(), name, "in the next attempt");
+        assert_eq!(call(9, 1, None, "x").name(), name, "in the next attempt of the scope around it");
+        assert_ne!(call(3, 2, None, "y").name(), name);
+        assert_ne!(call(3, 1, Some(0), "x").name(), call(3, 1, Some(1), "x").name());
+    }
 }

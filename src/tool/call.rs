@@ -14,7 +14,7 @@ pub struct CallContext {
     pub role: Option<Role>,
     /// The path of the node.
     pub node: Arc<str>,
-    /// `session/node/turn/call`: stable over repetitions of the same call, so that an idempotent tool can tell them.
+    /// `session/node/turn/call/digest`: stable over repetitions of the same call, so that an idempotent tool can tell them.
     pub key: Arc<str>,
     /// The files in reach.
     pub roots: Arc<Roots>,

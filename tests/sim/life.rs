@@ -378,8 +378,8 @@ struct Chance {
     called: BTreeMap<Key, u32>,
     /// What must not be.
     twice: Option<Violation>,
-    /// With which arguments each idempotent call was made.
-    idem: BTreeMap<Key, Value>,
+    /// Under which name each idempotent call was made: by path, turn, call and arguments.
+    idem: BTreeMap<String, String>,
     /// Whether every call takes as long as it may, or for ever, and people answer at once, without ordering further attempts.
     full: bool,
 }
@@ -521,9 +521,10 @@ impl World for Chance {
         match call.effect {
             EffectClass::Read => {}
             EffectClass::Idempotent => {
-                let before = self.idem.insert(call.key, call.args.clone());
-                if before.is_some_and(|args| args != call.args) {
-                    self.twice = Some(format!("{} is called under one key with other arguments", call.path));
+                let what = format!("{} {turn} {nth:?} {} {}", call.path, call.tool, call.args);
+                let before = self.idem.insert(what, call.name());
+                if before.is_some_and(|name| name != call.name()) {
+                    self.twice = Some(format!("the same call of {} is made under two names", call.path));
                 }
             }
             EffectClass::Irreversible => {
