@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Roots;
-use crate::value::{Failure, FailureKind, Role};
+use crate::value::{EffectClass, Failure, FailureKind, Role};
 
 /// What a tool knows of the call that it serves.
 #[derive(Clone, Debug)]
@@ -123,12 +123,12 @@ impl fmt::Debug for Progress {
     }
 }
 
-/// The failure of a call whose thread ended without a result.
-pub(super) fn broke_off(tool: &str, error: &tokio::task::JoinError) -> Failure {
-    let message = if error.is_panic() {
-        format!("{tool} broke off: a bug in the tool, please report it with these arguments")
+/// The failure of a call whose thread ended without a result: nobody knows how far it came.
+pub(super) fn broke_off(tool: &str, effect: EffectClass, error: &tokio::task::JoinError) -> Failure {
+    let (kind, message) = if error.is_panic() {
+        (FailureKind::Tool, format!("{tool} broke off: a bug in the tool, please report it with these arguments"))
     } else {
-        format!("{tool} was stopped before it could return")
+        (FailureKind::Cancelled, format!("{tool} was stopped before it could return"))
     };
-    Failure::new(FailureKind::Tool, message)
+    Failure::new(if effect == EffectClass::Irreversible { FailureKind::InDoubt } else { kind }, message)
 }

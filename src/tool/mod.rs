@@ -111,10 +111,10 @@ impl<T: BlockingTool> Tool for Blocking<T> {
             call.stop.check()?;
             let (stop, dropped) = call.stop.until_dropped();
             let context = CallContext { stop, ..call.clone() };
-            let (tool, args) = (self.0.clone(), args.clone());
+            let (tool, args, effect) = (self.0.clone(), args.clone(), self.effect(args));
             let ended = tokio::task::spawn_blocking(move || tool.run(&context, &args)).await;
             drop(dropped);
-            ended.unwrap_or_else(|e| Err(call::broke_off(&self.spec().name, &e)))
+            ended.unwrap_or_else(|e| Err(call::broke_off(&self.spec().name, effect, &e)))
         })
     }
 }
