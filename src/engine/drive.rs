@@ -57,7 +57,9 @@ pub(super) fn spawn(
         // Nobody may be listening.
         let _ = heard.send(Arc::from(word));
     });
-    let performer = Performer::new(session, inner.tools.clone(), roots, models, inbox.clone(), progress);
+    let max_parallel = scheduler.state().started.plan.max_parallel;
+    let performer = Performer::new(session, inner.tools.clone(), roots, models, inbox, progress, max_parallel);
+    let clock = inner.clock.clone();
     let drive = Drive {
         inner,
         claim: Some(claim),

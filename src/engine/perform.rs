@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::mpsc, task::AbortHandle};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::AbortHandle,
+};
 use tracing::Instrument;
 
 use super::toolbox::MachineTools;
@@ -18,6 +21,9 @@ use crate::{
     value::{EffectClass, Failure, FailureKind, Reply, Request, SessionId},
 };
 
+/// How long a call that was told to stop may take to do so before nobody waits for it any more.
+const STOP_WAIT: Duration = Duration::from_secs(5);
+
 /// Performs the effects of one session.
 pub(super) struct Performer {
     pub(super) session: SessionId,
@@ -26,12 +32,16 @@ pub(super) struct Performer {
     pub(super) models: Models,
     pub(super) inbox: mpsc::UnboundedSender<Input>,
     pub(super) progress: Progress,
+    /// Held by each call from its beginning until it has really ended: one that was cancelled and still works counts.
+    slots: Arc<Semaphore>,
     flying: BTreeMap<Key, Flight>,
 }
 
 struct Flight {
     task: AbortHandle,
     stop: Stop,
+    /// Whether it ends by itself once it is told to stop.
+    waits: bool,
 }
 
 /// Says that a call broke off if its task ends without a word, so that no session waits for ever.
@@ -39,6 +49,9 @@ struct Word {
     inbox: mpsc::UnboundedSender<Input>,
     key: Key,
     is_model: bool,
+    /// What repeating the call would do, once it has begun.
+    begun: Option<EffectClass>,
+    stop: Stop,
     said: bool,
 }
 
@@ -56,7 +69,13 @@ impl Drop for Word {
             return;
         }
         let key = self.key;
-        let failure = Failure::new(if self.is_model { FailureKind::Model } else { FailureKind::Tool }, "the call broke off");
+        let kind = match (self.is_model, self.begun) {
+            (true, _) => FailureKind::Model,
+            (false, Some(EffectClass::Irreversible)) => FailureKind::InDoubt,
+            (false, Some(EffectClass::Read | EffectClass::Idempotent) | None) => FailureKind::Tool,
+        };
+        let kind = if self.stop.is_cancelled() { FailureKind::Cancelled } else { kind };
+        let failure = Failure::new(kind, "the call broke off");
         let input = if self.is_model {
             Input::Replied { key, reply: Err(failure) }
         } else {
@@ -93,8 +112,10 @@ impl Performer {
         models: Models,
         inbox: mpsc::UnboundedSender<Input>,
         progress: Progress,
+        max_parallel: u32,
     ) -> Self {
-        Self { session, tools, roots, models, inbox, progress, flying: BTreeMap::new() }
+        let slots = Semaphore::new(usize::try_from(max_parallel).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS));
+        Self { session, tools, roots, models, inbox, progress, slots: Arc::new(slots), flying: BTreeMap::new() }
     }
 
     /// Performs an effect. What is not free waits until `ticket` says that its intent is durable.
@@ -105,7 +126,9 @@ impl Performer {
             Effect::Cancel(key) => {
                 if let Some(flight) = self.flying.remove(&key) {
                     flight.stop.cancel();
-                    flight.task.abort();
+                    if !flight.waits {
+                        flight.task.abort();
+                    }
                 }
             }
             Effect::Ask(_) => {}
@@ -145,12 +168,13 @@ impl Performer {
                 {
                     return;
                 }
+                let _slot = slot.acquire_owned().await;
                 let reply = ask(&models, &call.request, &name).await.map(Arc::new);
                 word.say(Input::Replied { key, reply });
             }
             .instrument(span),
         );
-        self.flying.insert(key, Flight { task: task.abort_handle(), stop: Stop::default() });
+        self.flying.insert(key, Flight { task: task.abort_handle(), stop, waits: false });
     }
 
     fn call_tool(&mut self, call: ToolCall, ticket: Option<&Ticket>) {
@@ -165,7 +189,8 @@ impl Performer {
             stop: stop.clone(),
             progress: self.progress.clone(),
         };
-        let word = Word { inbox: self.inbox.clone(), key, is_model: false, said: false };
+        let mut word = Word { inbox: self.inbox.clone(), key, is_model: false, begun: None, stop: stop.clone(), said: false };
+        let slot = self.slots.clone();
         let tools = self.tools.clone();
         let span = tracing::debug_span!("tool", session = %self.session, node = %call.path, tool = %call.tool);
         let task = tokio::spawn(
@@ -175,11 +200,17 @@ impl Performer {
                 {
                     return;
                 }
-                let result = tools.registry().call(&call.tool, &context, &call.args).await;
+                let _slot = slot.acquire_owned().await;
+                if let Err(stopped) = context.stop.check() {
+                    return word.say(Input::Returned { key, result: Err(stopped) });
+                }
+                word.begun = Some(call.effect);
+                let called = tools.registry().call(&call.tool, &context, &call.args);
+                let Some(result) = context.stop.or_soon_after(STOP_WAIT, called).await else { return };
                 word.say(Input::Returned { key, result });
             }
             .instrument(span),
         );
-        self.flying.insert(key, Flight { task: task.abort_handle(), stop });
+        self.flying.insert(key, Flight { task: task.abort_handle(), stop, waits: true });
     }
 }

@@ -1,6 +1,10 @@
 //! For whom is a call made, with what, and for how long? [`CallContext`].
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -87,6 +91,24 @@ impl Stop {
         match self.check() {
             Err(failure) => failure,
             Ok(()) => Failure::new(FailureKind::Timeout, "the call ran into its time limit"),
+        }
+    }
+
+    /// Whether somebody cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// What comes of `work`; `None` if it still goes on so long after somebody cancelled.
+    pub(crate) async fn or_soon_after<T>(&self, wait: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let patience = async {
+            self.token.cancelled().await;
+            tokio::time::sleep(wait).await;
+        };
+        tokio::select! {
+            biased;
+            result = work => Some(result),
+            () = patience => None,
         }
     }
 
