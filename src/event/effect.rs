@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::value::{AskId, CallIx, EffectClass, Epoch, Failure, NodeIx, Reply, Request, Turn, Value};
+use crate::value::{AskId, CallIx, EffectClass, Epoch, Failure, NodeIx, Reply, Request, Timestamp, Turn, Value};
 
 /// Which model or tool call of a session: stable over retries of the engine, so that it can serve as an idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -98,6 +98,8 @@ pub enum Input {
         value: Value,
         /// Who.
         by: Arc<str>,
+        /// When it was given, which may be before it is read; the question's deadline is measured by this.
+        at: Timestamp,
     },
     /// Somebody wants the session to end.
     Cancel {
@@ -106,7 +108,7 @@ pub enum Input {
         /// Why.
         reason: Arc<str>,
     },
-    /// A new owner takes over.
+    /// A new owner takes over. Answers that were given meanwhile follow, then a [`Input::Tick`] for what is overdue.
     Resume {
         /// Its claim.
         epoch: Epoch,

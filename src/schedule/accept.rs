@@ -15,8 +15,8 @@ impl Scheduler {
         match input {
             Input::Replied { key, reply } => self.accept_reply(key, reply),
             Input::Returned { key, result } => self.accept_result(key, result),
-            Input::Answered { ask, value, by } => {
-                let lapsed = self.state.asks.get(&ask).and_then(|a| a.deadline).is_some_and(|deadline| self.now >= deadline);
+            Input::Answered { ask, value, by, at } => {
+                let lapsed = self.state.asks.get(&ask).and_then(|a| a.deadline).is_some_and(|deadline| at >= deadline);
                 if self.is_over() || lapsed || self.state.check_answer(ask, &value).is_err() {
                     return Ok(());
                 }
@@ -136,6 +136,17 @@ impl Scheduler {
                 Timer::Retry(node) => self.emit(Event::RetryDue { node })?,
                 Timer::Deadline(ask) => self.deadline_passed(ask, at)?,
             }
+        }
+        Ok(())
+    }
+
+    /// The deadlines of questions that had passed at that time become fact.
+    pub(super) fn fire_deadlines(&mut self, until: Timestamp) -> Result<(), FoldError> {
+        while let Some((at, Timer::Deadline(ask))) = self.state.timers.first(true) {
+            if at > until || self.is_over() {
+                break;
+            }
+            self.deadline_passed(ask, at)?;
         }
         Ok(())
     }

@@ -303,7 +303,9 @@ fn disturb(run: &mut Run<Chance>, seed: u64, ordered: bool) {
     if random.percent(20) {
         let value = Value::text("nonsense");
         let ask = synod::value::AskId(random.below(3) as u32 + 40);
-        run.arrive(random.below(20_000), Input::Answered { ask, value, by: Arc::from("bob") });
+        let wait = random.below(20_000);
+        let at = run.now.after(Duration::from_millis(wait));
+        run.arrive(wait, Input::Answered { ask, value, by: Arc::from("bob"), at });
     }
 }
 

@@ -203,7 +203,7 @@ fn an_answer_on_what_is_in_doubt_counts_whatever_arrives_with_it() {
         g.call("a", "fire", EffectClass::Irreversible).timeout(5).retry(3, &[]);
     });
     let mut run = run(plan, Script::default().takes(&[("a", 60)]));
-    let answer = Input::Answered { ask: AskId(0), value: Value::text("happened"), by: "ann".into() };
+    let answer = Input::Answered { ask: AskId(0), value: Value::text("happened"), by: "ann".into(), at: run.now };
     let step = run.scheduler.on(run.now, [answer, Input::Tick]).unwrap();
     run.absorb(step).unwrap();
     go(&mut run);

@@ -209,7 +209,7 @@ impl<W: World> Run<W> {
 
     /// A person answers.
     pub fn answer(&mut self, ask: AskId, value: &str) -> Result<(), Violation> {
-        self.give(Input::Answered { ask, value: Value::text(value), by: Arc::from("ann") })
+        self.give(Input::Answered { ask, value: Value::text(value), by: Arc::from("ann"), at: self.now })
     }
 
     /// Appends what a step says and performs its effects.
@@ -269,7 +269,8 @@ impl<W: World> Run<W> {
                     let path = self.state().path(ask.node);
                     let attempt = self.state().nodes[ask.node.index()].attempt;
                     for (wait, value) in self.world.ask(&ask, &path, attempt) {
-                        self.arrive(wait, Input::Answered { ask: id, value, by: Arc::from("ann") });
+                        let at = self.now.after(Duration::from_millis(wait));
+                        self.arrive(wait, Input::Answered { ask: id, value, by: Arc::from("ann"), at });
                     }
                 }
             }
@@ -300,7 +301,7 @@ impl<W: World> Run<W> {
         self.scheduler = Scheduler::resume(state, self.judge.clone(), Arc::new(TestTools));
         self.epoch += 1;
         let in_doubt = if self.sabotage == Some(Sabotage::RepeatInDoubt) { self.scheduler.outstanding() } else { Vec::new() };
-        let step = self.scheduler.on(self.now, [Input::Resume { epoch: Epoch(self.epoch) }]).map_err(broken)?;
+        let step = self.scheduler.on(self.now, [Input::Resume { epoch: Epoch(self.epoch) }, Input::Tick]).map_err(broken)?;
         self.append(step.records);
         let late = self.state().late.iter().copied().map(Effect::Cancel).collect();
         self.perform(late)?;
