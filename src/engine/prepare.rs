@@ -90,7 +90,9 @@ impl Engine {
         let known = Known { models, tools: Some(&tools), mcp_servers: Some(&servers) };
         let (team, mut warnings) = team::load_team(name, &sources, overrides, &known).map_err(PrepareError::Invalid)?;
         let specs = self.inner.tools.specs(&team.tools);
-        let compiled = plan::compile(&team, &Machine { tools: &specs, models }).map_err(PrepareError::Invalid)?;
+        let effect = |tool: &str, args: &Value| self.inner.tools.effect_of(&team.tools, tool, args);
+        let machine = Machine { tools: &specs, effect: &effect, models };
+        let compiled = plan::compile(&team, &machine).map_err(PrepareError::Invalid)?;
         warnings.extend(compiled.warnings);
         let plan = Arc::new(compiled.plan);
         let judge = judge_of(&plan, &team.sources)?;
@@ -120,7 +122,8 @@ impl Engine {
         }
         if let Ok((team, _)) = team::load_team(name, &sources, &Overrides::default(), &known) {
             let specs = self.inner.tools.specs(&team.tools);
-            match plan::compile(&team, &Machine { tools: &specs, models }) {
+            let effect = |tool: &str, args: &Value| self.inner.tools.effect_of(&team.tools, tool, args);
+            match plan::compile(&team, &Machine { tools: &specs, effect: &effect, models }) {
                 Ok(compiled) => found.extend(compiled.warnings),
                 Err(wrong) => found.extend(wrong),
             }
@@ -141,7 +144,8 @@ impl Engine {
     /// What a plan may do on this machine.
     pub fn review(&self, prepared: &Prepared) -> Review {
         let specs = self.inner.tools.specs(&prepared.plan.tools);
-        plan::review(&prepared.plan, &Machine { tools: &specs, models: &self.inner.catalog })
+        let effect = |tool: &str, args: &Value| self.inner.tools.effect_of(&prepared.plan.tools, tool, args);
+        plan::review(&prepared.plan, &Machine { tools: &specs, effect: &effect, models: &self.inner.catalog })
     }
 }
 

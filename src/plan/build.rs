@@ -18,7 +18,7 @@ use crate::{
     pattern::{self, Fragment},
     rule::FreeName,
     team::{Code, Diagnostic, MemberSpec, NodeSpec, Team, Text},
-    value::{Expr, Place, Ref, TeamIx, TemplateIx, TextTemplate, ToolSpec, WriteSpec},
+    value::{EffectClass, Expr, Place, Ref, TeamIx, TemplateIx, TextTemplate, ToolSpec, Value, WriteSpec},
 };
 
 /// Nodes of all graphs of a plan together, at most.
@@ -33,6 +33,7 @@ const MAX_CONSTANTS: usize = 1_000;
 /// What is being compiled: the graphs so far and what is wrong with them.
 pub(super) struct Builder<'a> {
     pub tools: BTreeMap<&'a str, &'a ToolSpec>,
+    pub effect: &'a dyn Fn(&str, &Value) -> Option<EffectClass>,
     pub found: Vec<Diagnostic>,
     /// The texts of all files, by name.
     sources: &'a BTreeMap<String, Arc<str>>,
@@ -80,6 +81,7 @@ impl<'a> Builder<'a> {
         Self {
             sources,
             tools: machine.tools.iter().map(|t| (&*t.name, t)).collect(),
+            effect: machine.effect,
             found: Vec::new(),
             graphs: Vec::new(),
             teams: Vec::new(),

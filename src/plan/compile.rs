@@ -11,13 +11,16 @@ use super::{
 use crate::{
     graph::{Bounds, Plan},
     team::{self, Code, Diagnostic, Team},
-    value::{Map, ToolSpec, Value, is_offline},
+    value::{EffectClass, Map, ToolSpec, Value, is_offline},
 };
 
 /// What a machine offers to a plan.
 pub struct Machine<'a> {
     /// The tools.
     pub tools: &'a [ToolSpec],
+    /// What repeating a call of one of them would do, where that depends on its arguments; one that is only known during the run
+    /// is null. `None`: what its spec says.
+    pub effect: &'a dyn Fn(&str, &Value) -> Option<EffectClass>,
     /// The models.
     pub models: &'a dyn Models,
 }
