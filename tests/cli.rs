@@ -173,3 +173,49 @@ fn agents_are_found_by_skill_and_schemas_and_completions_print() {
     let (code, out, _) = synod(folder.path(), &["completions", "bash"]);
     assert!(code == 0 && out.contains("synod"));
 }
+
+#[test]
+fn check_reports_what_is_wrong_in_all_files_and_stages_at_once_and_nothing_that_follows() {
+    let team = "name: T\ncollaboration_pattern: graph\ncoordinatr: x\nmember_agents:\n\
+        \x20 - { agent: a, role: a }\n  - { agent: b, role: b }\n  - { agent: c, role: c }\n\
+        rules: [r.rhai, gone.rhai]\nlimits: { turns: many }\nnodes:\n\
+        \x20 one: { agent: a, task: \"Do {{ inpt.x }}\" }\n\
+        \x20 two: { agent: zz, after: { one: 'otput == 1' } }\n\
+        \x20 three: { gate: \"two.output +\", after: two }\n\
+        \x20 four: { rule: elsewhere, after: three }\n\
+        \x20 five: { gaet: \"1\", after: four }\n\
+        output: '[five.output, b.output]'\n";
+    let profile = "role: worker\nsystem_prompt: x\nname: ";
+    let folder = folder(&[
+        ("t.yaml", team),
+        ("a.yaml", &format!("{profile}A\nmodel: claude-sonnet-4\nsytem: x\n")),
+        ("b.yaml", "name: B\nrole: [worker\n"),
+        ("c.yaml", &format!("{profile}C\nmodel: script:c.rhai\n")),
+        ("c.rhai", "fn turn(view) { frob(view) }\n"),
+        ("r.rhai", "fn settle(facts) { frob(facts) }\n"),
+    ]);
+    let (code, out, _) = synod(folder.path(), &["check", "t.yaml", "--json"]);
+    let found: Vec<String> = json(&out)
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|d| format!("{}:{} {}", d["file"].as_str().unwrap_or_default(), d["line"], d["code"].as_str().unwrap_or_default()))
+        .collect();
+    assert_eq!(code, 2);
+    let expected = [
+        "a.yaml:5 unknown-key",
+        "b.yaml:2 syntax",
+        "c.rhai:1 bad-script",
+        "r.rhai:1 bad-rule",
+        "t.yaml:3 unknown-key",
+        "t.yaml:8 missing-reference",
+        "t.yaml:9 wrong-type",
+        "t.yaml:11 unknown-name",
+        "t.yaml:12 unknown-role",
+        "t.yaml:12 unknown-name",
+        "t.yaml:13 bad-expression",
+        "t.yaml:15 unknown-key",
+        "t.yaml:16 unknown-name",
+    ];
+    assert_eq!(found, expected, "{out}");
+}

@@ -12,7 +12,7 @@ use crate::{
     model::ModelError,
     plan::{self, Machine, Review},
     rule::RuleDiagnostic,
-    team::{self, Diagnostic, InputSpec, Known, LIBRARY, LoadedProfile, ModelCatalog, Overrides, Team},
+    team::{self, Diagnostic, InputSpec, Known, LIBRARY, LoadedProfile, ModelCatalog, Overrides, Sources, Team},
     tool::{Roots, RootsError},
     turn::collaboration_tools,
     value::{Judge, Map, Value},
@@ -87,11 +87,8 @@ impl Engine {
         let names = self.known_tools();
         let tools: Vec<&str> = names.iter().map(String::as_str).collect();
         let known = Known { models: &models, tools: Some(&tools), mcp_servers: Some(&[]) };
-        let (team, mut warnings) = team::load_team(name, &sources, overrides, &known).map_err(PrepareError::Invalid)?;
-        let specs = self.inner.tools.specs();
-        let compiled = plan::compile(&team, &Machine { tools: &specs, models: &models }).map_err(PrepareError::Invalid)?;
-        warnings.extend(compiled.warnings);
-        let plan = Arc::new(compiled.plan);
+        let (team, plan, warnings) = self.compile(name, &sources, overrides, &known).map_err(PrepareError::Invalid)?;
+        let plan = Arc::new(plan);
         let judge = judge_of(&plan, &team.sources)?;
         let sources = team.sources.clone();
         Ok(Prepared { name: Arc::from(name), team: Some(Arc::new(team)), plan, judge, sources, warnings })
@@ -112,18 +109,44 @@ impl Engine {
         let names = self.known_tools();
         let tools: Vec<&str> = names.iter().map(String::as_str).collect();
         let known = Known { models: &models, tools: Some(&tools), mcp_servers: Some(&[]) };
-        let mut found = team::check(name, &sources, &known);
-        if found.iter().any(Diagnostic::is_error) {
-            return found;
+        if team::is_profile(name, &sources) {
+            return team::check(name, &sources, &known);
         }
-        if let Ok((team, _)) = team::load_team(name, &sources, &Overrides::default(), &known) {
-            let specs = self.inner.tools.specs();
-            match plan::compile(&team, &Machine { tools: &specs, models: &models }) {
-                Ok(compiled) => found.extend(compiled.warnings),
-                Err(wrong) => found.extend(wrong),
+        match self.compile(name, &sources, &Overrides::default(), &known) {
+            Ok((_, _, warnings)) => warnings,
+            Err(found) => found,
+        }
+    }
+
+    /// A team's plan with all that its author should look at; or everything that is wrong, in whichever file and stage.
+    fn compile(
+        &self,
+        name: &str,
+        sources: &dyn Sources,
+        overrides: &Overrides,
+        known: &Known<'_>,
+    ) -> Result<(Team, Plan, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let (team, mut found) = team::read_team(name, sources, overrides, known);
+        let Some(team) = team else { return Err(found) };
+        let specs = self.inner.tools.specs();
+        let machine = Machine { tools: &specs, models: known.models };
+        if found.iter().any(Diagnostic::is_error) {
+            let more = plan::mistakes_beside(&found, &team, &machine);
+            found.extend(more);
+            team::finish(&mut found, &team.sources);
+            return Err(found);
+        }
+        match plan::compile(&team, &machine) {
+            Ok(compiled) => {
+                found.extend(compiled.warnings);
+                Ok((team, compiled.plan, found))
+            }
+            Err(more) => {
+                found.extend(more);
+                team::finish(&mut found, &team.sources);
+                Err(found)
             }
         }
-        found
     }
 
     /// A profile: a path relative to the workspace, or the name of a shipped one.

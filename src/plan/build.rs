@@ -34,6 +34,8 @@ const MAX_CONSTANTS: usize = 1_000;
 pub(super) struct Builder<'a> {
     pub tools: BTreeMap<&'a str, &'a ToolSpec>,
     pub found: Vec<Diagnostic>,
+    /// Whether parts of the team are missing because of mistakes that were told, so that its order says nothing.
+    pub incomplete: bool,
     /// The texts of all files, by name.
     sources: &'a BTreeMap<String, Arc<str>>,
     pub graphs: Vec<Option<Graph>>,
@@ -81,6 +83,7 @@ impl<'a> Builder<'a> {
             sources,
             tools: machine.tools.iter().map(|t| (&*t.name, t)).collect(),
             found: Vec::new(),
+            incomplete: false,
             graphs: Vec::new(),
             teams: Vec::new(),
             inside: Vec::new(),
@@ -90,6 +93,12 @@ impl<'a> Builder<'a> {
             places: Vec::new(),
             writes: Vec::new(),
         }
+    }
+
+    /// Compiles a team with what runs at its very end, whose graph is returned.
+    pub fn all(&mut self, team: &Team) -> Option<TemplateIx> {
+        self.team(team);
+        (!team.finally.is_empty()).then(|| self.finally(team)).flatten()
     }
 
     /// Compiles a team and returns its graph; `None` when that could not be made.
@@ -217,7 +226,9 @@ impl<'a> Builder<'a> {
             }
             return vec![1; specs.len()];
         };
-        self.answer(specs, dag, &order, &questions);
+        if !self.incomplete {
+            self.answer(specs, dag, &order, &questions);
+        }
         let team = &self.teams[around.ix.index()];
         let writers = Writers { specs, dag, order: &order, team, inside: &self.writes };
         let (conflicts, all) = (writers.conflicts(), writers.all());

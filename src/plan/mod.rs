@@ -38,7 +38,7 @@ mod writes;
 pub use bounds::bounds_of;
 pub use build::{MAX_DEPTH, MAX_NODES};
 pub use builder::{CircleError, PlanBuilder};
-pub use compile::{Compiled, Machine, compile};
+pub use compile::{Compiled, Machine, compile, mistakes_beside};
 pub use draw_dot::draw_dot;
 pub use draw_json::draw_json;
 pub use draw_mermaid::draw_mermaid;

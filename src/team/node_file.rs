@@ -43,6 +43,7 @@ written! {
     #[schemars(extend("oneOf" = super::schema::one_of(&super::node::KINDS)))]
     #[schemars(extend("not" = { "required": ["for_each", "repeat"] }))]
     #[schemars(extend("dependencies" = { "for_each": ["max"] }))]
+    #[derive(Default)]
     struct NodeFile is "a node", hints &[
         ("depends_on", "did you mean `after`?"),
         ("needs", "did you mean `after`?"),
