@@ -219,3 +219,36 @@ fn check_reports_what_is_wrong_in_all_files_and_stages_at_once_and_nothing_that_
     ];
     assert_eq!(found, expected, "{out}");
 }
+
+#[test]
+fn check_finds_typos_in_expressions_before_a_run_does() {
+    let team = "name: T\ncollaboration_pattern: graph\ninputs: { many: { type: integer, default: 3 } }\nnodes:\n\
+        \x20 one: { ask: \"Which of {{ input.mny }}?\" }\n\
+        \x20 two: { gate: \"one.otput.answer\", after: { one: \"outptu.answer == 1\" } }\n\
+        \x20 three: { gate: \"input.may\", after: { one: \"output = 1\" } }\n\
+        \x20 four: { gate: \"input.many.size\", after: { one: \"one.status\" } }\n\
+        \x20 five: { gate: \"let n = 0; n = input.many; [n].map(|x| x + input.many)\", after: one }\n\
+        output: '[two.output, three.output, four.output, five.output]'\n";
+    let folder = folder(&[("t.yaml", team)]);
+    let (code, out, _) = synod(folder.path(), &["check", "t.yaml", "--json"]);
+    let found: Vec<String> = json(&out)
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|d| {
+            let text = |key: &str| d[key].as_str().unwrap_or_default();
+            format!("{}:{} {}: {}; {}", d["line"], d["column"], text("severity"), text("message"), text("help"))
+        })
+        .collect();
+    assert_eq!(code, 2);
+    let expected = [
+        "5:34 error: the team has no input `mny`; did you mean `many`?",
+        "6:21 error: the node `one` has no `otput`; did you mean `output`?",
+        "6:51 error: `outptu` is neither a node nor anything else that is known here; did you mean `output`?",
+        "7:25 error: the team has no input `may`; did you mean `many`?",
+        "7:46 error: this expression does not compile: it assigns to `output`, which an expression cannot change; `==` compares; ",
+        "8:29 warning: this expression fails on sample facts: no property `size` in `integer`; ",
+        "8:51 warning: a condition is true or false; this is on sample facts a text; ",
+    ];
+    assert_eq!(found, expected, "{out}");
+}

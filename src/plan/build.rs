@@ -6,11 +6,11 @@ use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::{
     compile::Machine,
-    constant::{self, Wanted},
     edges,
     names::{Frame, Question, Scope, View},
     scripts, text,
     topo::{self, Order},
+    trial::{self, Wanted},
     writes::Writers,
 };
 use crate::{
@@ -27,8 +27,8 @@ pub const MAX_NODES: usize = 100_000;
 /// Graphs inside each other at most, sub-teams included.
 pub const MAX_DEPTH: usize = 16;
 
-/// Expressions without names that are evaluated at compile time, at most.
-const MAX_CONSTANTS: usize = 1_000;
+/// Expressions that are evaluated at compile time, at most.
+const MAX_TRIALS: usize = 1_000;
 
 /// What is being compiled: the graphs so far and what is wrong with them.
 pub(super) struct Builder<'a> {
@@ -45,7 +45,7 @@ pub(super) struct Builder<'a> {
     /// The names of the root graph, which `finally` sees.
     root: BTreeMap<Arc<str>, u32>,
     nodes: usize,
-    constants: usize,
+    trials: usize,
     /// Where the nodes of each graph stand.
     pub places: Vec<Vec<Place>>,
     /// What the nodes of each graph write, with everything inside them.
@@ -89,7 +89,7 @@ impl<'a> Builder<'a> {
             inside: Vec::new(),
             root: BTreeMap::new(),
             nodes: 0,
-            constants: 0,
+            trials: 0,
             places: Vec::new(),
             writes: Vec::new(),
         }
@@ -274,11 +274,12 @@ impl<'a> Builder<'a> {
         let source = wanted == Wanted::Condition;
         let broken = self.found.len();
         let names = text::of_expression(text);
+        let read = names.as_ref().cloned().unwrap_or_default();
         let refs = self.bind(around, names, view, source);
         let expr = Expr { source: text.source.clone(), place: text.place.clone(), refs };
-        if expr.refs.is_empty() && broken == self.found.len() && self.constants < MAX_CONSTANTS {
-            self.constants += 1;
-            self.found.extend(constant::check(&expr, wanted));
+        if broken == self.found.len() && self.trials < MAX_TRIALS {
+            self.trials += 1;
+            self.found.extend(trial::check(&expr, &read, around.team, wanted));
         }
         expr
     }
@@ -303,9 +304,12 @@ impl<'a> Builder<'a> {
         let mut refs = Vec::new();
         match names {
             Ok(names) => {
-                for FreeName { name, place } in names {
+                for FreeName { name, place, fields, .. } in names {
                     match around.scope.resolve(&name, &place, view, source) {
-                        Ok(found) => refs.push(found),
+                        Ok(found) => {
+                            self.found.extend(fields.iter().filter_map(|field| trial::unknown_field(&found, around.team, field)));
+                            refs.push(found);
+                        }
                         Err(unknown) => self.found.push(*unknown),
                     }
                 }

@@ -9,7 +9,6 @@ mod bounds;
 mod build;
 mod builder;
 mod compile;
-mod constant;
 mod doc;
 mod draw_dot;
 mod draw_json;
@@ -32,6 +31,7 @@ mod scripts;
 mod tests;
 mod text;
 mod topo;
+mod trial;
 mod wall;
 mod writes;
 

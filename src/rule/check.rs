@@ -223,7 +223,7 @@ fn binds(statement: &Stmt, wanted: &str) -> bool {
 }
 
 /// `b` of `.b.c[0]`.
-fn first_property(node: &Node) -> Option<(String, Position)> {
+pub(super) fn first_property(node: &Node) -> Option<(String, Position)> {
     match node {
         Node::Property(property, position) => Some((property.2.to_string(), *position)),
         Node::Dot(pair, ..) | Node::Index(pair, ..) => first_property(&pair.lhs),
