@@ -13,7 +13,7 @@ use std::{future::Future, pin::Pin};
 pub use registry::{ModelError, Models};
 pub use replay::Replay;
 pub use script::Script;
-pub use view::view;
+pub use view::{VIEW_FIELDS, sample_view, view};
 
 use crate::value::{Failure, Reply, Request};
 
