@@ -252,3 +252,41 @@ fn check_finds_typos_in_expressions_before_a_run_does() {
     ];
     assert_eq!(found, expected, "{out}");
 }
+
+#[test]
+fn a_folder_input_must_be_a_folder_before_a_run_starts() {
+    let team = "name: T\ncollaboration_pattern: graph\ninputs: { data: { type: folder }, log: { type: file, default: log.txt } }\n\
+        nodes: { one: { gate: '1' } }\n";
+    let folder = folder(&[("t.yaml", team), ("log.txt", "x")]);
+    fs::create_dir(folder.path().join("empty")).expect("a folder can be made");
+    fs::create_dir(folder.path().join("full")).expect("a folder can be made");
+    fs::write(folder.path().join("full/a.log"), "x").expect("a file can be written");
+    let run = |inputs: &[&str]| {
+        let pairs = inputs.iter().flat_map(|input| ["--input", input]);
+        let (code, out, said) = synod(folder.path(), &["run", "t.yaml"].into_iter().chain(pairs).collect::<Vec<_>>());
+        assert!(code == 0 || out.is_empty(), "nothing starts: {out}");
+        (code, said)
+    };
+    for (inputs, told) in [
+        (&["data=nowhere"][..], "the input data: nowhere cannot be opened"),
+        (&["data=log.txt"], "the input data: log.txt is a file, and a folder is wanted"),
+        (&["data=empty"], "the input data: the folder empty has nothing in it"),
+        (&["data="], "the input data is empty"),
+        (&["data=full", "log=full"], "the input log: full is a folder, and a file is wanted"),
+    ] {
+        let (code, said) = run(inputs);
+        assert!(code == 2 && said.contains(told), "{inputs:?}: {code} {said}");
+    }
+    assert_eq!(run(&["data=full"]).0, 0);
+}
+
+#[test]
+fn what_a_script_agent_sees_is_documented_beside_the_rules() {
+    let folder = folder(&[]);
+    let (code, out, _) = synod(folder.path(), &["rules", "facts", "--json"]);
+    let names: Vec<Json> = json(&out).as_array().expect("a list").iter().map(|page| page["function"].clone()).collect();
+    assert_eq!(code, 0);
+    assert_eq!(names, ["route", "handoff", "settle", "escalate", "permit", "reconcile", "merge", "turn"]);
+    let (_, out, _) = synod(folder.path(), &["rules", "facts", "turn"]);
+    assert!(out.contains("view.turns_left") && out.contains("\"turns_left\": 8"), "{out}");
+}

@@ -12,7 +12,7 @@ use crate::{
     model::ModelError,
     plan::{self, Machine, Review},
     rule::RuleDiagnostic,
-    team::{self, Diagnostic, InputSpec, Known, LIBRARY, LoadedProfile, ModelCatalog, Overrides, Sources, Team},
+    team::{self, Diagnostic, InputKind, InputSpec, Known, LIBRARY, LoadedProfile, ModelCatalog, Overrides, Sources, Team},
     tool::{Roots, RootsError},
     turn::collaboration_tools,
     value::{Judge, Map, Value},
@@ -166,6 +166,24 @@ impl Engine {
     }
 }
 
+/// Why what is at `path` is not the folder or file that an input wants. An empty folder is a mistake in the path far more often
+/// than it is meant, and a team that finds nothing in it has been paid all the same.
+fn check_root(kind: InputKind, written: &str, path: &Path) -> Result<(), String> {
+    let unreadable = |e: std::io::Error| format!("{written} cannot be read: {e}");
+    let is_folder = path.metadata().map_err(unreadable)?.is_dir();
+    match kind {
+        InputKind::Folder if !is_folder => Err(format!("{written} is a file, and a folder is wanted")),
+        InputKind::File if is_folder => Err(format!("{written} is a folder, and a file is wanted")),
+        InputKind::Folder if path.read_dir().map_err(unreadable)?.next().is_none() => {
+            Err(format!("the folder {written} has nothing in it"))
+        }
+        InputKind::Folder | InputKind::File => Ok(()),
+        InputKind::String | InputKind::Integer | InputKind::Number | InputKind::Boolean | InputKind::List | InputKind::Map => {
+            Ok(())
+        }
+    }
+}
+
 /// The judge of a plan, made from the texts that a session keeps.
 pub(super) fn judge_of(plan: &Plan, sources: &BTreeMap<String, Arc<str>>) -> Result<Arc<dyn Judge>, PrepareError> {
     plan::rule_book(plan, sources).map(|book| Arc::new(book) as Arc<dyn Judge>).map_err(PrepareError::Rules)
@@ -205,20 +223,31 @@ impl Inner {
             }
         }
         for name in &team.plan.roots {
-            if let Some(path) = inputs.get(&**name).and_then(Value::as_str).map(str::to_owned) {
-                let path = self.absolute(&path)?;
+            if let Some(written) = inputs.get(&**name).and_then(Value::as_str).map(str::to_owned) {
+                // An empty default says that it may be left out.
+                let default = team.plan.inputs.get(&**name).and_then(Value::as_str);
+                if written.is_empty() && default == Some("") {
+                    continue;
+                }
+                let path = self.absolute(name, &written)?;
+                if let Some(spec) = specs.iter().find(|spec| spec.name == *name) {
+                    let wrong = |why: String| PrepareError::Input(format!("the input {name}: {why}"));
+                    check_root(spec.kind, &written, &path).map_err(wrong)?;
+                }
                 inputs.insert(name.to_string(), Value::from(path.to_string_lossy().into_owned()));
             }
         }
         Ok(inputs)
     }
 
-    /// Where a folder input is on this machine; a folder of the library is unpacked first.
-    fn absolute(&self, path: &str) -> Result<PathBuf, PrepareError> {
+    /// Where the folder or file of an input is on this machine; a folder of the library is unpacked first.
+    fn absolute(&self, input: &str, path: &str) -> Result<PathBuf, PrepareError> {
+        if path.trim().is_empty() {
+            return Err(PrepareError::Input(format!("the input {input} is empty; give a path with --input {input}=…")));
+        }
         let Some(folder) = path.strip_prefix(LIBRARY) else {
-            let path = self.workspace.join(path);
-            return path.canonicalize().map_err(|e| {
-                PrepareError::Input(format!("the folder {} cannot be opened: {e}; give one that exists", path.display()))
+            return self.workspace.join(path).canonicalize().map_err(|e| {
+                PrepareError::Input(format!("the input {input}: {path} cannot be opened: {e}; give one that exists"))
             });
         };
         let target = self.state_folder.clone().unwrap_or_else(|| std::env::temp_dir().join("synod")).join("library");
