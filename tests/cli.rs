@@ -290,3 +290,16 @@ fn what_a_script_agent_sees_is_documented_beside_the_rules() {
     let (_, out, _) = synod(folder.path(), &["rules", "facts", "turn"]);
     assert!(out.contains("view.turns_left") && out.contains("\"turns_left\": 8"), "{out}");
 }
+
+#[test]
+fn an_expanded_team_is_written_whole_or_not_at_all() {
+    let folder = folder(&[("release.yaml", ASKS), ("empty.yaml", ""), ("kept.yaml", "kept")]);
+    let (code, out, said) = synod(folder.path(), &["plan", "release.yaml", "--expand", "--out", "release.yaml"]);
+    assert_eq!((code, out.as_str()), (0, ""), "{said}");
+    let (code, ..) = synod(folder.path(), &["check", "release.yaml"]);
+    assert_eq!(code, 0, "what it wrote over its own file is a team");
+    let (code, _, said) = synod(folder.path(), &["plan", "empty.yaml", "--expand", "--out", "kept.yaml"]);
+    assert!(code == 2 && said.contains("--out FILE"), "{said}");
+    assert_eq!(fs::read_to_string(folder.path().join("kept.yaml")).expect("it is there"), "kept");
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 3, "nothing is left behind");
+}
