@@ -303,3 +303,17 @@ fn an_expanded_team_is_written_whole_or_not_at_all() {
     assert_eq!(fs::read_to_string(folder.path().join("kept.yaml")).expect("it is there"), "kept");
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 3, "nothing is left behind");
 }
+
+#[test]
+fn messages_of_somebody_who_is_not_there_are_an_error() {
+    let folder = folder(&[("t.yaml", ASKS)]);
+    let (_, out, _) = synod(folder.path(), &["run", "t.yaml", "--json"]);
+    let report = json(&out);
+    let session = report["session"].as_str().expect("a session has an id");
+    for flag in ["--from", "--to"] {
+        let (code, _, said) = synod(folder.path(), &["messages", session, flag, "nobody"]);
+        assert!(code == 2 && said.contains("nobody in the session is called that"), "{said}");
+    }
+    let (_, _, said) = synod(folder.path(), &["check", "t.yaml"]);
+    assert!(said.contains("1 file checked: 0 errors, 0 warnings"), "{said}");
+}

@@ -200,7 +200,7 @@ fn who(written: &MemberFile, path: &str, loader: &mut Loader<'_>) -> Option<(Arc
                 team.error(Code::InvalidValue, "a member is an agent or a team, not both")
                     .help("remove `agent` or `team`, or make two members"),
             );
-            return None;
+            None
         }
         (None, None) => {
             // A key that is unknown may be what was meant, and was reported.
@@ -211,7 +211,7 @@ fn who(written: &MemberFile, path: &str, loader: &mut Loader<'_>) -> Option<(Arc
                     Diagnostic::error(Code::MissingKey, &place.unwrap_or_default(), "a member needs the key `agent` or `team`");
                 loader.found.push(error.help("add `agent:` with the path of a profile"));
             }
-            return None;
+            None
         }
         (Some(profile), None) => {
             if let Some(key) = written.keys.get("with") {
