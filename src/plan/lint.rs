@@ -98,7 +98,9 @@ fn fan_outs(plan: &Plan, outline: &Outline<'_>) -> Vec<Lint> {
         NodeKind::Agent(agent) => agent.phase == Phase::Validate,
         NodeKind::Ask(_) => true,
         NodeKind::Gate(GateBy::Rule(_)) => true,
-        NodeKind::Scope(scope) => matches!(&**scope, ScopeKind::Settle(settle) if settle.over == SettleOver::Votes),
+        NodeKind::Scope(scope) => {
+            matches!(&**scope, ScopeKind::Settle(settle) if matches!(settle.over, SettleOver::Votes | SettleOver::Result))
+        }
         NodeKind::Tool(_) | NodeKind::Gate(GateBy::Expr(_) | GateBy::Members(..)) => false,
     };
     let works = |n: usize| matches!(&outline.steps[n].node.kind, NodeKind::Agent(agent) if agent.phase == Phase::Work);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{
     args,
     build::{Around, Builder},
-    constant::Wanted,
     names::{View, suggest},
+    trial::Wanted,
 };
 use crate::{
     graph::{AgentNode, AskNode, DEFAULT_TOOL_TIMEOUT, GateBy, Node, NodeKind, Phase, ScopeKind, SettleSpec, ToolNode},
