@@ -173,3 +173,27 @@ fn agents_are_found_by_skill_and_schemas_and_completions_print() {
     let (code, out, _) = synod(folder.path(), &["completions", "bash"]);
     assert!(code == 0 && out.contains("synod"));
 }
+
+/// Somebody's disk went bad, and what the database said of it was a backtrace.
+#[test]
+fn a_damaged_journal_is_named_without_a_panic_and_the_rest_goes_on() {
+    let folder = folder(&[("release.yaml", ASKS)]);
+    let (_, out, _) = synod(folder.path(), &["run", "release.yaml", "--json"]);
+    let session = json(&out)["session"].as_str().expect("a session has an id").to_owned();
+    let journal = folder.path().join(".synod/journals/0001.redb");
+    let whole = fs::read(&journal).expect("a journal");
+    for at in (0..whole.len()).step_by(4_096) {
+        for command in ["show", "report"] {
+            let mut bytes = whole.clone();
+            bytes[at..at + 16].iter_mut().for_each(|byte| *byte ^= 0x5a);
+            fs::write(&journal, &bytes).expect("a file can be written");
+            let (code, _, said) = synod(folder.path(), &[command, &session]);
+            assert!(!said.contains("panicked") && !said.contains("backtrace"), "{at}: {said}");
+            assert_eq!(code != 0, said.contains("0001.redb is damaged"), "{at}: {code} {said}");
+        }
+    }
+    let (code, out, said) = synod(folder.path(), &["sessions", "--json"]);
+    assert_eq!((code, json(&out).as_array().map(Vec::len)), (0, Some(1)), "{said}");
+    let (code, _, said) = synod(folder.path(), &["run", "release.yaml"]);
+    assert_eq!(code, 3, "a new session is not touched: {said}");
+}

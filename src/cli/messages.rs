@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{CommandError, Exit, Global, Outcome, output};
+use super::{CommandError, Global, Outcome, output};
 use crate::{
     report::{MessageRow, messages},
     state::State,
@@ -38,11 +38,12 @@ impl Messages {
         }
         let engine = global.engine()?;
         let session = global.session(&engine, &self.session)?;
-        let state = State::fold(&engine.store().read_all(session)?)?;
+        let (records, exit) = global.records(&engine, session)?;
+        let state = State::fold(&records)?;
         let rows: Vec<MessageRow> = messages(&state).into_iter().filter(|row| self.wants(row)).collect();
         if global.json {
             output::json(&rows)?;
-            return Ok(Exit::Done);
+            return Ok(exit);
         }
         let mut page = String::new();
         for row in &rows {
@@ -54,7 +55,7 @@ impl Messages {
             }
         }
         output::text(&page)?;
-        Ok(Exit::Done)
+        Ok(exit)
     }
 
     fn wants(&self, row: &MessageRow) -> bool {

@@ -28,7 +28,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     engine::{Engine, EngineError},
-    event::Status,
+    event::{Record, Status},
     store::RedbStore,
     value::{SessionId, Tenant},
 };
@@ -243,6 +243,16 @@ impl Global {
             builder = builder.store(store);
         }
         builder.build()
+    }
+
+    /// The records of a session, as far as they can be read, and how a command that shows them ends. What is damaged is said on stderr.
+    fn records(&self, engine: &Engine, session: SessionId) -> Result<(Vec<Record>, Exit), CommandError> {
+        let (records, damage) = engine.store().read_intact(session)?;
+        let exit = damage.map_or(Exit::Done, |damage| {
+            eprintln!("synod: {damage}");
+            Exit::Failed
+        });
+        Ok((records, exit))
     }
 
     /// The session whose id begins with `prefix`.

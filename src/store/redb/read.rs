@@ -91,7 +91,11 @@ impl Reader {
             if end <= next || room == 0 {
                 continue;
             }
-            let stretch = self.stretch(session, segment)?;
+            let stretch = self.stretch(session, segment).map_err(|source| match source {
+                // What stands in the journals before this one can still be read.
+                StoreError::Damaged { path, why, .. } if ix > 0 => ReadError::Damaged { session, journal: path, seq: next, why },
+                source => ReadError::Store { session, source },
+            })?;
             let (rows, broken) = stretch.rows(next, end, room);
             let count = rows.len();
             for (seq, row) in rows {
@@ -110,7 +114,8 @@ impl Reader {
                 next = next.next();
             }
             match broken {
-                Some(error) => return Err(stretch.damaged(next, error.to_string())),
+                Some(StoreError::Damaged { why, .. }) => return Err(stretch.damaged(next, why)),
+                Some(source) => return Err(ReadError::Store { session, source }),
                 None if count < room && next < least => return Err(stretch.damaged(next, "it is missing")),
                 None => {}
             }
@@ -122,7 +127,7 @@ impl Reader {
     pub fn tail(&self, extent: &Extent<'_>, with_record: bool) -> Result<Tail, ReadError> {
         let session = extent.session;
         for segment in extent.segments.iter().rev() {
-            let stretch = self.stretch(session, segment)?;
+            let stretch = self.stretch(session, segment).map_err(|source| ReadError::Store { session, source })?;
             let last = stretch.last()?;
             let end = last.as_ref().map_or(segment.from, |(seq, _)| seq.next());
             if end < extent.length {
@@ -137,10 +142,10 @@ impl Reader {
         Ok(Tail { length: Seq(0), link: codec::genesis(session), last: None })
     }
 
-    fn stretch(&self, session: SessionId, segment: &Segment) -> Result<Stretch, ReadError> {
+    fn stretch(&self, session: SessionId, segment: &Segment) -> Result<Stretch, StoreError> {
         let path = path_of(&self.folder, segment.journal);
-        let opened = self.open(segment.journal).and_then(|db| JOURNAL.guarded(&path, || Ok((db.begin_read()?, db))));
-        let (read, db) = opened.map_err(|source| ReadError::Store { session, source })?;
+        let db = self.open(segment.journal)?;
+        let (read, db) = JOURNAL.guarded(&path, || Ok((db.begin_read()?, db)))?;
         Ok(Stretch { session, epoch: segment.epoch, path, read, _db: db })
     }
 
@@ -206,7 +211,17 @@ impl Stretch {
             }
             Ok(())
         });
-        (rows, read.err())
+        let Err(broken) = read else { return (rows, None) };
+        // A range looks at its far end first, and may stumble there: one by one, what stands before the damage is read.
+        while rows.len() < max {
+            let seq = Seq(from.0 + rows.len() as u64);
+            let one = || Ok(self.read.open_table(RECORDS)?.get(self.key(seq))?.map(|row| row.value().to_vec()));
+            match JOURNAL.guarded(&self.path, one) {
+                Ok(Some(row)) if seq < end => rows.push((seq, row)),
+                Ok(_) | Err(_) => return (rows, Some(broken)),
+            }
+        }
+        (rows, None)
     }
 
     fn last(&self) -> Result<Option<Row>, ReadError> {
@@ -238,7 +253,11 @@ impl Stretch {
             })
         };
         let decoded = decode(&mut fetch);
-        decoded.map_err(|why| self.damaged(seq, unread.map_or(why, |error| error.to_string())))
+        decoded.map_err(|why| match unread {
+            None => self.damaged(seq, why),
+            Some(StoreError::Damaged { why, .. }) => self.damaged(seq, why),
+            Some(other) => ReadError::Store { session: self.session, source: other },
+        })
     }
 
     fn key(&self, seq: Seq) -> (u128, u32, u64) {
