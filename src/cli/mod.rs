@@ -202,8 +202,9 @@ impl CommandError {
                 eprintln!("synod: {error}");
                 match error {
                     EngineError::Prepare(_) | EngineError::Find(_) | EngineError::Answer(_) => Exit::Usage,
+                    // What was not written did not happen; the session can be resumed.
+                    EngineError::Append(_) => Exit::Interrupted,
                     EngineError::Claim(_)
-                    | EngineError::Append(_)
                     | EngineError::Read(_)
                     | EngineError::Post(_)
                     | EngineError::Store(_)

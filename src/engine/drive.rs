@@ -8,13 +8,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, EngineError, Inner, SessionHandle, blocking, perform::Performer};
+use super::{Ended, EngineError, Inner, SessionHandle, blocking, claimed::Claimed, perform::Performer, publish::Publisher};
 use crate::{
     event::{Input, Record, Status},
     model::Models,
     report::Report,
     schedule::{Scheduler, Step},
-    store::{Claim, Closing, InboxItem, MailId, Release, Ticket},
+    store::{ClaimError, Closing, InboxItem, MailId, Release, Ticket},
     tool::{Progress, Roots},
     value::{Epoch, SessionId, Timestamp},
 };
@@ -42,7 +42,7 @@ pub(super) enum First {
 pub(super) fn spawn(
     inner: Arc<Inner>,
     session: SessionId,
-    claim: Claim,
+    claim: Claimed,
     scheduler: Scheduler,
     first: First,
     roots: Arc<Roots>,
@@ -64,6 +64,7 @@ pub(super) fn spawn(
         scheduler,
         performer,
         inputs,
+        publisher: Publisher::start(events.clone()),
         events: events.clone(),
         interrupt: interrupt.clone(),
         ticket: None,
@@ -76,10 +77,11 @@ pub(super) fn spawn(
 struct Drive {
     inner: Arc<Inner>,
     /// Present until the session is released.
-    claim: Option<Claim>,
+    claim: Option<Claimed>,
     scheduler: Scheduler,
     performer: Performer,
     inputs: mpsc::UnboundedReceiver<Input>,
+    publisher: Publisher,
     events: broadcast::Sender<Arc<Record>>,
     interrupt: CancellationToken,
     ticket: Option<Ticket>,
@@ -92,18 +94,25 @@ impl Drive {
             let outcome = self.work(first).await;
             self.performer.stop_all();
             let status = outcome?;
+            let shown = std::mem::replace(&mut self.publisher, Publisher::start(self.events.clone()));
+            shown.finish().await?;
             let release = self.release(status).await?;
             // While the index is written.
-            let report = self.report().await?;
+            let report = Arc::new(self.report().await?);
             let waiting = match release {
                 Some(release) => release.durable().await?,
                 None => false,
             };
             if !waiting || status != Status::Parked {
-                return Ok(Ended { status, report: Arc::new(report) });
+                return Ok(Ended { status, report });
             }
-            let (store, session) = (self.inner.store.clone(), self.performer.session);
-            let claim = blocking(move || store.claim(session)).await??;
+            let (store, session, at) = (self.inner.store.clone(), self.performer.session, self.now());
+            let claim = match blocking(move || Claimed::take(store, session, at)).await? {
+                Ok(claim) => claim,
+                // Whoever left something goes on with it.
+                Err(ClaimError::Owned { .. } | ClaimError::Raced(_)) => return Ok(Ended { status, report }),
+                Err(error) => return Err(error.into()),
+            };
             first = First::Resume(claim.epoch());
             self.claim = Some(claim);
         }
@@ -144,6 +153,7 @@ impl Drive {
             tokio::select! {
                 biased;
                 () = self.interrupt.cancelled() => return Ok(self.scheduler.state().status()),
+                error = self.publisher.failed() => return Err(error),
                 count = self.inputs.recv_many(&mut batch, BATCH) => {
                     if count == 0 {
                         return Err(EngineError::Broken("its inbox closed".to_owned()));
@@ -185,16 +195,17 @@ impl Drive {
         Ok(())
     }
 
-    /// Appends the records of a step and shows them to whoever follows.
+    /// Appends the records of a step; they are shown to whoever follows once they are durable.
     fn keep(&mut self, step: Step) -> Result<Option<Ticket>, EngineError> {
         if let (Some(first), Some(claim)) = (step.records.first(), &self.claim) {
-            self.ticket = Some(self.inner.store.append(claim, first.seq, &step.records)?);
-            if self.events.receiver_count() > 0 {
-                for record in step.records {
-                    // Nobody may be following any more.
-                    let _ = self.events.send(Arc::new(record));
-                }
-            }
+            let appended = self.inner.store.append(claim.get(), first.seq, &step.records);
+            // A claim dies of an earlier append, whose ticket says why.
+            let ticket = appended.map_err(|fenced| match self.ticket.as_ref().and_then(Ticket::outcome) {
+                Some(Err(earlier)) => earlier,
+                Some(Ok(())) | None => fenced,
+            })?;
+            self.publisher.publish(ticket.clone(), step.records);
+            self.ticket = Some(ticket);
         }
         Ok(self.ticket.clone())
     }
@@ -204,7 +215,7 @@ impl Drive {
         let Some(claim) = self.claim.take() else { return Ok(()) };
         let store = self.inner.store.clone();
         let (claim, mail) = blocking(move || {
-            let mail = store.poll(&claim);
+            let mail = store.poll(claim.get());
             (claim, mail)
         })
         .await?;
@@ -224,7 +235,7 @@ impl Drive {
         self.step(inputs)?;
         if let (Some(claim), Some(ticket)) = (&self.claim, &self.ticket) {
             for id in self.mail.drain(..) {
-                self.inner.store.ack(claim, id, ticket.clone());
+                self.inner.store.ack(claim.get(), id, ticket.clone());
             }
         }
         Ok(())
@@ -237,7 +248,7 @@ impl Drive {
         }
         let Some(claim) = self.claim.take() else { return Ok(None) };
         let at = self.scheduler.state().now;
-        Ok(Some(self.inner.store.release(claim, Closing { status, at })))
+        Ok(claim.release(Closing { status, at }))
     }
 
     /// What came of the session.

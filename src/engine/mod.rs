@@ -3,6 +3,7 @@
 //! [`Engine`] is the only async part: it loads teams, drives one task per session, performs effects and hands the facts to the
 //! store. Everything that is decided is decided in `schedule`; what is here may be slow, fail or be killed at any moment.
 
+mod claimed;
 mod clock;
 mod drive;
 mod files;
@@ -10,6 +11,7 @@ mod handle;
 mod library;
 mod perform;
 mod prepare;
+mod publish;
 mod toolbox;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -28,10 +30,13 @@ use crate::{
     report::Report,
     schedule::Scheduler,
     state::{FoldError, State},
-    store::{AppendError, ClaimError, FindError, InboxItem, MemoryStore, NewSession, PostError, ReadError, Store, StoreError},
+    store::{
+        AppendError, ClaimError, Closing, FindError, InboxItem, MemoryStore, NewSession, PostError, ReadError, Store, StoreError,
+    },
     tool::{Registry, RegistryError, Tool, builtin},
     value::{AskId, Map, SessionId, Tenant, Value},
 };
+use claimed::Claimed;
 use toolbox::MachineTools;
 
 /// Runs teams. Cheap to clone; clones share store, tools and models.
@@ -225,7 +230,7 @@ impl Engine {
             started_at: at,
         };
         let store = self.inner.store.clone();
-        let claim = blocking(move || store.create(new)).await??;
+        let claim = blocking(move || Claimed::create(store, new)).await??;
         let (scheduler, step) = Scheduler::start(at, started, team.judge.clone(), self.inner.tools.clone())?;
         Ok(drive::spawn(self.inner.clone(), session, claim, scheduler, drive::First::Step(step), tools, models))
     }
@@ -237,9 +242,10 @@ impl Engine {
     pub async fn resume(&self, session: SessionId) -> Result<SessionHandle, EngineError> {
         let inner = self.inner.clone();
         let (claim, state) = blocking(move || -> Result<_, EngineError> {
-            let claim = inner.store.claim(session)?;
-            let records = inner.store.read_all(session)?;
-            Ok((claim, State::fold(&records)?))
+            let mut claim = Claimed::take(inner.store.clone(), session, inner.clock.now())?;
+            let state = State::fold(&inner.store.read_all(session)?)?;
+            claim.stands(Closing { status: state.status(), at: state.now });
+            Ok((claim, state))
         })
         .await??;
         let judge = prepare::judge_of(&state.started.plan, &state.started.sources)?;
@@ -303,7 +309,8 @@ impl Engine {
         blocking(move || store.post(session, item)).await??;
         match self.resume(session).await {
             Ok(handle) => Ok(Some(handle)),
-            Err(EngineError::Claim(ClaimError::Owned { .. })) => Ok(None),
+            // Somebody who was quicker has it now, and reads what was left.
+            Err(EngineError::Claim(ClaimError::Owned { .. } | ClaimError::Raced(_))) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -50,6 +50,13 @@ impl Word {
     }
 }
 
+impl Word {
+    /// Says nothing: the call was never made, because its intent is not on the record. The driver stops for the same reason.
+    fn keep(mut self) {
+        self.said = true;
+    }
+}
+
 impl Drop for Word {
     fn drop(&mut self) {
         if self.said {
@@ -146,7 +153,7 @@ impl Performer {
                 if let Some(ticket) = ticket
                     && ticket.durable().await.is_err()
                 {
-                    return;
+                    return word.keep();
                 }
                 let reply = ask(&models, &call.request, &name).await.map(Arc::new);
                 word.say(Input::Replied { key, reply });
@@ -176,7 +183,7 @@ impl Performer {
                 if let Some(ticket) = ticket
                     && ticket.durable().await.is_err()
                 {
-                    return;
+                    return word.keep();
                 }
                 let result = tools.registry().call(&call.tool, &context, &call.args).await;
                 word.say(Input::Returned { key, result });
