@@ -21,13 +21,16 @@ use super::{
     lock::{Holder, LockFile},
 };
 use crate::{
-    event::Record,
+    event::{Event, Record},
     store::{ReadError, StoreError},
     value::{Epoch, Seq, SessionId},
 };
 
 /// How long to wait for a process that repairs a journal.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Records that are read at once, from the end of a session backwards.
+const LOOK_BACK: u64 = 16;
 
 /// A stretch of a session's records: those of one claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +61,7 @@ pub struct Tail {
     pub length: Seq,
     /// What the next one follows.
     pub link: Link,
-    /// The last record, if there is one and it was asked for.
+    /// The last record that says where the session stands, if there is one and it was asked for.
     pub last: Option<Record>,
 }
 
@@ -135,11 +138,25 @@ impl Reader {
             }
             let Some((seq, row)) = last else { continue };
             let link = codec::link_of(&row).map_err(|why| stretch.damaged(seq, why))?;
-            let decode = || stretch.decode(seq, |fetch| codec::decode_unchained(&row, seq, fetch));
-            let last = if with_record { Some(decode()?) } else { None };
+            let last = if with_record { self.telling(extent, seq)? } else { None };
             return Ok(Tail { length: seq.next(), link, last });
         }
         Ok(Tail { length: Seq(0), link: codec::genesis(session), last: None })
+    }
+
+    /// The last record up to `seq` that says where the session stands: one that came too late to matter does not.
+    fn telling(&self, extent: &Extent<'_>, seq: Seq) -> Result<Option<Record>, ReadError> {
+        let mut end = seq.next();
+        while end > Seq(0) {
+            let from = Seq(end.0.saturating_sub(LOOK_BACK));
+            let count = usize::try_from(end.0 - from.0).unwrap_or(usize::MAX);
+            let page = self.read(extent, from, count)?;
+            if let Some(found) = page.into_iter().rev().find(|record| !matches!(record.event, Event::LateResult { .. })) {
+                return Ok(Some(found));
+            }
+            end = from;
+        }
+        Ok(None)
     }
 
     fn stretch(&self, session: SessionId, segment: &Segment) -> Result<Stretch, StoreError> {

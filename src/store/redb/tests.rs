@@ -342,3 +342,21 @@ fn a_tool_node_that_does_nothing_takes_less_than_400_bytes() {
     let size = fs::metadata(folder.journal(1)).unwrap().len();
     assert!(size < 400_000, "{size}");
 }
+
+#[test]
+fn what_came_too_late_does_not_reopen_a_session_whose_owner_died() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let claim = store.create(new_session()).unwrap();
+    let session = claim.session();
+    let finished = crate::event::Finished { status: Status::Completed, output: Value::Null, failure: None };
+    let key = crate::event::Key { node: crate::value::NodeIx(1), attempt: 1, turn: crate::value::Turn(0), call: None };
+    let late = |seq| record(seq, Event::LateResult { key, usage: Default::default() });
+    let mut all = vec![record(0, Event::Parked), record(1, Event::Finished(Box::new(finished)))];
+    all.extend((2..40).map(late));
+    store.append(&claim, Seq(0), &all).unwrap().wait().unwrap();
+    // Its owner dies: nobody gives the session back.
+    drop((claim, store));
+    let row = folder.store().row(session).unwrap();
+    assert_eq!((row.status, row.completed_at), (Status::Completed, Some(all[1].at)));
+}
