@@ -43,7 +43,7 @@ impl Resume {
         }
         runtime()?.block_on(async {
             let handle = engine.resume(session).await?;
-            live::follow(handle, global).await
+            live::follow(&engine, handle, global).await
         })
     }
 }
