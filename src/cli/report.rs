@@ -30,6 +30,9 @@ impl ReportCommand {
         let session = global.session(&engine, &self.session)?;
         let (records, exit) = global.records(&engine, session)?;
         let mut report = Report::of(&records)?;
+        if engine.store().row(session)?.is_interrupted() {
+            report = report.left_alone();
+        }
         if exit == Exit::Failed {
             report
                 .warnings

@@ -321,7 +321,11 @@ impl Engine {
     /// The journal is damaged or cannot be read.
     pub async fn report(&self, session: SessionId) -> Result<Report, EngineError> {
         let store = self.inner.store.clone();
-        blocking(move || -> Result<Report, EngineError> { Ok(Report::of(&store.read_all(session)?)?) }).await?
+        blocking(move || -> Result<Report, EngineError> {
+            let report = Report::of(&store.read_all(session)?)?;
+            Ok(if store.row(session)?.is_interrupted() { report.left_alone() } else { report })
+        })
+        .await?
     }
 }
 
