@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 
-use super::{CommandError, Exit, Global, Outcome, output};
+use super::{CommandError, Global, Outcome, output};
 use crate::{
     report::{MessageRow, messages},
     state::State,
@@ -41,7 +41,8 @@ impl Messages {
         }
         let engine = global.engine()?;
         let session = global.session(&engine, &self.session)?;
-        let state = State::fold(&engine.store().read_all(session)?)?;
+        let (records, exit) = global.records(&engine, session)?;
+        let state = State::fold(&records)?;
         let plan = &state.started.plan;
         let known: BTreeSet<&str> =
             plan.teams.iter().flat_map(|team| team.members.iter().chain(&team.coordinator)).map(|m| m.role.as_str()).collect();
@@ -59,7 +60,7 @@ impl Messages {
         let rows: Vec<MessageRow> = messages(&state).into_iter().filter(|row| self.wants(row)).collect();
         if global.json {
             output::json(&rows)?;
-            return Ok(Exit::Done);
+            return Ok(exit);
         }
         let mut page = String::new();
         for row in &rows {
@@ -71,7 +72,7 @@ impl Messages {
             }
         }
         output::text(&page)?;
-        Ok(Exit::Done)
+        Ok(exit)
     }
 
     fn wants(&self, row: &MessageRow) -> bool {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde::Serialize;
 
-use super::{CommandError, Exit, Global, Outcome, output};
+use super::{CommandError, Global, Outcome, output};
 use crate::{
     event::{Event, Record},
     state::State,
@@ -38,7 +38,7 @@ impl Show {
     pub(super) fn run(&self, global: &Global) -> Outcome {
         let engine = global.engine()?;
         let session = global.session(&engine, &self.session)?;
-        let records = engine.store().read_all(session)?;
+        let (records, exit) = global.records(&engine, session)?;
         let state = State::fold(&records)?;
         let shown: Vec<&Record> = records
             .iter()
@@ -48,10 +48,10 @@ impl Show {
         if global.json {
             let rows: Vec<Row<'_>> = shown.iter().map(|record| row(&state, record)).collect();
             output::json(&rows)?;
-            return Ok(Exit::Done);
+            return Ok(exit);
         }
         output::text(&lines(&state, &shown).map_err(|e| CommandError::Usage(e.to_string()))?)?;
-        Ok(Exit::Done)
+        Ok(exit)
     }
 
     fn is_below(&self, state: &State, record: &Record) -> bool {

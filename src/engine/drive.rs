@@ -7,14 +7,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Ended, EngineError, Inner, SessionHandle, blocking,
+    claimed::Claimed,
     handle::CALLERS_WAIT,
     perform::{Means, Performer},
+    publish::Publisher,
 };
 use crate::{
     event::{Input, Record, Status},
     report::Report,
     schedule::{Scheduler, Step},
-    store::{Claim, Closing, InboxItem, Mail, MailId, Release, Ticket},
+    store::{ClaimError, Closing, InboxItem, Mail, MailId, Release, Ticket},
     tool::Progress,
     value::{Epoch, SessionId, Timestamp},
 };
@@ -42,7 +44,7 @@ pub(super) enum First {
 pub(super) fn spawn(
     inner: Arc<Inner>,
     session: SessionId,
-    claim: Claim,
+    claim: Claimed,
     scheduler: Scheduler,
     first: First,
     means: Means,
@@ -68,6 +70,7 @@ pub(super) fn spawn(
         inputs,
         said,
         _caller: callers.clone(),
+        publisher: Publisher::start(events.clone()),
         events: events.clone(),
         interrupt: interrupt.clone(),
         ticket: None,
@@ -80,7 +83,7 @@ pub(super) fn spawn(
 struct Drive {
     inner: Arc<Inner>,
     /// Present until the session is released.
-    claim: Option<Claim>,
+    claim: Option<Claimed>,
     scheduler: Scheduler,
     performer: Performer,
     /// What came of calls: each in flight says one word.
@@ -89,6 +92,7 @@ struct Drive {
     said: mpsc::Receiver<Input>,
     /// Keeps `said` open when no caller is left.
     _caller: mpsc::Sender<Input>,
+    publisher: Publisher,
     events: broadcast::Sender<Arc<Record>>,
     interrupt: CancellationToken,
     ticket: Option<Ticket>,
@@ -101,18 +105,25 @@ impl Drive {
             let outcome = self.work(first).await;
             self.performer.stop_all();
             let status = outcome?;
+            let shown = std::mem::replace(&mut self.publisher, Publisher::start(self.events.clone()));
+            shown.finish().await?;
             let release = self.release(status).await?;
             // While the index is written.
-            let report = self.report().await?;
+            let report = Arc::new(self.report().await?);
             let waiting = match release {
                 Some(release) => release.durable().await?,
                 None => false,
             };
             if status != Status::Parked || (!waiting && self.said.is_empty()) {
-                return Ok(Ended { status, report: Arc::new(report) });
+                return Ok(Ended { status, report });
             }
-            let (store, session) = (self.inner.store.clone(), self.performer.session);
-            let claim = blocking(move || store.claim(session)).await??;
+            let (store, session, at) = (self.inner.store.clone(), self.performer.session, self.now());
+            let claim = match blocking(move || Claimed::take(store, session, at)).await? {
+                Ok(claim) => claim,
+                // Whoever left something goes on with it.
+                Err(ClaimError::Owned { .. } | ClaimError::Raced(_)) => return Ok(Ended { status, report }),
+                Err(error) => return Err(error.into()),
+            };
             first = First::Resume(claim.epoch());
             self.claim = Some(claim);
         }
@@ -157,6 +168,7 @@ impl Drive {
             tokio::select! {
                 biased;
                 () = self.interrupt.cancelled() => return Ok(self.scheduler.state().status()),
+                error = self.publisher.failed() => return Err(error),
                 _ = poll.tick() => inputs = self.mail().await?,
                 input = self.said.recv() => inputs.extend(input),
                 input = self.inputs.recv() => inputs.extend(input),
@@ -212,16 +224,17 @@ impl Drive {
         Ok(())
     }
 
-    /// Appends the records of a step and shows them to whoever follows.
+    /// Appends the records of a step; they are shown to whoever follows once they are durable.
     fn keep(&mut self, step: Step) -> Result<Option<Ticket>, EngineError> {
         if let (Some(first), Some(claim)) = (step.records.first(), &self.claim) {
-            self.ticket = Some(self.inner.store.append(claim, first.seq, &step.records)?);
-            if self.events.receiver_count() > 0 {
-                for record in step.records {
-                    // Nobody may be following any more.
-                    let _ = self.events.send(Arc::new(record));
-                }
-            }
+            let appended = self.inner.store.append(claim.get(), first.seq, &step.records);
+            // A claim dies of an earlier append, whose ticket says why.
+            let ticket = appended.map_err(|fenced| match self.ticket.as_ref().and_then(Ticket::outcome) {
+                Some(Err(earlier)) => earlier,
+                Some(Ok(())) | None => fenced,
+            })?;
+            self.publisher.publish(ticket.clone(), step.records);
+            self.ticket = Some(ticket);
         }
         Ok(self.ticket.clone())
     }
@@ -231,7 +244,7 @@ impl Drive {
         let Some(claim) = self.claim.take() else { return Ok(Vec::new()) };
         let store = self.inner.store.clone();
         let (claim, mail) = blocking(move || {
-            let mail = store.poll(&claim);
+            let mail = store.poll(claim.get());
             (claim, mail)
         })
         .await?;
@@ -250,7 +263,7 @@ impl Drive {
     fn acknowledge(&mut self) {
         if let (Some(claim), Some(ticket)) = (&self.claim, &self.ticket) {
             for id in self.mail.drain(..) {
-                self.inner.store.ack(claim, id, ticket.clone());
+                self.inner.store.ack(claim.get(), id, ticket.clone());
             }
         }
     }
@@ -262,12 +275,12 @@ impl Drive {
         }
         let Some(claim) = self.claim.take() else { return Ok(None) };
         let at = self.scheduler.state().now;
-        Ok(Some(self.inner.store.release(claim, Closing { status, at })))
+        Ok(claim.release(Closing { status, at }))
     }
 
-    /// What came of the session.
+    /// What came of the session, which nobody works on now.
     async fn report(&self) -> Result<Report, EngineError> {
         let (store, session) = (self.inner.store.clone(), self.performer.session);
-        blocking(move || -> Result<Report, EngineError> { Ok(Report::of(&store.read_all(session)?)?) }).await?
+        blocking(move || -> Result<Report, EngineError> { Ok(Report::of(&store.read_all(session)?)?.left_alone()) }).await?
     }
 }

@@ -3,6 +3,7 @@
 //! [`Engine`] is the only async part: it loads teams, drives one task per session, performs effects and hands the facts to the
 //! store. Everything that is decided is decided in `schedule`; what is here may be slow, fail or be killed at any moment.
 
+mod claimed;
 mod clock;
 mod drive;
 mod files;
@@ -10,6 +11,7 @@ mod handle;
 mod library;
 mod perform;
 mod prepare;
+mod publish;
 mod toolbox;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -28,11 +30,14 @@ use crate::{
     report::Report,
     schedule::Scheduler,
     state::{FoldError, State},
-    store::{AppendError, ClaimError, FindError, InboxItem, MemoryStore, NewSession, PostError, ReadError, Store, StoreError},
+    store::{
+        AppendError, ClaimError, Closing, FindError, InboxItem, MemoryStore, NewSession, PostError, ReadError, Store, StoreError,
+    },
     team::ModelCatalog,
     tool::{Bash, CommandPolicy, McpPool, McpServers, Registry, RegistryError, Tool, builtin},
     value::{AskId, Map, SessionId, Tenant, Value},
 };
+use claimed::Claimed;
 use perform::Means;
 use toolbox::{MachineTools, SessionTools};
 
@@ -288,7 +293,7 @@ impl Engine {
             started_at: at,
         };
         let store = self.inner.store.clone();
-        let claim = blocking(move || store.create(new)).await??;
+        let claim = blocking(move || Claimed::create(store, new)).await??;
         let (scheduler, step) = Scheduler::start(at, started, team.judge.clone(), tools.clone())?;
         Ok(drive::spawn(self.inner.clone(), session, claim, scheduler, drive::First::Step(step), Means { tools, roots, models }))
     }
@@ -300,9 +305,10 @@ impl Engine {
     pub async fn resume(&self, session: SessionId) -> Result<SessionHandle, EngineError> {
         let inner = self.inner.clone();
         let (claim, state) = blocking(move || -> Result<_, EngineError> {
-            let claim = inner.store.claim(session)?;
-            let records = inner.store.read_all(session)?;
-            Ok((claim, State::fold(&records)?))
+            let mut claim = Claimed::take(inner.store.clone(), session, inner.clock.now())?;
+            let state = State::fold(&inner.store.read_all(session)?)?;
+            claim.stands(Closing { status: state.status(), at: state.now });
+            Ok((claim, state))
         })
         .await??;
         let judge = prepare::judge_of(&state.started.plan, &state.started.sources)?;
@@ -374,7 +380,8 @@ impl Engine {
         blocking(move || store.post(session, item)).await??;
         match self.resume(session).await {
             Ok(handle) => Ok(Some(handle)),
-            Err(EngineError::Claim(ClaimError::Owned { .. })) => Ok(None),
+            // Somebody who was quicker has it now, and reads what was left.
+            Err(EngineError::Claim(ClaimError::Owned { .. } | ClaimError::Raced(_))) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -385,7 +392,11 @@ impl Engine {
     /// The journal is damaged or cannot be read.
     pub async fn report(&self, session: SessionId) -> Result<Report, EngineError> {
         let store = self.inner.store.clone();
-        blocking(move || -> Result<Report, EngineError> { Ok(Report::of(&store.read_all(session)?)?) }).await?
+        blocking(move || -> Result<Report, EngineError> {
+            let report = Report::of(&store.read_all(session)?)?;
+            Ok(if store.row(session)?.is_interrupted() { report.left_alone() } else { report })
+        })
+        .await?
     }
 }
 

@@ -68,6 +68,13 @@ impl Word {
     }
 }
 
+impl Word {
+    /// Says nothing: the call was never made, because its intent is not on the record. The driver stops for the same reason.
+    fn keep(mut self) {
+        self.said = true;
+    }
+}
+
 impl Drop for Word {
     fn drop(&mut self) {
         if self.said {
@@ -150,7 +157,7 @@ impl Performer {
                 if let Some(ticket) = ticket
                     && ticket.durable().await.is_err()
                 {
-                    return;
+                    return word.keep();
                 }
                 let _slot = slot.acquire_owned().await;
                 let reply = models.ask(&call.request, &name).await.map(Arc::new);
@@ -182,7 +189,7 @@ impl Performer {
                 if let Some(ticket) = ticket
                     && ticket.durable().await.is_err()
                 {
-                    return;
+                    return word.keep();
                 }
                 let _slot = slot.acquire_owned().await;
                 if let Err(stopped) = context.stop.check() {

@@ -18,6 +18,9 @@ use crate::{
     value::{Judge, Map, Value},
 };
 
+/// Where folders of the library are unpacked, in the state folder.
+const UNPACKED: &str = "library";
+
 /// A team that can be started, any number of times.
 #[derive(Clone)]
 pub struct Prepared {
@@ -254,7 +257,7 @@ impl Inner {
                 PrepareError::Input(format!("the input {input}: {path} cannot be opened: {e}; give one that exists"))
             });
         };
-        let target = self.state_folder.clone().unwrap_or_else(|| std::env::temp_dir().join("synod")).join("library");
+        let target = self.state_folder.clone().unwrap_or_else(|| std::env::temp_dir().join("synod")).join(UNPACKED);
         let unpacked = library::unpack(folder, &target).and_then(|path| path.canonicalize());
         unpacked.map_err(|e| PrepareError::Unpack { folder: folder.to_owned(), reason: e.to_string() })
     }
@@ -268,7 +271,7 @@ impl Inner {
             }
         }
         if let Some(folder) = &self.state_folder {
-            roots = roots.without(&folder.join("journals")).without(&folder.join("catalog.redb"));
+            roots = roots.without(folder).sparing(&folder.join(UNPACKED));
         }
         Ok(Arc::new(roots))
     }

@@ -241,7 +241,8 @@ impl Writer {
             if large.peek().is_some() {
                 let mut blobs = write.open_table(BLOBS)?;
                 for (digest, blob) in large {
-                    if blobs.get(digest)?.is_none() {
+                    // A damaged one would make every session that says the same unreadable.
+                    if blobs.get(digest)?.is_none_or(|there| there.value() != blob.as_slice()) {
                         blobs.insert(digest, blob.as_slice())?;
                     }
                 }
