@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("schedule", &["value", "graph", "event", "plan", "turn", "state"]),
     ("report", &["value", "graph", "event", "plan", "turn", "state"]),
     ("model", &["value", "graph", "event", "rule", "state"]),
-    ("tool", &["value"]),
+    ("tool", &["value", "knowledge"]),
     ("knowledge", &["value"]),
     ("store", &["value", "graph", "event", "team"]),
     (

@@ -32,7 +32,10 @@ pub(super) async fn follow(mut handle: SessionHandle, global: &Global) -> Outcom
         if signal().await {
             interrupt.cancel();
             if signal().await {
-                #[expect(clippy::exit, reason = "whoever presses Ctrl-C twice wants out now; the journal holds what was acknowledged")]
+                #[expect(
+                    clippy::exit,
+                    reason = "whoever presses Ctrl-C twice wants out now; the journal holds what was acknowledged"
+                )]
                 std::process::exit(super::Exit::Interrupted as i32);
             }
         }

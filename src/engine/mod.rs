@@ -24,12 +24,13 @@ pub use prepare::{PrepareError, Prepared};
 
 use crate::{
     event::{EVENT_VERSION, Started},
+    knowledge::{Knowledge, Source},
     model::{Model, Models},
     report::Report,
     schedule::Scheduler,
     state::{FoldError, State},
     store::{AppendError, ClaimError, FindError, InboxItem, MemoryStore, NewSession, PostError, ReadError, Store, StoreError},
-    tool::{Registry, RegistryError, Tool, builtin},
+    tool::{Blocking, Registry, RegistryError, SEARCH_KNOWLEDGE, SearchKnowledge, Tool, builtin},
     value::{AskId, Map, SessionId, Tenant, Value},
 };
 use toolbox::MachineTools;
@@ -44,10 +45,15 @@ pub(crate) struct Inner {
     store: Arc<dyn Store>,
     tools: Arc<MachineTools>,
     models: Models,
-    workspace: PathBuf,
-    state_folder: Option<PathBuf>,
+    places: Places,
     tenant: Tenant,
     clock: Arc<dyn Clock>,
+}
+
+/// Where a machine keeps what teams name.
+struct Places {
+    workspace: PathBuf,
+    state_folder: Option<PathBuf>,
 }
 
 /// Why the engine could not do its job. A failed agent is not among the reasons: that is an event.
@@ -97,6 +103,7 @@ pub struct EngineBuilder {
     state_folder: Option<PathBuf>,
     tenant: Tenant,
     clock: Arc<dyn Clock>,
+    knowledge: Vec<(String, Arc<dyn Source>)>,
 }
 
 impl EngineBuilder {
@@ -112,6 +119,9 @@ impl EngineBuilder {
     /// # Errors
     /// Its name is taken, or its schema is none.
     pub fn tool(mut self, tool: Arc<dyn Tool>) -> Result<Self, EngineError> {
+        if *tool.spec().name == *SEARCH_KNOWLEDGE {
+            return Err(RegistryError::Duplicate(tool.spec().name.clone()).into());
+        }
         self.tools.add(tool)?;
         Ok(self)
     }
@@ -120,6 +130,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn model(mut self, name: impl AsRef<str>, model: Arc<dyn Model>) -> Self {
         self.models.add(name, model);
+        self
+    }
+
+    /// Adds documents under the name that profiles use in place of a folder.
+    #[must_use]
+    pub fn knowledge(mut self, name: impl Into<String>, source: Arc<dyn Source>) -> Self {
+        self.knowledge.push((name.into(), source));
         self
     }
 
@@ -152,15 +169,21 @@ impl EngineBuilder {
     }
 
     /// The engine.
-    pub fn build(self) -> Engine {
+    pub fn build(mut self) -> Engine {
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let places = Places { workspace: self.workspace.clone(), state_folder: self.state_folder.clone() };
+        let mut knowledge = Knowledge::new(Box::new(move |folder| places.absolute(folder).map_err(|e| e.to_string())));
+        for (name, source) in self.knowledge {
+            knowledge.add(name, source);
+        }
+        let search: Arc<dyn Tool> = Arc::new(Blocking::new(SearchKnowledge::new(Arc::new(knowledge))));
+        self.tools.add(search).expect("no other tool has that name: `tool` refuses it");
         Engine {
             inner: Arc::new(Inner {
                 store,
                 tools: Arc::new(MachineTools::new(self.tools)),
                 models: self.models,
-                workspace: self.workspace,
-                state_folder: self.state_folder,
+                places: Places { workspace: self.workspace, state_folder: self.state_folder },
                 tenant: self.tenant,
                 clock: self.clock,
             }),
@@ -179,6 +202,7 @@ impl Engine {
             state_folder: None,
             tenant: Tenant::default(),
             clock: Arc::new(SystemClock),
+            knowledge: Vec::new(),
         }
     }
 

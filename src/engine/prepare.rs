@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Engine, EngineError, FileSources, Inner, library};
+use super::{Engine, EngineError, FileSources, Inner, Places, library};
 use crate::{
     graph::Plan,
     model::ModelError,
@@ -82,7 +82,7 @@ impl Engine {
     /// # Errors
     /// [`PrepareError::Invalid`] with every mistake in its files.
     pub fn load(&self, name: &str, overrides: &Overrides) -> Result<Prepared, PrepareError> {
-        let sources = FileSources::new(&self.inner.workspace);
+        let sources = FileSources::new(&self.inner.places.workspace);
         let models = ModelCatalog::built_in();
         let names = self.known_tools();
         let tools: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -107,7 +107,7 @@ impl Engine {
 
     /// Everything that is wrong with a team or profile file, plan and rules included.
     pub fn check(&self, name: &str) -> Vec<Diagnostic> {
-        let sources = FileSources::new(&self.inner.workspace);
+        let sources = FileSources::new(&self.inner.places.workspace);
         let models = ModelCatalog::built_in();
         let names = self.known_tools();
         let tools: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -132,7 +132,7 @@ impl Engine {
     /// Every mistake in its file.
     pub fn profile(&self, name: &str) -> Result<LoadedProfile, Vec<Diagnostic>> {
         let models = ModelCatalog::built_in();
-        let sources = FileSources::new(&self.inner.workspace);
+        let sources = FileSources::new(&self.inner.places.workspace);
         team::load_profile(name, &sources, &Known::models(&models)).map(|(profile, _)| profile)
     }
 
@@ -183,15 +183,31 @@ impl Inner {
         }
         for name in &team.plan.roots {
             if let Some(path) = inputs.get(&**name).and_then(Value::as_str).map(str::to_owned) {
-                let path = self.absolute(&path)?;
+                let path = self.places.absolute(&path)?;
                 inputs.insert(name.to_string(), Value::from(path.to_string_lossy().into_owned()));
             }
         }
         Ok(inputs)
     }
 
-    /// Where a folder input is on this machine; a folder of the library is unpacked first.
-    fn absolute(&self, path: &str) -> Result<PathBuf, PrepareError> {
+    /// What the tools of a session may reach.
+    pub(super) fn session_tools(&self, plan: &Plan, inputs: &Map) -> Result<Arc<Roots>, EngineError> {
+        let mut roots = Roots::new(&self.places.workspace).map_err(PrepareError::Roots)?;
+        for name in &plan.roots {
+            if let Some(path) = inputs.get(&**name).and_then(Value::as_str).filter(|path| !path.is_empty()) {
+                roots = roots.with_input(Path::new(path)).map_err(PrepareError::Roots)?;
+            }
+        }
+        if let Some(folder) = &self.places.state_folder {
+            roots = roots.without(&folder.join("journals")).without(&folder.join("catalog.redb"));
+        }
+        Ok(Arc::new(roots))
+    }
+}
+
+impl Places {
+    /// Where a folder that a team names is on this machine; a folder of the library is unpacked first.
+    pub(super) fn absolute(&self, path: &str) -> Result<PathBuf, PrepareError> {
         let Some(folder) = path.strip_prefix(LIBRARY) else {
             let path = self.workspace.join(path);
             return path.canonicalize().map_err(|e| {
@@ -201,19 +217,5 @@ impl Inner {
         let target = self.state_folder.clone().unwrap_or_else(|| std::env::temp_dir().join("synod")).join("library");
         let unpacked = library::unpack(folder, &target).and_then(|path| path.canonicalize());
         unpacked.map_err(|e| PrepareError::Unpack { folder: folder.to_owned(), reason: e.to_string() })
-    }
-
-    /// What the tools of a session may reach.
-    pub(super) fn session_tools(&self, plan: &Plan, inputs: &Map) -> Result<Arc<Roots>, EngineError> {
-        let mut roots = Roots::new(&self.workspace).map_err(PrepareError::Roots)?;
-        for name in &plan.roots {
-            if let Some(path) = inputs.get(&**name).and_then(Value::as_str).filter(|path| !path.is_empty()) {
-                roots = roots.with_input(Path::new(path)).map_err(PrepareError::Roots)?;
-            }
-        }
-        if let Some(folder) = &self.state_folder {
-            roots = roots.without(&folder.join("journals")).without(&folder.join("catalog.redb"));
-        }
-        Ok(Arc::new(roots))
     }
 }
