@@ -588,6 +588,7 @@ impl State {
         }
         self.conclude_agent(node, outcome, record);
         self.answered.remove(&node);
+        self.faults.remove(&node);
         self.todo.forget(node);
         let state = &mut self.nodes[node.index()];
         state.stand = Stand::Ended;
@@ -772,7 +773,8 @@ impl State {
                     Some(Ok(met)) => self.resolve(target, *met),
                     Some(Err(failure)) => {
                         if self.nodes[target.index()].stand == Stand::Waiting {
-                            self.todo.faulted.insert(target, Arc::new(failure.clone()));
+                            self.faults.entry(target).or_default().insert(node, Arc::new(failure.clone()));
+                            self.look_at_join(target);
                         }
                     }
                     None => return Err(self.contradiction("fewer verdicts than conditions")),
@@ -792,11 +794,25 @@ impl State {
         } else {
             state.unmet += 1
         }
-        if state.stand != Stand::Waiting {
-            return;
+        if state.stand == Stand::Waiting {
+            self.look_at_join(target);
         }
+    }
+
+    /// Whether a waiting node starts, can no longer start, or fails because of a condition. A failing condition counts where the
+    /// others are met: a node that is skipped needs none, and which of them is known first is chance.
+    fn look_at_join(&mut self, target: NodeIx) {
+        let state = &self.nodes[target.index()];
         let (met, unmet, sources) = (state.met, state.unmet, state.sources);
         let (join, short_run) = { (self.node(target).join, self.node(target).short_run) };
+        if let Some(faults) = self.faults.get(&target) {
+            let all = met as usize + unmet as usize + faults.len() == sources as usize;
+            let fails = join != Join::All || (all && (unmet == 0 || short_run));
+            if let Some(failure) = faults.values().next().filter(|_| fails) {
+                self.todo.faulted.insert(target, failure.clone());
+                return;
+            }
+        }
         let (starts, hopeless) = match join {
             Join::All => (met == sources, unmet > 0),
             Join::Any => (met > 0, unmet == sources),

@@ -36,6 +36,7 @@ impl State {
             activations: BTreeMap::new(),
             calling: std::collections::BTreeSet::new(),
             ready: Ready::new(plan.max_parallel),
+            faults: BTreeMap::new(),
             todo: Todo::default(),
             timers: Timers::default(),
             context: Context::default(),

@@ -201,6 +201,8 @@ pub struct State {
     pub calling: BTreeSet<NodeIx>,
     /// What waits for a slot.
     pub ready: Ready,
+    /// Conditions on edges that failed, by the node that waits and by the edge's source.
+    pub faults: BTreeMap<NodeIx, BTreeMap<NodeIx, Arc<Failure>>>,
     /// What waits for the scheduler.
     pub todo: Todo,
     /// What is due when.
