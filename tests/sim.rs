@@ -1,7 +1,7 @@
 //! Do sessions hold what they promise, whatever happens? Random plans in random worlds, in virtual time.
 //!
 //! A run has a seed. `SYNOD_SIM_RUNS` says how many runs there are (2,000), `SYNOD_SIM_EVERYWHERE` how many of them are
-//! repeated with a crash at every position of their journal (20); `SYNOD_SIM_SEED` runs one seed alone. The big one:
+//! repeated with a crash at every position of their journal (20), `SYNOD_SIM_SLOW` how many others take as long as they may (2,000); `SYNOD_SIM_SEED` runs one seed alone. The big one:
 //! `SYNOD_SIM_RUNS=100000 SYNOD_SIM_EVERYWHERE=1000 cargo test --release --test sim`.
 
 extern crate synod;
@@ -26,7 +26,7 @@ use std::{
     },
 };
 
-use life::{Crash, Fault, Told, live};
+use life::{Crash, Fault, Told, live, slow};
 use random::Random;
 use world::{Sabotage, Violation};
 
@@ -113,6 +113,11 @@ fn random_sessions_keep_their_promises() {
 #[test]
 fn a_crash_at_any_position_changes_nothing() {
     each(number("SYNOD_SIM_EVERYWHERE", 20), "a_crash_at_any_position_changes_nothing", everywhere);
+}
+
+#[test]
+fn sessions_whose_calls_take_their_full_time_end_within_the_printed_bounds() {
+    each(number("SYNOD_SIM_SLOW", 2_000), "sessions_whose_calls_take_their_full_time_end_within_the_printed_bounds", slow);
 }
 
 /// What the simulation says about a harness that does something wrong, over some seeds.

@@ -141,7 +141,12 @@ impl View {
                 self.say(&line);
             }
             Event::Asked(ask) => {
-                let line = format!("q{} asked: {}", ask.id, ask.question);
+                let to = ask.to.as_ref().map_or_else(String::new, |to| format!(" of {to}"));
+                let line = format!("q{} asked{to}: {}", ask.id, ask.question);
+                self.say(&line);
+            }
+            Event::AskMoved { ask, to, .. } => {
+                let line = format!("q{ask} was not answered in time and goes to {to}");
                 self.say(&line);
             }
             Event::NodeRetried { node, failure, .. } => {

@@ -109,6 +109,7 @@ fn node_of(event: &Event) -> Option<NodeIx> {
         | Event::TurnStarted { node, .. }
         | Event::TurnEnded { node, .. }
         | Event::ToolReturned { node, .. }
+        | Event::NotHappened { node, .. }
         | Event::Said { node, .. }
         | Event::Noted { node, .. }
         | Event::Wrote { node, .. }
@@ -123,6 +124,7 @@ fn node_of(event: &Event) -> Option<NodeIx> {
         | Event::Resumed { .. }
         | Event::Parked
         | Event::AskClosed { .. }
+        | Event::AskMoved { .. }
         | Event::LimitReached { .. }
         | Event::CancelRequested { .. }
         | Event::Finished(_) => None,

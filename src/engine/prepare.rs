@@ -166,8 +166,8 @@ impl Inner {
                 return Err(PrepareError::Input(format!("the team has no input {name}; {hint}")).into());
             };
             if !team::fits(spec.kind, &value) {
-                let wanted = Value::of(&spec.kind).unwrap_or_default();
-                return Err(PrepareError::Input(format!("the input {name} takes a {wanted}, not a {}", value.type_name())).into());
+                let wanted = crate::value::a(&Value::of(&spec.kind).unwrap_or_default().to_string());
+                return Err(PrepareError::Input(format!("the input {name} takes {wanted}, not {}", value.a_kind())).into());
             }
             inputs.insert(name, value);
         }

@@ -171,6 +171,24 @@ pub enum Event {
         /// How.
         outcome: AskOutcome,
     },
+    /// Nobody answered in time, and the next in the team's escalation chain is asked.
+    AskMoved {
+        /// Which question.
+        ask: AskId,
+        /// Whom it goes to now.
+        to: Arc<str>,
+        /// Until when.
+        deadline: Option<Timestamp>,
+    },
+    /// An irreversible call of an agent that was in doubt did not happen, as the `reconcile` rule says: it may be made again.
+    NotHappened {
+        /// By which activation.
+        node: NodeIx,
+        /// In which turn.
+        turn: Turn,
+        /// Which call of it.
+        call: CallIx,
+    },
     /// A limit of the file was reached: nothing new starts.
     LimitReached {
         /// `turns`, `tokens`, `cost_usd` or `wall_seconds`.
@@ -332,6 +350,9 @@ pub struct Ask {
     pub default: Option<Value>,
     /// Whom it goes to.
     pub to: Option<Arc<str>>,
+    /// The step of the team's escalation chain that it has reached, from 0; `None`: it follows no chain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
     /// BLAKE3 (hex, 16 characters) of what was known when it was asked.
     pub context_digest: Arc<str>,
 }

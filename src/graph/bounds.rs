@@ -12,6 +12,13 @@ pub const RESERVED_TURNS: u32 = 6;
 /// Repairs of a reply that is not as it must be, per turn: model calls that are no turns of their own.
 pub const REPAIRS: u32 = 1;
 
+/// Further attempts of a node or call in a session, beside those of its `retry`, that people and the `reconcile` rule may order
+/// together: a `retry` after a failure, a `not_happened` after a call in doubt.
+pub const SECOND_CHANCES: u32 = 2;
+
+/// Topics of one settle scope, the first in order, that may be debated or left to the coordinator; those after go to the vote.
+pub const MAX_DEBATED_TOPICS: u32 = 4;
+
 /// How long an attempt of a tool node may take where nobody says; the compiler fills it in.
 pub const DEFAULT_TOOL_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -31,7 +38,7 @@ pub struct Limits {
 /// The worst case of a plan, in total and by agent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bounds {
-    /// Σ over seats of (T + V + 2·asks).
+    /// Σ over seats of T, or of the reserved V.
     pub turns: u64,
     /// turns × (1 + repairs) × attempts × (1 + fallbacks).
     pub model_calls: u64,
@@ -39,7 +46,7 @@ pub struct Bounds {
     pub tokens: u64,
     /// Cost; `None` when a model has no price.
     pub cost: Option<Usd>,
-    /// The longest path of timeouts, questions to people apart.
+    /// The longest path of timeouts and waits for slots; people apart.
     pub wall_seconds: u64,
     /// The same by agent, in declared order.
     pub agents: Vec<AgentBound>,

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use petgraph::graph::DiGraph;
 use serde::{Deserialize, Serialize};
 
-pub use bounds::{AgentBound, Bounds, DEFAULT_TOOL_TIMEOUT, Limits, REPAIRS, RESERVED_TURNS};
+pub use bounds::{AgentBound, Bounds, DEFAULT_TOOL_TIMEOUT, Limits, MAX_DEBATED_TOPICS, REPAIRS, RESERVED_TURNS, SECOND_CHANCES};
 pub use node::{
     AgentNode, AskNode, Backoff, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Retry, ScopeKind, SettleOver,
     SettleSpec, Stragglers, ToolNode, VoteProtocol,

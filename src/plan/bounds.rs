@@ -1,29 +1,33 @@
 //! What can a plan cost at worst? [`worst_case`] derives it from structure alone.
 //!
 //! A *seat* is one agent's place: an agent node, an item of a `for_each`, a round of a `repeat`, a sub-task, a place in a relay or
-//! debate. It has its profile's turns T, or the reserved V where it synthesizes, votes or debates, over all its attempts. (Two
-//! turns for each question it may ask come on top once agents can ask each other.) Then
+//! debate. It has its profile's turns T, or the reserved V where it synthesizes, votes or debates, over all its attempts. There
+//! are no turns for questions among agents (`max_asks`), because agents cannot ask each other yet: nothing could spend them.
+//! Then
 //!
 //! - turns = Σ seats,
 //! - model calls = turns × (1 + repairs) × attempts × (1 + fallbacks),
 //! - tokens = model calls × (request cap + `max_tokens`), each model with its own window; none for scripts,
 //! - cost = the same at each model's price; unknown when one has none,
-//! - wall time = the longest path of timeouts × attempts and the waits between, people apart. Waiting for a free slot is not in
-//!   it; a lint says when there may be some.
+//! - wall time = the longest path of timeouts × attempts and the waits between, and what waiting for slots adds to it (see
+//!   [`super::wall`]). People are apart: neither the time that they take nor the attempts that they order are in it.
 //!
 //! All sums are checked.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use petgraph::graph::NodeIndex;
 
 use super::{
     models::{self, Models},
-    topo::Order,
+    wall::{self, Wall, attempts},
 };
 use crate::{
-    graph::{AgentBound, Bounds, GateBy, Graph, Member, Node, NodeKind, Plan, REPAIRS, Retry, ScopeKind, SettleSpec, TeamPlan},
-    value::{Role, RuleKind, TeamIx, TemplateIx, Usd},
+    graph::{
+        AgentBound, Bounds, GateBy, Graph, MAX_DEBATED_TOPICS, Member, Node, NodeKind, Plan, REPAIRS, SECOND_CHANCES, ScopeKind,
+        SettleOver, SettleSpec, TeamPlan,
+    },
+    value::{EffectClass, Role, RuleKind, TeamIx, TemplateIx, Usd},
 };
 
 /// The worst case does not fit into 64 bits.
@@ -35,23 +39,33 @@ pub(super) struct Overflow {
     pub node: Option<NodeIndex>,
 }
 
+/// The worst case of a plan, however it was made; `None` when it does not fit into 64 bits. A call without a time limit counts as
+/// one that takes no time.
+pub fn bounds_of(plan: &Plan, models: &dyn Models) -> Option<Bounds> {
+    worst_case(plan, models).ok()
+}
+
 /// The worst case of `plan`.
 pub(super) fn worst_case(plan: &Plan, models: &dyn Models) -> Result<Bounds, Overflow> {
     let counter = Counter { plan, models };
-    let mut worst = counter.graph(TemplateIx(0))?;
+    let root = TemplateIx(0);
+    let mut worst = counter.graph(root, plan.max_parallel)?;
+    worst.limit(plan.graph(root)).ok_or(Overflow { graph: root, node: None })?;
     if let Some(finally) = plan.finally {
         let overflow = Overflow { graph: finally, node: None };
-        let last = counter.graph(finally)?;
-        worst.wall = worst.wall.checked_add(last.wall).ok_or(overflow)?;
+        let mut last = counter.graph(finally, plan.max_parallel)?;
+        last.limit(plan.graph(finally)).ok_or(overflow)?;
+        worst.wall = worst.wall.then(last.wall).ok_or(overflow)?;
         worst.tally.add(&last.tally).ok_or(overflow)?;
     }
     let Worst { tally: Tally { all, agents }, wall } = worst;
+    let wall = wall.limited(plan.max_parallel).ok_or(Overflow { graph: root, node: None })?;
     let mut bounds = Bounds {
         turns: all.turns,
         model_calls: all.model_calls,
         tokens: all.tokens,
         cost: all.cost.map(Usd),
-        wall_seconds: wall.div_ceil(1_000),
+        wall_seconds: wall.path.div_ceil(1_000),
         agents: Vec::new(),
     };
     let order = |(team, role): &(TeamIx, Role)| (*team, plan.team(*team).members.iter().position(|m| m.role == *role));
@@ -148,10 +162,20 @@ impl Tally {
     }
 }
 
-/// The worst case of a node or graph; `wall` in milliseconds.
+/// The worst case of a node or graph.
 struct Worst {
     tally: Tally,
-    wall: u64,
+    wall: Wall,
+}
+
+impl Worst {
+    /// With the slots that `graph` has for all its instances below one scope.
+    fn limit(&mut self, graph: &Graph) -> Option<()> {
+        if let Some(slots) = graph.concurrency {
+            self.wall = self.wall.limited(slots)?;
+        }
+        Some(())
+    }
 }
 
 struct Counter<'a> {
@@ -160,83 +184,126 @@ struct Counter<'a> {
 }
 
 impl Counter<'_> {
-    fn graph(&self, ix: TemplateIx) -> Result<Worst, Overflow> {
+    /// One instance of a graph, inside limiters of which the narrowest has `slots`.
+    fn graph(&self, ix: TemplateIx, slots: u32) -> Result<Worst, Overflow> {
         let graph = self.plan.graph(ix);
-        let all = Overflow { graph: ix, node: None };
+        let slots = slots.min(graph.concurrency.unwrap_or(slots)).max(1);
         let mut tally = Tally::nothing();
         let mut walls = Vec::with_capacity(graph.dag.node_count());
         for node in graph.dag.node_indices() {
             let overflow = Overflow { graph: ix, node: Some(node) };
-            let worst = self.node(graph, &graph.dag[node], overflow)?;
+            let worst = self.node(graph, &graph.dag[node], slots, overflow)?;
             tally.add(&worst.tally).ok_or(overflow)?;
             walls.push(worst.wall);
         }
-        Ok(Worst { tally, wall: longest(graph, &walls).ok_or(all)? })
+        let wall = wall::together(&graph.dag, &walls).ok_or(Overflow { graph: ix, node: None })?;
+        Ok(Worst { tally, wall })
     }
 
-    fn node(&self, graph: &Graph, node: &Node, overflow: Overflow) -> Result<Worst, Overflow> {
+    fn node(&self, graph: &Graph, node: &Node, slots: u32, overflow: Overflow) -> Result<Worst, Overflow> {
         let team = self.plan.team(graph.team);
         match &node.kind {
             NodeKind::Agent(agent) => {
-                let Some(member) = team.agent(&agent.role) else { return Ok(Worst { tally: Tally::nothing(), wall: 0 }) };
+                let Some(member) = team.agent(&agent.role) else { return Ok(nothing()) };
                 let turns = agent.max_turns.unwrap_or_else(|| agent.phase.turns(member.profile.max_turns));
                 let cost = self.seat(member, turns, node).ok_or(overflow)?;
-                Ok(Worst { tally: Tally::of(graph.team, &agent.role, cost), wall: activation(node).ok_or(overflow)? })
+                let wall = Wall::calls(node, calls_at_once(team, member, slots), 0).ok_or(overflow)?;
+                Ok(Worst { tally: Tally::of(graph.team, &agent.role, cost), wall })
             }
-            NodeKind::Tool(_) => Ok(Worst { tally: Tally::nothing(), wall: activation(node).ok_or(overflow)? }),
-            NodeKind::Gate(_) | NodeKind::Ask(_) => Ok(Worst { tally: Tally::nothing(), wall: 0 }),
-            NodeKind::Scope(scope) => self.scope(graph, node, scope, overflow),
+            NodeKind::Tool(tool) => {
+                let again = tool.effect == EffectClass::Irreversible && has_rule(team, &RuleKind::Reconcile);
+                let wall = Wall::calls(node, 1, if again { SECOND_CHANCES } else { 0 }).ok_or(overflow)?;
+                Ok(Worst { tally: Tally::nothing(), wall })
+            }
+            NodeKind::Gate(_) | NodeKind::Ask(_) => Ok(nothing()),
+            NodeKind::Scope(scope) => {
+                let Worst { tally, wall } = self.attempt(graph, scope, slots, overflow)?;
+                let tally = tally.times(attempts(node.retry.as_ref()).into()).ok_or(overflow)?;
+                Ok(Worst { tally, wall: wall.attempts_of(node).ok_or(overflow)? })
+            }
         }
     }
 
-    fn scope(&self, graph: &Graph, node: &Node, scope: &ScopeKind, overflow: Overflow) -> Result<Worst, Overflow> {
+    /// One attempt of a scope.
+    fn attempt(&self, graph: &Graph, scope: &ScopeKind, slots: u32, overflow: Overflow) -> Result<Worst, Overflow> {
         let team = self.plan.team(graph.team);
-        let (seats, rounds, body) = match scope {
-            ScopeKind::ForEach { max, parallel, body, .. } => (*max, max.div_ceil(parallel.unwrap_or(*max).max(1)), *body),
-            ScopeKind::Repeat { max, body, .. } => (*max, *max, *body),
+        let (seats, at_once, body) = match scope {
+            ScopeKind::ForEach { max, parallel, body, .. } => (*max, parallel.unwrap_or(*max), *body),
+            ScopeKind::Repeat { max, body, .. } => (*max, 1, *body),
             ScopeKind::Group { body, .. } => (1, 1, *body),
             ScopeKind::Subtasks { max, like, one_by_one, .. } => {
-                let routed = default_members(graph, scope).is_none();
-                let tally = match default_members(graph, scope) {
-                    Some(members) => self.each(graph.team, team, members, like),
-                    None => self.any(graph.team, team, team.members.iter().map(|m| &m.role), like, *max),
-                };
-                // Sub-tasks may wait for each other, so that all of them in a row are the worst.
-                let row = if routed || *one_by_one { *max } else { 1 };
-                let wall = activation(like).and_then(|wall| wall.checked_mul(row.into()));
-                return Ok(Worst { tally: tally.ok_or(overflow)?, wall: wall.ok_or(overflow)? });
+                return self.subtasks(graph, scope, (*max, *one_by_one), like, slots).ok_or(overflow);
             }
             ScopeKind::Relay { members, max_handoffs, like } => {
-                let seats = u64::from(*max_handoffs) + 1;
-                let tally = if team.rules.iter().any(|r| **r == *RuleKind::Handoff.function()) {
-                    self.any(graph.team, team, members.iter(), like, u32::try_from(seats).unwrap_or(u32::MAX))
-                } else {
-                    // By default each member has its turn once, in order.
-                    self.each(graph.team, team, &members[..members.len().min(usize::try_from(seats).unwrap_or(usize::MAX))], like)
-                };
-                let wall = activation(like).and_then(|wall| wall.checked_mul(seats));
-                return Ok(Worst { tally: tally.ok_or(overflow)?, wall: wall.ok_or(overflow)? });
+                return self.relay(graph.team, members, *max_handoffs, like, slots).ok_or(overflow);
             }
-            ScopeKind::Settle(settle) => return self.settle(graph.team, team, settle).ok_or(overflow),
+            ScopeKind::Settle(settle) => return self.settle(graph.team, team, settle, slots).ok_or(overflow),
         };
-        let inner = self.graph(body)?;
-        let attempts = u64::from(attempts(node.retry.as_ref()));
-        let tally = u64::from(seats).checked_mul(attempts).and_then(|n| inner.tally.times(n));
-        let wall = inner.wall.checked_mul(rounds.into()).map(|wall| node.timeout.map_or(wall, |t| wall.min(millis(t))));
-        let wall = wall.and_then(|wall| wall.checked_mul(attempts)?.checked_add(waits(node.retry.as_ref())?));
-        Ok(Worst { tally: tally.ok_or(overflow)?, wall: wall.ok_or(overflow)? })
+        let Worst { tally, wall } = self.graph(body, slots)?;
+        let tally = tally.times(seats.into()).ok_or(overflow)?;
+        let wall = wall.times(seats.into(), at_once.into()).ok_or(overflow)?;
+        let mut all = Worst { tally, wall };
+        all.limit(self.plan.graph(body)).ok_or(overflow)?;
+        Ok(all)
     }
 
-    /// Each round, every member has one more look; where a rule may ask the coordinator, that is one seat more.
-    fn settle(&self, ix: TeamIx, team: &TeamPlan, settle: &SettleSpec) -> Option<Worst> {
-        let rounds = u64::from(settle.max_debate_rounds);
-        let mut tally = self.each(ix, team, &settle.members, &settle.like)?.times(rounds)?;
-        let mut wall = activation(&settle.like)?.checked_mul(rounds)?;
-        if let (Some(leader), true) = (&team.coordinator, team.rules.iter().any(|r| **r == *RuleKind::Settle.function())) {
-            tally.add(&self.each(ix, team, std::slice::from_ref(&leader.role), &settle.like)?)?;
-            wall = wall.checked_add(activation(&settle.like)?)?;
-        }
+    fn subtasks(
+        &self,
+        graph: &Graph,
+        scope: &ScopeKind,
+        (max, one_by_one): (u32, bool),
+        like: &Node,
+        slots: u32,
+    ) -> Option<Worst> {
+        let team = self.plan.team(graph.team);
+        let widest = widest(team, team.members.iter().map(|m| &m.role), slots);
+        let Some(members) = default_members(graph, scope) else {
+            // Sub-tasks may wait for each other, so that all of them in a row are the worst; or for nobody, so that all may want
+            // a slot at once.
+            let tally = self.any(graph.team, team, team.members.iter().map(|m| &m.role), like, max)?;
+            let row = Wall::calls(like, widest, 0)?.times(max.into(), 1)?;
+            let at_once = if one_by_one { 1 } else { u64::from(max) };
+            return Some(Worst { tally, wall: Wall { demand: row.demand.checked_mul(at_once)?, ..row } });
+        };
+        let seats = u64::try_from(members.len()).ok()?;
+        let wall = Wall::calls(like, widest, 0)?.times(seats, if one_by_one { 1 } else { seats })?;
+        Some(Worst { tally: self.each(graph.team, team, members, like)?, wall })
+    }
+
+    fn relay(&self, ix: TeamIx, members: &[Role], max_handoffs: u32, like: &Node, slots: u32) -> Option<Worst> {
+        let team = self.plan.team(ix);
+        let seats = u64::from(max_handoffs).checked_add(1)?;
+        let ruled = has_rule(team, &RuleKind::Handoff);
+        // By default each member has its turn once, in order.
+        let seats = if ruled { seats } else { seats.min(u64::try_from(members.len()).ok()?) };
+        let tally = if ruled {
+            self.any(ix, team, members.iter(), like, u32::try_from(seats).ok()?)?
+        } else {
+            self.each(ix, team, &members[..usize::try_from(seats).ok()?], like)?
+        };
+        let wall = Wall::calls(like, widest(team, members.iter(), slots), 0)?.times(seats, 1)?;
         Some(Worst { tally, wall })
+    }
+
+    /// Only a rule lets members have one more look at a topic, or leaves it to the coordinator, which is one seat more.
+    fn settle(&self, ix: TeamIx, team: &TeamPlan, settle: &SettleSpec, slots: u32) -> Option<Worst> {
+        if !has_rule(team, &RuleKind::Settle) {
+            return Some(nothing());
+        }
+        let topics = match settle.over {
+            SettleOver::Findings => u64::from(MAX_DEBATED_TOPICS),
+            SettleOver::Votes => 1,
+        };
+        let rounds = u64::from(settle.max_debate_rounds);
+        let members = u64::try_from(settle.members.len()).ok()?;
+        let mut tally = self.each(ix, team, &settle.members, &settle.like)?.times(rounds)?;
+        let seat = Wall::calls(&settle.like, widest(team, settle.members.iter(), slots), 0)?;
+        let mut wall = seat.times(members, members)?.times(rounds, 1)?;
+        if let Some(leader) = &team.coordinator {
+            tally.add(&self.each(ix, team, std::slice::from_ref(&leader.role), &settle.like)?)?;
+            wall = wall.then(Wall::calls(&settle.like, calls_at_once(team, leader, slots), 0)?)?;
+        }
+        Some(Worst { tally: tally.times(topics)?, wall: wall.times(topics, 1)? })
     }
 
     /// A seat for each of `roles`.
@@ -301,47 +368,24 @@ fn grown_turns(member: &Member, like: &Node) -> u32 {
     }
 }
 
-fn attempts(retry: Option<&Retry>) -> u32 {
-    retry.map_or(1, |r| r.max_attempts.max(1))
+fn has_rule(team: &TeamPlan, kind: &RuleKind) -> bool {
+    team.rules.iter().any(|rule| **rule == *kind.function())
 }
 
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX)
+/// Calls that an activation may have in flight at once: those of a turn, if it has tools, or its model's.
+fn calls_at_once(team: &TeamPlan, member: &Member, slots: u32) -> u32 {
+    let profile = &member.profile;
+    let tools = !profile.allowed_tools.is_empty() || !profile.mcp_servers.is_empty();
+    if tools { team.calls_per_turn.clamp(1, slots.max(1)) } else { 1 }
 }
 
-/// The longest that all attempts of a node may take.
-fn activation(node: &Node) -> Option<u64> {
-    let once = node.timeout.map_or(0, millis);
-    once.checked_mul(attempts(node.retry.as_ref()).into())?.checked_add(waits(node.retry.as_ref())?)
+/// The most calls that an activation of any of `roles` may have in flight.
+fn widest<'r>(team: &TeamPlan, roles: impl Iterator<Item = &'r Role>, slots: u32) -> u32 {
+    roles.filter_map(|role| team.agent(role)).map(|member| calls_at_once(team, member, slots)).max().unwrap_or(1)
 }
 
-/// Waits that are added up one by one; the rest count as the longest.
-const WAITS: u32 = 64;
-
-/// All waits between attempts.
-fn waits(retry: Option<&Retry>) -> Option<u64> {
-    let Some(retry) = retry else { return Some(0) };
-    let last = attempts(Some(retry));
-    let mut sum = 0_u64;
-    for attempt in 2..=last.min(WAITS) {
-        sum = sum.checked_add(millis(retry.backoff.before(attempt)))?;
-    }
-    u64::from(last.saturating_sub(WAITS)).checked_mul(millis(retry.backoff.max))?.checked_add(sum)
-}
-
-/// The longest path through `graph`; where only so many of its nodes may be in flight, what they leave of the rest comes on top
-/// (Graham's bound: path + (work − path) / limit).
-fn longest(graph: &Graph, walls: &[u64]) -> Option<u64> {
-    let order = Order::of(&graph.dag)?;
-    let mut until = vec![0_u64; walls.len()];
-    for &node in &order.nodes {
-        let before = graph.dag.neighbors_directed(node, petgraph::Direction::Incoming).map(|n| until[n.index()]).max();
-        until[node.index()] = before.unwrap_or(0).checked_add(walls[node.index()])?;
-    }
-    let path = until.iter().copied().max().unwrap_or(0);
-    let Some(limit) = graph.concurrency else { return Some(path) };
-    let work = walls.iter().try_fold(0_u64, |sum, wall| sum.checked_add(*wall))?;
-    path.checked_add((work - path).div_ceil(u64::from(limit.max(1))))
+fn nothing() -> Worst {
+    Worst { tally: Tally::nothing(), wall: Wall::default() }
 }
 
 /// A name for what overflowed.

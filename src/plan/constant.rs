@@ -29,21 +29,12 @@ pub(super) fn check(expr: &Expr, wanted: Wanted) -> Option<Diagnostic> {
     let wrong = |message: String| Some(Diagnostic::error(Code::WrongType, &expr.place, message));
     match (wanted, &value) {
         (Wanted::Value, _) | (Wanted::Condition, Value::Bool(_)) => None,
-        (Wanted::Condition, other) => wrong(format!("a condition is true or false; this is always {}", a(other))),
+        (Wanted::Condition, other) => wrong(format!("a condition is true or false; this is always {}", other.a_kind())),
         (Wanted::List(max), Value::List(items)) if items.len() > max as usize => {
             let message = format!("this list has {} items and `max` is {max}: the node would fail", items.len());
             Some(Diagnostic::error(Code::OutOfRange, &expr.place, message))
         }
         (Wanted::List(_), Value::List(_)) => None,
-        (Wanted::List(_), other) => wrong(format!("expected a list; this is always {}", a(other))),
-    }
-}
-
-fn a(value: &Value) -> String {
-    let name = value.type_name();
-    match value {
-        Value::Null => name.to_owned(),
-        Value::Int(_) => format!("an {name}"),
-        Value::Bool(_) | Value::Float(_) | Value::Text(_) | Value::List(_) | Value::Map(_) => format!("a {name}"),
+        (Wanted::List(_), other) => wrong(format!("expected a list; this is always {}", other.a_kind())),
     }
 }

@@ -9,7 +9,7 @@ use super::{
     permissions::{Allowed, Permission},
 };
 use crate::{
-    graph::{GateBy, NodeKind, Phase, Plan, ScopeKind, SettleOver},
+    graph::{GateBy, Join, NodeKind, On, Phase, Plan, ScopeKind, SettleOver},
     value::{EffectClass, Expr, Ref, TeamIx, TemplateIx},
 };
 
@@ -101,20 +101,34 @@ fn fan_outs(plan: &Plan, outline: &Outline<'_>) -> Vec<Lint> {
         NodeKind::Scope(scope) => matches!(&**scope, ScopeKind::Settle(settle) if settle.over == SettleOver::Votes),
         NodeKind::Tool(_) | NodeKind::Gate(GateBy::Expr(_) | GateBy::Members(..)) => false,
     };
+    let works = |n: usize| matches!(&outline.steps[n].node.kind, NodeKind::Agent(agent) if agent.phase == Phase::Work);
+    // A join that takes the first of several, such as the branch that was chosen, joins nothing.
+    let joined = |n: usize| match outline.steps[n].node.join {
+        Join::Any | Join::Quorum(0 | 1) => 0,
+        Join::All | Join::Quorum(_) => {
+            let waits = outline.before[n].iter().map(|w| &outline.waits[*w]);
+            waits.filter(|wait| *wait.on != On::Failed && works(wait.from)).count()
+        }
+    };
+    // Backwards from all that look: what leads there is looked at.
+    let mut before: Vec<Vec<usize>> = vec![Vec::new(); outline.steps.len()];
+    after.iter().enumerate().for_each(|(from, next)| next.iter().for_each(|to| before[*to].push(from)));
+    let mut open: Vec<usize> = (0..outline.steps.len()).filter(|n| looks(*n)).flat_map(|n| before[n].clone()).collect();
+    let mut looked_at = BTreeSet::new();
+    while let Some(n) = open.pop() {
+        if looked_at.insert(n) {
+            open.extend(&before[n]);
+        }
+    }
     let mut found = Vec::new();
-    for n in (0..outline.steps.len()).filter(wide) {
-        let (mut open, mut seen) = (after[n].clone(), BTreeSet::new());
-        let mut looked_at = false;
-        while let Some(next) = open.pop() {
-            if seen.insert(next) {
-                looked_at |= looks(next);
-                open.extend(&after[next]);
-            }
-        }
-        if !looked_at {
-            let message = "fans out, and no vote, rule or person looks at the results before they are used";
-            found.push(at("unvalidated-fan-out", &outline.steps[n].id, message));
-        }
+    for n in (0..outline.steps.len()).filter(|n| !looked_at.contains(n)) {
+        let what = match joined(n) {
+            _ if wide(&n) => "fans out".to_owned(),
+            agents if agents > 1 && !looks(n) => format!("joins the work of {agents} agents"),
+            _ => continue,
+        };
+        let message = format!("{what}, and no vote, rule or person looks at the results before they are used");
+        found.push(at("unvalidated-fan-out", &outline.steps[n].id, message));
     }
     found
 }
@@ -201,7 +215,7 @@ fn nodes(plan: &Plan, outline: &Outline<'_>) -> Vec<Lint> {
         }
     }
     for wait in &outline.waits {
-        if let crate::graph::On::When(expr) = wait.on
+        if let On::When(expr) = wait.on
             && expr.refs.is_empty()
         {
             let (from, to) = (&outline.steps[wait.from].id, &outline.steps[wait.to].id);
@@ -293,7 +307,7 @@ fn queues(plan: &Plan, outline: &Outline<'_>) -> Vec<Lint> {
         };
         if wide > plan.max_parallel {
             let message = format!(
-                "up to {wide} may want a call at once and `max_parallel` is {}: the wall time of the worst case does not count their waiting",
+                "up to {wide} may want a call at once and `max_parallel` is {}: some will wait, which the wall time of the worst case counts",
                 plan.max_parallel
             );
             found.push(at("may-queue", &step.id, message));

@@ -32,8 +32,10 @@ mod scripts;
 mod tests;
 mod text;
 mod topo;
+mod wall;
 mod writes;
 
+pub use bounds::bounds_of;
 pub use build::{MAX_DEPTH, MAX_NODES};
 pub use builder::{CircleError, PlanBuilder};
 pub use compile::{Compiled, Machine, compile};

@@ -70,6 +70,9 @@ impl Report {
             for option in &row.options {
                 writeln!(page, "  - {option}")?;
             }
+            if let Some(person) = &row.waits_for {
+                writeln!(page, "  - waits for {person}")?;
+            }
             if let Some(deadline) = row.deadline {
                 writeln!(page, "  - until {}", when(deadline))?;
             }

@@ -153,6 +153,9 @@ pub struct EscalationRow {
     /// The answers to choose from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<Arc<str>>,
+    /// Whom of the people it waits for, or waited for last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<Arc<str>>,
     /// Until when.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe_rfc3339")]
     pub deadline: Option<Timestamp>,
@@ -348,6 +351,7 @@ fn escalations(state: &State, records: &[Record]) -> Vec<EscalationRow> {
                 ask: None,
                 question: None,
                 options: Vec::new(),
+                waits_for: None,
                 deadline: None,
                 state: None,
                 answer: None,
@@ -367,6 +371,7 @@ fn escalations(state: &State, records: &[Record]) -> Vec<EscalationRow> {
                         ask: None,
                         question: None,
                         options: Vec::new(),
+                        waits_for: None,
                         deadline: None,
                         state: None,
                         answer: None,
@@ -379,8 +384,13 @@ fn escalations(state: &State, records: &[Record]) -> Vec<EscalationRow> {
                 row.ask = Some(format!("q{}", ask.id));
                 row.question = Some(ask.question.clone());
                 row.options.clone_from(&ask.options);
+                row.waits_for.clone_from(&ask.to);
                 row.deadline = ask.deadline;
                 row.state = Some("open");
+            }
+            Event::AskMoved { ask, to, deadline } => {
+                let Some(row) = by_ask.get(ask).and_then(|at| rows.get_mut(*at)) else { continue };
+                (row.waits_for, row.deadline) = (Some(to.clone()), *deadline);
             }
             Event::AskClosed { ask, outcome } => {
                 let Some(row) = by_ask.get(ask).and_then(|at| rows.get_mut(*at)) else { continue };

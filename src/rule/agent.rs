@@ -95,12 +95,12 @@ impl ScriptAgent {
 }
 
 fn turn_of(said: &Value) -> Result<ScriptTurn, String> {
-    let map = said.as_map().ok_or_else(|| format!("`turn` returned a {}", said.type_name()))?;
+    let map = said.as_map().ok_or_else(|| format!("`turn` returned {}", said.a_kind()))?;
     known_keys(map, &["calls", "finish", "say"])?;
     let say = text(map, "say")?;
     match (map.get("calls"), map.get("finish")) {
         (Some(calls), None) => {
-            let calls = calls.as_list().ok_or_else(|| format!("`calls` is a {}", calls.type_name()))?;
+            let calls = calls.as_list().ok_or_else(|| format!("`calls` is {}", calls.a_kind()))?;
             if calls.is_empty() {
                 return Err("`calls` is empty".to_owned());
             }
@@ -120,12 +120,12 @@ fn turn_of(said: &Value) -> Result<ScriptTurn, String> {
 }
 
 fn call_of(said: &Value) -> Result<ScriptCall, String> {
-    let map = said.as_map().ok_or_else(|| format!("it is a {}", said.type_name()))?;
+    let map = said.as_map().ok_or_else(|| format!("it is {}", said.a_kind()))?;
     known_keys(map, &["tool", "args", "name", "as"])?;
     let args = match map.get("args") {
         None | Some(Value::Null) => Value::Map(Arc::default()),
         Some(args @ Value::Map(_)) => args.clone(),
-        Some(other) => return Err(format!("`args` is a {}", other.type_name())),
+        Some(other) => return Err(format!("`args` is {}", other.a_kind())),
     };
     let tool = text(map, "tool")?.filter(|tool| !tool.is_empty()).ok_or("`tool` is missing")?;
     let name = match (text(map, "name")?, text(map, "as")?) {
@@ -139,7 +139,7 @@ fn text(map: &Map, key: &str) -> Result<Option<Arc<str>>, String> {
     match map.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Text(text)) => Ok(Some(text.clone())),
-        Some(other) => Err(format!("`{key}` is a {}", other.type_name())),
+        Some(other) => Err(format!("`{key}` is {}", other.a_kind())),
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) enum ConvertError {
         at: String,
     },
     /// Something that is no value.
-    #[error("{at} is a {what}, which is not a value")]
+    #[error("{at} is {}, which is not a value", crate::value::a(.what))]
     NotAValue {
         /// Where in the value.
         at: String,

@@ -86,7 +86,7 @@ impl Scheduler {
             }
             return match result {
                 Ok(value) => self.end_returned(key.node, Outcome::Ok(value)),
-                Err(failure) if self.is_in_doubt(self.effect_of(key.node), &failure) => self.doubt(key, &failure.message),
+                Err(failure) if self.is_in_doubt(self.effect_of(key.node), &failure) => self.doubt(key, Some(failure)),
                 Err(failure) => self.attempt_failed(key.node, Arc::new(failure)),
             };
         };
@@ -100,7 +100,7 @@ impl Scheduler {
         if let Err(failure) = &result
             && self.is_in_doubt(effect, failure)
         {
-            return self.doubt(key, &failure.message);
+            return self.doubt(key, Some(failure.clone()));
         }
         let result = Arc::new(CallResult { outcome: result });
         self.emit(Event::ToolReturned { node: key.node, turn: key.turn, call, result })
@@ -135,7 +135,7 @@ impl Scheduler {
                 }
                 Timer::Timeout(node) => self.timed_out(node)?,
                 Timer::Retry(node) => self.emit(Event::RetryDue { node })?,
-                Timer::Deadline(ask) => self.emit(Event::AskClosed { ask, outcome: AskOutcome::Lapsed })?,
+                Timer::Deadline(ask) => self.deadline_passed(ask, at)?,
             }
         }
         Ok(())
@@ -148,7 +148,7 @@ impl Scheduler {
         self.stop_calls(node);
         if self.state.calling.contains(&node) && self.effect_of(node) == EffectClass::Irreversible {
             let only = Key { node, attempt: self.state.nodes[node.index()].attempt, turn: ONLY_TURN, call: None };
-            return self.doubt(only, &took);
+            return self.doubt(only, Some(Failure::new(FailureKind::Timeout, took)));
         }
         let effect = |call| self.state.activations.get(&node).map(|a| a.effect(call));
         let in_doubt = flying.iter().filter_map(|key| key.call).any(|call| effect(call) == Some(EffectClass::Irreversible));

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Scheduler, rule_failure};
+use super::{Scheduler, doubt::no_more_chances, rule_failure};
 use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Key, ModelCall, Outcome, Skip},
-    graph::{EscalationPolicy, Member, NodeKind, Phase, REPAIRS},
+    graph::{EscalationPolicy, Member, NodeKind, Phase, REPAIRS, SECOND_CHANCES},
     state::{FoldError, Stage},
     turn::{Ending, ending},
     value::{Entry, EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Turn, Value},
@@ -270,8 +270,10 @@ impl Scheduler {
             },
             AskFor::InDoubt(..) => {
                 let failure = Failure::new(FailureKind::InDoubt, "nobody knows whether the call happened");
+                let again = self.state.chances_ordered(node) <= SECOND_CHANCES;
                 match answer.as_ref().and_then(|(value, _)| value.as_str()) {
                     Some("happened") => self.end(node, Outcome::Ok(Value::Null)),
+                    Some("not_happened") if !again => self.attempt_failed(node, Arc::new(no_more_chances())),
                     Some("not_happened") => {
                         let attempt = self.state.nodes[node.index()].attempt;
                         self.emit(Event::NodeRetried { node, attempt, failure: Arc::new(failure), not_before: self.now })
@@ -320,7 +322,7 @@ impl Scheduler {
     /// Whether a failure waits for a person.
     fn escalate_failure(&mut self, node: NodeIx, failure: &Arc<Failure>) -> Result<bool, FoldError> {
         let policy = if failure.kind == FailureKind::Timeout { EscalationPolicy::OnTimeout } else { EscalationPolicy::OnFailure };
-        let is_agent = self.state.activations.contains_key(&node);
+        let is_agent = self.state.activations.contains_key(&node) && self.state.chances_ordered(node) < SECOND_CHANCES;
         if !is_agent || self.state.winding_down().is_some() || !self.escalates(node, policy) {
             return Ok(false);
         }

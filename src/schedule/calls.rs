@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Scheduler, rule_failure};
+use super::{Scheduler, doubt::no_more_chances, rule_failure};
 use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Key, Outcome, ToolCall, ToolCalled},
     graph::NodeKind,
     state::{CallState, FoldError},
-    turn::{Action, cut, is_collaboration},
+    turn::{Action, cut, is_collaboration, is_repeated, repeated},
     value::{
-        Call, CallIx, CallResult, EffectClass, EscalateTo, Failure, FailureKind, Finding, FindingStatus, NodeIx, Origin,
+        Call, CallIx, CallResult, EffectClass, Entry, EscalateTo, Failure, FailureKind, Finding, FindingStatus, NodeIx, Origin,
         RuleKind, Value, Verdict,
     },
 };
@@ -44,7 +44,7 @@ impl Scheduler {
     }
 
     /// The arguments of a tool node, filled in and checked.
-    fn tool_args(&self, node: NodeIx) -> Result<Value, Failure> {
+    pub(super) fn tool_args(&self, node: NodeIx) -> Result<Value, Failure> {
         let NodeKind::Tool(tool) = &self.state.node(node).kind else { return Ok(Value::Null) };
         if tool.templates.is_empty() {
             return Ok(tool.args.clone());
@@ -82,7 +82,7 @@ impl Scheduler {
         }
     }
 
-    fn answer_call(&mut self, node: NodeIx, call: CallIx, outcome: Result<Value, Failure>) -> Result<(), FoldError> {
+    pub(super) fn answer_call(&mut self, node: NodeIx, call: CallIx, outcome: Result<Value, Failure>) -> Result<(), FoldError> {
         let Some(turn) = self.state.activations.get(&node).map(|a| a.turn) else { return Ok(()) };
         self.emit(Event::ToolReturned { node, turn, call, result: Arc::new(CallResult { outcome }) })
     }
@@ -92,7 +92,7 @@ impl Scheduler {
     }
 
     fn collaborate(&mut self, node: NodeIx, ix: CallIx, call: &Call) -> Result<(), FoldError> {
-        if let Some((kind, why)) = self.one_too_many(node, ix) {
+        if let Some((kind, why)) = self.one_too_many(node, ix).or_else(|| self.repeats(node, ix, call)) {
             return self.refuse(node, ix, kind, why);
         }
         let action = match Action::of(&call.tool, &call.args) {
@@ -178,6 +178,7 @@ impl Scheduler {
             (AskFor::InDoubt(..), Some((value, _))) if value.as_str() == Some("happened") => {
                 Ok(Value::map([("happened", Value::Bool(true))]))
             }
+            (AskFor::InDoubt(..), Some((value, _))) if value.as_str() == Some("not_happened") => Err(no_more_chances()),
             (AskFor::InDoubt(..), _) => Err(Failure::new(FailureKind::InDoubt, "nobody knows whether the call happened")),
             (_, Some((value, by))) => Ok(Value::map([("answer", value), ("by", Value::Text(by))])),
             (_, None) => Err(Failure::new(FailureKind::Unanswered, "nobody answered in time")),
@@ -232,7 +233,7 @@ impl Scheduler {
 
     /// Why a call cannot be made at all.
     fn objection(&self, node: NodeIx, ix: CallIx, call: &Call) -> Option<(FailureKind, String)> {
-        if let Some(objection) = self.one_too_many(node, ix) {
+        if let Some(objection) = self.one_too_many(node, ix).or_else(|| self.repeats(node, ix, call)) {
             return Some(objection);
         }
         let profile = &self.member(node)?.profile;
@@ -250,6 +251,17 @@ impl Scheduler {
     fn one_too_many(&self, node: NodeIx, ix: CallIx) -> Option<(FailureKind, String)> {
         let limit = self.state.team_of(node).1.calls_per_turn;
         (ix.0 >= limit).then(|| (FailureKind::Limit, format!("a turn has at most {limit} calls")))
+    }
+
+    /// Why a call is one too many of the same.
+    fn repeats(&self, node: NodeIx, ix: CallIx, call: &Call) -> Option<(FailureKind, String)> {
+        let activation = self.state.activations.get(&node)?;
+        let reply = activation.thread.iter().rev().find_map(|e| if let Entry::Reply(reply) = e { Some(reply) } else { None })?;
+        let earlier: Vec<&Call> = reply.calls.iter().take(ix.index()).collect();
+        let changes =
+            |other: &Call| !is_collaboration(&other.tool) && self.tools.effect(&other.tool, &other.args) != EffectClass::Read;
+        let refused = is_repeated(&activation.thread, &earlier, call, changes).then(|| repeated(call))?;
+        Some((refused.kind, refused.message.to_string()))
     }
 
     /// What the `permit` rule says; `None` where the team has none.
@@ -273,21 +285,5 @@ impl Scheduler {
             Ok(None) => Ok(None),
             Err(error) => Ok(Some(Err(rule_failure(error)))),
         }
-    }
-
-    /// An irreversible call may or may not have happened: a person says.
-    pub(super) fn doubt(&mut self, key: Key, why: &str) -> Result<(), FoldError> {
-        let (tool, args) = match (key.call, &self.state.node(key.node).kind) {
-            (None, NodeKind::Tool(tool)) => (tool.tool.clone(), self.tool_args(key.node).unwrap_or_default()),
-            (call, _) => {
-                let call = call.and_then(|ix| self.state.activations.get(&key.node)?.call(ix)?.call().cloned());
-                call.map_or((Arc::from("a tool"), Value::Null), |c| (c.tool, c.args))
-            }
-        };
-        let path = self.state.path(key.node);
-        let question = format!("{path} called {tool} with {args}, and no result came: {why}. Did the call happen?");
-        let purpose = AskFor::InDoubt(key.turn, key.call.unwrap_or_default());
-        let options = Self::options_of(&purpose).iter().map(|o| Arc::from(*o)).collect();
-        self.ask(key.node, purpose, Arc::from(question), options)
     }
 }

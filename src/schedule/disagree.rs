@@ -7,7 +7,7 @@ use petgraph::Direction;
 use super::{Scheduler, grow, rule_failure};
 use crate::{
     event::{AskFor, Event, Outcome},
-    graph::{EscalationPolicy, NodeKind, Phase, ScopeKind, SettleOver, SettleSpec, VoteProtocol},
+    graph::{EscalationPolicy, MAX_DEBATED_TOPICS, NodeKind, Phase, ScopeKind, SettleOver, SettleSpec, VoteProtocol},
     state::{FoldError, ScopeState, TopicState},
     value::{Decision, Failure, FailureKind, NodeIx, Position, Role, RuleKind, SettleVerdict, Value, Verdict},
 };
@@ -111,7 +111,8 @@ impl Scheduler {
             let outcome = positions.first().map_or_else(|| no_position(spec), |p| p.value.clone());
             return self.decided(node, topic, positions, outcome, Arc::from("unanimous"), "nobody holds anything else");
         }
-        let ruled = match self.ask_settle(node, topic, &positions, spec)? {
+        let left = rounds_left(scope, topic, spec);
+        let ruled = match self.ask_settle(node, topic, &positions, spec, left)? {
             Ok(ruled) => ruled,
             Err(failure) => return self.close(node, Err(failure)),
         };
@@ -126,11 +127,15 @@ impl Scheduler {
                 let rule = if clear { protocol_name(spec.protocol) } else { "tie" };
                 self.decided(node, topic, positions, outcome, Arc::from(rule), &reason)
             }
-            Some((SettleVerdict::Debate, _, reason)) if count(&topic.debates) < spec.max_debate_rounds => {
+            Some((SettleVerdict::Debate, _, reason)) if rounds_left(scope, topic, spec) > 0 => {
                 self.debate(node, topic, &positions, spec, &reason)
             }
-            Some((SettleVerdict::Debate, ..)) => self.settle_by_default(node, topic, positions, spec),
-            Some((SettleVerdict::Coordinator, _, reason)) => self.leave_to_coordinator(node, topic, &positions, spec, &reason),
+            Some((SettleVerdict::Coordinator, _, reason)) if may_be_debated(scope) => {
+                self.leave_to_coordinator(node, topic, &positions, spec, &reason)
+            }
+            Some((SettleVerdict::Debate | SettleVerdict::Coordinator, ..)) => {
+                self.settle_by_default(node, topic, positions, spec)
+            }
             Some((SettleVerdict::Escalate, _, reason)) => self.ask_person(node, topic, &positions, &reason),
         }
     }
@@ -142,6 +147,7 @@ impl Scheduler {
         topic: &TopicState,
         positions: &[Position],
         spec: &SettleSpec,
+        left: u32,
     ) -> Result<Result<Option<(SettleVerdict, Value, Arc<str>)>, Failure>, FoldError> {
         let (ix, team) = self.state.team_of(node);
         if !team.rules.iter().any(|r| &**r == "settle") {
@@ -152,7 +158,6 @@ impl Scheduler {
             SettleOver::Findings => ("findings", Value::Null),
             SettleOver::Votes => ("votes", self.proposal_before(node)),
         };
-        let left = spec.max_debate_rounds.saturating_sub(round);
         let facts = self.settle_facts(node, over, &topic.topic, positions, round, left, proposal, &spec.members);
         match self.judge.judge(ix, &RuleKind::Settle, &facts) {
             Ok(Some(verdict)) => {
@@ -353,6 +358,18 @@ impl Scheduler {
         };
         Value::map([("accepted", Value::Bool(accepted)), ("votes", votes), ("objections", objections), ("value", value)])
     }
+}
+
+/// Whether seats may be grown for the first open topic of a scope: topics are what agents say, so that their number alone would
+/// be no bound.
+fn may_be_debated(scope: &ScopeState) -> bool {
+    let all = scope.bound.as_list().map_or(0, count);
+    all.saturating_sub(count(&scope.topics)) < MAX_DEBATED_TOPICS
+}
+
+/// Rounds of debate that the first open topic may still have.
+fn rounds_left(scope: &ScopeState, topic: &TopicState, spec: &SettleSpec) -> u32 {
+    if may_be_debated(scope) { spec.max_debate_rounds.saturating_sub(count(&topic.debates)) } else { 0 }
 }
 
 /// A position on a proposal as a vote: `{agent, vote, confidence, reason}`.

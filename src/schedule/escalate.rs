@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{Scheduler, rule_failure};
 use crate::{
-    event::{Ask, AskFor, Effect, Event},
+    event::{Ask, AskFor, AskOutcome, Effect, Event},
     graph::EscalationPolicy,
     state::FoldError,
-    value::{EscalateFacts, EscalateTo, Failure, NodeIx, Role, RuleKind, Value, Verdict},
+    value::{AskId, EscalateFacts, EscalateTo, Failure, NodeIx, Role, RuleKind, Timestamp, Value, Verdict},
 };
 
 /// Whom an escalation reaches, with the question and the answers to choose from.
@@ -75,7 +75,7 @@ impl Scheduler {
         Ok(Ok((to, question, Vec::new())))
     }
 
-    /// Asks a person: a durable question, with the first deadline of the team's escalation chain.
+    /// Asks a person: a durable question, to the first of the team's escalation chain.
     pub(super) fn ask(
         &mut self,
         node: NodeIx,
@@ -83,12 +83,26 @@ impl Scheduler {
         question: Arc<str>,
         options: Vec<Arc<str>>,
     ) -> Result<(), FoldError> {
-        let first = self.state.team_of(node).1.escalation.first().cloned();
-        let deadlines: Vec<_> = self.state.team_of(node).1.escalation.iter().map(|step| step.deadline).collect();
-        let whole = deadlines.into_iter().collect::<Option<Vec<_>>>().filter(|all| !all.is_empty());
-        let deadline = whole.map(|all| self.now.after(all.into_iter().sum()));
-        let to = first.map(|step| step.to);
-        self.put(Ask { deadline, to, ..self.question(node, purpose, question, options) })
+        let plain = self.question(node, purpose, question, options);
+        let Some(first) = self.state.team_of(node).1.escalation.first() else { return self.put(plain) };
+        let deadline = first.deadline.map(|span| self.now.after(span));
+        self.put(Ask { deadline, to: Some(first.to.clone()), step: Some(0), ..plain })
+    }
+
+    /// A question's deadline has passed: the next in the chain is asked, after the last it lapses. Their time counts from that
+    /// deadline, not from now, so that nobody gets more of it because no process lived.
+    pub(super) fn deadline_passed(&mut self, ask: AskId, at: Timestamp) -> Result<(), FoldError> {
+        let next = self.state.asks.get(&ask).and_then(|open| {
+            let next = usize::try_from(open.step?).ok()?.checked_add(1)?;
+            self.state.team_of(open.node).1.escalation.get(next).cloned()
+        });
+        let Some(next) = next else {
+            return self.emit(Event::AskClosed { ask, outcome: AskOutcome::Lapsed });
+        };
+        let deadline = next.deadline.map(|span| at.after(span));
+        self.emit(Event::AskMoved { ask, to: next.to, deadline })?;
+        self.effect(Effect::Ask(ask));
+        Ok(())
     }
 
     /// A question without a deadline.
@@ -104,6 +118,7 @@ impl Scheduler {
             deadline: None,
             default: None,
             to: None,
+            step: None,
             context_digest: Arc::from(&digest[..16]),
         }
     }

@@ -9,8 +9,8 @@ use crate::{
     event::Outcome,
     graph::Member,
     value::{
-        AgentFacts, Call, EffectClass, HandoffFacts, MergeFacts, NodeIx, Origin, OwnFacts, PartFacts, PermitFacts, Position,
-        Role, RouteFacts, SeatFacts, SettleFacts, Value,
+        AgentFacts, Call, EffectClass, Failure, HandoffFacts, MergeFacts, NodeIx, Origin, OwnFacts, PartFacts, PermitFacts,
+        Position, ReconcileFacts, Role, RouteFacts, SeatFacts, SettleFacts, Value,
     },
 };
 
@@ -102,6 +102,19 @@ impl Scheduler {
             effect,
             turn: self.state.activations.get(&node).map_or(0, |a| a.turn.0),
             origins,
+        };
+        Value::of(&facts).unwrap_or_default()
+    }
+
+    pub(super) fn reconcile_facts(&self, node: NodeIx, tool: &Arc<str>, args: &Value, failure: Option<Failure>) -> Value {
+        let facts = ReconcileFacts {
+            task: self.state.started.task.clone(),
+            inputs: self.state.started.inputs.clone(),
+            node: self.state.path(node),
+            role: self.state.role_of(node).cloned(),
+            tool: tool.clone(),
+            args: args.clone(),
+            failure,
         };
         Value::of(&facts).unwrap_or_default()
     }

@@ -119,7 +119,7 @@ impl Scheduler {
         let list = |value: Value, max: u32, what: &str| match value.as_list() {
             Some(items) if items.len() <= max as usize => Ok(value),
             Some(items) => Err(Failure::new(FailureKind::Limit, format!("{} {what} are more than max: {max}", items.len()))),
-            None => Err(Failure::new(FailureKind::Rule, format!("a list of {what} was expected, not a {}", value.type_name()))),
+            None => Err(Failure::new(FailureKind::Rule, format!("a list of {what} was expected, not {}", value.a_kind()))),
         };
         match kind {
             ScopeKind::ForEach { items, max, .. } => list(eval(items)?, *max, "items"),
@@ -151,7 +151,7 @@ impl Scheduler {
                 Ok(Value::Bool(truth)) => Ok(truth),
                 Ok(other) => {
                     let failure =
-                        Failure::new(FailureKind::Rule, format!("a condition gave a {}, not true or false", other.type_name()));
+                        Failure::new(FailureKind::Rule, format!("a condition gave {}, not true or false", other.a_kind()));
                     Err(Failure { place: Some(expr.place.clone()), ..failure })
                 }
                 Err(error) => Err(rule_failure(error)),

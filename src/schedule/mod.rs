@@ -8,6 +8,7 @@ mod accept;
 mod agent;
 mod calls;
 mod disagree;
+mod doubt;
 mod end;
 mod escalate;
 mod facts;
@@ -131,7 +132,7 @@ impl Scheduler {
             } else if let Some(node) = self.state.todo.judge.first().copied() {
                 self.judge_edges(node)?;
             } else if let Some(key) = self.state.todo.doubts.first().copied() {
-                self.doubt(key, "the engine was stopped")?;
+                self.doubt(key, None)?;
             } else if let Some(node) = self.state.todo.agents.first().copied() {
                 self.look_at(node)?;
             } else if let Some(node) = self.state.todo.scopes.first().copied() {

@@ -105,7 +105,7 @@ impl Scheduler {
         match self.judge.eval(expr, &names).map_err(rule_failure)? {
             Value::Bool(truth) => Ok(truth),
             other => {
-                let failure = Failure::new(FailureKind::Rule, format!("until gave a {}, not true or false", other.type_name()));
+                let failure = Failure::new(FailureKind::Rule, format!("until gave {}, not true or false", other.a_kind()));
                 Err(Failure { place: Some(expr.place.clone()), ..failure })
             }
         }

@@ -7,10 +7,11 @@ use petgraph::{Direction, graph::NodeIndex, visit::EdgeRef};
 use super::{Activation, CallState, Due, FoldError, ScopeState, Spoken, Stage, Stand, State, Stopping, Timer, TopicState};
 use crate::{
     event::{Ask, AskFor, AskOutcome, Event, Key, Outcome, Record, ToolCalled, TurnEnd},
-    graph::{Join, NodeKind, On, Phase, Stragglers},
+    graph::{Join, NodeKind, On, Phase, SECOND_CHANCES, Stragglers},
     turn::cut,
     value::{
-        CallIx, EffectClass, Entry, EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Position, Role, Turn, Value,
+        CallIx, EffectClass, Entry, EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Position, Role, RuleKind,
+        Turn, Value, Verdict,
     },
 };
 
@@ -34,8 +35,9 @@ impl State {
             Event::NodeStarted { node, attempt } => self.node_started(*node, *attempt, record)?,
             Event::NodeRetried { node, attempt, failure, not_before } => {
                 self.in_progress(*node)?;
-                let cut = failure.kind == FailureKind::Timeout && self.timers.is_due(Timer::Timeout(*node), record.at);
-                if cut && self.calling.contains(node) {
+                let kind = matches!(failure.kind, FailureKind::Timeout | FailureKind::InDoubt);
+                let cut = kind && self.timers.is_due(Timer::Timeout(*node), record.at);
+                if cut && self.calling.contains(node) && !self.is_in_doubt(*node) {
                     self.late.insert(Key { node: *node, attempt: *attempt, turn: Turn(0), call: None });
                 }
                 self.leave(*node, true, false);
@@ -56,12 +58,45 @@ impl State {
             Event::EdgesJudged { node, met } => self.edges_judged(*node, met)?,
             Event::ScopeOpened { node, bound } => self.scope_opened(*node, bound, record)?,
             Event::Grown(grown) => self.apply_grown(grown)?,
+            Event::Judged { node, rule: RuleKind::Reconcile, verdict: Some(verdict) }
+                if **verdict == Verdict::Reconcile(Some(None)) =>
+            {
+                *self.second_chances.entry(*node).or_default() += 1;
+            }
             Event::Judged { .. } => {}
+            Event::NotHappened { node, call, .. } => {
+                let limiter = self.limiter(*node)?;
+                self.todo.doubts.retain(|key| !(key.node == *node && key.call == Some(*call)));
+                let activation = self.activation(*node)?;
+                if let Some(state) = activation.call_mut(*call)
+                    && let Some(asked) = state.call().cloned()
+                {
+                    let held = matches!(state, CallState::InFlight(_));
+                    *state = CallState::Allowed(asked);
+                    if held {
+                        self.ready.give(limiter, 1);
+                    }
+                }
+                self.look_again(*node);
+            }
+            Event::AskMoved { ask, to, deadline } => {
+                let Some(open) = self.asks.get_mut(ask) else {
+                    return Err(self.contradiction(format!("q{ask} is not open")));
+                };
+                let open = Arc::make_mut(open);
+                (open.to, open.deadline) = (Some(to.clone()), *deadline);
+                open.step = open.step.map(|step| step.saturating_add(1));
+                self.timers.clear(Timer::Deadline(*ask));
+                if let Some(deadline) = deadline {
+                    self.timers.set(Timer::Deadline(*ask), *deadline);
+                }
+            }
             Event::TurnStarted { node, read_upto, .. } => self.turn_started(*node, *read_upto, record)?,
             Event::TurnEnded { node, end, effects, .. } => self.turn_ended(*node, end, effects)?,
             Event::ToolCalled(called) => self.tool_called(called)?,
             Event::ToolReturned { node, call, result, .. } => {
                 let limiter = self.limiter(*node)?;
+                self.todo.doubts.retain(|key| !(key.node == *node && key.call == Some(*call)));
                 let activation = self.activation(*node)?;
                 if let Some(state) = activation.call_mut(*call) {
                     let held = matches!(state, CallState::InFlight(_));
@@ -454,6 +489,9 @@ impl State {
 
     fn ask_closed(&mut self, ask: &Arc<Ask>, outcome: &AskOutcome) {
         let node = ask.node;
+        if orders_another(&ask.purpose, outcome) {
+            *self.second_chances.entry(node).or_default() += 1;
+        }
         match &ask.purpose {
             AskFor::Node | AskFor::Failure(_) => {
                 self.answered.insert(node, (ask.clone(), outcome.clone()));
@@ -479,11 +517,13 @@ impl State {
                 self.todo.scopes.insert(node);
             }
             AskFor::Permit(_, call) | AskFor::Escalation(_, call) | AskFor::InDoubt(_, call) => {
+                let goes_on = allows(&ask.purpose, outcome)
+                    || (orders_another(&ask.purpose, outcome) && self.chances_ordered(node) <= SECOND_CHANCES);
                 if let Some(activation) = self.activations.get_mut(&node)
                     && let Some(state) = activation.call_mut(*call)
                     && let Some(asked) = state.call().cloned()
                 {
-                    *state = if goes_on(&ask.purpose, outcome) {
+                    *state = if goes_on {
                         CallState::Allowed(asked)
                     } else {
                         CallState::Heard(asked, ask.purpose.clone(), outcome.clone())
@@ -542,12 +582,13 @@ impl State {
         if self.nodes[node.index()].stand == Stand::Ready {
             self.unwant(node, Due::Start);
         }
-        if self.calling.contains(&node) && self.was_cut_off(node, outcome, record) {
+        if self.calling.contains(&node) && !self.is_in_doubt(node) && self.was_cut_off(node, outcome, record) {
             let attempt = self.nodes[node.index()].attempt;
             self.late.insert(Key { node, attempt, turn: Turn(0), call: None });
         }
         self.conclude_agent(node, outcome, record);
         self.answered.remove(&node);
+        self.faults.remove(&node);
         self.todo.forget(node);
         let state = &mut self.nodes[node.index()];
         state.stand = Stand::Ended;
@@ -732,7 +773,8 @@ impl State {
                     Some(Ok(met)) => self.resolve(target, *met),
                     Some(Err(failure)) => {
                         if self.nodes[target.index()].stand == Stand::Waiting {
-                            self.todo.faulted.insert(target, Arc::new(failure.clone()));
+                            self.faults.entry(target).or_default().insert(node, Arc::new(failure.clone()));
+                            self.look_at_join(target);
                         }
                     }
                     None => return Err(self.contradiction("fewer verdicts than conditions")),
@@ -752,11 +794,25 @@ impl State {
         } else {
             state.unmet += 1
         }
-        if state.stand != Stand::Waiting {
-            return;
+        if state.stand == Stand::Waiting {
+            self.look_at_join(target);
         }
+    }
+
+    /// Whether a waiting node starts, can no longer start, or fails because of a condition. A failing condition counts where the
+    /// others are met: a node that is skipped needs none, and which of them is known first is chance.
+    fn look_at_join(&mut self, target: NodeIx) {
+        let state = &self.nodes[target.index()];
         let (met, unmet, sources) = (state.met, state.unmet, state.sources);
         let (join, short_run) = { (self.node(target).join, self.node(target).short_run) };
+        if let Some(faults) = self.faults.get(&target) {
+            let all = met as usize + unmet as usize + faults.len() == sources as usize;
+            let fails = join != Join::All || (all && (unmet == 0 || short_run));
+            if let Some(failure) = faults.values().next().filter(|_| fails) {
+                self.todo.faulted.insert(target, failure.clone());
+                return;
+            }
+        }
         let (starts, hopeless) = match join {
             Join::All => (met == sources, unmet > 0),
             Join::Any => (met > 0, unmet == sources),
@@ -812,12 +868,19 @@ impl State {
     /// Whether a node ended while its call was still at it.
     fn was_cut_off(&self, node: NodeIx, outcome: &Outcome, record: &Record) -> bool {
         match outcome {
-            Outcome::Ok(_) => false,
+            // A rule may know that a call happened whose time was up.
+            Outcome::Ok(_) => self.timers.is_due(Timer::Timeout(node), record.at),
             Outcome::Failed(failure) => {
-                failure.kind == FailureKind::Timeout && self.timers.is_due(Timer::Timeout(node), record.at)
+                matches!(failure.kind, FailureKind::Timeout | FailureKind::InDoubt)
+                    && self.timers.is_due(Timer::Timeout(node), record.at)
             }
             Outcome::Skipped(_) | Outcome::Cancelled => true,
         }
+    }
+
+    /// Whether the call of a tool node was in flight at an outage, and nobody knows more of it.
+    fn is_in_doubt(&self, node: NodeIx) -> bool {
+        self.todo.doubts.iter().any(|key| key.node == node && key.call.is_none())
     }
 
     /// After an outage, an irreversible call whose result is not on the record may or may not have happened.
@@ -842,12 +905,20 @@ impl State {
     }
 }
 
-/// Whether a person's answer lets a call be made.
-fn goes_on(purpose: &AskFor, outcome: &AskOutcome) -> bool {
+/// Whether a person's answer allows a call.
+fn allows(purpose: &AskFor, outcome: &AskOutcome) -> bool {
+    match (purpose, outcome) {
+        (AskFor::Permit(..), AskOutcome::Answered { value, .. }) => value.as_str() == Some("allow"),
+        (_, AskOutcome::Answered { .. } | AskOutcome::Lapsed | AskOutcome::Moot) => false,
+    }
+}
+
+/// Whether a person's answer orders a further attempt of a node, or of a call.
+fn orders_another(purpose: &AskFor, outcome: &AskOutcome) -> bool {
     let AskOutcome::Answered { value, .. } = outcome else { return false };
     match purpose {
-        AskFor::Permit(..) => value.as_str() == Some("allow"),
+        AskFor::Failure(_) => value.as_str() == Some("retry"),
         AskFor::InDoubt(..) => value.as_str() == Some("not_happened"),
-        AskFor::Node | AskFor::Uncertain | AskFor::Failure(_) | AskFor::Settle(_) | AskFor::Escalation(..) => false,
+        AskFor::Node | AskFor::Uncertain | AskFor::Settle(_) | AskFor::Permit(..) | AskFor::Escalation(..) => false,
     }
 }

@@ -201,6 +201,8 @@ pub struct State {
     pub calling: BTreeSet<NodeIx>,
     /// What waits for a slot.
     pub ready: Ready,
+    /// Conditions on edges that failed, by the node that waits and by the edge's source.
+    pub faults: BTreeMap<NodeIx, BTreeMap<NodeIx, Arc<Failure>>>,
     /// What waits for the scheduler.
     pub todo: Todo,
     /// What is due when.
@@ -227,6 +229,8 @@ pub struct State {
     pub aggregating: u32,
     /// Turns begun by each agent node, over all its attempts.
     pub seat_turns: BTreeMap<NodeIx, u32>,
+    /// Further attempts that people and the `reconcile` rule have ordered for a node or its calls.
+    pub second_chances: BTreeMap<NodeIx, u32>,
     /// The instance of `finally`, once it has begun.
     pub finale: Option<u32>,
     /// What `finally` sees of the end: `{output, status, error}`.
@@ -385,6 +389,11 @@ impl State {
         } else {
             "delegation"
         }
+    }
+
+    /// How many further attempts people and the `reconcile` rule have ordered for a node.
+    pub fn chances_ordered(&self, node: NodeIx) -> u32 {
+        self.second_chances.get(&node).copied().unwrap_or(0)
     }
 
     /// Checks an answer before it becomes a fact.

@@ -10,6 +10,7 @@ mod file;
 mod load;
 mod node;
 mod node_file;
+mod not_yet;
 mod overrides;
 mod profile;
 mod read;

@@ -11,6 +11,7 @@ use super::{
     load::{LoadedProfile, Loader},
     node::{self, Scope},
     node_file::{NodeFile, WriteFile},
+    not_yet::without_effect,
     read::{Found, Named, OneOrMany, Spot, mistyped},
     rules,
     scalar::{Expression, Id, Whole},
@@ -41,6 +42,7 @@ pub(super) fn team(written: TeamFile, place: &Place, path: &str, loader: &mut Lo
     }
     let defaults = RulesFile::default();
     let rules_file = written.coordination_rules.as_ref().unwrap_or(&defaults);
+    without_effect(&written, &mut loader.found);
     let coordination = rules::coordination(rules_file, &roles, workers(files), &mut loader.found);
     let may_write = rules::may_write(written.may_write.as_ref(), &roles, &mut loader.found);
     let result = rules::result_by(written.result.as_ref(), pattern, &roles, &mut loader.found);

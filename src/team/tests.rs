@@ -82,7 +82,7 @@ fn the_three_example_profiles_load_unchanged() {
 #[test]
 fn a_coordinator_worker_team_comes_to_what_it_says() {
     let (team, warnings) = load(INCIDENT, &[]);
-    assert_eq!(warnings, []);
+    assert!(warnings.iter().all(|d| d.code == Code::NotYet), "{warnings:?}");
     assert_eq!(team.pattern, Pattern::CoordinatorWorker);
     assert_eq!(team.members.iter().map(|m| m.role.as_str()).collect::<Vec<_>>(), ["security", "performance"]);
     assert_eq!(&*team.members[0].profile.model, "script:lib:scripts/agents/security.rhai");
@@ -227,13 +227,48 @@ fn an_override_that_meets_nobody_or_no_key_is_an_error() {
     let overrides = Overrides::parse(&["securty.model=x", "security.modle=x"]).unwrap();
     let found = load_team("team.yaml", &sources, &overrides, &Known::models(&models)).map(|(t, _)| t.name).unwrap_err();
     assert_eq!(
-        found.iter().map(Diagnostic::line).collect::<Vec<_>>(),
+        found.iter().filter(|d| d.is_error()).map(Diagnostic::line).collect::<Vec<_>>(),
         [
             "--set:1:1: error[bad-override]: the team has no agent `securty`",
             "--set:2:10: error[unknown-key]: a profile has no key `modle`",
         ]
     );
     assert_eq!(found[1].excerpt(), Some("security.modle=x"));
+}
+
+/// What is said of keys that have no effect yet: line and message.
+fn not_yet(rest: &str) -> Vec<(u32, String)> {
+    let text = format!(
+        "name: T\ncollaboration_pattern: parallel\nmember_agents: [{{ agent: profiles/devops/security, role: a }}]\n{rest}\n"
+    );
+    let (_, warnings) = load(&text, &[]);
+    warnings.iter().filter(|d| d.code == Code::NotYet).map(|d| (d.line, d.message.to_string())).collect()
+}
+
+#[test]
+fn what_has_no_effect_yet_is_a_warning_at_its_key() {
+    for (rest, line, key) in [
+        ("coordination_rules:\n  max_asks: 2", 5, "max_asks"),
+        ("coordination_rules:\n  max_depth: 2", 5, "max_depth"),
+        ("coordination_rules:\n  max_replans: 1", 5, "max_replans"),
+        ("coordination_rules:\n  escalation_policy: [on_failure, on_budget]", 5, "on_budget"),
+        ("may_write: { a: [] }", 4, "may_write"),
+        ("escalation:\n  - { to: ann }\n  - { to: bob, notify: page }", 6, "notify"),
+    ] {
+        match &not_yet(rest)[..] {
+            [(at, message)] => {
+                assert_eq!(*at, line, "{rest}");
+                assert!(message.starts_with(&format!("`{key}` has no effect yet: ")), "{message}");
+            }
+            other => panic!("{rest}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_asks_for_nothing_more_than_there_is_needs_no_warning() {
+    let none = "coordination_rules: { max_asks: 0, max_depth: 1, max_replans: 0, escalation_policy: always }";
+    assert_eq!(not_yet(none), []);
 }
 
 #[test]

@@ -5,11 +5,13 @@
 
 mod action;
 mod ending;
+mod repeat;
 
 use std::sync::Arc;
 
 pub use action::{Action, ActionError, collaboration_tools, cut, is_collaboration};
 pub use ending::{Ending, ending};
+pub use repeat::{SAME_AT_MOST, is_repeated, repeated};
 
 use crate::value::{EffectClass, ToolSpec, Value};
 

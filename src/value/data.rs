@@ -150,6 +150,11 @@ impl Value {
         }
     }
 
+    /// Its kind with an article, for messages: `a list`, `an integer`; `null` has none.
+    pub fn a_kind(&self) -> String {
+        if self.is_null() { self.type_name().to_owned() } else { super::a(self.type_name()) }
+    }
+
     /// Any serializable thing as a value.
     ///
     /// # Errors

@@ -32,5 +32,5 @@ pub use money::Usd;
 pub use present::{nested, present};
 pub use request::{Call, CallResult, EffectClass, Entry, Reply, Request, Stop, ToolSpec, Usage};
 pub use said::{Decision, Evidence, Finding, FindingStatus, Message, MessageKind, Origin, Position, Variable};
-pub use text::Template as TextTemplate;
+pub use text::{Template as TextTemplate, a};
 pub use time::Timestamp;

@@ -1,4 +1,4 @@
-//! What is written with `{{ … }}` in it? A [`Template`]: minijinja source and what its names stand for.
+//! What is written in words? A [`Template`], minijinja source and what its names stand for; and the article of a noun ([`a`]).
 
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -20,5 +20,20 @@ impl Template {
     /// Whether it has nothing to fill in.
     pub fn is_plain(&self) -> bool {
         !self.source.contains("{{") && !self.source.contains("{%") && !self.source.contains("{#")
+    }
+}
+
+/// A noun with its indefinite article, for messages: `a list`, `an integer`.
+pub fn a(noun: &str) -> String {
+    let vowel = noun.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O', 'U']);
+    format!("{} {noun}", if vowel { "an" } else { "a" })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_noun_has_the_article_that_its_sound_asks_for() {
+        let said = ["integer", "list", "number", "expression", "bool"].map(super::a);
+        assert_eq!(said, ["an integer", "a list", "a number", "an expression", "a bool"]);
     }
 }

@@ -252,6 +252,23 @@ fn behaviour_32_an_irreversible_call_that_was_in_flight_is_asked_about_and_not_r
 }
 
 #[test]
+fn behaviour_32_a_reconcile_rule_knows_what_became_of_a_call_and_nobody_is_asked() {
+    for (verdict, output, calls) in [("#{ happened: \"paid\" }", json!("paid"), 1), ("\"not_happened\"", json!(2), 2)] {
+        let bench = Bench::on_disk();
+        bench.file(
+            "reconcile.rhai",
+            &format!("fn reconcile(facts) {{ if facts.tool == \"stuck\" {{ {verdict} }} else {{ \"unknown\" }} }}\n"),
+        );
+        let text = "rules: [reconcile.rhai]\nnodes:\n  pay: { tool: stuck, args: { times: 1 }, effect: irreversible }\noutput: pay.output\n";
+        let ran = bench.run_and(&graph(text), "called pay", |session| session.interrupt());
+        let ended = bench.resume(ran.session());
+        assert_eq!((ended.completed(), bench.board.calls("pay")), (output, calls), "{verdict}");
+        let judged = ended.events(|e| if let Event::Judged { verdict, .. } = e { verdict.clone() } else { None });
+        assert_eq!(judged.len(), 1, "the verdict is on the record");
+    }
+}
+
+#[test]
 fn behaviour_33_a_changed_team_file_is_named_and_the_pinned_plan_goes_on_unless_strict() {
     let bench = Bench::new();
     let team = |word: &str| {

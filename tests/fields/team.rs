@@ -282,8 +282,12 @@ fn escalation_names_whom_a_question_reaches_and_until_when() {
     assert_eq!(parked.status.name(), "parked");
     let ask = parked.state.asks.values().next().unwrap().clone();
     assert_eq!(ask.to.as_deref(), Some("on-call"));
+    assert_eq!(parked.report.escalations[0].waits_for.as_deref(), Some("on-call"));
     bench.clock.pass(std::time::Duration::from_secs(2 * 3600));
-    assert_eq!(bench.resume(parked.session()).status.name(), "parked", "the manager has time left");
+    let moved = bench.resume(parked.session());
+    assert_eq!(moved.status.name(), "parked", "the manager has time left");
+    assert_eq!(moved.report.escalations[0].waits_for.as_deref(), Some("manager"));
+    assert!(moved.report.markdown().contains("waits for manager"), "{}", moved.report.markdown());
     bench.clock.pass(std::time::Duration::from_secs(3600));
     let ran = bench.resume(parked.session());
     assert_eq!(ran.completed()["a"]["answers"], json!(1), "nobody answered, and the agent goes on");
@@ -428,7 +432,7 @@ fn inputs_have_defaults_and_types() {
     };
     let yes = || ("needed", Value::from(true));
     assert_eq!(refused(&[]), "the input needed is missing; give it with --input needed=…");
-    assert_eq!(refused(&[yes(), ("count", Value::from("many"))]), "the input count takes a integer, not a text");
+    assert_eq!(refused(&[yes(), ("count", Value::from("many"))]), "the input count takes an integer, not a text");
     assert!(refused(&[yes(), ("servise", Value::from("x"))]).contains("did you mean `service`?"));
     assert!(refused(&[yes(), ("data", Value::from("nowhere"))]).contains("cannot be opened"));
 }

@@ -70,6 +70,13 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
                     called.remove(&(node, attempt, turn, Some(ix)));
                 }
             }
+            Event::NotHappened { node, turn, call } => {
+                let attempt = attempts.get(node).copied().unwrap_or(0);
+                if !called.remove(&(*node, attempt, turn.0, Some(call.0))) {
+                    return wrong("is about a call that was not made");
+                }
+            }
+            Event::AskMoved { ask, .. } if !open.contains_key(ask) => return wrong("moves what is not open"),
             Event::Resumed { epoch: taken } => {
                 if *taken <= epoch {
                     return wrong("takes over with an old claim");
@@ -93,6 +100,7 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
             | Event::Wrote { .. }
             | Event::Decided { .. }
             | Event::Escalated { .. }
+            | Event::AskMoved { .. }
             | Event::LimitReached { .. }
             | Event::CancelRequested { .. }
             | Event::LateResult { .. } => {}
@@ -136,6 +144,7 @@ fn subject(event: &Event) -> Option<NodeIx> {
         | Event::TurnStarted { node, .. }
         | Event::TurnEnded { node, .. }
         | Event::ToolReturned { node, .. }
+        | Event::NotHappened { node, .. }
         | Event::Noted { node, .. }
         | Event::Wrote { node, .. }
         | Event::Decided { node, .. } => Some(*node),
@@ -150,6 +159,7 @@ fn subject(event: &Event) -> Option<NodeIx> {
         | Event::Judged { .. }
         | Event::Said { .. }
         | Event::AskClosed { .. }
+        | Event::AskMoved { .. }
         | Event::Escalated { .. }
         | Event::LimitReached { .. }
         | Event::CancelRequested { .. }

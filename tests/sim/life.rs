@@ -7,10 +7,13 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use synod::{
     event::{Ask, AskFor, Input, Key, ModelCall, Record, ToolCall},
+    graph::Bounds,
+    plan::{ModelFacts, Models, bounds_of},
     schedule::Scheduler,
     state::State,
     value::{
@@ -21,7 +24,7 @@ use synod::{
 
 use crate::{
     audit::audit,
-    plan::scene,
+    plan::{UNDONE, scene, timed},
     random::Random,
     world::{Run, Sabotage, TestJudge, TestTools, Violation, World, hash, started},
 };
@@ -121,16 +124,8 @@ pub fn live(seed: u64, pace: u64, crashes: &[Crash], fault: Fault) -> Result<Tol
     let test = TestJudge { rules: scene.rules };
     let judge: Arc<dyn Judge> =
         if fault == Fault::ByArrival { Arc::new(Fickle { test, asked: AtomicU64::new(0) }) } else { Arc::new(test) };
-    let chance = Chance {
-        seed,
-        ordered,
-        fires,
-        pace: Random::new(seed ^ (pace << 32)),
-        fired: BTreeMap::new(),
-        called: BTreeMap::new(),
-        twice: None,
-        idem: BTreeMap::new(),
-    };
+    let bounds = bounds_of(&pinned, &Unpriced).ok_or("the bounds overflow")?;
+    let chance = Chance::new(seed, pace, ordered, fires);
     let mut run = Run::start(scene.plan, judge.clone(), chance)?;
     if let Fault::Harness(sabotage) = fault {
         run.sabotage = Some(sabotage);
@@ -169,6 +164,7 @@ pub fn live(seed: u64, pace: u64, crashes: &[Crash], fault: Fault) -> Result<Tol
     while run.step()? {}
     run.check_fold()?;
     audit(&run.records, run.state())?;
+    within(run.state(), &bounds)?;
     if seed.is_multiple_of(8) {
         round_trip(&run.records, run.state())?;
     }
@@ -179,6 +175,50 @@ pub fn live(seed: u64, pace: u64, crashes: &[Crash], fault: Fault) -> Result<Tol
     let end = format!("{}\n{}", run.result(), run.outcomes());
     let records = run.records.len() as u64;
     Ok(Told { end, ordered, fires, steps, records, crashes: crashed, runs: 1, by_status: BTreeMap::from([(status, 1)]) })
+}
+
+/// A session in which every call takes as long as it may, and people answer at once: it stays within its bounds, wall time
+/// included.
+pub fn slow(seed: u64) -> Result<Told, Violation> {
+    let scene = timed(seed);
+    let (ordered, fires) = (scene.ordered, scene.fires);
+    let bounds = bounds_of(&scene.plan, &Unpriced).ok_or("the bounds overflow")?;
+    let chance = Chance { full: true, ..Chance::new(seed, 1, ordered, fires) };
+    let mut run = Run::start(scene.plan, Arc::new(TestJudge { rules: scene.rules }), chance)?;
+    let mut steps = 0;
+    while !run.is_over() {
+        steps += 1;
+        if steps > 20_000 || !run.step()? {
+            return Err(format!("it does not end:\n{}", run.outcomes()));
+        }
+    }
+    let took = run.now.since(Timestamp(0));
+    within(run.state(), &bounds)?;
+    if took > Duration::from_secs(bounds.wall_seconds) {
+        return Err(format!("it takes {took:?}, and its bound is {} s\n{}", bounds.wall_seconds, run.outcomes()));
+    }
+    let status = run.state().status().name().to_owned();
+    let end = format!("{}\n{}", run.result(), run.outcomes());
+    let records = run.records.len() as u64;
+    Ok(Told { end, ordered, fires, steps, records, crashes: 0, runs: 1, by_status: BTreeMap::from([(status, 1)]) })
+}
+
+/// A session spends no more turns and model calls than its plan says, in all and by agent.
+fn within(state: &State, bounds: &Bounds) -> Result<(), Violation> {
+    let spent = &state.spent;
+    if spent.turns > bounds.turns || spent.model_calls > bounds.model_calls {
+        return Err(format!("{spent:?} is beyond the bounds: {} turns, {} model calls", bounds.turns, bounds.model_calls));
+    }
+    Ok(())
+}
+
+/// No model has a price.
+struct Unpriced;
+
+impl Models for Unpriced {
+    fn facts(&self, _: &str) -> Option<ModelFacts> {
+        None
+    }
 }
 
 /// Somebody cancels, and somebody answers what nobody asked.
@@ -269,9 +309,25 @@ struct Chance {
     twice: Option<Violation>,
     /// With which arguments each idempotent call was made.
     idem: BTreeMap<Key, Value>,
+    /// Whether every call takes as long as it may, or for ever, and people answer at once, without ordering further attempts.
+    full: bool,
 }
 
 impl Chance {
+    fn new(seed: u64, pace: u64, ordered: bool, fires: bool) -> Self {
+        Self {
+            seed,
+            ordered,
+            fires,
+            pace: Random::new(seed ^ (pace << 32)),
+            fired: BTreeMap::new(),
+            called: BTreeMap::new(),
+            twice: None,
+            idem: BTreeMap::new(),
+            full: false,
+        }
+    }
+
     fn draw(&self, what: &str) -> Random {
         Random::new(hash(&format!("{}/{what}", self.seed)))
     }
@@ -378,6 +434,13 @@ impl World for Chance {
     fn model(&mut self, call: &ModelCall) -> Vec<(u64, Result<Reply, Failure>)> {
         let mut random = self.draw(&format!("{} {}", call.key.attempt, read(&call.request)));
         let reply = said(&mut random, self.fires);
+        if self.full {
+            return match random.below(4) {
+                0 => Vec::new(),
+                1 => vec![(0, reply)],
+                _ => vec![(random.below(20_000), reply)],
+            };
+        }
         self.arrivals(reply)
     }
 
@@ -388,8 +451,10 @@ impl World for Chance {
         let calls = self.called.entry(call.key).or_default();
         *calls += u32::from(call.effect == EffectClass::Irreversible);
         let failure = (random.percent(25) && *calls < 3).then(|| *random.one(&[Exit, Schema, Timeout, Tool, Transport]));
+        let happens = failure != Some(Transport) || random.percent(50);
         let result = match failure {
-            Some(kind) => Err(Failure::new(kind, "by chance")),
+            Some(kind) if happens => Err(Failure::new(kind, "by chance")),
+            Some(kind) => Err(Failure::new(kind, format!("by chance, {UNDONE}"))),
             None => Ok(random.one(&[Value::Null, Value::Int(0), Value::text("x"), Value::Bool(true)]).clone()),
         };
         match call.effect {
@@ -401,7 +466,7 @@ impl World for Chance {
                 }
             }
             EffectClass::Irreversible => {
-                if failure != Some(Transport) || random.percent(50) {
+                if happens {
                     let times = self.fired.entry(call.key).or_default();
                     *times += 1;
                     if *times > 1 {
@@ -409,6 +474,10 @@ impl World for Chance {
                     }
                 }
             }
+        }
+        if self.full {
+            let limit = call.timeout.map_or(0, |t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX));
+            return if random.percent(30) { Vec::new() } else { vec![(limit.saturating_sub(1), result)] };
         }
         self.arrivals(result)
     }
@@ -418,6 +487,11 @@ impl World for Chance {
     }
 
     fn ask(&mut self, ask: &Ask, path: &str, attempt: u32) -> Vec<(u64, Value)> {
+        if self.full {
+            let orders = |option: &&Arc<str>| matches!(&***option, "retry" | "not_happened");
+            let answer = ask.options.iter().find(|option| !orders(option)).map_or("go on", |option| &**option);
+            return vec![(0, Value::text(answer))];
+        }
         let purpose = format!("{:?}", ask.purpose);
         let answer = if let AskFor::InDoubt(turn, call) = ask.purpose {
             let happened = self.fired.keys().any(|k| k.node == ask.node && k.turn == turn && k.call.unwrap_or_default() == call);

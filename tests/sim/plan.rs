@@ -27,6 +27,8 @@ pub struct Scene {
     pub fires: bool,
 }
 
+/// What a failure says by which the rules know that a call did not happen.
+pub const UNDONE: &str = "before it happened";
 const ROLES: [&str; 3] = ["a", "b", "c"];
 /// Scopes inside each other at most.
 const DEPTH: u32 = 3;
@@ -60,6 +62,35 @@ pub fn scene(seed: u64) -> Scene {
     Scene { plan, rules, ordered, fires }
 }
 
+/// The session of a seed in which everything has a time limit, nothing else ends it, and limits on calls in flight are narrow.
+pub fn timed(seed: u64) -> Scene {
+    let mut scene = scene(seed);
+    let mut random = Random::new(seed ^ 0x71e0);
+    scene.plan.limits = Limits::default();
+    scene.plan.max_parallel = 1 + random.below(3) as u32;
+    for graph in &mut scene.plan.graphs {
+        for node in Arc::make_mut(graph).dag.node_weights_mut() {
+            limit(node, &mut random);
+        }
+    }
+    scene
+}
+
+fn limit(node: &mut Node, random: &mut Random) {
+    let mut time = |node: &mut Node| {
+        node.timeout.get_or_insert(Duration::from_secs(1 + random.below(20)));
+    };
+    match &mut node.kind {
+        NodeKind::Agent(_) | NodeKind::Tool(_) => time(node),
+        NodeKind::Gate(_) | NodeKind::Ask(_) => {}
+        NodeKind::Scope(scope) => match &mut **scope {
+            ScopeKind::Subtasks { like, .. } | ScopeKind::Relay { like, .. } => time(like),
+            ScopeKind::Settle(spec) => time(&mut spec.like),
+            ScopeKind::ForEach { .. } | ScopeKind::Repeat { .. } | ScopeKind::Group { .. } => {}
+        },
+    }
+}
+
 fn a_team(random: &mut Random, ordered: bool) -> synod::graph::TeamPlan {
     let mut made = team(&ROLES);
     for member in &mut made.members {
@@ -84,7 +115,11 @@ fn a_team(random: &mut Random, ordered: bool) -> synod::graph::TeamPlan {
     let policies = [Never, Always, OnDisagreement, OnUncertainty, OnFailure, OnTimeout];
     made.escalation_policy = policies.into_iter().filter(|_| random.percent(20)).collect();
     let deadline = (ordered && random.percent(50)).then(|| Duration::from_secs(1 + random.below(30)));
-    made.escalation = vec![EscalationStep { to: Arc::from("on-call"), deadline, notify: None }];
+    let step = |to| EscalationStep { to: Arc::from(to), deadline, notify: None };
+    made.escalation = vec![step("on-call")];
+    if random.percent(50) {
+        made.escalation.push(step("manager"));
+    }
     made
 }
 
@@ -116,6 +151,16 @@ fn rules(random: &mut Random) -> Rules {
         rules.insert(
             "permit",
             Box::new(move |facts| Verdict::Permit([Some(true), Some(true), Some(false), None][draw(facts, 4) as usize])),
+        );
+    }
+    if random.percent(40) {
+        rules.insert(
+            "reconcile",
+            Box::new(move |facts| {
+                let why = facts.get("failure").and_then(|failure| failure.get("message")).map(ToString::to_string);
+                let known = why.is_some_and(|why| why.contains(UNDONE)).then_some(None);
+                Verdict::Reconcile(known.or_else(|| (draw(facts, 2) == 0).then_some(Some(Value::text("it happened")))))
+            }),
         );
     }
     if random.percent(30) {

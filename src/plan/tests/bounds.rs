@@ -65,19 +65,78 @@ fn a_limit_on_nodes_in_flight_lengthens_the_wall() {
     assert_eq!(bounds(&text).4, 25);
 }
 
+#[test]
+fn what_waits_for_the_slots_of_the_session_lengthens_the_wall() {
+    // Twelve calls of 120 s, eight at a time: 120 + (1,440 − 120) / 8 = 285 s; one at a time they take all 1,440 s.
+    let tools: String = (0..12).map(|n| format!("  t{n}: {{ tool: Read }}\n")).collect();
+    let text = graph(&format!("nodes:\n{tools}"));
+    assert_eq!(bounds(&text).4, 285);
+    assert_eq!(bounds(&format!("{text}coordination_rules: {{ max_parallel: 1 }}\n")).4, 1_440);
+}
+
+#[test]
+fn a_limiter_around_a_loop_counts_the_work_of_all_its_items() {
+    // Six items of two calls of 10 s each, three calls in flight among all items: 10 + (120 − 10) / 3, rounded up.
+    let two = "x: { tool: Read, timeout: 10s }, y: { tool: Read, timeout: 10s }";
+    let text = graph(&format!("nodes:\n  f: {{ for_each: '[1]', max: 6, concurrency: 3, nodes: {{ {two} }} }}\n"));
+    assert_eq!(bounds(&text).4, 47);
+}
+
+#[test]
+fn a_narrow_scope_among_others_waits_for_its_own_limiter_and_for_the_session() {
+    // Inside: four calls of 10 s, one at a time, 40 s. Outside: two slots for that and six calls of 10 s: the path of 40 s, and the
+    // rest of the work, 100 − 40, by two.
+    let four = "a: { tool: Read, timeout: 10s }, b: { tool: Read, timeout: 10s }, c: { tool: Read, timeout: 10s }, d: { tool: Read, timeout: 10s }";
+    let six: String = (0..6).map(|n| format!("  t{n}: {{ tool: Read, timeout: 10s }}\n")).collect();
+    let text = graph(&format!(
+        "coordination_rules: {{ max_parallel: 2 }}\nnodes:\n  g: {{ concurrency: 1, nodes: {{ {four} }} }}\n{six}"
+    ));
+    assert_eq!(bounds(&text).4, 40 + 30);
+}
+
+#[test]
+fn an_agent_with_tools_may_hold_a_slot_for_each_call_of_a_turn() {
+    // Two activations of 300 s with four calls at once each: eight slots are enough for both; with four, one may keep the other
+    // waiting for as long as it takes.
+    let team = |slots: u32| {
+        format!(
+            "name: T\ncollaboration_pattern: parallel\nresult: {{ by: merge }}\ncoordination_rules: {{ max_parallel: {slots}, calls_per_turn: 4 }}\n\
+             member_agents: [{{ agent: llm, role: ann }}, {{ agent: llm, role: bob }}]\n"
+        )
+    };
+    assert_eq!((bounds(&team(8)).4, bounds(&team(4)).4), (300, 600));
+}
+
+#[test]
+fn the_attempts_of_every_scope_multiply_what_is_in_it() {
+    // A relay of two seats of 10 s, tried twice with 2 s between.
+    let text =
+        graph("nodes:\n  g: { nodes: { r: { relay: [ann, bob], timeout: 10s } }, retry: { max_attempts: 2, backoff: 2s } }\n");
+    assert_eq!((bounds(&text).0, bounds(&text).4), (40, 42));
+}
+
 const WORKERS: &str = "name: T\ncollaboration_pattern: coordinator_worker\ncoordinator: lead\n\
     member_agents: [{ agent: a, role: ann }, { agent: b, role: bob, set: { max_conversation_turns: 20 } }]\n\
     coordination_rules: { validate: [ann], max_revisions: 1, max_debate_rounds: 1, timeout_per_agent_seconds: 60 }\n";
 
 #[test]
 fn a_coordinator_worker_team_counts_work_debate_and_rounds_of_review() {
-    // Work: 10 + 20, both at once. Debate: 6 reserved turns each. Review: 2 rounds of a synthesis and a vote, 6 each.
-    // Wall: 60 + 60 + 2 × (60 + 60).
+    // Work: 10 + 20, both at once. Review: 2 rounds of a synthesis and a vote, 6 each. Without a `settle` rule nobody debates.
+    // Wall: 60 + 2 × (60 + 60).
     let plan = plan(WORKERS);
     let b = &plan.bounds;
-    assert_eq!((b.turns, b.model_calls, b.wall_seconds), (30 + 12 + 24, 2 * 66, 360));
+    assert_eq!((b.turns, b.model_calls, b.wall_seconds), (30 + 24, 2 * 54, 300));
     let agents: Vec<_> = b.agents.iter().map(|a| (a.agent.as_str(), a.seats, a.turns)).collect();
-    assert_eq!(agents, [("coordinator", 2, 12), ("ann", 1 + 1 + 2, 10 + 6 + 12), ("bob", 2, 26)]);
+    assert_eq!(agents, [("coordinator", 2, 12), ("ann", 1 + 2, 10 + 12), ("bob", 1, 20)]);
+}
+
+#[test]
+fn a_settle_rule_may_debate_or_leave_to_the_coordinator_so_many_topics() {
+    // Four topics of findings, each with a round of debate among two and a seat of the coordinator, 6 reserved turns a seat; the
+    // two votes of the review may be left to the coordinator. Wall: a debate and the coordinator's look are 120 s a topic.
+    let plan = plan(&format!("{WORKERS}rules: [settle.rhai]\n"));
+    let b = &plan.bounds;
+    assert_eq!((b.turns, b.wall_seconds), (54 + 4 * 18 + 2 * 6, 300 + 4 * 120 + 2 * 60));
 }
 
 #[test]
@@ -85,9 +144,9 @@ fn a_route_rule_may_give_every_sub_task_to_the_longest_in_a_row() {
     // 8 sub-tasks of at most 20 turns, and each may wait for the one before.
     let plan = plan(&format!("{WORKERS}rules: [route.rhai]\n"));
     let b = &plan.bounds;
-    assert_eq!((b.turns, b.wall_seconds), (8 * 20 + 12 + 24, 8 * 60 + 60 + 240));
+    assert_eq!((b.turns, b.wall_seconds), (8 * 20 + 24, 8 * 60 + 240));
     let agents: Vec<_> = b.agents.iter().map(|a| (a.agent.as_str(), a.turns)).collect();
-    assert_eq!(agents, [("coordinator", 12), ("ann", 80 + 6 + 12), ("bob", 160 + 6)]);
+    assert_eq!(agents, [("coordinator", 12), ("ann", 80 + 12), ("bob", 160)]);
 }
 
 #[test]

@@ -62,6 +62,20 @@ fn a_fan_out_that_somebody_votes_on_is_no_lint() {
 }
 
 #[test]
+fn a_join_of_several_agents_that_nobody_looks_at_is_a_lint() {
+    let joined = |rest: &str| {
+        let text = graph(&format!("nodes:\n  a: {{ agent: ann }}\n  b: {{ agent: bob }}\n{rest}"));
+        lints(&text).lines().filter(|l| l.starts_with("unvalidated")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let sum = "sum: { agent: cid, after: [a, b] }";
+    assert_eq!(joined(&format!("  {sum}\n")), ["unvalidated-fan-out sum"]);
+    assert_eq!(joined(&format!("  {sum}\n  q: {{ ask: 'Well?', after: sum, deadline: 1h }}\n")), Vec::<String>::new());
+    assert_eq!(joined("  q: { ask: 'Well?', after: [a, b], deadline: 1h }\n"), Vec::<String>::new(), "a person looks");
+    assert_eq!(joined("  c: { agent: cid, after: [a, b], join: any }\n"), Vec::<String>::new(), "it takes one of them");
+    assert_eq!(joined("  c: { agent: cid, after: { a: ok, b: failed } }\n"), Vec::<String>::new(), "a failure is no work");
+}
+
+#[test]
 fn a_condition_that_names_nothing_and_work_that_nobody_reads_are_lints() {
     let text = graph(
         "nodes:\n  a: { gate: '1' }\n  b: { gate: '2', after: { a: '1 > 2' } }\n  c: { gate: '3', after: a }\noutput: b.output\n",

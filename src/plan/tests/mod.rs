@@ -50,6 +50,7 @@ pub(super) fn sources() -> MapSources {
         .with("local.yaml", "name: Local\nrole: specialist\nmodel: local\nmax_conversation_turns: 5\n")
         .with("agent.rhai", "fn turn(view) { #{ finish: 1 } }")
         .with("route.rhai", "fn route(facts) { [] }")
+        .with("settle.rhai", "fn settle(facts) { #{ verdict: \"vote\" } }")
         .with("own.rhai", "fn score(facts) { 1 }\nfn handoff(facts) { () }")
 }
 

@@ -186,9 +186,8 @@ fn one_of<T: Clone>(said: &str, what: &str, words: &[(&str, T)]) -> Result<T, Wr
 fn a(value: &Value) -> String {
     match value {
         Value::Null => "()".to_owned(),
-        Value::Int(_) => "an integer".to_owned(),
         Value::Text(text) => format!("the text \"{}\"", text.chars().take(40).collect::<String>()),
-        Value::Bool(_) | Value::Float(_) | Value::List(_) | Value::Map(_) => format!("a {}", value.type_name()),
+        Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::List(_) | Value::Map(_) => value.a_kind(),
     }
 }
 

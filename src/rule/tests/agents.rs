@@ -37,12 +37,12 @@ fn a_turn_calls_tools_or_finishes() {
 #[test]
 fn what_is_no_turn_says_why_and_where() {
     for (body, expected) in [
-        ("1", "`turn` returned a integer"),
+        ("1", "`turn` returned an integer"),
         ("#{}", "`turn` returned neither `calls` nor `finish`"),
         ("#{ calls: [], finish: 1 }", "`turn` returned both `calls` and `finish`"),
         ("#{ calls: [] }", "`calls` is empty"),
-        ("#{ calls: 1 }", "`calls` is a integer"),
-        ("#{ calls: [1] }", "`calls[0]`: it is a integer"),
+        ("#{ calls: 1 }", "`calls` is an integer"),
+        ("#{ calls: [1] }", "`calls[0]`: it is an integer"),
         ("#{ calls: [#{ args: #{} }] }", "`calls[0]`: `tool` is missing"),
         ("#{ calls: [#{ tool: \"a\", args: [] }] }", "`calls[0]`: `args` is a list"),
         ("#{ calls: [#{ tool: \"a\", arg: 1 }] }", "`calls[0]`: there is no `arg`, did you mean `args`?"),

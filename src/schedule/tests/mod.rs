@@ -3,10 +3,12 @@
 use crate as synod;
 
 mod agents;
+mod doubts;
 mod failures;
 mod joins;
 mod limits;
 mod people;
+mod repeats;
 mod scopes;
 mod settling;
 #[allow(dead_code, unused_imports, reason = "shared with tests/sim.rs, which uses other parts")]

@@ -206,3 +206,64 @@ fn a_timeout_does_not_run_while_a_person_is_asked() {
     go(&mut run);
     assert!(run.result().starts_with("completed"), "{}", run.result());
 }
+
+/// An unsure agent whose question goes to on-call for a minute, then to the manager for two.
+fn chain(last: Option<u64>) -> Plan {
+    let mut plan = unsure(EscalationPolicy::OnUncertainty);
+    let step = |to: &str, seconds: Option<u64>| EscalationStep {
+        to: to.into(),
+        deadline: seconds.map(std::time::Duration::from_secs),
+        notify: None,
+    };
+    plan.teams[0].escalation = vec![step("on-call", Some(60)), step("manager", last)];
+    plan
+}
+
+/// Whom the open question waits for, and until which second.
+fn waits_for(run: &super::Run<Script>) -> Option<(String, Option<i64>)> {
+    let ask = run.state().asks.values().next()?;
+    Some((ask.to.as_deref().unwrap_or_default().to_owned(), ask.deadline.map(|at| at.0 / 1_000_000)))
+}
+
+#[test]
+fn a_question_that_nobody_answers_in_time_goes_to_the_next_in_the_chain_and_lapses_after_the_last() {
+    let mut run = run(chain(Some(120)), Script::default().agent("a", guesses));
+    assert_eq!(waits_for(&run), Some(("on-call".into(), Some(61))));
+    run.run_until(61_000).unwrap();
+    assert_eq!(waits_for(&run), Some(("manager".into(), Some(181))));
+    assert_eq!(run.result(), "parked");
+    let moved = |e: &&Event| matches!(e, Event::AskMoved { to, .. } if &**to == "manager");
+    assert_eq!(run.records.iter().map(|r| &r.event).filter(moved).count(), 1, "it is on the record");
+    run.run_until(180_900).unwrap();
+    assert_eq!(run.state().asks.len(), 1);
+    run.run_until(181_000).unwrap();
+    go(&mut run);
+    assert_eq!(run.result(), r#"completed {"confidence":0.3,"heard":null}"#);
+}
+
+#[test]
+fn whoever_has_the_question_last_may_answer_it() {
+    let mut run = run(chain(Some(120)), Script::default().agent("a", guesses));
+    run.run_until(100_000).unwrap();
+    run.answer(AskId(0), "it was the dog").unwrap();
+    go(&mut run);
+    assert_eq!(run.result(), r#"completed {"confidence":0.3,"heard":"it was the dog"}"#);
+}
+
+#[test]
+fn a_last_step_without_a_deadline_waits_for_as_long_as_it_takes() {
+    let mut run = run(chain(None), Script::default().agent("a", guesses));
+    run.run_until(1_000_000_000).unwrap();
+    assert_eq!(waits_for(&run), Some(("manager".into(), None)));
+}
+
+#[test]
+fn an_outage_gives_nobody_in_the_chain_more_time() {
+    let mut moved = run(chain(Some(120)), Script::default().agent("a", guesses));
+    moved.crash(100_000).unwrap();
+    assert_eq!(waits_for(&moved), Some(("manager".into(), Some(181))));
+    let mut lapsed = run(chain(Some(120)), Script::default().agent("a", guesses));
+    lapsed.crash(500_000).unwrap();
+    go(&mut lapsed);
+    assert_eq!(lapsed.result(), r#"completed {"confidence":0.3,"heard":null}"#);
+}

@@ -1,0 +1,37 @@
+//! Which keys does this version read without acting on them? [`without_effect`] warns of each, so that nobody relies on it.
+
+use super::{Code, Diagnostic, file::TeamFile, read::Found, scalar::Whole, tree::Key};
+use crate::graph::EscalationPolicy;
+
+/// Warns of what `team` asks for and a later version will do.
+pub(super) fn without_effect(team: &TeamFile, found: &mut Found) {
+    let mut warn = |key: Option<&Key>, why: &str, help: &str| {
+        if let Some(key) = key {
+            let message = format!("`{}` has no effect yet: {why}", key.name);
+            found.push(Diagnostic::warning(Code::NotYet, &key.place, message).length(key.length).help(help));
+        }
+    };
+    if let Some(rules) = &team.coordination_rules {
+        let key = |name: &str, asked: bool| rules.keys.get(name).filter(|_| asked);
+        let some = |count: Option<u32>, more_than: u32| count.is_some_and(|count| count > more_than);
+        let remove = "remove it; nothing changes";
+        let asks = some(rules.max_asks.map(Whole::count), 0);
+        warn(key("max_asks", asks), "agents cannot ask each other in this version", remove);
+        let depth = some(rules.max_depth.map(Whole::count), 1);
+        warn(key("max_depth", depth), "nobody can delegate a sub-task further in this version", remove);
+        let replans = some(rules.max_replans.map(Whole::count), 0);
+        warn(key("max_replans", replans), "a plan is made once in this version", remove);
+    }
+    warn(team.keys.get("may_write"), "agents cannot message each other in this version", "remove it; nothing changes");
+    for step in team.escalation.iter().flatten() {
+        let help = "`synod sessions` lists the sessions that wait for a person, and `synod show` says for whom";
+        warn(step.keys.get("notify").filter(|_| step.notify.is_some()), "nobody is notified by this version", help);
+    }
+    let policy = team.coordination_rules.as_ref().and_then(|rules| rules.escalation_policy.as_ref());
+    if let Some(policy) = policy.filter(|policy| policy.value.0.contains(&EscalationPolicy::OnBudget)) {
+        let message = "`on_budget` has no effect yet: a limit that is reached ends the session as `out_of_budget`";
+        found.push(
+            policy.warning(Code::NotYet, message).help("leave room in `limits`, or watch `synod plan` for what may cut in"),
+        );
+    }
+}
