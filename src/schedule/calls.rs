@@ -7,7 +7,7 @@ use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Key, Outcome, ToolCall, ToolCalled},
     graph::NodeKind,
     state::{CallState, FoldError},
-    turn::{Action, cut, is_collaboration, is_repeated, repeated},
+    turn::{Action, SEARCH_KNOWLEDGE, cut, is_collaboration, is_repeated, knowledge_args, knowledge_tool, repeated},
     value::{
         Call, CallIx, CallResult, EffectClass, Entry, EscalateTo, Failure, FailureKind, Finding, FindingStatus, NodeIx, Origin,
         RuleKind, Value, Verdict,
@@ -220,12 +220,16 @@ impl Scheduler {
     pub(super) fn agent_call(&self, node: NodeIx, ix: CallIx) -> Option<Effect> {
         let activation = self.state.activations.get(&node)?;
         let call = activation.call(ix)?.call()?;
+        let args = match self.member(node) {
+            Some(member) if *call.tool == *SEARCH_KNOWLEDGE => knowledge_args(&call.args, &member.profile.knowledge),
+            Some(_) | None => call.args.clone(),
+        };
         Some(Effect::Tool(ToolCall {
             key: Key { node, attempt: activation.attempt, turn: activation.turn, call: Some(ix) },
             role: self.state.role_of(node).cloned(),
             path: self.state.path(node),
             tool: call.tool.clone(),
-            args: call.args.clone(),
+            args,
             effect: activation.effect(ix),
             timeout: self.state.node(node).timeout,
         }))
@@ -237,6 +241,12 @@ impl Scheduler {
             return Some(objection);
         }
         let profile = &self.member(node)?.profile;
+        if *call.tool == *SEARCH_KNOWLEDGE {
+            return match profile.knowledge.folders.is_empty() {
+                true => Some((FailureKind::Denied, "the profile of this agent names no `knowledge` to search".to_owned())),
+                false => self.tools.fits(&knowledge_tool().parameters, &call.args).err().map(|why| (FailureKind::Schema, why)),
+            };
+        }
         if self.tools.spec(&call.tool).is_none() {
             let names: Vec<String> = self.tools.allowed(&profile.allowed_tools).iter().map(|t| t.name.to_string()).collect();
             let have = if names.is_empty() { "none beside the collaboration tools".to_owned() } else { names.join(", ") };

@@ -6,7 +6,7 @@ use super::Scheduler;
 use crate::{
     graph::{NodeKind, Phase},
     state::State,
-    turn::collaboration_tools,
+    turn::{SEARCH_KNOWLEDGE, collaboration_tools, knowledge_tool},
     value::{Entry, FindingStatus, Message, MessageKind, NodeIx, Request, Role, Value},
 };
 
@@ -17,7 +17,11 @@ impl Scheduler {
         let member = self.member(node)?;
         let NodeKind::Agent(agent) = &self.state.node(node).kind else { return None };
         let mut tools = collaboration_tools();
-        tools.extend(self.tools.allowed(&member.profile.allowed_tools));
+        if !member.profile.knowledge.folders.is_empty() {
+            tools.push(knowledge_tool());
+        }
+        tools
+            .extend(self.tools.allowed(&member.profile.allowed_tools).into_iter().filter(|tool| *tool.name != *SEARCH_KNOWLEDGE));
         let mail = self.mail(node, &member.role);
         let mut thread = Vec::with_capacity(activation.thread.len() + 1);
         if !mail.is_empty() {

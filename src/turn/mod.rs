@@ -9,7 +9,9 @@ mod repeat;
 
 use std::sync::Arc;
 
-pub use action::{Action, ActionError, collaboration_tools, cut, is_collaboration};
+pub use action::{
+    Action, ActionError, SEARCH_KNOWLEDGE, collaboration_tools, cut, is_collaboration, knowledge_args, knowledge_tool,
+};
 pub use ending::{Ending, ending};
 pub use repeat::{SAME_AT_MOST, is_repeated, repeated};
 
