@@ -1,5 +1,5 @@
-//! What does the scheduler cost per node? Chains, fans and layered graphs of calls that do nothing, beside a topological
-//! sort of the same graph by petgraph. No journal, no I/O: each result is one input, as if it had arrived alone.
+//! What does the scheduler cost per node? Chains, fans, layered graphs, and groups that each allow one call at a time (a limiter
+//! for every ten nodes), of calls that do nothing, beside a topological sort of the same graph by petgraph. No journal, no I/O: each result is one input, as if it had arrived alone.
 //!
 //! `cargo bench --bench schedule`, or with sizes: `cargo bench --bench schedule -- 1000 100000`.
 
@@ -11,13 +11,13 @@ use std::{
 
 use synod::{
     event::{Effect, Input, Key, Started},
-    graph::Plan,
+    graph::{Graph, NodeKind, Plan, ScopeKind},
     plan::PlanBuilder,
     schedule::Scheduler,
     turn::Toolbox,
     value::{
-        EffectClass, Expr, Judge, Map, RuleError, RuleKind, SessionId, TeamIx, Tenant, TextTemplate, Timestamp, ToolSpec, Value,
-        Verdict,
+        EffectClass, Expr, Judge, Map, RuleError, RuleKind, SessionId, TeamIx, TemplateIx, Tenant, TextTemplate, Timestamp,
+        ToolSpec, Value, Verdict,
     },
 };
 
@@ -30,7 +30,7 @@ fn main() {
     let sizes: Vec<usize> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
     let sizes = if sizes.is_empty() { vec![1_000, 100_000, 1_000_000] } else { sizes };
     println!("{:<8} {:>9} {:>5} {:>14} {:>14} {:>8}", "graph", "nodes", "runs", "ns/node", "toposort", "≤ 2 µs");
-    for (name, build) in [("chain", chain as fn(usize) -> Plan), ("fan", fan), ("layers", layers)] {
+    for (name, build) in [("chain", chain as fn(usize) -> Plan), ("fan", fan), ("layers", layers), ("limits", limits)] {
         for size in &sizes {
             measure(name, *size, build);
         }
@@ -121,6 +121,27 @@ fn layers(size: usize) -> Plan {
         }
     }
     plan.build().expect("layers have no circle")
+}
+
+/// Groups of nine calls, each with room for one call at a time: all groups have something that waits.
+fn limits(size: usize) -> Plan {
+    let mut body = PlanBuilder::new();
+    for n in 0..9 {
+        body.tool(format!("n{n}"), "noop");
+    }
+    let body = body.build().expect("nodes without edges have no circle");
+    let mut plan = PlanBuilder::new();
+    for n in 0..size / 10 {
+        plan.tool(format!("g{n}"), "noop");
+    }
+    let mut plan = plan.build().expect("nodes without edges have no circle");
+    let (mut root, mut inner) = (Graph::clone(&plan.graphs[0]), Graph::clone(&body.graphs[0]));
+    for node in root.dag.node_weights_mut() {
+        node.kind = NodeKind::Scope(Box::new(ScopeKind::Group { body: TemplateIx(1), with: None }));
+    }
+    inner.concurrency = Some(1);
+    plan.graphs = vec![Arc::new(root), Arc::new(inner)];
+    plan
 }
 
 /// Decides nothing and knows no tool: no node of these plans asks.

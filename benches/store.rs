@@ -1,11 +1,15 @@
-//! What does durability cost beside what the disk and redb take for the same work?
+//! How near to the disk's own limit are durable events?
 //!
-//! `cargo bench --bench store` prints medians of interleaved rounds. The disk's limit is one `fdatasync` of 256 bytes; redb's is a
-//! commit of as many rows of the same size as there are producers, in the same concurrency mode, with nothing around it.
+//! `cargo bench --bench store` prints medians of interleaved rounds, in one run beside what limits them:
+//!
+//! - the disk: a page written over and synced, again and again, in a file of the size that a journal has here. Nothing durable is faster alone;
+//! - a commit on the disk: a few pages written over and synced, then the head of the file, which names them, written and synced. redb does this
+//!   when other processes may read along (`SingleWriter`), which is the mode of journals; by itself (`ExclusiveWriter`) it syncs once;
+//! - redb with nothing around it: commits of as many rows of the same size as there are producers, in both modes.
 
 use std::{
     fs::File,
-    io::Write,
+    io::{Seek, SeekFrom, Write},
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -23,6 +27,14 @@ const ROUNDS: usize = 5;
 const PRODUCERS: [usize; 3] = [1, 64, 200];
 /// How long each measurement runs.
 const SPAN: Duration = Duration::from_millis(400);
+/// A page of a database, in bytes.
+const PAGE: usize = 4_096;
+/// Pages of the file that the disk is measured with.
+const PAGES: usize = 256;
+/// Pages that a commit of one record writes.
+const PAGES_OF_COMMIT: u64 = 5;
+/// Bytes of the head of a database.
+const HEAD: usize = 320;
 /// Sessions in the index that is listed.
 const LISTED: usize = 100_000;
 
@@ -31,43 +43,70 @@ type Failure = Box<dyn std::error::Error>;
 fn main() -> Result<(), Failure> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let mut syncs = Vec::new();
-    let mut rates: Vec<[Vec<f64>; 3]> = vec![Default::default(); PRODUCERS.len()];
+    let [mut syncs, mut commits] = [Vec::new(), Vec::new()];
+    let mut rates: Vec<[Vec<f64>; 4]> = vec![Default::default(); PRODUCERS.len()];
     for round in 0..ROUNDS {
-        syncs.push(sync_rate(&folder.path().join("raw"))?);
-        for (producers, rates) in PRODUCERS.iter().zip(&mut rates) {
+        syncs.push(disk_rate(&folder.path().join("raw"), |file, turn| write_pages(file, turn, 1))?);
+        commits.push(disk_rate(&folder.path().join("raw"), |file, turn| {
+            write_pages(file, turn, PAGES_OF_COMMIT)?;
+            write_at(file, &[turn as u8; HEAD], 0)?;
+            Ok(file.sync_data()?)
+        })?);
+        for (producers, [exclusive, single, ours, memory]) in PRODUCERS.iter().zip(&mut rates) {
             let name = format!("{round}-{producers}");
-            rates[0].push(raw_rate(&folder.path().join(format!("{name}.redb")), *producers)?);
+            let raw = |mode, kind| raw_rate(&folder.path().join(format!("{name}-{kind}.redb")), mode, *producers);
+            exclusive.push(raw(ConcurrencyMode::ExclusiveWriter, "exclusive")?);
+            single.push(raw(ConcurrencyMode::SingleWriter, "single")?);
             let durable: Arc<dyn Store> = Arc::new(RedbStore::open(folder.path().join(name))?);
-            rates[1].push(runtime.block_on(store_rate(durable, *producers))?);
-            rates[2].push(runtime.block_on(store_rate(Arc::new(MemoryStore::new()), *producers))?);
+            ours.push(runtime.block_on(store_rate(durable, *producers))?);
+            memory.push(runtime.block_on(store_rate(Arc::new(MemoryStore::new()), *producers))?);
         }
     }
-    let syncs = median(&mut syncs);
-    println!("disk: {syncs:.0} syncs/s ({:.3} ms)", 1e3 / syncs);
+    let [syncs, commits] = [median(&mut syncs), median(&mut commits)];
+    println!("disk: {syncs:.0} syncs/s ({:.3} ms), {commits:.0} commits of two syncs/s ({:.3} ms)", 1e3 / syncs, 1e3 / commits);
+    println!("durable events/s, each session waiting for each of its events:");
     println!(
-        "{:>9}  {:>14}  {:>14}  {:>10}  {:>14}  {:>14}",
-        "producers", "redb events/s", "ours events/s", "ours÷redb", "ours÷syncs", "in memory"
+        "{:>8}  {:>10}  {:>10}  {:>10}  {:>11}  {:>12}  {:>10}  {:>10}",
+        "sessions", "redb alone", "redb read", "ours", "ours÷syncs", "ours÷commits", "ours÷redb", "in memory"
     );
-    for (producers, [raw, ours, memory]) in PRODUCERS.iter().zip(&mut rates) {
-        let (raw, ours, memory) = (median(raw), median(ours), median(memory));
-        println!("{producers:>9}  {raw:>14.0}  {ours:>14.0}  {:>10.2}  {:>14.2}  {memory:>14.0}", ours / raw, ours / syncs);
+    for (producers, rates) in PRODUCERS.iter().zip(&mut rates) {
+        let [exclusive, single, ours, memory] = rates.each_mut().map(|rates| median(rates));
+        println!(
+            "{producers:>8}  {exclusive:>10.0}  {single:>10.0}  {ours:>10.0}  {:>11.2}  {:>12.2}  {:>10.2}  {memory:>10.0}",
+            ours / syncs,
+            ours / commits,
+            ours / single,
+        );
     }
     first_append(folder.path())?;
     list(&folder.path().join("listed"))
 }
 
-/// Synced writes per second.
-fn sync_rate(path: &Path) -> Result<f64, Failure> {
-    let mut file = File::create(path)?;
-    rate(1, || Ok(file.write_all(&[7; 256]).and_then(|()| file.sync_data())?))
+/// How often a second `work` is done on a file of its own.
+fn disk_rate(path: &Path, work: impl Fn(&File, u64) -> Result<(), Failure>) -> Result<f64, Failure> {
+    let file = File::create(path)?;
+    write_at(&file, &vec![0; PAGES * PAGE], 0)?;
+    file.sync_all()?;
+    let mut turn = 0;
+    rate(1, || {
+        turn += 1;
+        work(&file, turn)
+    })
+}
+
+/// Writes `count` pages over, here and there, and syncs them.
+fn write_pages(file: &File, turn: u64, count: u64) -> Result<(), Failure> {
+    for page in 0..count {
+        let place = 1 + (turn * count + page) * 7_919 % (PAGES as u64 - 1);
+        write_at(file, &[turn as u8; PAGE], place * PAGE as u64)?;
+    }
+    Ok(file.sync_data()?)
 }
 
 /// Rows per second of plain redb, `rows` in a commit, each of another session.
-fn raw_rate(path: &Path, rows: usize) -> Result<f64, Failure> {
+fn raw_rate(path: &Path, mode: ConcurrencyMode, rows: usize) -> Result<f64, Failure> {
     const TABLE: TableDefinition<(u128, u32, u64), &[u8]> = TableDefinition::new("rows");
-    let db: Database =
-        Builder::new().set_concurrency_mode(ConcurrencyMode::SingleWriter).set_cache_size(32 << 20).create(path)?;
+    let db: Database = Builder::new().set_concurrency_mode(mode).set_cache_size(32 << 20).create(path)?;
     let sessions: Vec<_> = (0..rows).map(|_| Uuid::now_v7().as_u128()).collect();
     let mut seq = 0;
     rate(rows, || {
@@ -182,4 +221,9 @@ fn new_session() -> NewSession {
 
 fn record(seq: u64) -> Record {
     Record { seq: Seq(seq), at: Timestamp(1), event: Event::NodeEnded { node: NodeIx(1), outcome: Outcome::Ok(Value::Null) } }
+}
+
+fn write_at(mut file: &File, bytes: &[u8], place: u64) -> std::io::Result<()> {
+    file.seek(SeekFrom::Start(place))?;
+    file.write_all(bytes)
 }

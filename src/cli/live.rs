@@ -128,7 +128,7 @@ impl View {
                 let tools: Vec<&str> = reply.calls.iter().map(|c| c.tool.as_ref()).collect();
                 self.update(*node, &tools.join(", "));
             }
-            Event::Found(finding) => {
+            Event::Found { finding, .. } => {
                 let line = format!("{} found ({:.2}): {}", finding.agent, finding.confidence, finding.claim);
                 self.say(&line);
             }

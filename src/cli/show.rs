@@ -117,7 +117,7 @@ fn node_of(event: &Event) -> Option<NodeIx> {
         | Event::Escalated { node, .. } => Some(*node),
         Event::Grown(grown) => Some(grown.node),
         Event::ToolCalled(called) => Some(called.node),
-        Event::Found(finding) => Some(finding.node),
+        Event::Found { node, .. } => Some(*node),
         Event::Asked(ask) => Some(ask.node),
         Event::LateResult { key, .. } => Some(key.node),
         Event::Started(_)

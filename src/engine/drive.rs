@@ -14,7 +14,7 @@ use crate::{
     model::Models,
     report::Report,
     schedule::{Scheduler, Step},
-    store::{Claim, Closing, InboxItem, MailId, Ticket},
+    store::{Claim, Closing, InboxItem, MailId, Release, Ticket},
     tool::{Progress, Roots},
     value::{Epoch, SessionId, Timestamp},
 };
@@ -92,9 +92,15 @@ impl Drive {
             let outcome = self.work(first).await;
             self.performer.stop_all();
             let status = outcome?;
-            let waiting = self.release(status).await?;
+            let release = self.release(status).await?;
+            // While the index is written.
+            let report = self.report().await?;
+            let waiting = match release {
+                Some(release) => release.durable().await?,
+                None => false,
+            };
             if !waiting || status != Status::Parked {
-                return self.report(status).await;
+                return Ok(Ended { status, report: Arc::new(report) });
             }
             let (store, session) = (self.inner.store.clone(), self.performer.session);
             let claim = blocking(move || store.claim(session)).await??;
@@ -105,6 +111,7 @@ impl Drive {
 
     async fn work(&mut self, first: First) -> Result<Status, EngineError> {
         match first {
+            // Nobody has left anything for it yet.
             First::Step(step) => self.carry_out(step)?,
             First::Resume(epoch) => {
                 if self.is_over() {
@@ -115,9 +122,9 @@ impl Drive {
                 for effect in self.scheduler.outstanding() {
                     self.performer.perform(effect, ticket.as_ref());
                 }
+                self.read_mail().await?;
             }
         }
-        self.read_mail().await?;
         let mut batch = Vec::new();
         let mut poll = tokio::time::interval_at(Instant::now() + POLL, POLL);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -223,20 +230,19 @@ impl Drive {
         Ok(())
     }
 
-    /// Waits until everything is durable and gives the session back. Whether something was left for it in the meantime.
-    async fn release(&mut self, status: Status) -> Result<bool, EngineError> {
+    /// Waits until everything is durable and gives the session back. What comes of that says whether something was left for it meanwhile.
+    async fn release(&mut self, status: Status) -> Result<Option<Release>, EngineError> {
         if let Some(ticket) = self.ticket.take() {
             ticket.durable().await?;
         }
-        let Some(claim) = self.claim.take() else { return Ok(false) };
+        let Some(claim) = self.claim.take() else { return Ok(None) };
         let at = self.scheduler.state().now;
-        Ok(self.inner.store.release(claim, Closing { status, at }).durable().await?)
+        Ok(Some(self.inner.store.release(claim, Closing { status, at })))
     }
 
-    /// Says what came of the session.
-    async fn report(self, status: Status) -> Result<Ended, EngineError> {
+    /// What came of the session.
+    async fn report(&self) -> Result<Report, EngineError> {
         let (store, session) = (self.inner.store.clone(), self.performer.session);
-        let report = blocking(move || -> Result<Report, EngineError> { Ok(Report::of(&store.read_all(session)?)?) }).await??;
-        Ok(Ended { status, report: Arc::new(report) })
+        blocking(move || -> Result<Report, EngineError> { Ok(Report::of(&store.read_all(session)?)?) }).await?
     }
 }

@@ -132,7 +132,12 @@ pub enum Event {
         note: Arc<str>,
     },
     /// Somebody found something.
-    Found(Arc<Finding>),
+    Found {
+        /// In which node.
+        node: NodeIx,
+        /// What.
+        finding: Arc<Finding>,
+    },
     /// A variable was written; it takes effect when the node succeeds.
     Wrote {
         /// In which activation.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::{
     state::State,
-    value::{MessageKind, Role, Seq, Timestamp, Value},
+    value::{MessageId, MessageKind, Role, Seq, Timestamp, Value},
 };
 
 /// A message as `synod messages --json` prints it.
@@ -13,8 +13,8 @@ use crate::{
 pub struct MessageRow {
     /// The record that said it.
     pub seq: Seq,
-    /// Such as `m3`.
-    pub id: String,
+    /// Such as `work/security#m1`.
+    pub id: MessageId,
     /// Who; null for the engine.
     pub from: Option<Role>,
     /// To whom; null for all.
@@ -38,7 +38,7 @@ pub struct MessageRow {
     pub read_at: Option<Timestamp>,
 }
 
-/// The messages of a session, in order.
+/// The messages of a session, in the order in which they were said.
 pub fn messages(state: &State) -> Vec<MessageRow> {
     let row = |spoken: &crate::state::Spoken| {
         let message = &spoken.message;
@@ -46,7 +46,7 @@ pub fn messages(state: &State) -> Vec<MessageRow> {
         metadata.entry("node".to_owned()).or_insert_with(|| Value::Text(state.path(spoken.node)));
         MessageRow {
             seq: spoken.seq,
-            id: format!("m{}", message.id),
+            id: message.id.clone(),
             from: message.from.clone(),
             to: message.to.clone(),
             kind: message.kind,

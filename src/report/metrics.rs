@@ -73,7 +73,7 @@ fn is_work(state: &State, node: NodeIx) -> bool {
 /// Agreement over the topics of findings and over votes on proposals.
 fn agreement(state: &State) -> Option<f64> {
     let mut topics: BTreeMap<String, BTreeMap<Role, Value>> = BTreeMap::new();
-    for finding in &state.context.findings {
+    for finding in state.findings() {
         if finding.status != FindingStatus::Retracted && !finding.value.is_null() {
             topics.entry(finding.topic.to_string()).or_default().insert(finding.agent.clone(), finding.value.clone());
         }
@@ -82,7 +82,8 @@ fn agreement(state: &State) -> Option<f64> {
         let values: Vec<&Value> = held.values().collect();
         values.iter().any(|value| values.iter().filter(|other| other == &value).count() * 2 > values.len())
     });
-    let proposals = state.context.decisions.iter().map(|(_, d)| d).filter(|d| &*d.topic == "proposal" && d.positions.len() >= 2);
+    let decisions = state.decisions();
+    let proposals = decisions.iter().filter(|d| &*d.topic == "proposal" && d.positions.len() >= 2);
     let of_votes = proposals.map(|d| d.positions.iter().all(|p| p.value.as_str() == Some("approve")));
     let agreed: Vec<bool> = of_findings.chain(of_votes).collect();
     if agreed.is_empty() {

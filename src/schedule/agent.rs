@@ -44,7 +44,7 @@ impl Scheduler {
         let role = self.state.role_of(node).cloned();
         let from = self.state.team_of(node).1.coordinator.as_ref().map(|c| c.role.clone()).filter(|c| Some(c) != role.as_ref());
         let message = Message {
-            id: self.state.context.next_message(),
+            id: self.state.next_message(node),
             kind: MessageKind::TaskAssignment,
             from,
             to: role,

@@ -105,7 +105,7 @@ impl Scheduler {
                 let Some(member) = self.member(node) else { return self.refuse(node, ix, FailureKind::Denied, "no such member") };
                 let by_script = member.profile.model.starts_with("script:");
                 let finding = Finding {
-                    id: self.state.context.next_finding(),
+                    id: self.state.next_finding(node),
                     agent: member.role.clone(),
                     topic,
                     claim: cut(&claim, member.profile.style.claim_limit()),
@@ -114,10 +114,9 @@ impl Scheduler {
                     status: FindingStatus::Open,
                     origin: origin.unwrap_or(if by_script { Origin::Tool } else { Origin::Model }),
                     evidence,
-                    node,
                 };
-                let answer = Value::map([("finding", Value::from(format!("f{}", finding.id)))]);
-                self.emit(Event::Found(Arc::new(finding)))?;
+                let answer = Value::map([("finding", Value::Text(finding.id.0.clone()))]);
+                self.emit(Event::Found { node, finding: Arc::new(finding) })?;
                 self.answer_call(node, ix, Ok(answer))
             }
             Action::Read { only, topic, agent } => {

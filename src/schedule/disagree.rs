@@ -1,100 +1,19 @@
 //! What becomes of positions that differ? The `settle` rule says, else they are weighed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use petgraph::Direction;
-
-use super::{Scheduler, grow, rule_failure};
+use super::{
+    Scheduler, grow, rule_failure,
+    vote::{OBJECT, as_vote, chosen, differ, no_position, protocol_name, stands},
+};
 use crate::{
     event::{AskFor, Event, Outcome},
-    graph::{EscalationPolicy, MAX_DEBATED_TOPICS, NodeKind, Phase, ScopeKind, SettleOver, SettleSpec, VoteProtocol},
+    graph::{EscalationPolicy, MAX_DEBATED_TOPICS, NodeKind, Phase, ScopeKind, SettleOver, SettleSpec},
     state::{FoldError, ScopeState, TopicState},
-    value::{Decision, Failure, FailureKind, NodeIx, Position, Role, RuleKind, SettleVerdict, Value, Verdict},
+    value::{Decision, Failure, FailureKind, NodeIx, Position, RuleKind, SettleVerdict, Value, Verdict},
 };
 
-/// The topic of a vote on a proposal.
-const PROPOSAL: &str = "proposal";
-/// A vote for a proposal.
-const APPROVE: &str = "approve";
-/// A vote against a proposal.
-const OBJECT: &str = "object";
-
 impl Scheduler {
-    /// The topics that a settle scope opens with: over findings those with different values, over votes the proposal.
-    pub(super) fn topics(&self, node: NodeIx, spec: &SettleSpec) -> Value {
-        let topics: Vec<(Arc<str>, Vec<Position>)> = match spec.over {
-            SettleOver::Findings => self.contested(node, &spec.members),
-            SettleOver::Votes => vec![(Arc::from(PROPOSAL), self.votes(node, &spec.members))],
-        };
-        Value::list(topics.into_iter().map(|(topic, positions)| {
-            Value::map([("topic", Value::Text(topic)), ("positions", Value::of(&positions).unwrap_or_default())])
-        }))
-    }
-
-    fn contested(&self, node: NodeIx, members: &[Role]) -> Vec<(Arc<str>, Vec<Position>)> {
-        let past = self.state.past(node);
-        let mut topics: BTreeMap<Arc<str>, BTreeMap<usize, Position>> = BTreeMap::new();
-        for finding in self.state.visible_findings(node, &past) {
-            let Some(rank) = members.iter().position(|m| *m == finding.agent) else { continue };
-            if finding.value.is_null() {
-                continue;
-            }
-            let position = Position {
-                agent: finding.agent.clone(),
-                value: finding.value.clone(),
-                confidence: finding.confidence,
-                reason: finding.claim.clone(),
-            };
-            topics.entry(finding.topic.clone()).or_default().insert(rank, position);
-        }
-        let lists = topics.into_iter().map(|(topic, by_rank)| (topic, by_rank.into_values().collect::<Vec<_>>()));
-        lists.filter(|(_, positions)| differ(positions)).collect()
-    }
-
-    fn votes(&self, node: NodeIx, members: &[Role]) -> Vec<Position> {
-        let instance = self.state.instance_of(node);
-        let mut votes = BTreeMap::new();
-        for source in instance.graph.dag.neighbors_directed(self.state.local(node), Direction::Incoming) {
-            let source = NodeIx(instance.base + u32::try_from(source.index()).unwrap_or(u32::MAX));
-            let (Some(role), Some(Outcome::Ok(vote))) = (self.state.role_of(source), self.state.outcome(source)) else {
-                continue;
-            };
-            let Some(rank) = members.iter().position(|m| m == role) else { continue };
-            let said = vote.get("vote").unwrap_or(vote);
-            let approves = match said {
-                Value::Bool(truth) => Some(*truth),
-                Value::Text(text) => match text.as_ref() {
-                    APPROVE | "accept" | "yes" => Some(true),
-                    OBJECT | "reject" | "no" => Some(false),
-                    _ => None,
-                },
-                Value::Null | Value::Int(_) | Value::Float(_) | Value::List(_) | Value::Map(_) => None,
-            };
-            let Some(approves) = approves else { continue };
-            let confidence = vote.get("confidence").and_then(Value::as_f64).unwrap_or(1.0).clamp(0.0, 1.0);
-            let reason = vote.get("reason").and_then(Value::as_str).unwrap_or_default();
-            let value = Value::text(if approves { APPROVE } else { OBJECT });
-            votes.insert(rank, Position { agent: role.clone(), value, confidence, reason: Arc::from(reason) });
-        }
-        votes.into_values().collect()
-    }
-
-    /// The proposal that the votes before a scope are on.
-    fn proposal_before(&self, node: NodeIx) -> Value {
-        let instance = self.state.instance_of(node);
-        let mut proposals: Vec<u32> = instance
-            .graph
-            .dag
-            .neighbors_directed(self.state.local(node), Direction::Incoming)
-            .filter_map(|source| match &instance.graph.dag[source].kind {
-                NodeKind::Agent(agent) => agent.proposal,
-                NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => None,
-            })
-            .collect();
-        proposals.sort_unstable();
-        proposals.first().map_or(Value::Null, |local| self.state.output(NodeIx(instance.base + local)))
-    }
-
     /// Looks at a settle scope: the first topic that is not settled, or the end.
     pub(super) fn settle_topics(&mut self, node: NodeIx, scope: &ScopeState, spec: &SettleSpec) -> Result<(), FoldError> {
         let Some(topic) = scope.topics.first() else {
@@ -308,34 +227,9 @@ impl Scheduler {
         }
     }
 
-    /// What everybody holds after the debates.
-    fn positions_now(&self, topic: &TopicState) -> Vec<Position> {
-        let mut positions = topic.positions.clone();
-        for ix in &topic.debates {
-            let instance = &self.state.instances[*ix as usize];
-            let size = u32::try_from(instance.graph.dag.node_count()).unwrap_or(0);
-            for seat in (instance.base..instance.base + size).map(NodeIx) {
-                let (Some(role), Some(Outcome::Ok(said))) = (self.state.role_of(seat), self.state.outcome(seat)) else {
-                    continue;
-                };
-                let Some(value) = said.get("value") else { continue };
-                for position in positions.iter_mut().filter(|p| p.agent == *role) {
-                    position.value = value.clone();
-                    if let Some(confidence) = said.get("confidence").and_then(Value::as_f64) {
-                        position.confidence = confidence.clamp(0.0, 1.0);
-                    }
-                    if let Some(reason) = said.get("reason").and_then(Value::as_str) {
-                        position.reason = Arc::from(reason);
-                    }
-                }
-            }
-        }
-        positions
-    }
-
     fn settled_output(&self, node: NodeIx, scope: &ScopeState, spec: &SettleSpec) -> Value {
         let decisions: Vec<&Arc<Decision>> =
-            self.state.context.decisions.iter().filter(|(at, _)| *at == node).map(|(_, decision)| decision).collect();
+            self.state.context.decisions.iter().filter(|s| s.node == node).map(|s| &s.decision).collect();
         if spec.over == SettleOver::Findings {
             let decisions = decisions.iter().map(|d| Value::of(&***d).unwrap_or_default());
             return Value::map([("accepted", Value::Bool(true)), ("decisions", Value::list(decisions))]);
@@ -360,6 +254,10 @@ impl Scheduler {
     }
 }
 
+fn count<T>(items: &[T]) -> u32 {
+    u32::try_from(items.len()).unwrap_or(u32::MAX)
+}
+
 /// Whether seats may be grown for the first open topic of a scope: topics are what agents say, so that their number alone would
 /// be no bound.
 fn may_be_debated(scope: &ScopeState) -> bool {
@@ -370,84 +268,4 @@ fn may_be_debated(scope: &ScopeState) -> bool {
 /// Rounds of debate that the first open topic may still have.
 fn rounds_left(scope: &ScopeState, topic: &TopicState, spec: &SettleSpec) -> u32 {
     if may_be_debated(scope) { spec.max_debate_rounds.saturating_sub(count(&topic.debates)) } else { 0 }
-}
-
-/// A position on a proposal as a vote: `{agent, vote, confidence, reason}`.
-fn as_vote(position: &Value) -> Value {
-    let part = |key: &str| position.get(key).cloned().unwrap_or_default();
-    Value::map([
-        ("agent", part("agent")),
-        ("vote", part("value")),
-        ("confidence", part("confidence")),
-        ("reason", part("reason")),
-    ])
-}
-
-fn no_position(spec: &SettleSpec) -> Value {
-    match spec.over {
-        SettleOver::Votes => Value::text(APPROVE),
-        SettleOver::Findings => Value::Null,
-    }
-}
-
-fn differ(positions: &[Position]) -> bool {
-    positions.windows(2).any(|pair| pair[0].value != pair[1].value)
-}
-
-/// The value that a person's answer names: one that somebody holds, else the answer itself.
-fn chosen(positions: &[Position], answer: &Value) -> Value {
-    let text = answer.to_string();
-    positions.iter().find(|p| p.value.to_string() == text).map_or_else(|| answer.clone(), |p| p.value.clone())
-}
-
-/// What stands by the vote of a scope, and whether that is clear. A proposal that all must approve stands only if all do.
-fn stands(spec: &SettleSpec, positions: &[Position]) -> (Value, bool) {
-    let (value, clear) = weigh(spec.protocol, spec.tie.as_ref(), positions, &spec.members);
-    match (spec.over, spec.protocol, clear) {
-        (SettleOver::Votes, VoteProtocol::Unanimous, false) => (Value::text(OBJECT), false),
-        (SettleOver::Votes | SettleOver::Findings, _, _) => (value, clear),
-    }
-}
-
-/// The value that a vote gives, and whether it is clear. A tie, or too few votes, falls to `tie`, else to the first member.
-fn weigh(protocol: VoteProtocol, tie: Option<&Role>, positions: &[Position], members: &[Role]) -> (Value, bool) {
-    let mut tally: Vec<(&Value, f64, usize)> = Vec::new();
-    for position in positions {
-        match tally.iter_mut().find(|(value, ..)| **value == position.value) {
-            Some((_, weight, votes)) => {
-                *weight += position.confidence;
-                *votes += 1;
-            }
-            None => tally.push((&position.value, position.confidence, 1)),
-        }
-    }
-    let weight = |entry: &(&Value, f64, usize)| match protocol {
-        VoteProtocol::Weighted => entry.1,
-        VoteProtocol::Majority | VoteProtocol::Unanimous => f64::from(u32::try_from(entry.2).unwrap_or(u32::MAX)),
-    };
-    let best = tally.iter().map(weight).fold(0.0, f64::max);
-    let winners: Vec<_> = tally.iter().filter(|entry| (weight(entry) - best).abs() < 1e-9).collect();
-    let enough = match protocol {
-        VoteProtocol::Weighted => true,
-        VoteProtocol::Majority => tally.iter().any(|entry| entry.2 * 2 > positions.len()),
-        VoteProtocol::Unanimous => tally.len() == 1,
-    };
-    if let ([(value, ..)], true) = (winners.as_slice(), enough) {
-        return ((*value).clone(), true);
-    }
-    let of = |role: &Role| positions.iter().find(|p| p.agent == *role).map(|p| p.value.clone());
-    let value = tie.and_then(of).or_else(|| members.iter().find_map(of)).unwrap_or_default();
-    (value, false)
-}
-
-fn protocol_name(protocol: VoteProtocol) -> &'static str {
-    match protocol {
-        VoteProtocol::Weighted => "weighted_vote",
-        VoteProtocol::Majority => "majority_vote",
-        VoteProtocol::Unanimous => "unanimous_vote",
-    }
-}
-
-fn count<T>(items: &[T]) -> u32 {
-    u32::try_from(items.len()).unwrap_or(u32::MAX)
 }

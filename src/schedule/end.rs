@@ -27,7 +27,7 @@ impl Scheduler {
     }
 
     fn result(&self) -> (Status, Value, Option<Failure>) {
-        let best = || self.state.provisional.clone().unwrap_or_default();
+        let best = || self.state.provisional.as_ref().map(|(_, value)| value.clone()).unwrap_or_default();
         let status = self.state.verdict_so_far();
         if status != Status::Completed {
             let failed = self.state.instances.first().and_then(|root| root.failed);

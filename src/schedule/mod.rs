@@ -15,10 +15,12 @@ mod facts;
 mod gate;
 mod grow;
 mod outstanding;
+mod positions;
 mod request;
 mod scope;
 #[cfg(test)]
 mod tests;
+mod vote;
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     event::{AskFor, AskOutcome, Key},
     turn::is_collaboration,
-    value::{Call, CallIx, CallResult, EffectClass, Entry, Failure, FindingId, NodeIx, Seq, Turn, Value},
+    value::{Call, CallIx, CallResult, EffectClass, Entry, Failure, NodeIx, Seq, Turn, Value},
 };
 
 /// What an activation waits for.
@@ -59,8 +59,8 @@ pub struct Activation {
     pub read_upto: Seq,
     /// What it wrote; it takes effect when the node succeeds.
     pub writes: Vec<(Arc<str>, Value, Seq)>,
-    /// What it found.
-    pub found: Vec<FindingId>,
+    /// What it found, by index among the findings of the session.
+    pub found: Vec<usize>,
     /// How often its result was sent back to it.
     pub repairs: u32,
     /// Whether a person was already asked about its uncertainty.

@@ -1,10 +1,14 @@
 //! What does the team know? [`Context`]: findings, messages, variables, decisions.
+//!
+//! Each is kept in the order of the journal, with the node where it was made. What anybody is shown of it, and its ids, follow
+//! from those nodes alone: see [`State::findings`], [`State::decisions`] and the views of a node's past.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
+use super::State;
 use crate::value::{
     Decision, Finding, FindingId, FindingStatus, Message, MessageId, NodeIx, Role, Seq, Timestamp, Value, Variable,
 };
@@ -24,36 +28,82 @@ pub struct Spoken {
     pub read_at: Option<Timestamp>,
 }
 
+/// A finding with its place in the plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// In which node it was found.
+    pub node: NodeIx,
+    /// What; open or retracted, whatever was decided: whether it stands depends on the decisions that one knows of.
+    pub finding: Arc<Finding>,
+}
+
+/// A decision with its place in the plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settled {
+    /// Where it was taken.
+    pub node: NodeIx,
+    /// What was decided.
+    pub decision: Arc<Decision>,
+    /// The findings that it settles, by their index: those on its topic that were known where it was taken.
+    pub about: BTreeSet<usize>,
+}
+
+/// How much was made in the nodes of one path, over all attempts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Made {
+    /// Findings.
+    pub findings: u32,
+    /// Messages.
+    pub messages: u32,
+}
+
 /// What was said so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Context {
-    /// Findings by id.
-    pub findings: Vec<Arc<Finding>>,
-    /// Messages by id.
+    /// Findings.
+    pub findings: Vec<Found>,
+    /// Messages.
     pub messages: Vec<Spoken>,
-    /// Messages to one agent that it has not read.
-    pub unread: BTreeMap<Role, Vec<MessageId>>,
+    /// Messages to one agent that it has not read, by their index.
+    pub unread: BTreeMap<Role, Vec<usize>>,
     /// Committed writes by variable, in order of commit: the node, what it wrote and who it was.
     pub writes: BTreeMap<Arc<str>, Vec<(NodeIx, Variable)>>,
-    /// Decisions in order, with the node where they were taken.
-    pub decisions: Vec<(NodeIx, Arc<Decision>)>,
+    /// Decisions.
+    pub decisions: Vec<Settled>,
+    /// What the next ids are counted from, by path.
+    pub made: BTreeMap<Arc<str>, Made>,
+}
+
+impl State {
+    /// The id of the next finding in a node.
+    pub fn next_finding(&self, node: NodeIx) -> FindingId {
+        let path = self.path(node);
+        let made = self.context.made.get(&path).map_or(0, |made| made.findings);
+        FindingId::new(&path, made.saturating_add(1))
+    }
+
+    /// The id of the next message in a node.
+    pub fn next_message(&self, node: NodeIx) -> MessageId {
+        let path = self.path(node);
+        let made = self.context.made.get(&path).map_or(0, |made| made.messages);
+        MessageId::new(&path, made.saturating_add(1))
+    }
 }
 
 impl Context {
-    /// The next finding's id.
-    pub fn next_finding(&self) -> FindingId {
-        FindingId(u32::try_from(self.findings.len()).unwrap_or(u32::MAX))
+    /// Takes a finding in and returns its index.
+    pub(super) fn add(&mut self, path: Arc<str>, found: Found) -> usize {
+        let made = self.made.entry(path).or_default();
+        made.findings = made.findings.saturating_add(1);
+        self.findings.push(found);
+        self.findings.len() - 1
     }
 
-    /// The next message's id.
-    pub fn next_message(&self) -> MessageId {
-        MessageId(u32::try_from(self.messages.len()).unwrap_or(u32::MAX))
-    }
-
-    pub(super) fn hear(&mut self, spoken: Spoken) {
-        let id = self.next_message();
+    pub(super) fn hear(&mut self, path: Arc<str>, spoken: Spoken) {
+        let made = self.made.entry(path).or_default();
+        made.messages = made.messages.saturating_add(1);
         if let Some(to) = &spoken.message.to {
-            self.unread.entry(to.clone()).or_default().push(id);
+            self.unread.entry(to.clone()).or_default().push(self.messages.len());
         }
         self.messages.push(spoken);
     }
@@ -62,7 +112,7 @@ impl Context {
     pub(super) fn read(&mut self, role: &Role, upto: Seq, at: Timestamp) {
         let Some(unread) = self.unread.get_mut(role) else { return };
         let messages = &mut self.messages;
-        unread.retain(|id| match messages.get_mut(id.index()) {
+        unread.retain(|index| match messages.get_mut(*index) {
             Some(spoken) if spoken.seq < upto => {
                 spoken.read_at = Some(at);
                 false
@@ -71,31 +121,21 @@ impl Context {
         });
     }
 
-    pub(super) fn retract(&mut self, findings: &[FindingId]) {
-        for id in findings {
-            if let Some(finding) = self.findings.get_mut(id.index()) {
-                Arc::make_mut(finding).status = FindingStatus::Retracted;
+    pub(super) fn retract(&mut self, findings: &[usize]) {
+        for index in findings {
+            if let Some(found) = self.findings.get_mut(*index) {
+                Arc::make_mut(&mut found.finding).status = FindingStatus::Retracted;
             }
         }
     }
 
     /// Voids what was found and written in `nodes`.
     pub(super) fn forget(&mut self, nodes: &BTreeSet<NodeIx>) {
-        for finding in self.findings.iter_mut().filter(|f| nodes.contains(&f.node)) {
-            Arc::make_mut(finding).status = FindingStatus::Retracted;
+        for found in self.findings.iter_mut().filter(|f| nodes.contains(&f.node)) {
+            Arc::make_mut(&mut found.finding).status = FindingStatus::Retracted;
         }
         for versions in self.writes.values_mut() {
             versions.retain(|(node, _)| !nodes.contains(node));
-        }
-    }
-
-    /// Marks the findings on a decided topic as confirmed or disputed.
-    pub(super) fn settle(&mut self, decision: &Decision) {
-        for finding in &mut self.findings {
-            if finding.topic == decision.topic && finding.status != FindingStatus::Retracted {
-                let agrees = finding.value == decision.outcome;
-                Arc::make_mut(finding).status = if agrees { FindingStatus::Confirmed } else { FindingStatus::Disputed };
-            }
         }
     }
 

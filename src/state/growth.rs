@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{Due, FoldError, Instance, NodeState, Ready, Stand, State, Todo};
 use crate::{
     event::{EVENT_VERSION, Event, Grown, GrownFrom, Record},
-    graph::{Graph, NodeKind, ScopeKind},
+    graph::{Graph, NodeKind, On, ScopeKind},
     state::{Context, Spent, Timer, Timers},
     value::{AskId, Epoch, NodeIx, Seq, TemplateIx, Value},
 };
@@ -36,8 +36,8 @@ impl State {
             activations: BTreeMap::new(),
             calling: std::collections::BTreeSet::new(),
             ready: Ready::new(plan.max_parallel),
-            faults: BTreeMap::new(),
             todo: Todo::default(),
+            faults: BTreeMap::new(),
             timers: Timers::default(),
             context: Context::default(),
             answered: BTreeMap::new(),
@@ -144,15 +144,17 @@ impl State {
         let base = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
         let ix = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
         let (outer, tail) = scope.map_or((0, 0), |s| (self.instance_of(s).limiter, self.rank(s)));
-        let ordinal = scope.and_then(|s| self.scopes.get(&s)).map_or(0, |s| s.grown);
+        let ordinal = scope.and_then(|s| self.scopes.get(&s)).map_or(u32::from(ix > 0 && scope.is_none()), |s| s.grown);
         let limiter = graph.concurrency.map_or(outer, |limit| match self.first_instance(scope, ix) {
             Some(first) => first.limiter,
             None => self.ready.nest(outer, limit),
         });
         let size = graph.dag.node_count();
-        let mut sources = vec![0_u32; size];
+        let mut sources = vec![(0_u32, 0_u32); size];
         for edge in graph.dag.raw_edges() {
-            sources[edge.target().index()] += 1;
+            let (all, conditions) = &mut sources[edge.target().index()];
+            *all += 1;
+            *conditions += u32::from(matches!(edge.weight.on, On::When(_)));
         }
         self.instances.push(Instance {
             graph: graph.clone(),
@@ -167,12 +169,13 @@ impl State {
             ordinal,
         });
         self.nodes.reserve(size);
-        for count in &sources {
+        for (count, conditions) in &sources {
             self.nodes.push(NodeState {
                 instance: ix,
                 met: 0,
                 unmet: 0,
                 sources: *count,
+                conditions: *conditions,
                 attempt: 0,
                 stand: Stand::Waiting,
                 ready_at: Seq(0),
@@ -180,7 +183,7 @@ impl State {
                 outcome: None,
             });
         }
-        for (offset, count) in (0_u32..).zip(&sources) {
+        for (offset, (count, _)) in (0_u32..).zip(&sources) {
             if *count == 0 {
                 self.make_ready(NodeIx(base + offset));
             }

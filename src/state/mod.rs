@@ -9,10 +9,12 @@ mod apply;
 mod context;
 mod growth;
 mod names;
+mod node;
 mod past;
 mod ready;
 mod scope;
 mod timers;
+mod todo;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,132 +22,18 @@ use std::{
 };
 
 pub use activation::{Activation, CallState, Stage};
-pub use context::{Context, Spoken};
+pub use context::{Context, Found, Made, Settled, Spoken};
 pub use names::{At, seen_failure};
+pub use node::{Instance, NodeState, Stand};
 pub use ready::{Due, Limiter, Ready, ReadyKey};
 pub use scope::{ScopeState, TopicState};
 pub use timers::{Timer, Timers};
+pub use todo::Todo;
 
 use crate::{
-    event::{Ask, AskOutcome, Event, Finished, Key, Outcome, Record, Started, Status},
-    graph::{Graph, Node, NodeKind, TeamPlan},
-    value::{AskId, Epoch, Failure, NodeIx, Role, Seq, TeamIx, Timestamp, Turn, Usage, Value},
+    event::{Ask, AskOutcome, Event, Finished, Key, Record, Started, Status},
+    value::{AskId, Epoch, Failure, NodeIx, Role, Seq, Timestamp, Turn, Usage, Value},
 };
-
-/// An instance of a graph: the root, a loop's item or round, a sub-team, a grown fragment.
-#[derive(Clone, Debug)]
-pub struct Instance {
-    /// What it is an instance of.
-    pub graph: Arc<Graph>,
-    /// The scope that it belongs to; `None` for the root and for `finally`.
-    pub scope: Option<NodeIx>,
-    /// Its first node; the others follow in the order of the graph.
-    pub base: u32,
-    /// The item's index, the round from 1, else 0.
-    pub number: u32,
-    /// Its place among the instances that its scope ever had.
-    pub ordinal: u32,
-    /// What follows the scope's path.
-    pub path: Arc<str>,
-    /// Nodes that have not ended.
-    pub open: u32,
-    /// Of the nodes that failed and whose failure nobody handles, the first in declared order.
-    pub failed: Option<NodeIx>,
-    /// Who counts the calls in flight below it.
-    pub limiter: u32,
-    /// What the ranks of its nodes are counted from.
-    pub tail: u64,
-}
-
-impl PartialEq for Instance {
-    /// Of graphs it compares the size: two folds of one journal hold graphs of their own that are alike.
-    fn eq(&self, other: &Self) -> bool {
-        let of = |i: &Self| (i.scope, i.base, i.number, i.path.clone(), i.open, i.failed, i.limiter, i.tail);
-        of(self) == of(other) && self.graph.dag.node_count() == other.graph.dag.node_count()
-    }
-}
-
-/// Where a node stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stand {
-    /// For other nodes.
-    Waiting,
-    /// For a slot, or for the scheduler.
-    Ready,
-    /// In progress.
-    Running,
-    /// Between two attempts.
-    Backoff,
-    /// See its outcome.
-    Ended,
-}
-
-/// What is known of a node; its description stands in its instance's graph.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NodeState {
-    /// Its instance.
-    pub instance: u32,
-    /// Edges into it that are met.
-    pub met: u32,
-    /// Edges into it that cannot be met any more.
-    pub unmet: u32,
-    /// Edges into it.
-    pub sources: u32,
-    /// Attempts begun.
-    pub attempt: u32,
-    /// Where it stands.
-    pub stand: Stand,
-    /// The record at which it last became ready.
-    pub ready_at: Seq,
-    /// The record at which it ended.
-    pub ended_at: Seq,
-    /// How it ended.
-    pub outcome: Option<Outcome>,
-}
-
-/// What waits for the scheduler. Every entry leaves when the event that follows from it is applied.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Todo {
-    /// Ended nodes whose conditional edges must be judged.
-    pub judge: BTreeSet<NodeIx>,
-    /// Nodes that can no longer start.
-    pub doomed: BTreeSet<NodeIx>,
-    /// Nodes that nobody waits for any more.
-    pub moot: BTreeSet<NodeIx>,
-    /// Nodes whose target edge's condition failed, with the failure.
-    pub faulted: BTreeMap<NodeIx, Arc<Failure>>,
-    /// Ready gates, asks and scopes: they need no slot.
-    pub inline: BTreeSet<NodeIx>,
-    /// Open scopes that may grow or end.
-    pub scopes: BTreeSet<NodeIx>,
-    /// Activations with calls that must be looked at, or with a result.
-    pub agents: BTreeSet<NodeIx>,
-    /// Irreversible calls whose outcome nobody knows.
-    pub doubts: BTreeSet<Key>,
-}
-
-impl Todo {
-    /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.judge.is_empty()
-            && self.doomed.is_empty()
-            && self.moot.is_empty()
-            && self.faulted.is_empty()
-            && self.inline.is_empty()
-            && self.scopes.is_empty()
-            && self.agents.is_empty()
-            && self.doubts.is_empty()
-    }
-
-    fn forget(&mut self, node: NodeIx) {
-        self.doomed.remove(&node);
-        self.moot.remove(&node);
-        self.faulted.remove(&node);
-        self.inline.remove(&node);
-        self.scopes.remove(&node);
-        self.agents.remove(&node);
-    }
-}
 
 /// Why nothing new starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,10 +89,10 @@ pub struct State {
     pub calling: BTreeSet<NodeIx>,
     /// What waits for a slot.
     pub ready: Ready,
-    /// Conditions on edges that failed, by the node that waits and by the edge's source.
-    pub faults: BTreeMap<NodeIx, BTreeMap<NodeIx, Arc<Failure>>>,
     /// What waits for the scheduler.
     pub todo: Todo,
+    /// Of the conditions on edges into a waiting node that gave no answer the first: its edge, and why.
+    pub faults: BTreeMap<NodeIx, (usize, Arc<Failure>)>,
     /// What is due when.
     pub timers: Timers,
     /// What the team knows.
@@ -235,8 +123,8 @@ pub struct State {
     pub finale: Option<u32>,
     /// What `finally` sees of the end: `{output, status, error}`.
     pub ending: Value,
-    /// The last result of a synthesis: what there is to show before the end.
-    pub provisional: Option<Value>,
+    /// The result of the last synthesis in declared order, with its node: what there is to show before the end.
+    pub provisional: Option<(NodeIx, Value)>,
     /// Nodes that failed and were allowed to.
     pub warnings: Vec<NodeIx>,
     /// How it ended.
@@ -288,85 +176,6 @@ impl State {
             state.apply(record)?;
         }
         Ok(state)
-    }
-
-    /// The instance of a node.
-    pub fn instance_of(&self, node: NodeIx) -> &Instance {
-        &self.instances[self.nodes[node.index()].instance as usize]
-    }
-
-    /// The description of a node.
-    pub fn node(&self, node: NodeIx) -> &Node {
-        let instance = self.instance_of(node);
-        &instance.graph.dag[petgraph::graph::NodeIndex::new((node.0 - instance.base) as usize)]
-    }
-
-    /// The index of a node in its instance's graph.
-    pub fn local(&self, node: NodeIx) -> petgraph::graph::NodeIndex {
-        petgraph::graph::NodeIndex::new((node.0 - self.instance_of(node).base) as usize)
-    }
-
-    /// The team of a node.
-    pub fn team_of(&self, node: NodeIx) -> (TeamIx, &TeamPlan) {
-        let ix = self.instance_of(node).graph.team;
-        (ix, self.started.plan.team(ix))
-    }
-
-    /// The agent of an agent node.
-    pub fn role_of(&self, node: NodeIx) -> Option<&Role> {
-        if let NodeKind::Agent(agent) = &self.node(node).kind { Some(&agent.role) } else { None }
-    }
-
-    /// The path of a node, such as `review/1/synthesize`.
-    pub fn path(&self, node: NodeIx) -> Arc<str> {
-        let instance = self.instance_of(node);
-        let id = &self.node(node).id;
-        let Some(scope) = instance.scope else { return id.clone() };
-        let mut path = self.path(scope).to_string();
-        if !instance.path.is_empty() {
-            path.push('/');
-            path.push_str(&instance.path);
-        }
-        if !instance.graph.single {
-            path.push('/');
-            path.push_str(id);
-        }
-        path.into()
-    }
-
-    /// The node at a path.
-    pub fn find(&self, path: &str) -> Option<NodeIx> {
-        (0..self.nodes.len()).filter_map(|ix| u32::try_from(ix).ok().map(NodeIx)).find(|ix| *self.path(*ix) == *path)
-    }
-
-    /// Where a node stands in declared order: places of instances and of nodes, outermost first. The order in which scopes
-    /// happened to grow has no part in it.
-    pub fn position(&self, node: NodeIx) -> Vec<u32> {
-        let instance = self.instance_of(node);
-        let mut position = instance.scope.map(|scope| self.position(scope)).unwrap_or_default();
-        position.extend([instance.ordinal, node.0 - instance.base]);
-        position
-    }
-
-    /// The nodes that a node follows and that had ended when it became ready, in the order of its graph. One that never did,
-    /// because it was skipped, followed nothing: which of its sources had ended by then is chance.
-    pub fn followed(&self, node: NodeIx) -> Vec<NodeIx> {
-        let instance = self.instance_of(node);
-        let ready = self.nodes[node.index()].ready_at;
-        let sources = instance.graph.dag.neighbors_directed(self.local(node), petgraph::Direction::Incoming);
-        let sources = sources.map(|source| NodeIx(instance.base + u32::try_from(source.index()).unwrap_or(u32::MAX)));
-        let ended = |source: &NodeIx| {
-            let source = &self.nodes[source.index()];
-            source.stand == Stand::Ended && source.ended_at <= ready
-        };
-        let mut followed: Vec<NodeIx> = sources.filter(ended).collect();
-        followed.sort_unstable();
-        followed
-    }
-
-    /// How a node ended, if it has.
-    pub fn outcome(&self, node: NodeIx) -> Option<&Outcome> {
-        self.nodes[node.index()].outcome.as_ref()
     }
 
     /// Where the session stands.

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::State;
+use super::{Found, Settled, State};
 use crate::{
     graph::{NodeKind, ScopeKind},
     value::{Decision, Finding, FindingStatus, Merge, NodeIx, Value, Variable},
@@ -69,26 +69,58 @@ impl State {
         }
     }
 
-    /// The findings that a node may see: those of its past, in declared order of their nodes, and its own.
-    pub fn visible_findings(&self, node: NodeIx, past: &BTreeSet<NodeIx>) -> Vec<Arc<Finding>> {
-        let team = self.instance_of(node).graph.team;
-        let mut seen: Vec<Arc<Finding>> = self
-            .context
-            .findings
-            .iter()
-            .filter(|f| f.status != FindingStatus::Retracted)
-            .filter(|f| f.node == node || (past.contains(&f.node) && self.instance_of(f.node).graph.team == team))
-            .cloned()
-            .collect();
-        seen.sort_by_cached_key(|f| (self.position(f.node), f.id));
-        seen
+    /// Whether two nodes belong to the same team.
+    pub(super) fn are_mates(&self, one: NodeIx, other: NodeIx) -> bool {
+        self.instance_of(one).graph.team == self.instance_of(other).graph.team
     }
 
-    /// The decisions of a node's past.
+    /// The findings that a node may see: those of its past and its own, in declared order of their nodes, and how they stand
+    /// by the decisions of its past.
+    pub fn visible_findings(&self, node: NodeIx, past: &BTreeSet<NodeIx>) -> Vec<Arc<Finding>> {
+        let seen = |f: &Found| f.node == node || (past.contains(&f.node) && self.are_mates(f.node, node));
+        self.stand_of(|f| f.finding.status != FindingStatus::Retracted && seen(f), |settled| past.contains(&settled.node))
+    }
+
+    /// Every finding in declared order of their nodes, and how they stand in the end.
+    pub fn findings(&self) -> Vec<Arc<Finding>> {
+        self.stand_of(|_| true, |_| true)
+    }
+
+    /// Some findings in declared order, as some decisions leave them: the last one about each, in declared order, counts.
+    fn stand_of(&self, wanted: impl Fn(&Found) -> bool, known: impl Fn(&Settled) -> bool) -> Vec<Arc<Finding>> {
+        let mut found: Vec<(usize, &Found)> = self.context.findings.iter().enumerate().filter(|(_, f)| wanted(f)).collect();
+        if found.is_empty() {
+            return Vec::new();
+        }
+        found.sort_by_cached_key(|(_, f)| self.position(f.node));
+        let settled = self.settled(known);
+        let stands = |index: usize, f: &Found| {
+            let decision = settled.iter().rev().find(|s| s.about.contains(&index)).map(|s| &s.decision)?;
+            let agrees = f.finding.value == decision.outcome;
+            Some(if agrees { FindingStatus::Confirmed } else { FindingStatus::Disputed })
+        };
+        let row = |(index, f): (usize, &Found)| match stands(index, f) {
+            Some(status) if f.finding.status != FindingStatus::Retracted => Arc::new(Finding { status, ..(*f.finding).clone() }),
+            Some(_) | None => f.finding.clone(),
+        };
+        found.into_iter().map(row).collect()
+    }
+
+    /// Some decisions in declared order of the nodes where they were taken.
+    fn settled(&self, known: impl Fn(&Settled) -> bool) -> Vec<&Settled> {
+        let mut settled: Vec<&Settled> = self.context.decisions.iter().filter(|s| known(s)).collect();
+        settled.sort_by_cached_key(|s| self.position(s.node));
+        settled
+    }
+
+    /// The decisions of a node's past, in declared order.
     pub fn visible_decisions(&self, past: &BTreeSet<NodeIx>) -> Vec<Arc<Decision>> {
-        let mut seen: Vec<_> = self.context.decisions.iter().filter(|(node, _)| past.contains(node)).collect();
-        seen.sort_by_cached_key(|(node, _)| self.position(*node));
-        seen.into_iter().map(|(_, decision)| decision.clone()).collect()
+        self.settled(|s| past.contains(&s.node)).into_iter().map(|s| s.decision.clone()).collect()
+    }
+
+    /// Every decision, in declared order.
+    pub fn decisions(&self) -> Vec<Arc<Decision>> {
+        self.settled(|_| true).into_iter().map(|s| s.decision.clone()).collect()
     }
 
     /// The variables of a node's past, parallel writes merged in declared order.

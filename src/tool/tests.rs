@@ -110,6 +110,9 @@ fn the_registry_has_the_built_in_tools_and_names_the_nearest() {
     for name in ["Glob", "Grep", "Read", "Write", "search_logs", "sql_query"] {
         assert!(registry.get(name).is_some() && registry.spec(name).is_some_and(|spec| &*spec.name == name), "{name}");
     }
+    for name in registry.names() {
+        registry.check(name, &json(r#"{"no such thing": 1}"#)).expect_err("each schema names its arguments");
+    }
     let failure = registry.check("read", &json("{}")).expect_err("names are case-sensitive");
     assert_eq!(failure.message.as_ref(), "there is no tool `read`; did you mean `Read`?");
     let failure = registry.check("qqq", &json("{}")).expect_err("there is none");

@@ -66,13 +66,40 @@ counter!(
     /// A question to a person, from 0 in each session; shown as `q0`, `q1`, …
     AskId(u32)
 );
-counter!(
-    /// A finding, from 0 in each session; shown as `f0`, `f1`, …
-    FindingId(u32)
+
+macro_rules! made_in {
+    ($(#[$doc:meta])* $name:ident, $letter:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Arc<str>);
+
+        impl $name {
+            /// The id of the one of that number, from 1, among those made in the node at `path`.
+            pub fn new(path: &str, number: u32) -> Self {
+                Self(Arc::from(format!(concat!("{}#", $letter, "{}"), path, number)))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+made_in!(
+    /// A finding: the path of the node in which it was found, and its number there, as in `work/security#f1`. The order in
+    /// which findings of other nodes arrived has no part in it.
+    FindingId,
+    "f"
 );
-counter!(
-    /// A message, from 0 in each session; shown as `m0`, `m1`, …
-    MessageId(u32)
+made_in!(
+    /// A message: the path of the node in which it was said, and its number there, as in `work/security#m1`. The order in
+    /// which messages of other nodes arrived has no part in it.
+    MessageId,
+    "m"
 );
 
 /// One run of a team on one task. Ids sort by the time of their making (UUID version 7).

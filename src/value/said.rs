@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FindingId, MessageId, NodeIx, Role, Seq, Value};
+use super::{FindingId, MessageId, Role, Seq, Value};
 
 /// What a message is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -127,8 +127,6 @@ pub struct Finding {
     /// What it rests on.
     #[serde(default)]
     pub evidence: Vec<Evidence>,
-    /// The node in which it was found.
-    pub node: NodeIx,
 }
 
 /// One side of a disagreement.

@@ -86,7 +86,7 @@ impl Board {
             Event::NodeEnded { node, .. } => format!("ended {}", state.path(*node)),
             Event::NodeRetried { node, .. } => format!("retried {}", state.path(*node)),
             Event::Asked(ask) => format!("asked {}", state.path(ask.node)),
-            Event::Found(finding) => format!("found {}", finding.topic),
+            Event::Found { finding, .. } => format!("found {}", finding.topic),
             Event::TurnStarted { node, turn, .. } => format!("turn {turn} of {}", state.path(*node)),
             _ => return,
         };

@@ -96,7 +96,7 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
             | Event::ToolReturned { .. }
             | Event::Said { .. }
             | Event::Noted { .. }
-            | Event::Found(_)
+            | Event::Found { .. }
             | Event::Wrote { .. }
             | Event::Decided { .. }
             | Event::Escalated { .. }
@@ -147,10 +147,10 @@ fn subject(event: &Event) -> Option<NodeIx> {
         | Event::NotHappened { node, .. }
         | Event::Noted { node, .. }
         | Event::Wrote { node, .. }
+        | Event::Found { node, .. }
         | Event::Decided { node, .. } => Some(*node),
         Event::ToolCalled(call) => Some(call.node),
         Event::Asked(ask) => Some(ask.node),
-        Event::Found(finding) => Some(finding.node),
         Event::Started(_)
         | Event::Resumed { .. }
         | Event::Parked

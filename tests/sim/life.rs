@@ -1,7 +1,7 @@
 //! What becomes of a session in a random world? [`live`].
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{
         Arc,
@@ -14,10 +14,11 @@ use synod::{
     event::{Ask, AskFor, Input, Key, ModelCall, Record, ToolCall},
     graph::Bounds,
     plan::{ModelFacts, Models, bounds_of},
+    report::Report,
     schedule::Scheduler,
     state::State,
     value::{
-        Call, EffectClass, Entry, Expr, Failure, FailureKind, Judge, Reply, Request, RuleError, RuleKind, Stop, TeamIx,
+        Call, EffectClass, Entry, Expr, Failure, FailureKind, Judge, NodeIx, Reply, Request, RuleError, RuleKind, Stop, TeamIx,
         TextTemplate, Timestamp, Usage, Usd, Value, Verdict,
     },
 };
@@ -67,14 +68,14 @@ pub enum Fault {
     None,
     /// Something in the harness.
     Harness(Sabotage),
-    /// Conditions depend on how many were evaluated before.
+    /// Expressions depend on how many were evaluated before.
     ByArrival,
 }
 
 /// What a run came to.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
-    /// How it ended, and how its nodes ended.
+    /// All that it came to, but for times; empty where that may depend on the order of arrival.
     end: String,
     /// Whether that may depend on the order of arrival.
     ordered: bool,
@@ -94,7 +95,13 @@ impl Told {
         if self.ordered || self.end == other.end {
             return Ok(());
         }
-        Err(format!("with {what} it ends otherwise:\n{}\n--- and ---\n{}", self.end, other.end))
+        let only = |these: &str, those: &str, mark: &str| -> Vec<String> {
+            let known: BTreeSet<&str> = those.lines().collect();
+            these.lines().filter(|line| !known.contains(line)).take(8).map(|line| format!("{mark} {line}")).collect()
+        };
+        let lines = [only(&self.end, &other.end, "-"), only(&other.end, &self.end, "+")].concat().join("\n");
+        let lines = if lines.is_empty() { "the same lines in another order".to_owned() } else { lines };
+        Err(format!("with {what} it ends otherwise:\n{lines}"))
     }
 
     /// Counts another run.
@@ -172,9 +179,59 @@ pub fn live(seed: u64, pace: u64, crashes: &[Crash], fault: Fault) -> Result<Tol
         again(&run, pinned, judge)?;
     }
     let status = run.state().status().name().to_owned();
-    let end = format!("{}\n{}", run.result(), run.outcomes());
+    let end = if ordered { String::new() } else { telling(&run)? };
     let records = run.records.len() as u64;
     Ok(Told { end, ordered, fires, steps, records, crashes: crashed, runs: 1, by_status: BTreeMap::from([(status, 1)]) })
+}
+
+/// All that a session came to, but for times: its report, its messages and how its nodes ended, in declared order.
+fn telling(run: &Run<Chance>) -> Result<String, Violation> {
+    let state = run.state();
+    let report = Report::of(&run.records).map_err(|e| format!("it has no report: {e}"))?;
+    let ids: Vec<String> = report.findings.iter().map(|f| f.id.to_string()).collect();
+    unique("finding", ids)?;
+    unique("message", state.context.messages.iter().map(|s| s.message.id.to_string()).collect())?;
+    let mut said: Vec<_> = state.context.messages.iter().collect();
+    said.sort_by_cached_key(|spoken| state.position(spoken.node));
+    let said = said.into_iter().map(|spoken| format!("{} {:?}", state.path(spoken.node), spoken.message));
+    let mut nodes: Vec<NodeIx> = (0..state.nodes.len() as u32).map(NodeIx).collect();
+    nodes.sort_by_cached_key(|node| state.position(*node));
+    let ended = nodes.into_iter().map(|node| format!("{}: {}", state.path(node), state.seen(node)));
+    let report = serde_json::to_value(&report).map_err(|e| format!("its report is no JSON: {e}"))?;
+    let report = serde_json::to_string_pretty(&timeless(report)).map_err(|e| e.to_string())?;
+    Ok([report].into_iter().chain(said).chain(ended).collect::<Vec<_>>().join("\n"))
+}
+
+fn unique(what: &str, mut ids: Vec<String>) -> Result<(), Violation> {
+    ids.sort_unstable();
+    let twice = ids.windows(2).find(|pair| pair[0] == pair[1]);
+    twice.map_or(Ok(()), |pair| Err(format!("two {what}s are called {}", pair[0])))
+}
+
+/// A report without what tells the time, and without the numbers of questions, which people are asked one after another.
+fn timeless(report: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value::{Array, Object};
+    const TIMES: [&str; 12] = [
+        "started_at",
+        "completed_at",
+        "duration_ms",
+        "busy_ms",
+        "makespan_ms",
+        "critical_path_ms",
+        "sequential_ms",
+        "saved_ms",
+        "utilization",
+        "overhead",
+        "deadline",
+        "ask",
+    ];
+    match report {
+        Object(map) => {
+            Object(map.into_iter().filter(|(k, _)| !TIMES.contains(&k.as_str())).map(|(k, v)| (k, timeless(v))).collect())
+        }
+        Array(items) => Array(items.into_iter().map(timeless).collect()),
+        other => other,
+    }
 }
 
 /// A session in which every call takes as long as it may, and people answer at once: it stays within its bounds, wall time
@@ -203,7 +260,7 @@ pub fn slow(seed: u64) -> Result<Told, Violation> {
     Ok(Told { end, ordered, fires, steps, records, crashes: 0, runs: 1, by_status: BTreeMap::from([(status, 1)]) })
 }
 
-/// A session spends no more turns and model calls than its plan says, in all and by agent.
+/// A session spends no more turns and model calls in all than its plan says.
 fn within(state: &State, bounds: &Bounds) -> Result<(), Violation> {
     let spent = &state.spent;
     if spent.turns > bounds.turns || spent.model_calls > bounds.model_calls {
@@ -278,6 +335,7 @@ impl Judge for Fickle {
         let asked = self.asked.fetch_add(1, Ordering::Relaxed);
         match self.test.eval(expr, names) {
             Ok(Value::Bool(truth)) => Ok(Value::Bool(truth == asked.is_multiple_of(2))),
+            Ok(Value::Int(number)) => Ok(Value::Int(number + asked as i64)),
             other => other,
         }
     }
@@ -352,31 +410,21 @@ impl Chance {
     }
 }
 
-/// What an agent reads, without the numbers that tell the order in which things came to be.
+/// Everything that an agent reads, ids included: were any of it to depend on the order of arrival, so would what is said.
 fn read(request: &Request) -> String {
-    let context = request.context.as_map().cloned().unwrap_or_default();
-    let findings = context.get("findings").and_then(Value::as_list).unwrap_or_default().iter().map(|finding| {
-        let part = |key: &str| finding.get(key).map(ToString::to_string).unwrap_or_default();
-        format!("{} {} {} {} {}", part("agent"), part("topic"), part("claim"), part("value"), part("status"))
-    });
-    let findings: Vec<String> = findings.collect();
-    let rest: Vec<String> = context.iter().filter(|(key, _)| *key != "findings").map(|(key, v)| format!("{key} {v}")).collect();
     let thread: Vec<String> = request
         .thread
         .iter()
         .map(|entry| match entry {
-            Entry::Result { call, .. } if &*call.tool == "broadcast_finding" || &*call.tool == "read_context" => String::new(),
             Entry::Result { call, result } => format!("{} {:?}", call.tool, result.outcome),
             Entry::Reply(reply) => format!("{:?}", reply.calls.len()),
-            Entry::Mail(mail) => mail.iter().map(|m| m.content.to_string()).collect(),
+            Entry::Mail(mail) => mail.iter().map(|m| format!("{} {}", m.id, m.content)).collect(),
             Entry::Answer { answer, .. } => answer.to_string(),
             Entry::Note(note) => note.to_string(),
         })
         .collect();
-    format!(
-        "{} {} {} {} {} {findings:?} {rest:?} {thread:?}",
-        request.node, request.phase, request.turn, request.task, request.input
-    )
+    let Request { node, phase, turn, turns_left, task, input, inputs, context, .. } = request;
+    format!("{node} {phase} {turn} {turns_left} {task} {input} {inputs:?} {context} {thread:?}")
 }
 
 fn said(random: &mut Random, fires: bool) -> Result<Reply, Failure> {
@@ -479,7 +527,9 @@ impl World for Chance {
             let limit = call.timeout.map_or(0, |t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX));
             return if random.percent(30) { Vec::new() } else { vec![(limit.saturating_sub(1), result)] };
         }
-        self.arrivals(result)
+        // What is in doubt comes once: the call may be made again under its key, and a second word on the first would answer it.
+        let in_doubt = call.effect == EffectClass::Irreversible && matches!(failure, Some(Timeout | Transport));
+        if in_doubt { vec![(self.wait(), result)] } else { self.arrivals(result) }
     }
 
     fn cancel(&mut self, _: Key) -> u64 {

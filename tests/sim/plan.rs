@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use synod::{
     graph::{
-        EscalationPolicy, EscalationStep, GateBy, Limits, Node, NodeKind, Phase, Plan, ScopeKind, SettleOver, SettleSpec,
-        VoteProtocol,
+        Backoff, EscalationPolicy, EscalationStep, GateBy, Limits, Node, NodeKind, Phase, Plan, Retry, ScopeKind, SettleOver,
+        SettleSpec, VoteProtocol,
     },
-    value::{EffectClass, EscalateTo, FailureKind, Merge, Role, RuleKind, SettleVerdict, TeamIx, Usd, Value, Verdict},
+    value::{EffectClass, EscalateTo, FailureKind, Merge, Role, RuleKind, SettleVerdict, Subtask, TeamIx, Usd, Value, Verdict},
 };
 
 use crate::{
@@ -132,6 +132,9 @@ fn rules(random: &mut Random) -> Rules {
             "settle",
             Box::new(move |facts| {
                 use SettleVerdict::{Accept, Coordinator, Debate, Escalate, Vote};
+                if draw(facts, 12) == 0 {
+                    return Verdict::Permit(None);
+                }
                 let verdict = [Accept, Vote, Debate, Coordinator, Escalate][draw(facts, 5) as usize];
                 Verdict::Settle { verdict, value: Value::Null, reason: Arc::from("by chance") }
             }),
@@ -172,6 +175,27 @@ fn rules(random: &mut Random) -> Rules {
             }),
         );
     }
+    if random.percent(40) {
+        rules.insert("merge", Box::new(move |facts| Verdict::Value(Value::Int(draw(facts, 9) as i64))));
+    }
+    if random.percent(70) {
+        rules.insert("score", Box::new(move |facts| Verdict::Value(Value::Bool(draw(facts, 2) == 0))));
+    }
+    if random.percent(40) {
+        rules.insert(
+            "route",
+            Box::new(move |facts| {
+                let task = |n: u64| Subtask {
+                    id: Arc::from(format!("part_{n}")),
+                    agent: Role::new(ROLES[(draw(facts, 3) + n) as usize % ROLES.len()]),
+                    task: Arc::from("a part"),
+                    done_when: None,
+                    depends_on: if n > 0 && draw(facts, 2) == 0 { vec![Arc::from("part_0")] } else { Vec::new() },
+                };
+                Verdict::Route((0..draw(facts, 4)).map(task).collect())
+            }),
+        );
+    }
     rules
 }
 
@@ -194,21 +218,22 @@ impl Maker {
         if self.random.percent(15) {
             flow.concurrency = Some(1 + self.random.below(3) as u32);
         }
+        flow.single = depth > 0 && count == 1 && self.random.percent(50);
         if self.random.percent(30) {
             flow.output(&format!("{}.output", self.random.one(&ids)));
         }
     }
 
-    /// One node, and its edges from nodes before it.
+    /// One node, and its edges from nodes before it. It reads of no other nodes: their outputs would depend on who is faster.
     fn node(&mut self, flow: &mut Flow<'_>, ids: &[String], at: usize, depth: u32) {
         let id = ids[at].as_str();
-        let spot = self.what(flow, id, depth, &ids[..at]);
-        let spot = self.how(spot);
         let mut sources: Vec<&str> = ids[..at].iter().map(String::as_str).collect();
         let wanted = self.random.below(4) as usize;
         while sources.len() > wanted {
             sources.remove(self.random.below(sources.len() as u64) as usize);
         }
+        let spot = self.what(flow, id, depth, sources.last().copied());
+        let spot = self.how(spot, sources.last().copied());
         let count = sources.len() as u64;
         let spot = sources.into_iter().fold(spot, |spot, source| match self.random.below(20) {
             0..=10 => spot.after(&[source]),
@@ -227,20 +252,18 @@ impl Maker {
         }
     }
 
-    fn what<'f, 'p>(&mut self, flow: &'f mut Flow<'p>, id: &str, depth: u32, before: &[String]) -> Spot<'f, 'p> {
+    fn what<'f, 'p>(&mut self, flow: &'f mut Flow<'p>, id: &str, depth: u32, source: Option<&str>) -> Spot<'f, 'p> {
         let deep = depth >= DEPTH || self.left == 0;
-        let roll = self.random.below(if deep { 66 } else { 100 });
+        let roll = self.random.below(if deep { 66 } else { 104 });
         match roll {
             0..=25 => self.call(flow, id),
-            26..=50 => flow.agent(id, self.random.one::<&str>(&ROLES)).writes("v", Some(Merge::Append)),
-            51..=58 => match before.last() {
-                Some(last) if self.random.percent(60) => flow.gate(id, &format!("hash({last}.output)")),
-                _ => flow.gate(id, self.random.one::<&str>(&["1", "true", "[1, 2]", "null", "fail"])),
-            },
+            26..=50 => self.agent(flow, id, source),
+            51..=58 => self.gate(flow, id, source),
             59..=61 => {
                 let deadline = (self.ordered && self.random.percent(50)).then(|| 1 + self.random.below(20));
                 let default = self.random.percent(50).then(|| Value::text("yes"));
-                flow.ask(id, &["yes", "no"], deadline, default)
+                let options: &[&str] = if self.random.percent(80) { &["yes", "no"] } else { &[] };
+                flow.ask(id, options, deadline, default)
             }
             62..=65 => {
                 let phase = *self.random.one(&[Phase::Synthesize, Phase::Validate, Phase::Delegate]);
@@ -265,8 +288,67 @@ impl Maker {
                 let like = self.like();
                 flow.scope(id, ScopeKind::Relay { members, max_handoffs, like })
             }
-            _ => self.settle(flow, id),
+            96..=99 => {
+                let over = *self.random.one(&[SettleOver::Findings, SettleOver::Findings, SettleOver::Votes]);
+                let spec = self.spec(over);
+                flow.scope(id, ScopeKind::Settle(spec))
+            }
+            _ => self.coordinated(flow, id),
         }
+    }
+
+    fn agent<'f, 'p>(&mut self, flow: &'f mut Flow<'p>, id: &str, source: Option<&str>) -> Spot<'f, 'p> {
+        use Merge::{Append, Last, Max, Min, Sum, Union};
+        let merge = self.random.one(&[Append, Append, Append, Last, Sum, Min, Max, Union]).clone();
+        let task = source.filter(|_| self.random.percent(20)).map(|source| flow.template(&format!("{source}.output")));
+        let mut spot = flow.agent(id, self.random.one::<&str>(&ROLES)).writes("v", Some(merge));
+        if let NodeKind::Agent(agent) = &mut spot.node().kind {
+            agent.task = task;
+            agent.done_when = self.random.percent(10).then(|| Arc::from("it is right"));
+            agent.max_turns = self.random.percent(10).then(|| 1 + self.random.below(3) as u32);
+        }
+        spot
+    }
+
+    fn gate<'f, 'p>(&mut self, flow: &'f mut Flow<'p>, id: &str, source: Option<&str>) -> Spot<'f, 'p> {
+        let members = || ROLES.map(Role::new).to_vec();
+        match (self.random.below(10), source) {
+            (0..=3, Some(source)) => flow.gate(id, &format!("hash({source}.output)")),
+            (4, _) => flow.add(id, NodeKind::Gate(GateBy::Members(RuleKind::Merge, members()))),
+            (5, _) => flow.add(id, NodeKind::Gate(GateBy::Rule(RuleKind::Merge))),
+            (6, _) => flow.add(id, NodeKind::Gate(GateBy::Rule(RuleKind::Own(Arc::from("score"))))),
+            (_, _) => flow.gate(id, self.random.one::<&str>(&["1", "true", "[1, 2]", "null", "fail"])),
+        }
+    }
+
+    /// The shape of a coordinator's team: the task is divided and done, what differs is settled, a result is proposed and voted on.
+    fn coordinated<'f, 'p>(&mut self, flow: &'f mut Flow<'p>, id: &str) -> Spot<'f, 'p> {
+        let members = ROLES.map(Role::new).to_vec();
+        let route =
+            if self.random.percent(50) { GateBy::Rule(RuleKind::Route) } else { GateBy::Members(RuleKind::Route, members) };
+        let rounds = 1 + self.random.below(3) as u32;
+        let one_by_one = self.random.percent(30);
+        let (like, findings, votes) = (self.like(), self.spec(SettleOver::Findings), self.spec(SettleOver::Votes));
+        flow.group(id, |flow| {
+            flow.add("delegate", NodeKind::Gate(route));
+            let from = flow.expr("delegate.output");
+            flow.scope("work", ScopeKind::Subtasks { from, max: 5, like, one_by_one, quorum: None }).after(&["delegate"]);
+            flow.scope("settle", ScopeKind::Settle(findings)).done("work");
+            let review = flow.repeat("review", rounds, "verdict.output.accepted", |flow| {
+                flow.phase("synthesize", "boss", Phase::Synthesize);
+                for role in ROLES {
+                    let mut spot = flow.phase(&format!("validate_{role}"), role, Phase::Validate).after(&["synthesize"]);
+                    if let NodeKind::Agent(agent) = &mut spot.node().kind {
+                        agent.proposal = Some(0);
+                    }
+                }
+                let verdict = flow.scope("verdict", ScopeKind::Settle(votes));
+                ROLES.iter().fold(verdict, |spot, role| spot.done(&format!("validate_{role}")));
+                flow.output("verdict.output.value");
+            });
+            review.after(&["settle"]);
+            flow.output("review.output");
+        })
     }
 
     fn call<'f, 'p>(&mut self, flow: &'f mut Flow<'p>, id: &str) -> Spot<'f, 'p> {
@@ -292,25 +374,35 @@ impl Maker {
         flow.scope(id, ScopeKind::Subtasks { from, max: 5, like, one_by_one, quorum })
     }
 
-    fn settle<'f, 'p>(&mut self, flow: &'f mut Flow<'p>, id: &str) -> Spot<'f, 'p> {
-        let spec = SettleSpec {
-            over: *self.random.one(&[SettleOver::Findings, SettleOver::Findings, SettleOver::Votes]),
+    fn spec(&mut self, over: SettleOver) -> SettleSpec {
+        SettleSpec {
+            over,
             members: ROLES.map(Role::new).to_vec(),
             max_debate_rounds: self.random.below(3) as u32,
             protocol: *self.random.one(&[VoteProtocol::Weighted, VoteProtocol::Majority, VoteProtocol::Unanimous]),
             tie: self.random.percent(30).then(|| Role::new("b")),
             like: self.like(),
-        };
-        flow.scope(id, ScopeKind::Settle(spec))
+        }
     }
 
     fn like(&mut self) -> Box<Node> {
         let mut like = Node::new("like", NodeKind::Gate(GateBy::Members(RuleKind::Merge, Vec::new())));
         like.timeout = (self.ordered && self.random.percent(40)).then(|| Duration::from_secs(1 + self.random.below(20)));
+        if self.random.percent(20) {
+            let backoff = Backoff { first: Duration::from_secs(1), factor: 2.0, max: Duration::from_secs(8) };
+            like.retry =
+                Some(Retry { max_attempts: 2, backoff, on: vec![FailureKind::Limit, FailureKind::Schema, FailureKind::Model] });
+        }
         Box::new(like)
     }
 
-    fn how<'f, 'p>(&mut self, spot: Spot<'f, 'p>) -> Spot<'f, 'p> {
+    fn how<'f, 'p>(&mut self, spot: Spot<'f, 'p>, source: Option<&str>) -> Spot<'f, 'p> {
+        let spot = match source {
+            Some(source) if self.random.percent(10) => spot.input(&format!("{source}.output")),
+            Some(source) if self.random.percent(10) => spot.args(&format!("{source}.output")),
+            None if self.random.percent(3) => spot.input("fail"),
+            Some(_) | None => spot,
+        };
         let spot = match self.random.below(10) {
             0 | 1 => spot.retry(2 + self.random.below(2) as u32, &[]),
             2 => spot.retry(2, &[FailureKind::Child, FailureKind::Schema, FailureKind::Tool, FailureKind::Limit]),

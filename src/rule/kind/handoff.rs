@@ -18,7 +18,7 @@ pub(super) fn samples() -> Vec<HandoffFacts> {
         handoffs_left: 3,
         requested: None,
     };
-    let brief = Value::text("Latency rose first; see f0.");
+    let brief = Value::text("Latency rose first; see work/performance#f1.");
     let requested = HandoffFacts { requested: Some(HandoffRequest { to: Role::new("cost"), brief }), ..facts.clone() };
     let last = HandoffFacts { handoffs_left: 1, ..facts.clone() };
     vec![facts, requested, last]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{sample_inputs, sample_task};
 use crate::value::{
-    Decision, Evidence, Failure, FailureKind, Finding, FindingId, FindingStatus, MergeFacts, NodeIx, Origin, OwnFacts, PartFacts,
+    Decision, Evidence, Failure, FailureKind, Finding, FindingId, FindingStatus, MergeFacts, Origin, OwnFacts, PartFacts,
     Position, Role, Value,
 };
 
@@ -54,7 +54,7 @@ fn answer(text: &str, confidence: f64) -> Value {
 
 fn finding() -> Finding {
     Finding {
-        id: FindingId(0),
+        id: FindingId::new("work/performance", 1),
         agent: Role::new("performance"),
         topic: "root_cause".into(),
         claim: "The connection pool of payment is exhausted since 14:30.".into(),
@@ -67,7 +67,6 @@ fn finding() -> Finding {
             locator: "line 1042".into(),
             excerpt: "HikariPool-1 - Connection is not available".into(),
         }],
-        node: NodeIx(2),
     }
 }
 

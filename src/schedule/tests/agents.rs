@@ -115,7 +115,7 @@ fn an_agent_that_never_stops_calling_ends_at_its_turn_limit_with_its_findings_ke
     let state = run.state();
     // The third finding in the same words is refused.
     assert_eq!((state.spent.turns, state.spent.usage.input, state.context.findings.len()), (3, 30, 2));
-    assert!(state.context.findings.iter().all(|f| f.status == crate::value::FindingStatus::Open));
+    assert!(state.context.findings.iter().all(|f| f.finding.status == crate::value::FindingStatus::Open));
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn the_third_call_of_the_same_is_refused_with_a_reason_that_the_agent_reads() {
 #[test]
 fn the_third_finding_in_the_same_words_is_refused() {
     let came = stubborn("broadcast_finding", r#"{"topic":"t","claim":"it is down","confidence":0.5}"#, Vec::new());
-    assert_eq!(came[..2], [r#"{"finding":"f0"}"#, r#"{"finding":"f1"}"#]);
+    assert_eq!(came[..2], [r##"{"finding":"n#f1"}"##, r##"{"finding":"n#f2"}"##]);
     assert!(came[2].contains("denied") && came[3].contains("denied"), "{came:?}");
 }
 

@@ -57,16 +57,16 @@ fn settle(verdict: SettleVerdict, value: Value) -> Rules {
 
 /// Outcome, rule and dissent of each decision.
 fn decided(run: &Run<Script>) -> Vec<String> {
-    let decisions = run.state().context.decisions.iter();
+    let decisions = run.state().decisions();
     let dissent = |d: &crate::value::Decision| d.dissent.iter().map(Role::as_str).collect::<Vec<_>>().join("+");
-    decisions.map(|(_, d)| format!("{} {} by {} against {}", d.topic, d.outcome, d.rule, dissent(d))).collect()
+    decisions.iter().map(|d| format!("{} {} by {} against {}", d.topic, d.outcome, d.rule, dissent(d))).collect()
 }
 
 #[test]
 fn without_a_rule_findings_are_weighed_by_confidence_and_dissent_is_kept() {
     let run = run_by(findings(|_| ()), script(), Rules::new());
     assert_eq!(decided(&run), ["t y by weighted_vote against a+c"]);
-    let statuses: Vec<_> = run.state().context.findings.iter().map(|f| format!("{:?}", f.status)).collect();
+    let statuses: Vec<_> = run.state().findings().iter().map(|f| format!("{:?}", f.status)).collect();
     assert_eq!(statuses, ["Disputed", "Confirmed", "Disputed"]);
     assert!(run.result().contains(r#""accepted":true"#), "{}", run.result());
 }

@@ -10,9 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redb::{ConcurrencyMode, Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TableDefinition};
+use redb::{ConcurrencyMode, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TableDefinition};
 
 use super::{
+    disk::Open,
     file::{Kind, io_error},
     index::{Entry, Tables},
     lock::{Holder, LockFile},
@@ -52,7 +53,7 @@ pub struct Catalog {
     path: PathBuf,
     lock: PathBuf,
     /// Open from the first write on; `None` after an error.
-    db: Mutex<Option<Arc<Database>>>,
+    db: Mutex<Option<Arc<Open>>>,
     /// This process's turn: file locks do not make threads wait.
     writing: Mutex<()>,
 }
@@ -66,6 +67,11 @@ impl Catalog {
             db: Mutex::new(None),
             writing: Mutex::new(()),
         }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Whether there is one.
@@ -122,7 +128,7 @@ impl Catalog {
         let open = self.handle().clone();
         if let Some(db) = open {
             let read = CATALOG.guarded(&self.path, || Ok(db.begin_read()?))?;
-            return Ok(Snapshot { read, _open: Open::Writable(db) });
+            return Ok(Snapshot { read, _open: Held::Writable(db) });
         }
         // Whoever only reads needs no right to write, and waits for no writer.
         CATALOG.refuse_empty(&self.path)?;
@@ -132,11 +138,11 @@ impl Catalog {
             Err(error) => Err(error.into()),
         })?;
         let snapshot = if let Some((read, db)) = opened {
-            Snapshot { read, _open: Open::ReadOnly(db) }
+            Snapshot { read, _open: Held::ReadOnly(db) }
         } else {
             let (_turn, _lock) = self.turn()?;
             let db = self.open_in_turn()?;
-            Snapshot { read: CATALOG.guarded(&self.path, || Ok(db.begin_read()?))?, _open: Open::Writable(db) }
+            Snapshot { read: CATALOG.guarded(&self.path, || Ok(db.begin_read()?))?, _open: Held::Writable(db) }
         };
         CATALOG.check_format(&self.path, &snapshot.read)?;
         Ok(snapshot)
@@ -160,7 +166,7 @@ impl Catalog {
         }
     }
 
-    fn open_in_turn(&self) -> Result<Arc<Database>, StoreError> {
+    fn open_in_turn(&self) -> Result<Arc<Open>, StoreError> {
         let mut handle = self.handle();
         if let Some(db) = &*handle {
             return Ok(Arc::clone(db));
@@ -170,7 +176,7 @@ impl Catalog {
         Ok(db)
     }
 
-    fn handle(&self) -> MutexGuard<'_, Option<Arc<Database>>> {
+    fn handle(&self) -> MutexGuard<'_, Option<Arc<Open>>> {
         self.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -178,11 +184,11 @@ impl Catalog {
 /// A moment of the catalog. The transaction ends before its file is closed.
 struct Snapshot {
     read: ReadTransaction,
-    _open: Open,
+    _open: Held,
 }
 
 #[expect(dead_code, reason = "the files are held, not used")]
-enum Open {
-    Writable(Arc<Database>),
+enum Held {
+    Writable(Arc<Open>),
     ReadOnly(ReadOnlyDatabase),
 }

@@ -9,10 +9,9 @@ use std::{
     sync::Arc,
 };
 
-use redb::{
-    Builder, ConcurrencyMode, Database, ReadTransaction, ReadableDatabase, TableDefinition, TableHandle, WriteTransaction,
-};
+use redb::{Builder, ConcurrencyMode, ReadTransaction, ReadableDatabase, TableDefinition, TableHandle, WriteTransaction};
 
+use super::disk::Open;
 use crate::store::StoreError;
 
 /// The table that says what a file is; its own layout never changes.
@@ -42,9 +41,9 @@ impl Kind {
     }
 
     /// Opens the file for writing, and repairs it if its last writer died.
-    pub fn open(&self, path: &Path) -> Result<Database, StoreError> {
+    pub fn open(&self, path: &Path) -> Result<Open, StoreError> {
         self.refuse_empty(path)?;
-        let db = self.guarded(path, || Ok(self.builder().open(path)?))?;
+        let db = self.guarded(path, || Open::existing(&self.builder(), path))?;
         self.check_format(path, &self.guarded(path, || Ok(db.begin_read()?))?)?;
         Ok(db)
     }
@@ -55,16 +54,17 @@ impl Kind {
         &self,
         path: &Path,
         fill: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
-    ) -> Result<Database, StoreError> {
+    ) -> Result<Open, StoreError> {
         let unfinished = path.with_extension("new");
         let removed = fs::remove_file(&unfinished);
         removed.or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(io_error(&unfinished, &e)) })?;
         let db = self.guarded(&unfinished, || {
-            let db = self.builder().create(&unfinished)?;
+            let db = Open::new(&self.builder(), &unfinished)?;
             let write = db.begin_write()?;
             write.open_table(FORMAT)?.insert(self.name, self.format)?;
             fill(&write)?;
             write.commit()?;
+            db.is_made()?;
             Ok(db)
         })?;
         fs::rename(&unfinished, path).map_err(|e| io_error(path, &e))?;

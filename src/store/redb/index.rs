@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     event::{Event, Record, Status},
-    store::{Closing, Filter, INBOX_LIMIT, InboxItem, Mail, MailId, Owner, PostError, SessionRow},
+    store::{Closing, Filter, INBOX_LIMIT, InboxItem, Mail, MailId, NewSession, Owner, PostError, SessionRow, row::shown},
     value::{Epoch, Seq, SessionId, Tenant, Timestamp},
 };
 
@@ -152,6 +152,25 @@ fn look_up(
 }
 
 impl Entry {
+    /// Of a session that begins in `journal`, which is written by `owner`.
+    pub fn new(new: NewSession, owner: Holder, journal: u32) -> Self {
+        let NewSession { session, tenant, team, task, started_at } = new;
+        let epoch = Epoch(1);
+        Self {
+            session,
+            tenant,
+            team,
+            task: shown(&task),
+            status: Status::Running,
+            started_at,
+            completed_at: None,
+            epoch,
+            owner: Some(owner),
+            length: Seq(0),
+            segments: vec![Segment { epoch, journal, from: Seq(0) }],
+        }
+    }
+
     /// The entry of `session`.
     pub fn get(read: &ReadTransaction, session: SessionId) -> Result<Option<Self>, redb::Error> {
         look_up(&read.open_table(SESSIONS)?, &read.open_table(KEYS)?, session)

@@ -1,6 +1,7 @@
 //! Who keeps the index up to date? A thread beside the journal's, so that a run waits for no index but its first row.
 
 use std::{
+    path::PathBuf,
     sync::Arc,
     thread::{self, JoinHandle},
 };
@@ -20,6 +21,7 @@ use crate::{
 /// Changes of the catalog that nobody blocks for. They are made in order, many in one commit.
 #[derive(Debug)]
 pub struct Indexer {
+    path: PathBuf,
     queue: Arc<Queue<Job>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -55,14 +57,14 @@ impl Indexer {
     /// Starts the thread.
     pub fn start(catalog: Arc<Catalog>) -> Result<Self, StoreError> {
         let queue = Arc::new(Queue::new());
-        let jobs = Arc::clone(&queue);
+        let (jobs, path) = (Arc::clone(&queue), catalog.path().to_owned());
         let run = move || {
-            while let Some(batch) = jobs.batch() {
+            while let Some(batch) = jobs.batch(1) {
                 perform(&catalog, batch);
             }
         };
         let thread = thread::Builder::new().name("index".to_owned()).spawn(run);
-        Ok(Self { queue, thread: Some(thread.map_err(|e| io_error("a thread".as_ref(), &e))?) })
+        Ok(Self { path, queue, thread: Some(thread.map_err(|e| io_error("a thread".as_ref(), &e))?) })
     }
 
     /// Adds a session.
@@ -92,8 +94,9 @@ impl Indexer {
     }
 
     /// Waits until all that came before is done.
-    pub fn flush(&self, session: SessionId) {
-        let (completer, ticket) = Ticket::new(AppendError::Fenced { session, epoch: Epoch(0) });
+    pub fn flush(&self) {
+        let closed = StoreError::Io { path: self.path.clone(), why: Arc::from("it was closed"), remedy: "open the store again" };
+        let (completer, ticket) = Ticket::new(closed.into());
         self.push(Job::Flush(completer));
         drop(ticket.wait());
     }

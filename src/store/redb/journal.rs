@@ -14,10 +14,11 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use redb::{ConcurrencyMode, Database, ReadableTable, TableDefinition};
+use redb::{ConcurrencyMode, ReadableTable, TableDefinition};
 
 use super::{
     codec::Stored,
+    disk::Open,
     file::{Kind, io_error},
     lock::{Holder, LockFile},
     queue::Queue,
@@ -158,6 +159,11 @@ impl Journal {
         ticket
     }
 
+    /// Takes no more records. What waits is committed, then the file is closed, while the caller goes on.
+    pub fn close(&self) {
+        self.queue.close();
+    }
+
     /// Waits until all that came before is committed or refused.
     pub fn flush(&self) {
         let closed = StoreError::Io { path: self.path.clone(), why: Arc::from("it was closed"), remedy: "open the store again" };
@@ -187,14 +193,16 @@ struct Writer {
     path: PathBuf,
     queue: Arc<Queue<Job>>,
     /// `None` when it could not be opened again after an error.
-    db: Option<Database>,
+    db: Option<Open>,
     /// Goes with the thread, after the file is closed.
     _lock: LockFile,
 }
 
 impl Writer {
     fn run(mut self) {
-        while let Some(jobs) = self.queue.batch() {
+        let mut expected = 1;
+        while let Some(jobs) = self.queue.batch(expected) {
+            expected = jobs.len();
             let appends: Vec<_> = jobs.iter().filter_map(Job::live_append).collect();
             let outcome = if appends.is_empty() { Ok(()) } else { self.commit(&appends) };
             if outcome.is_err() {
@@ -222,16 +230,19 @@ impl Writer {
             let write = db.begin_write()?;
             {
                 let mut records = write.open_table(RECORDS)?;
-                let mut blobs = write.open_table(BLOBS)?;
                 for append in appends {
                     let session = append.session.0.as_u128();
-                    for Stored { seq: Seq(seq), row, blobs: large } in &append.records {
+                    for Stored { seq: Seq(seq), row, .. } in &append.records {
                         records.insert((session, append.epoch.0, *seq), row.as_slice())?;
-                        for (digest, blob) in large {
-                            if blobs.get(digest)?.is_none() {
-                                blobs.insert(digest, blob.as_slice())?;
-                            }
-                        }
+                    }
+                }
+            }
+            let mut large = appends.iter().flat_map(|append| &append.records).flat_map(|stored| &stored.blobs).peekable();
+            if large.peek().is_some() {
+                let mut blobs = write.open_table(BLOBS)?;
+                for (digest, blob) in large {
+                    if blobs.get(digest)?.is_none() {
+                        blobs.insert(digest, blob.as_slice())?;
                     }
                 }
             }

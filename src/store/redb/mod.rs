@@ -9,9 +9,9 @@
 //!   journals/0001.lock  who writes it
 //! ```
 //!
-//! `codec` and `blob` say what a record looks like, `journal` and `queue` how records get to the disk, `read` how they come back,
-//! `catalog`, `index` and `indexer` how sessions are found, `rebuild` what becomes of a lost index, `lock` how processes know of each other, and `file` what to make of a
-//! file that is not what it should be.
+//! `codec` and `blob` say what a record looks like, `journal` and `queue` how records get to the disk, `read` how they come back, `catalog`,
+//! `index` and `indexer` how sessions are found, `rebuild` what becomes of a lost index, `lock` how processes know of each other, `disk`
+//! what must be synced, and `file` what to make of a file that is not what it should be.
 //!
 //! A session may be claimed when its row has no owner, or an owner that is dead: his lock is free, or somebody else's by now. A dead
 //! owner cannot come back, so what he wrote is final; the claim counts it, and its segment begins there.
@@ -20,6 +20,7 @@ mod blob;
 mod catalog;
 mod claims;
 mod codec;
+mod disk;
 mod file;
 mod index;
 mod indexer;
@@ -64,7 +65,7 @@ pub struct RedbStore {
     journals: PathBuf,
     catalog: Arc<Catalog>,
     reader: Reader,
-    // The fields below are dropped in this order: the index is written while the journals' locks are still held.
+    // The fields below are dropped in this order: the catalog is closed before the journals' locks go.
     indexer: Indexer,
     claims: Claims,
     /// Where new claims write.
@@ -102,21 +103,22 @@ impl RedbStore {
         &self.folder
     }
 
-    /// Makes the folder and what belongs in it.
-    fn make(&self) -> Result<(), StoreError> {
-        if self.catalog.exists() {
-            return Ok(());
-        }
+    /// Makes the folder and what belongs in it; `first` adds to the rows that the catalog begins with.
+    fn make(&self, first: impl FnOnce(&mut Vec<Entry>) -> Result<(), StoreError>) -> Result<(), StoreError> {
         fs::create_dir_all(&self.journals).map_err(|e| io_error(&self.journals, &e))?;
         let ignore = self.folder.join(".gitignore");
         fs::write(&ignore, "*\n").map_err(|e| io_error(&ignore, &e))?;
-        self.catalog.make(|| rebuild::entries(&self.journals, &self.reader))
+        self.catalog.make(|| {
+            let mut entries = rebuild::entries(&self.journals, &self.reader)?;
+            first(&mut entries)?;
+            Ok(entries)
+        })
     }
 
     /// What `work` finds in the catalog, `absent` where there is nothing yet. A lost catalog is made again first.
     fn index<T>(&self, absent: T, work: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, StoreError> {
         if !self.catalog.exists() && !journal::numbers(&self.journals)?.is_empty() {
-            self.make()?;
+            self.make(|_| Ok(()))?;
         }
         self.catalog.read(absent, work)
     }
@@ -170,31 +172,42 @@ impl RedbStore {
     }
 }
 
+impl Drop for RedbStore {
+    /// Writes what waits, then lets all files be closed side by side.
+    fn drop(&mut self) {
+        self.indexer.flush();
+        if let Some(journal) = &*self.current.lock().unwrap_or_else(PoisonError::into_inner) {
+            journal.close();
+        }
+    }
+}
+
 impl Store for RedbStore {
     fn create(&self, new: NewSession) -> Result<Claim, ClaimError> {
-        self.make()?;
         let session = new.session;
         if self.claims.is_held(session) || self.entry(session)?.is_some() {
             return Err(ClaimError::Exists(session));
         }
-        let journal = self.journal()?;
-        let epoch = Epoch(1);
-        let entry = Entry {
-            session,
-            tenant: new.tenant,
-            team: new.team,
-            task: row::shown(&new.task),
-            status: Status::Running,
-            started_at: new.started_at,
-            completed_at: None,
-            epoch,
-            owner: Some(journal.holder()),
-            length: Seq(0),
-            segments: vec![Segment { epoch, journal: journal.number, from: Seq(0) }],
+        let mut first = None;
+        if !self.catalog.exists() {
+            // The row of the first session is made with the catalog.
+            self.make(|entries| {
+                let journal = self.journal()?;
+                entries.push(Entry::new(new.clone(), journal.holder(), journal.number));
+                first = Some(journal);
+                Ok(())
+            })?;
+        }
+        let (journal, row) = if let Some(journal) = first {
+            (journal, None)
+        } else {
+            let journal = self.journal()?;
+            let row = self.indexer.create(Entry::new(new, journal.holder(), journal.number));
+            (journal, Some(row))
         };
-        let held = Held::new(session, epoch, journal, Seq(0), codec::genesis(session), Some(self.indexer.create(entry)));
+        let held = Held::new(session, Epoch(1), journal, Seq(0), codec::genesis(session), row);
         self.claims.hold(&held);
-        Ok(Claim::new(session, epoch, Seq(0), held))
+        Ok(Claim::new(session, Epoch(1), Seq(0), held))
     }
 
     fn claim(&self, session: SessionId) -> Result<Claim, ClaimError> {
@@ -203,7 +216,7 @@ impl Store for RedbStore {
             return Err(ClaimError::Owned { session, pid: std::process::id() });
         }
         // What an earlier claim of this process left behind comes first.
-        self.indexer.flush(session);
+        self.indexer.flush();
         let seen = self.entry(session)?.ok_or(ClaimError::Unknown(session))?;
         if let Owner::Live { pid } = self.owner(&seen) {
             return Err(ClaimError::Owned { session, pid });

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 /// The most jobs that wait.
@@ -13,6 +14,9 @@ const MAX_BYTES: usize = 64 * 1_024 * 1_024;
 
 /// The most jobs of one batch.
 const MAX_BATCH: usize = 1_024;
+
+/// The longest that a batch waits to become as large as was expected.
+const LINGER: Duration = Duration::from_micros(200);
 
 /// A bounded queue from many threads to one.
 #[derive(Debug)]
@@ -29,12 +33,14 @@ struct State<J> {
     jobs: VecDeque<(J, usize)>,
     bytes: usize,
     closed: bool,
+    /// The one thread sleeps until there are so many jobs.
+    awaited: Option<usize>,
 }
 
 impl<J> Queue<J> {
     /// An empty one.
     pub fn new() -> Self {
-        let state = State { jobs: VecDeque::new(), bytes: 0, closed: false };
+        let state = State { jobs: VecDeque::new(), bytes: 0, closed: false, awaited: None };
         Self { state: Mutex::new(state), filled: Condvar::new(), drained: Condvar::new() }
     }
 
@@ -49,20 +55,36 @@ impl<J> Queue<J> {
         }
         state.bytes += bytes;
         state.jobs.push_back((job, bytes));
+        let is_awaited = state.awaited.is_some_and(|count| state.jobs.len() >= count);
         drop(state);
-        self.filled.notify_one();
+        if is_awaited {
+            self.filled.notify_one();
+        }
         Ok(())
     }
 
-    /// The jobs that wait, in order, at most [`MAX_BATCH`]; blocks until there are any. `None` when the queue is closed and empty.
-    pub fn batch(&self) -> Option<Vec<J>> {
+    /// The jobs that wait, in order, at most [`MAX_BATCH`]; blocks until there are any, and a moment longer while there are fewer than
+    /// `expected`: those who waited for one batch come back for the next at about the same time, and half a batch costs as much as a whole
+    /// one. `None` when the queue is closed and empty.
+    pub fn batch(&self, expected: usize) -> Option<Vec<J>> {
         let mut state = self.lock();
         while state.jobs.is_empty() {
             if state.closed {
                 return None;
             }
+            state.awaited = Some(1);
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        let until = Instant::now() + LINGER;
+        while state.jobs.len() < expected.min(MAX_BATCH) && !state.closed {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state.awaited = Some(expected.min(MAX_BATCH));
+            state = self.filled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.awaited = None;
         let count = state.jobs.len().min(MAX_BATCH);
         let batch: Vec<_> = state.jobs.drain(..count).collect();
         state.bytes -= batch.iter().map(|(_, bytes)| bytes).sum::<usize>();

@@ -274,6 +274,11 @@ impl<'p> Flow<'p> {
         self.scope(id, ScopeKind::Group { body, with: Some(with) })
     }
 
+    /// A template that is one expression in this graph.
+    pub fn template(&self, text: &str) -> TextTemplate {
+        TextTemplate { source: Arc::from(format!("{{{{{text}}}}}")), place: Place::default(), refs: self.plans.refs(text) }
+    }
+
     /// An expression in this graph.
     pub fn expr(&self, text: &str) -> Expr {
         self.plans.expr(text)
@@ -379,12 +384,11 @@ impl Spot<'_, '_> {
 
     /// Its arguments, as a template.
     pub fn args(self, text: &str) -> Self {
-        let source: Arc<str> = Arc::from(format!("{{{{{text}}}}}"));
-        let refs = self.flow.plans.refs(text);
+        let template = self.flow.template(text);
         self.change(|n| {
             if let NodeKind::Tool(tool) = &mut n.kind {
                 tool.args = Value::map([("value", Value::Null)]);
-                tool.templates = vec![(Arc::from("/value"), TextTemplate { source, place: Place::default(), refs })];
+                tool.templates = vec![(Arc::from("/value"), template)];
             }
         })
     }

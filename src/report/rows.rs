@@ -1,0 +1,205 @@
+//! What was found, settled and done, and by whom? The rows of a report, in declared order of the nodes where they were made.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::Serialize;
+
+use super::{Timeline, maybe_rfc3339, tokens};
+use crate::{
+    event::Outcome,
+    graph::{AgentNode, NodeKind, Phase},
+    state::State,
+    value::{Evidence, FindingId, FindingStatus, NodeIx, Position, Role, Timestamp, Value},
+};
+
+/// A finding in a report.
+#[derive(Clone, Debug, Serialize)]
+pub struct FindingRow {
+    /// Such as `work/security#f1`.
+    pub id: FindingId,
+    /// Who found it.
+    pub agent: Role,
+    /// On what.
+    pub topic: Arc<str>,
+    /// What, in words.
+    pub claim: Arc<str>,
+    /// What, as a value.
+    pub value: Value,
+    /// From 0 to 1.
+    pub confidence: f64,
+    /// Where it stands.
+    pub status: FindingStatus,
+    /// What it rests on.
+    pub evidence: Vec<Evidence>,
+}
+
+/// A decision in a report.
+#[derive(Clone, Debug, Serialize)]
+pub struct DecisionRow {
+    /// On what.
+    pub topic: Arc<str>,
+    /// What stands.
+    pub outcome: Value,
+    /// Who or what decided.
+    pub rule: Arc<str>,
+    /// Why.
+    pub reason: Arc<str>,
+    /// What everybody held.
+    pub positions: Vec<Position>,
+    /// Who held something else.
+    pub dissent: Vec<Role>,
+}
+
+/// What one agent did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Contribution {
+    /// Who.
+    pub agent: Role,
+    /// What it returned at its own work (for the coordinator: its synthesis); null when it did not.
+    pub output: Value,
+    /// How its last activation ended.
+    pub status: &'static str,
+    /// Its findings, such as `work/security#f1`.
+    pub findings: Vec<FindingId>,
+    /// Turns.
+    pub turns: u64,
+    /// Tool calls.
+    pub tool_calls: u64,
+    /// Tokens read and written.
+    pub tokens: u64,
+    /// What it cost.
+    pub cost_usd: f64,
+    /// Time at work, waiting for people apart.
+    pub busy_ms: f64,
+}
+
+/// A conversation in a report.
+#[derive(Clone, Debug, Serialize)]
+pub struct ThreadRow {
+    /// Whose.
+    pub agent: Role,
+    /// What for.
+    pub phase: &'static str,
+    /// How it ended, or `pending`.
+    pub status: &'static str,
+    /// Attempts.
+    pub attempts: u32,
+    /// Turns.
+    pub turns: u32,
+    /// When it started.
+    #[serde(serialize_with = "maybe_rfc3339")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(serialize_with = "maybe_rfc3339")]
+    pub completed_at: Option<Timestamp>,
+}
+
+pub(super) fn findings(state: &State) -> Vec<FindingRow> {
+    let row = |f: Arc<crate::value::Finding>| FindingRow {
+        id: f.id.clone(),
+        agent: f.agent.clone(),
+        topic: f.topic.clone(),
+        claim: f.claim.clone(),
+        value: f.value.clone(),
+        confidence: f.confidence,
+        status: f.status,
+        evidence: f.evidence.clone(),
+    };
+    state.findings().into_iter().map(row).collect()
+}
+
+pub(super) fn decisions(state: &State) -> Vec<DecisionRow> {
+    let row = |d: Arc<crate::value::Decision>| DecisionRow {
+        topic: d.topic.clone(),
+        outcome: d.outcome.clone(),
+        rule: d.rule.clone(),
+        reason: d.reason.clone(),
+        positions: d.positions.clone(),
+        dissent: d.dissent.clone(),
+    };
+    state.decisions().into_iter().map(row).collect()
+}
+
+/// The agent nodes that ever started, in declared order.
+fn agent_nodes(state: &State) -> Vec<(NodeIx, &AgentNode)> {
+    let nodes = (0..state.nodes.len()).filter_map(|ix| u32::try_from(ix).ok().map(NodeIx));
+    let agents = nodes.filter_map(|ix| match &state.node(ix).kind {
+        NodeKind::Agent(agent) if state.nodes[ix.index()].attempt > 0 => Some((ix, &**agent)),
+        NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => None,
+    });
+    let mut agents: Vec<_> = agents.collect();
+    agents.sort_by_cached_key(|(ix, _)| state.position(*ix));
+    agents
+}
+
+pub(super) fn contributions(state: &State, timeline: &Timeline) -> Vec<Contribution> {
+    let mut by_role: BTreeMap<Role, Contribution> = BTreeMap::new();
+    for (ix, agent) in agent_nodes(state) {
+        let spent = state.spent_by.get(&agent.role).copied().unwrap_or_default();
+        let entry = by_role.entry(agent.role.clone()).or_insert_with(|| Contribution {
+            agent: agent.role.clone(),
+            output: Value::Null,
+            status: "pending",
+            findings: Vec::new(),
+            turns: spent.turns,
+            tool_calls: spent.tool_calls,
+            tokens: tokens(&spent.usage),
+            cost_usd: spent.usage.cost.dollars(),
+            busy_ms: 0.0,
+        });
+        let own = match agent.phase {
+            Phase::Work | Phase::Delegate | Phase::Synthesize => true,
+            Phase::Validate | Phase::Debate => false,
+        };
+        if own {
+            entry.status = state.status_name(ix);
+            if let Some(Outcome::Ok(value)) = state.outcome(ix) {
+                entry.output = value.clone();
+            }
+        }
+        entry.busy_ms += timeline.busy(ix).as_secs_f64() * 1e3;
+    }
+    for finding in state.findings() {
+        if let Some(entry) = by_role.get_mut(&finding.agent) {
+            entry.findings.push(finding.id.clone());
+        }
+    }
+    by_role.into_values().collect()
+}
+
+pub(super) fn threads(state: &State, timeline: &Timeline) -> BTreeMap<String, ThreadRow> {
+    let rows = agent_nodes(state).into_iter().map(|(ix, agent)| {
+        let span = timeline.nodes.get(&ix);
+        let row = ThreadRow {
+            agent: agent.role.clone(),
+            phase: agent.phase.name(),
+            status: state.status_name(ix),
+            attempts: state.nodes[ix.index()].attempt,
+            turns: state.seat_turns.get(&ix).copied().unwrap_or(0),
+            started_at: span.map(|s| s.from),
+            completed_at: span.and_then(|s| s.to),
+        };
+        (state.path(ix).to_string(), row)
+    });
+    rows.collect()
+}
+
+pub(super) fn warnings(state: &State) -> Vec<String> {
+    let nodes = (0..state.nodes.len()).filter_map(|ix| u32::try_from(ix).ok().map(NodeIx));
+    let failed = nodes.filter_map(|ix| match state.outcome(ix) {
+        Some(Outcome::Failed(failure)) => Some((ix, failure)),
+        Some(Outcome::Ok(_) | Outcome::Skipped(_) | Outcome::Cancelled) | None => None,
+    });
+    let mut handled: Vec<_> = failed.filter(|(ix, _)| state.node(*ix).allow_failure || state.node(*ix).caught).collect();
+    handled.sort_by_cached_key(|(ix, _)| state.position(*ix));
+    let mut told: Vec<String> = Vec::new();
+    for (ix, failure) in handled {
+        let path = failure.node.clone().unwrap_or_else(|| state.path(ix));
+        let warning = format!("{path}: {failure}");
+        // A scope hands the failure of a node inside it on.
+        if !told.contains(&warning) {
+            told.push(warning);
+        }
+    }
+    told
+}

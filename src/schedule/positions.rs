@@ -1,0 +1,118 @@
+//! Who holds what? Positions on a topic: by findings, by votes, and after debates.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use petgraph::Direction;
+
+use super::{
+    Scheduler,
+    vote::{APPROVE, OBJECT, PROPOSAL, differ},
+};
+use crate::{
+    event::Outcome,
+    graph::{NodeKind, SettleOver, SettleSpec},
+    state::TopicState,
+    value::{NodeIx, Position, Role, Value},
+};
+
+impl Scheduler {
+    /// The topics that a settle scope opens with: over findings those with different values, over votes the proposal.
+    pub(super) fn topics(&self, node: NodeIx, spec: &SettleSpec) -> Value {
+        let topics: Vec<(Arc<str>, Vec<Position>)> = match spec.over {
+            SettleOver::Findings => self.contested(node, &spec.members),
+            SettleOver::Votes => vec![(Arc::from(PROPOSAL), self.votes(node, &spec.members))],
+        };
+        Value::list(topics.into_iter().map(|(topic, positions)| {
+            Value::map([("topic", Value::Text(topic)), ("positions", Value::of(&positions).unwrap_or_default())])
+        }))
+    }
+
+    fn contested(&self, node: NodeIx, members: &[Role]) -> Vec<(Arc<str>, Vec<Position>)> {
+        let past = self.state.past(node);
+        let mut topics: BTreeMap<Arc<str>, BTreeMap<usize, Position>> = BTreeMap::new();
+        for finding in self.state.visible_findings(node, &past) {
+            let Some(rank) = members.iter().position(|m| *m == finding.agent) else { continue };
+            if finding.value.is_null() {
+                continue;
+            }
+            let position = Position {
+                agent: finding.agent.clone(),
+                value: finding.value.clone(),
+                confidence: finding.confidence,
+                reason: finding.claim.clone(),
+            };
+            topics.entry(finding.topic.clone()).or_default().insert(rank, position);
+        }
+        let lists = topics.into_iter().map(|(topic, by_rank)| (topic, by_rank.into_values().collect::<Vec<_>>()));
+        lists.filter(|(_, positions)| differ(positions)).collect()
+    }
+
+    fn votes(&self, node: NodeIx, members: &[Role]) -> Vec<Position> {
+        let instance = self.state.instance_of(node);
+        let mut votes = BTreeMap::new();
+        for source in instance.graph.dag.neighbors_directed(self.state.local(node), Direction::Incoming) {
+            let source = NodeIx(instance.base + u32::try_from(source.index()).unwrap_or(u32::MAX));
+            let (Some(role), Some(Outcome::Ok(vote))) = (self.state.role_of(source), self.state.outcome(source)) else {
+                continue;
+            };
+            let Some(rank) = members.iter().position(|m| m == role) else { continue };
+            let said = vote.get("vote").unwrap_or(vote);
+            let approves = match said {
+                Value::Bool(truth) => Some(*truth),
+                Value::Text(text) => match text.as_ref() {
+                    APPROVE | "accept" | "yes" => Some(true),
+                    OBJECT | "reject" | "no" => Some(false),
+                    _ => None,
+                },
+                Value::Null | Value::Int(_) | Value::Float(_) | Value::List(_) | Value::Map(_) => None,
+            };
+            let Some(approves) = approves else { continue };
+            let confidence = vote.get("confidence").and_then(Value::as_f64).unwrap_or(1.0).clamp(0.0, 1.0);
+            let reason = vote.get("reason").and_then(Value::as_str).unwrap_or_default();
+            let value = Value::text(if approves { APPROVE } else { OBJECT });
+            votes.insert(rank, Position { agent: role.clone(), value, confidence, reason: Arc::from(reason) });
+        }
+        votes.into_values().collect()
+    }
+
+    /// What everybody holds after the debates.
+    pub(super) fn positions_now(&self, topic: &TopicState) -> Vec<Position> {
+        let mut positions = topic.positions.clone();
+        for ix in &topic.debates {
+            let instance = &self.state.instances[*ix as usize];
+            let size = u32::try_from(instance.graph.dag.node_count()).unwrap_or(0);
+            for seat in (instance.base..instance.base + size).map(NodeIx) {
+                let (Some(role), Some(Outcome::Ok(said))) = (self.state.role_of(seat), self.state.outcome(seat)) else {
+                    continue;
+                };
+                let Some(value) = said.get("value") else { continue };
+                for position in positions.iter_mut().filter(|p| p.agent == *role) {
+                    position.value = value.clone();
+                    if let Some(confidence) = said.get("confidence").and_then(Value::as_f64) {
+                        position.confidence = confidence.clamp(0.0, 1.0);
+                    }
+                    if let Some(reason) = said.get("reason").and_then(Value::as_str) {
+                        position.reason = Arc::from(reason);
+                    }
+                }
+            }
+        }
+        positions
+    }
+
+    /// The proposal that the votes before a scope are on.
+    pub(super) fn proposal_before(&self, node: NodeIx) -> Value {
+        let instance = self.state.instance_of(node);
+        let mut proposals: Vec<u32> = instance
+            .graph
+            .dag
+            .neighbors_directed(self.state.local(node), Direction::Incoming)
+            .filter_map(|source| match &instance.graph.dag[source].kind {
+                NodeKind::Agent(agent) => agent.proposal,
+                NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => None,
+            })
+            .collect();
+        proposals.sort_unstable();
+        proposals.first().map_or(Value::Null, |local| self.state.output(NodeIx(instance.base + local)))
+    }
+}

@@ -1,0 +1,89 @@
+//! What stands by a vote? Positions are weighed; nothing here asks anybody.
+
+use crate::{
+    graph::{SettleOver, SettleSpec, VoteProtocol},
+    value::{Position, Role, Value},
+};
+
+/// The topic of a vote on a proposal.
+pub(super) const PROPOSAL: &str = "proposal";
+/// A vote for a proposal.
+pub(super) const APPROVE: &str = "approve";
+/// A vote against a proposal.
+pub(super) const OBJECT: &str = "object";
+
+/// What stands by the vote of a scope, and whether that is clear. A proposal that all must approve stands only if all do.
+pub(super) fn stands(spec: &SettleSpec, positions: &[Position]) -> (Value, bool) {
+    let (value, clear) = weigh(spec.protocol, spec.tie.as_ref(), positions, &spec.members);
+    match (spec.over, spec.protocol, clear) {
+        (SettleOver::Votes, VoteProtocol::Unanimous, false) => (Value::text(OBJECT), false),
+        (SettleOver::Votes | SettleOver::Findings, _, _) => (value, clear),
+    }
+}
+
+pub(super) fn no_position(spec: &SettleSpec) -> Value {
+    match spec.over {
+        SettleOver::Votes => Value::text(APPROVE),
+        SettleOver::Findings => Value::Null,
+    }
+}
+
+pub(super) fn differ(positions: &[Position]) -> bool {
+    positions.windows(2).any(|pair| pair[0].value != pair[1].value)
+}
+
+/// The value that a person's answer names: one that somebody holds, else the answer itself.
+pub(super) fn chosen(positions: &[Position], answer: &Value) -> Value {
+    let text = answer.to_string();
+    positions.iter().find(|p| p.value.to_string() == text).map_or_else(|| answer.clone(), |p| p.value.clone())
+}
+
+/// A position on a proposal as a vote: `{agent, vote, confidence, reason}`.
+pub(super) fn as_vote(position: &Value) -> Value {
+    let part = |key: &str| position.get(key).cloned().unwrap_or_default();
+    Value::map([
+        ("agent", part("agent")),
+        ("vote", part("value")),
+        ("confidence", part("confidence")),
+        ("reason", part("reason")),
+    ])
+}
+
+pub(super) fn protocol_name(protocol: VoteProtocol) -> &'static str {
+    match protocol {
+        VoteProtocol::Weighted => "weighted_vote",
+        VoteProtocol::Majority => "majority_vote",
+        VoteProtocol::Unanimous => "unanimous_vote",
+    }
+}
+
+/// The value that a vote gives, and whether it is clear. A tie, or too few votes, falls to `tie`, else to the first member.
+fn weigh(protocol: VoteProtocol, tie: Option<&Role>, positions: &[Position], members: &[Role]) -> (Value, bool) {
+    let mut tally: Vec<(&Value, f64, usize)> = Vec::new();
+    for position in positions {
+        match tally.iter_mut().find(|(value, ..)| **value == position.value) {
+            Some((_, weight, votes)) => {
+                *weight += position.confidence;
+                *votes += 1;
+            }
+            None => tally.push((&position.value, position.confidence, 1)),
+        }
+    }
+    let weight = |entry: &(&Value, f64, usize)| match protocol {
+        VoteProtocol::Weighted => entry.1,
+        VoteProtocol::Majority | VoteProtocol::Unanimous => f64::from(u32::try_from(entry.2).unwrap_or(u32::MAX)),
+    };
+    let best = tally.iter().map(weight).fold(0.0, f64::max);
+    let winners: Vec<_> = tally.iter().filter(|entry| (weight(entry) - best).abs() < 1e-9).collect();
+    let enough = match protocol {
+        VoteProtocol::Weighted => true,
+        VoteProtocol::Majority => tally.iter().any(|entry| entry.2 * 2 > positions.len()),
+        VoteProtocol::Unanimous => tally.len() == 1,
+    };
+    if let ([(value, ..)], true) = (winners.as_slice(), enough) {
+        return ((*value).clone(), true);
+    }
+    let of = |role: &Role| positions.iter().find(|p| p.agent == *role).map(|p| p.value.clone());
+    let value = tie.and_then(of).or_else(|| members.iter().find_map(of)).unwrap_or_default();
+    (value, false)
+}

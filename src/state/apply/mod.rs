@@ -1,0 +1,101 @@
+//! What does a fact change? One arm per event.
+
+mod cuts;
+mod edges;
+mod nodes;
+mod people;
+mod said;
+mod scopes;
+mod turns;
+
+use super::{Activation, FoldError, Stand, State, Stopping};
+use crate::{
+    event::{Event, Record},
+    value::{NodeIx, RuleKind, Verdict},
+};
+
+impl State {
+    pub(super) fn apply_event(&mut self, record: &Record) -> Result<(), FoldError> {
+        if self.finished.is_some() && !matches!(record.event, Event::LateResult { .. } | Event::Resumed { .. }) {
+            return Err(self.contradiction("the session is over"));
+        }
+        match &record.event {
+            Event::Started(_) => return Err(self.contradiction("a session starts once")),
+            Event::Resumed { epoch } => {
+                self.timers.shift(record.at.since(self.now));
+                self.epoch = *epoch;
+                self.late.clear();
+                self.doubt_irreversible();
+            }
+            Event::Parked => self.parked = true,
+            Event::NodeStarted { node, attempt } => self.node_started(*node, *attempt, record)?,
+            Event::NodeRetried { node, attempt, failure, not_before } => {
+                self.node_retried(*node, *attempt, failure, *not_before, record)?;
+            }
+            Event::RetryDue { node } => self.retry_due(*node)?,
+            Event::NodeEnded { node, outcome } => self.node_ended(*node, outcome, record)?,
+            Event::EdgesJudged { node, met } => self.edges_judged(*node, met)?,
+            Event::ScopeOpened { node, bound } => self.scope_opened(*node, bound, record)?,
+            Event::Grown(grown) => self.apply_grown(grown)?,
+            Event::Judged { node, rule: RuleKind::Reconcile, verdict: Some(verdict) }
+                if **verdict == Verdict::Reconcile(Some(None)) =>
+            {
+                self.known(*node)?;
+                *self.second_chances.entry(*node).or_default() += 1;
+            }
+            Event::Judged { .. } => {}
+            Event::NotHappened { node, call, .. } => self.not_happened(*node, *call)?,
+            Event::TurnStarted { node, read_upto, .. } => self.turn_started(*node, *read_upto, record)?,
+            Event::TurnEnded { node, end, effects, .. } => self.turn_ended(*node, end, effects)?,
+            Event::ToolCalled(called) => self.tool_called(called)?,
+            Event::ToolReturned { node, call, result, .. } => self.tool_returned(*node, *call, result)?,
+            Event::Said { node, message } => self.said(*node, message, record)?,
+            Event::Noted { node, note } => self.noted(*node, note)?,
+            Event::Found { node, finding } => self.found(*node, finding, record)?,
+            Event::Wrote { node, variable, value } => self.wrote(*node, variable, value)?,
+            Event::Decided { node, decision } => self.decided(*node, decision)?,
+            Event::Escalated { node, from, reason, to, .. } => self.escalated(*node, from.as_ref(), reason, *to, record)?,
+            Event::Asked(ask) => self.asked(ask, record)?,
+            Event::AskMoved { ask, to, deadline } => self.ask_moved(*ask, to, *deadline)?,
+            Event::AskClosed { ask, outcome } => self.close_ask(*ask, outcome, record)?,
+            Event::LimitReached { limit } => {
+                self.timers.clear(super::Timer::Wall);
+                self.stop(Stopping::Limit(limit.clone()));
+            }
+            Event::CancelRequested { by, reason } => {
+                self.stop(Stopping::Cancelled { by: by.clone(), reason: reason.clone() });
+                self.cut_all();
+            }
+            Event::LateResult { key, usage } => self.late_result(key, *usage)?,
+            Event::Finished(finished) => {
+                self.finished = Some(std::sync::Arc::new((**finished).clone()));
+                self.timers = super::Timers::default();
+            }
+        }
+        Ok(())
+    }
+
+    fn known(&self, node: NodeIx) -> Result<(), FoldError> {
+        if node.index() < self.nodes.len() { Ok(()) } else { Err(self.contradiction(format!("node {node} does not exist"))) }
+    }
+
+    fn in_progress(&self, node: NodeIx) -> Result<(), FoldError> {
+        self.known(node)?;
+        match self.nodes[node.index()].stand {
+            Stand::Running => Ok(()),
+            Stand::Waiting | Stand::Ready | Stand::Backoff | Stand::Ended => {
+                Err(self.contradiction(format!("node {node} is not in progress")))
+            }
+        }
+    }
+
+    fn limiter(&self, node: NodeIx) -> Result<u32, FoldError> {
+        self.known(node)?;
+        Ok(self.instance_of(node).limiter)
+    }
+
+    fn activation(&mut self, node: NodeIx) -> Result<&mut Activation, FoldError> {
+        let error = self.contradiction(format!("node {node} is not at work"));
+        self.activations.get_mut(&node).ok_or(error)
+    }
+}

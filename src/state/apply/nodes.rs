@@ -1,0 +1,243 @@
+//! What changes when a node starts, is tried again, or ends?
+
+use std::sync::Arc;
+
+use crate::{
+    event::{Key, Outcome, Record},
+    graph::{NodeKind, Phase, Stragglers},
+    state::{Activation, Due, FoldError, Stage, Stand, State, Timer},
+    turn::cut,
+    value::{CallIx, Failure, FailureKind, MessageKind, NodeIx, Timestamp, Turn, Value},
+};
+
+/// Characters of an agent's result that its `response` message shows.
+const RESPONSE_LIMIT: usize = 1_000;
+
+impl State {
+    pub(super) fn node_started(&mut self, node: NodeIx, attempt: u32, record: &Record) -> Result<(), FoldError> {
+        let limiter = self.limiter(node)?;
+        if self.nodes[node.index()].stand != Stand::Ready {
+            return Err(self.contradiction(format!("node {node} starts before it is ready")));
+        }
+        self.unwant(node, Due::Start);
+        let state = &mut self.nodes[node.index()];
+        state.stand = Stand::Running;
+        state.attempt = attempt;
+        if let Some(timeout) = self.node(node).timeout {
+            self.timers.set(Timer::Timeout(node), record.at.after(timeout));
+        }
+        match &self.node(node).kind {
+            NodeKind::Tool(_) => {
+                self.ready.take(limiter);
+                self.calling.insert(node);
+                self.spent.tool_calls += 1;
+            }
+            NodeKind::Agent(agent) => {
+                self.aggregating += u32::from(agent.phase == Phase::Synthesize);
+                self.activations.insert(
+                    node,
+                    Activation {
+                        attempt,
+                        turn: Turn(0),
+                        task: self.started.task.clone(),
+                        thread: Vec::new(),
+                        stage: Stage::Due,
+                        effects: Vec::new(),
+                        read_upto: self.seq,
+                        writes: Vec::new(),
+                        found: Vec::new(),
+                        repairs: 0,
+                        asked_person: false,
+                    },
+                );
+                self.want(node, Due::Turn);
+            }
+            NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => {
+                return Err(self.contradiction(format!("node {node} has no attempts")));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn node_retried(
+        &mut self,
+        node: NodeIx,
+        attempt: u32,
+        failure: &Failure,
+        not_before: Timestamp,
+        record: &Record,
+    ) -> Result<(), FoldError> {
+        self.in_progress(node)?;
+        let kind = matches!(failure.kind, FailureKind::Timeout | FailureKind::InDoubt);
+        let cut = kind && self.timers.is_due(Timer::Timeout(node), record.at);
+        if cut && self.calling.contains(&node) && !self.is_in_doubt(node) {
+            self.late.insert(Key { node, attempt, turn: Turn(0), call: None });
+        }
+        self.leave(node, true, false);
+        self.todo.forget(node);
+        self.throw_away_children(node);
+        self.nodes[node.index()].stand = Stand::Backoff;
+        self.timers.set(Timer::Retry(node), not_before);
+        Ok(())
+    }
+
+    pub(super) fn retry_due(&mut self, node: NodeIx) -> Result<(), FoldError> {
+        self.known(node)?;
+        if self.nodes[node.index()].stand != Stand::Backoff {
+            return Err(self.contradiction(format!("node {node} has no attempt to come")));
+        }
+        self.timers.clear(Timer::Retry(node));
+        self.make_ready(node);
+        Ok(())
+    }
+
+    pub(super) fn node_ended(&mut self, node: NodeIx, outcome: &Outcome, record: &Record) -> Result<(), FoldError> {
+        self.known(node)?;
+        if self.nodes[node.index()].stand == Stand::Ended {
+            return Err(self.contradiction(format!("node {node} ended twice")));
+        }
+        if self.nodes[node.index()].stand == Stand::Ready {
+            self.unwant(node, Due::Start);
+        }
+        if self.calling.contains(&node) && !self.is_in_doubt(node) && self.was_cut_off(node, outcome, record) {
+            let attempt = self.nodes[node.index()].attempt;
+            self.late.insert(Key { node, attempt, turn: Turn(0), call: None });
+        }
+        self.conclude_agent(node, outcome, record);
+        self.answered.remove(&node);
+        self.faults.remove(&node);
+        self.todo.forget(node);
+        let state = &mut self.nodes[node.index()];
+        state.stand = Stand::Ended;
+        state.ended_at = self.seq;
+        state.outcome = Some(outcome.clone());
+        if !(matches!(outcome, Outcome::Ok(_)) && self.node(node).stragglers == Stragglers::Leave) {
+            self.abandon_children(node);
+        }
+        self.account(node, outcome);
+        self.resolve_edges(node, outcome);
+        Ok(())
+    }
+
+    /// What an agent leaves behind: its writes take effect when it succeeded; what it found stays unless it was cut off.
+    fn conclude_agent(&mut self, node: NodeIx, outcome: &Outcome, record: &Record) {
+        let role = self.role_of(node).cloned();
+        if let (Some(role), Some(activation), Outcome::Ok(value)) = (&role, self.activations.get(&node), outcome) {
+            for (variable, written, seq) in activation.writes.clone() {
+                self.context.commit(node, role, &variable, &written, seq);
+            }
+            if self.is_synthesis(node) {
+                self.provide(node, value);
+            }
+            let text = value.get("summary").or_else(|| value.get("text")).unwrap_or(value).to_string();
+            let content = cut(&Arc::from(text), RESPONSE_LIMIT);
+            let to = self.coordinator_of(node).filter(|c| *c != role).cloned();
+            let message = self.message(node, MessageKind::Response, Some(role.clone()), to, content);
+            self.speak(node, Arc::new(message), record);
+        }
+        let keep = match outcome {
+            Outcome::Ok(_) => true,
+            Outcome::Failed(failure) => failure.kind == FailureKind::Limit,
+            Outcome::Skipped(_) | Outcome::Cancelled => false,
+        };
+        self.leave(node, true, keep);
+    }
+
+    /// Ends an attempt's hold on slots, timers and calls; `drop` forgets the activation, `keep` keeps what it found.
+    pub(super) fn leave(&mut self, node: NodeIx, drop: bool, keep: bool) {
+        let limiter = self.instance_of(node).limiter;
+        self.timers.clear(Timer::Timeout(node));
+        self.timers.clear(Timer::Retry(node));
+        if self.calling.remove(&node) {
+            self.ready.give(limiter, 1);
+        }
+        self.todo.doubts.retain(|key| key.node != node);
+        let Some(activation) = self.activations.get(&node) else { return };
+        self.ready.give(limiter, activation.in_flight());
+        let flying = activation.flying(node);
+        let waiting: Vec<Due> = std::iter::once(Due::Turn)
+            .chain((0..activation.calls().len()).filter_map(|ix| u32::try_from(ix).ok()).map(|ix| Due::Call(CallIx(ix))))
+            .collect();
+        let found = activation.found.clone();
+        for due in waiting {
+            self.unwant(node, due);
+        }
+        self.late.extend(flying);
+        self.todo.agents.remove(&node);
+        self.answered.remove(&node);
+        if drop {
+            if !keep {
+                self.context.retract(&found);
+            }
+            self.activations.remove(&node);
+            if self.is_synthesis(node) {
+                self.aggregating = self.aggregating.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Whether a node ended while its call was still at it.
+    fn was_cut_off(&self, node: NodeIx, outcome: &Outcome, record: &Record) -> bool {
+        match outcome {
+            // A rule may know that a call happened whose time was up.
+            Outcome::Ok(_) => self.timers.is_due(Timer::Timeout(node), record.at),
+            Outcome::Failed(failure) => {
+                matches!(failure.kind, FailureKind::Timeout | FailureKind::InDoubt)
+                    && self.timers.is_due(Timer::Timeout(node), record.at)
+            }
+            Outcome::Skipped(_) | Outcome::Cancelled => true,
+        }
+    }
+
+    /// Whether the call of a tool node was in flight at an outage, and nobody knows more of it.
+    fn is_in_doubt(&self, node: NodeIx) -> bool {
+        self.todo.doubts.iter().any(|key| key.node == node && key.call.is_none())
+    }
+
+    fn account(&mut self, node: NodeIx, outcome: &Outcome) {
+        let allowed = self.node(node).allow_failure;
+        let caught = self.node(node).caught;
+        let ix = self.nodes[node.index()].instance as usize;
+        let failed = matches!(outcome, Outcome::Failed(_));
+        if failed && allowed {
+            self.warnings.push(node);
+        }
+        if failed && !allowed && !caught {
+            let first = &mut self.instances[ix].failed;
+            *first = Some(first.map_or(node, |other| other.min(node)));
+            if self.finale.is_none() && self.team_of(node).1.fail_fast {
+                self.fail_fast(node);
+            }
+        }
+        let instance = &mut self.instances[ix];
+        instance.open = instance.open.saturating_sub(1);
+        let (open, scope) = (instance.open, instance.scope);
+        let Some(scope) = scope else { return };
+        if matches!(outcome, Outcome::Ok(_))
+            && let Some(state) = self.scopes.get_mut(&scope)
+        {
+            state.succeeded += 1;
+            let quorum = self.quorum_of(scope);
+            if quorum.is_some_and(|q| self.scopes.get(&scope).is_some_and(|s| s.succeeded >= q))
+                && self.nodes[scope.index()].stand == Stand::Running
+            {
+                self.todo.scopes.insert(scope);
+            }
+        }
+        if open == 0 {
+            self.close_instance(scope);
+        }
+    }
+
+    /// Keeps the result of a synthesis as what there is to show: of several that of the last in declared order.
+    pub(super) fn provide(&mut self, node: NodeIx, value: &Value) {
+        let later = self.provisional.as_ref().is_none_or(|(other, _)| self.position(*other) <= self.position(node));
+        if later {
+            self.provisional = Some((node, value.clone()));
+        }
+    }
+
+    pub(super) fn is_synthesis(&self, node: NodeIx) -> bool {
+        matches!(&self.node(node).kind, NodeKind::Agent(agent) if agent.phase == Phase::Synthesize)
+    }
+}

@@ -1,0 +1,102 @@
+//! What does the team know now? Messages, findings, variables and decisions enter the shared context.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use crate::{
+    event::Record,
+    state::{FoldError, Found, Settled, Spoken, State},
+    value::{Decision, EscalateTo, Finding, FindingStatus, Message, MessageKind, NodeIx, Role, Value},
+};
+
+impl State {
+    pub(super) fn said(&mut self, node: NodeIx, message: &Arc<Message>, record: &Record) -> Result<(), FoldError> {
+        self.known(node)?;
+        if message.kind == MessageKind::TaskAssignment
+            && let Some(activation) = self.activations.get_mut(&node)
+        {
+            activation.task = message.content.clone();
+        }
+        self.speak(node, message.clone(), record);
+        Ok(())
+    }
+
+    pub(super) fn found(&mut self, node: NodeIx, finding: &Arc<Finding>, record: &Record) -> Result<(), FoldError> {
+        self.known(node)?;
+        let index = self.context.add(self.path(node), Found { node, finding: finding.clone() });
+        if let Some(activation) = self.activations.get_mut(&node) {
+            activation.found.push(index);
+        }
+        let message = self.message(node, MessageKind::Finding, Some(finding.agent.clone()), None, finding.claim.clone());
+        let metadata =
+            Value::map([("finding", Value::Text(finding.id.0.clone())), ("topic", Value::Text(finding.topic.clone()))]);
+        self.speak(node, Arc::new(Message { metadata, ..message }), record);
+        Ok(())
+    }
+
+    pub(super) fn wrote(&mut self, node: NodeIx, variable: &Arc<str>, value: &Value) -> Result<(), FoldError> {
+        let seq = self.seq;
+        self.activation(node)?.writes.push((variable.clone(), value.clone(), seq));
+        Ok(())
+    }
+
+    pub(super) fn decided(&mut self, node: NodeIx, decision: &Arc<Decision>) -> Result<(), FoldError> {
+        self.known(node)?;
+        let about = self.about(node, &decision.topic);
+        self.context.decisions.push(Settled { node, decision: decision.clone(), about });
+        if let Some(scope) = self.scopes.get_mut(&node) {
+            scope.topics.retain(|t| t.topic != decision.topic);
+            self.todo.scopes.insert(node);
+        }
+        Ok(())
+    }
+
+    /// The findings on a topic that were known where it is settled, what came up in its debates included.
+    fn about(&self, node: NodeIx, topic: &str) -> BTreeSet<usize> {
+        let findings = self.context.findings.iter().enumerate();
+        let mut on_topic =
+            findings.filter(|(_, f)| *f.finding.topic == *topic && f.finding.status != FindingStatus::Retracted).peekable();
+        if on_topic.peek().is_none() {
+            return BTreeSet::new();
+        }
+        let mut known = self.past(node);
+        self.below(node, &mut known);
+        on_topic.filter(|(_, f)| known.contains(&f.node) && self.are_mates(f.node, node)).map(|(index, _)| index).collect()
+    }
+
+    pub(super) fn escalated(
+        &mut self,
+        node: NodeIx,
+        from: Option<&Role>,
+        reason: &Arc<str>,
+        to: EscalateTo,
+        record: &Record,
+    ) -> Result<(), FoldError> {
+        self.known(node)?;
+        let to = match to {
+            EscalateTo::Coordinator => self.coordinator_of(node).cloned(),
+            EscalateTo::Person | EscalateTo::None => None,
+        };
+        let message = self.message(node, MessageKind::Escalation, from.cloned(), to, reason.clone());
+        self.speak(node, Arc::new(message), record);
+        Ok(())
+    }
+
+    pub(super) fn message(
+        &self,
+        node: NodeIx,
+        kind: MessageKind,
+        from: Option<Role>,
+        to: Option<Role>,
+        content: Arc<str>,
+    ) -> Message {
+        Message { id: self.next_message(node), kind, from, to, content, metadata: Value::Null, private: false }
+    }
+
+    pub(super) fn speak(&mut self, node: NodeIx, message: Arc<Message>, record: &Record) {
+        self.context.hear(self.path(node), Spoken { message, seq: record.seq, at: record.at, node, read_at: None });
+    }
+
+    pub(super) fn coordinator_of(&self, node: NodeIx) -> Option<&Role> {
+        self.team_of(node).1.coordinator.as_ref().map(|c| &c.role)
+    }
+}

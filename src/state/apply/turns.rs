@@ -1,0 +1,202 @@
+//! What changes with an agent's turns and with calls?
+
+use std::sync::Arc;
+
+use crate::{
+    event::Record,
+    event::{Key, ToolCalled, TurnEnd},
+    graph::NodeKind,
+    state::{CallState, Due, FoldError, Spent, Stage, State},
+    value::{CallIx, CallResult, EffectClass, Entry, Failure, FailureKind, NodeIx, Role, Seq, Turn, Usage},
+};
+
+impl State {
+    pub(super) fn turn_started(&mut self, node: NodeIx, read_upto: Seq, record: &Record) -> Result<(), FoldError> {
+        let limiter = self.limiter(node)?;
+        self.unwant(node, Due::Turn);
+        let activation = self.activation(node)?;
+        activation.stage = Stage::Asked;
+        activation.read_upto = read_upto;
+        self.ready.take(limiter);
+        *self.seat_turns.entry(node).or_default() += 1;
+        let role = self.role_of(node).cloned();
+        self.spend(role.as_ref(), |spent| {
+            spent.turns += 1;
+            spent.model_calls += 1;
+        });
+        if let Some(role) = &role {
+            self.context.read(role, read_upto, record.at);
+        }
+        Ok(())
+    }
+
+    pub(super) fn turn_ended(&mut self, node: NodeIx, end: &TurnEnd, effects: &[EffectClass]) -> Result<(), FoldError> {
+        let limiter = self.limiter(node)?;
+        let role = self.role_of(node).cloned();
+        let activation = self.activation(node)?;
+        let usage = match end {
+            TurnEnd::Reply(reply) => {
+                activation.thread.push(Entry::Reply(reply.clone()));
+                activation.stage = Stage::Calls(reply.calls.iter().cloned().map(CallState::New).collect());
+                activation.effects = effects.to_vec();
+                Some(reply.usage)
+            }
+            TurnEnd::Failed(failure) => {
+                activation.stage = Stage::Failing(failure.clone());
+                None
+            }
+        };
+        self.ready.give(limiter, 1);
+        if let Some(usage) = usage {
+            self.spend(role.as_ref(), |spent| spent.usage = spent.usage.plus(usage));
+        }
+        self.look_again(node);
+        Ok(())
+    }
+
+    pub(super) fn tool_called(&mut self, called: &ToolCalled) -> Result<(), FoldError> {
+        let limiter = self.limiter(called.node)?;
+        self.unwant(called.node, Due::Call(called.call));
+        let activation = self.activation(called.node)?;
+        if let Some(state) = activation.call_mut(called.call)
+            && let Some(call) = state.call().cloned()
+        {
+            *state = CallState::InFlight(call);
+        }
+        self.look_again(called.node);
+        self.ready.take(limiter);
+        let role = self.role_of(called.node).cloned();
+        self.spend(role.as_ref(), |spent| spent.tool_calls += 1);
+        Ok(())
+    }
+
+    pub(super) fn tool_returned(&mut self, node: NodeIx, call: CallIx, result: &Arc<CallResult>) -> Result<(), FoldError> {
+        let limiter = self.limiter(node)?;
+        self.todo.doubts.retain(|key| !(key.node == node && key.call == Some(call)));
+        let activation = self.activation(node)?;
+        if let Some(state) = activation.call_mut(call) {
+            let held = matches!(state, CallState::InFlight(_));
+            if let Some(asked) = state.call().cloned() {
+                *state = CallState::Answered(asked, result.clone());
+            }
+            if held {
+                self.ready.give(limiter, 1);
+            }
+            self.unwant(node, Due::Call(call));
+        }
+        self.close_turn(node)
+    }
+
+    /// A call that was in doubt is known not to have happened: it is made (again).
+    pub(super) fn not_happened(&mut self, node: NodeIx, call: CallIx) -> Result<(), FoldError> {
+        let limiter = self.limiter(node)?;
+        self.todo.doubts.retain(|key| !(key.node == node && key.call == Some(call)));
+        let activation = self.activation(node)?;
+        if let Some(state) = activation.call_mut(call)
+            && let Some(asked) = state.call().cloned()
+        {
+            let held = matches!(state, CallState::InFlight(_));
+            *state = CallState::Allowed(asked);
+            if held {
+                self.ready.give(limiter, 1);
+            }
+        }
+        self.look_again(node);
+        Ok(())
+    }
+
+    pub(super) fn noted(&mut self, node: NodeIx, note: &Arc<str>) -> Result<(), FoldError> {
+        let activation = self.activation(node)?;
+        if activation.calls().is_empty() {
+            activation.thread.push(Entry::Note(note.clone()));
+        } else {
+            activation.close_calls(&Err(Failure::new(FailureKind::Schema, note)));
+        }
+        activation.repairs += 1;
+        self.next_turn(node);
+        Ok(())
+    }
+
+    /// What came too late only costs.
+    pub(super) fn late_result(&mut self, key: &Key, usage: Usage) -> Result<(), FoldError> {
+        self.known(key.node)?;
+        self.late.remove(key);
+        let role = self.role_of(key.node).cloned();
+        self.spend(role.as_ref(), |spent| spent.usage = spent.usage.plus(usage));
+        Ok(())
+    }
+
+    /// Lets the next turn come once every call of this one is answered; results enter the thread in the order of the calls.
+    fn close_turn(&mut self, node: NodeIx) -> Result<(), FoldError> {
+        let activation = self.activation(node)?;
+        let Stage::Calls(calls) = &activation.stage else { return Ok(()) };
+        let answered: Vec<Entry> = calls
+            .iter()
+            .map_while(|state| match state {
+                CallState::Answered(call, result) => Some(Entry::Result { call: call.clone(), result: result.clone() }),
+                CallState::New(_)
+                | CallState::Allowed(_)
+                | CallState::InFlight(_)
+                | CallState::AtPerson(_)
+                | CallState::Heard(..) => None,
+            })
+            .collect();
+        if answered.len() < calls.len() || calls.is_empty() {
+            self.look_again(node);
+            return Ok(());
+        }
+        activation.thread.extend(answered);
+        self.next_turn(node);
+        Ok(())
+    }
+
+    pub(super) fn next_turn(&mut self, node: NodeIx) {
+        let Some(activation) = self.activations.get_mut(&node) else { return };
+        activation.turn = activation.turn.next();
+        activation.stage = Stage::Due;
+        self.todo.agents.remove(&node);
+        self.want(node, Due::Turn);
+    }
+
+    /// Lets the calls that may go now wait for slots, and the scheduler look at the others.
+    pub(super) fn look_again(&mut self, node: NodeIx) {
+        let Some(activation) = self.activations.get(&node) else { return };
+        let (callable, look) = (activation.callable(), activation.needs_scheduler());
+        for call in callable {
+            self.want(node, Due::Call(call));
+        }
+        if look {
+            self.todo.agents.insert(node);
+        } else {
+            self.todo.agents.remove(&node);
+        }
+    }
+
+    fn spend(&mut self, role: Option<&Role>, change: impl Fn(&mut Spent)) {
+        change(&mut self.spent);
+        if let Some(role) = role {
+            change(self.spent_by.entry(role.clone()).or_default());
+        }
+    }
+
+    /// After an outage, an irreversible call whose result is not on the record may or may not have happened.
+    pub(super) fn doubt_irreversible(&mut self) {
+        let mut doubts = Vec::new();
+        for node in &self.calling {
+            if let NodeKind::Tool(tool) = &self.node(*node).kind
+                && tool.effect == EffectClass::Irreversible
+            {
+                let attempt = self.nodes[node.index()].attempt;
+                doubts.push(Key { node: *node, attempt, turn: Turn(0), call: None });
+            }
+        }
+        for (node, activation) in &self.activations {
+            for (ix, state) in (0..).map(CallIx).zip(activation.calls()) {
+                if matches!(state, CallState::InFlight(_)) && activation.effect(ix) == EffectClass::Irreversible {
+                    doubts.push(Key { node: *node, attempt: activation.attempt, turn: activation.turn, call: Some(ix) });
+                }
+            }
+        }
+        self.todo.doubts.extend(doubts);
+    }
+}
