@@ -16,8 +16,8 @@ use synod::{
     schedule::Scheduler,
     turn::Toolbox,
     value::{
-        EffectClass, Expr, Judge, Map, RuleError, RuleKind, SessionId, TeamIx, TemplateIx, Tenant, TextTemplate, Timestamp,
-        ToolSpec, Value, Verdict,
+        EffectClass, Expr, Judge, Map, Profile, RuleError, RuleKind, SessionId, TeamIx, TemplateIx, Tenant, TextTemplate,
+        Timestamp, ToolSpec, Value, Verdict,
     },
 };
 
@@ -182,11 +182,11 @@ impl Toolbox for Nobody {
         EffectClass::Read
     }
 
-    fn allows(&self, _: &[Arc<str>], _: &str, _: &Value) -> bool {
+    fn allows(&self, _: &Profile, _: &str, _: &Value) -> bool {
         false
     }
 
-    fn allowed(&self, _: &[Arc<str>]) -> Vec<Arc<ToolSpec>> {
+    fn allowed(&self, _: &Profile) -> Vec<Arc<ToolSpec>> {
         Vec::new()
     }
 

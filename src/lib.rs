@@ -46,6 +46,7 @@
 //! | [`schedule`] | What should happen next? |
 //! | [`report`] | What came of it? |
 //! | — | *I/O begins here* |
+//! | `http` | How does this program ask others over HTTP? |
 //! | [`model`], [`tool`], [`knowledge`], [`store`] | one trait each, one file for each implementation |
 //! | [`engine`] | Who does what the scheduler asks for? The only async loop. |
 //! | [`cli`] | What can be typed? |
@@ -64,6 +65,7 @@ pub mod cli;
 pub mod engine;
 pub mod event;
 pub mod graph;
+mod http;
 pub mod knowledge;
 pub mod model;
 pub mod pattern;

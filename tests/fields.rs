@@ -10,3 +10,5 @@ mod node;
 mod profile;
 #[path = "fields/team.rs"]
 mod team;
+#[path = "fields/tools.rs"]
+mod tools;

@@ -70,7 +70,7 @@ model_config: { temperature: 0.2, max_tokens: 2000, stop: ["a", 1e3, null] }
 system_prompt: |
   You are a specialist — for émigrés.
     1. Look.
-prompt_template: "Hello {{ task }} {% if x %}y{% endif %}"
+prompt_template: "Hello {{ task }} {% if role %}y{% endif %}"
 allowed_tools: ['Read', 'Bash(git log:*)']
 mcp_servers: &s ['trivy']
 knowledge: { folders: [runbooks], top_k: 3 }

@@ -22,8 +22,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("state", &["value", "graph", "event", "plan", "turn"]),
     ("schedule", &["value", "graph", "event", "plan", "turn", "state"]),
     ("report", &["value", "graph", "event", "plan", "turn", "state"]),
-    ("model", &["value", "graph", "event", "rule", "state"]),
-    ("tool", &["value", "knowledge"]),
+    ("http", &[]),
+    ("model", &["value", "graph", "event", "team", "rule", "turn", "state", "http"]),
+    ("tool", &["value", "http", "knowledge"]),
     ("knowledge", &["value"]),
     ("store", &["value", "graph", "event", "team"]),
     (

@@ -45,7 +45,7 @@ struct Row {
 
 impl Agents {
     pub(super) fn run(&self, global: &Global) -> Outcome {
-        let engine = global.bare_engine();
+        let engine = global.bare_engine()?;
         let mut names: Vec<String> = library_files()
             .into_iter()
             .map(|f| f.name())

@@ -37,7 +37,7 @@ impl Answer {
         let by = self.by.clone().unwrap_or_else(|| global.user.clone());
         runtime()?.block_on(async {
             match engine.answer(session, ask, Value::text(answer), by).await? {
-                Some(handle) => live::follow(handle, global).await,
+                Some(handle) => live::follow(&engine, handle, global).await,
                 None => {
                     if !global.quiet {
                         eprintln!("the process that runs the session has the answer");

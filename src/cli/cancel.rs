@@ -21,7 +21,7 @@ impl Cancel {
         runtime()?.block_on(async {
             match engine.cancel(session, &global.user, &self.reason).await? {
                 // Nobody ran it: it ends here, `finally` included.
-                Some(handle) => match live::follow(handle, global).await? {
+                Some(handle) => match live::follow(&engine, handle, global).await? {
                     Exit::Cancelled => Ok(Exit::Done),
                     other => Ok(other),
                 },

@@ -20,7 +20,7 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(&self, global: &Global) -> Outcome {
-        let engine = global.bare_engine();
+        let engine = global.bare_engine()?;
         let mut names = Vec::new();
         for path in &self.paths {
             if Path::new(path).is_dir() { files_below(Path::new(path), &mut names)? } else { names.push(path.clone()) }

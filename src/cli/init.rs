@@ -23,7 +23,7 @@ pub(super) struct Init {
 
 impl Init {
     pub(super) fn run(&self, global: &Global) -> Outcome {
-        let engine = global.bare_engine();
+        let engine = global.bare_engine()?;
         let known: Vec<String> = library_files().into_iter().map(|f| f.name()).filter(|n| n.starts_with("teams/")).collect();
         let file = format!("teams/{}.yaml", self.team.trim_start_matches("teams/").trim_end_matches(".yaml"));
         if !known.contains(&file) {

@@ -7,7 +7,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::{Global, Outcome, run::conclude};
 use crate::{
-    engine::SessionHandle,
+    engine::{Engine, SessionHandle},
     event::{Event, Outcome as NodeOutcome, Record, TurnEnd},
     graph::NodeKind,
     state::State,
@@ -19,8 +19,8 @@ const TICK: Duration = Duration::from_millis(120);
 /// Spinners at most; further nodes are not shown while they run.
 const SPINNERS: usize = 12;
 
-/// Follows a session to its end and prints what came of it. Ctrl-C breaks it off; a second one ends the process.
-pub(super) async fn follow(mut handle: SessionHandle, global: &Global) -> Outcome {
+/// Follows a session to its end, ends the servers that it used and prints what came of it. Ctrl-C breaks it off; a second one ends the process.
+pub(super) async fn follow(engine: &Engine, mut handle: SessionHandle, global: &Global) -> Outcome {
     let events = handle.events();
     let session = handle.session();
     if !global.quiet {
@@ -46,6 +46,7 @@ pub(super) async fn follow(mut handle: SessionHandle, global: &Global) -> Outcom
         // The session has ended, and with it its events: the watcher ends by itself.
         let _ = watcher.await;
     }
+    engine.close().await;
     conclude(&ended?, global)
 }
 

@@ -12,6 +12,7 @@ mod export;
 mod init;
 mod live;
 mod messages;
+mod models;
 mod output;
 mod plan;
 mod report;
@@ -22,7 +23,11 @@ mod schema;
 mod sessions;
 mod show;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -30,6 +35,8 @@ use crate::{
     engine::{Engine, EngineError},
     event::Status,
     store::RedbStore,
+    team::{Diagnostic, ModelCatalog},
+    tool::{CommandPolicy, McpServers},
     value::{SessionId, Tenant},
 };
 
@@ -57,6 +64,12 @@ struct Global {
     /// The user that sessions belong to
     #[arg(long, global = true, value_name = "NAME", env = "SYNOD_USER", default_value = "default")]
     user: String,
+    /// A file of MCP servers; by default the first `.mcp.json` in this folder or above it
+    #[arg(long, global = true, value_name = "FILE")]
+    mcp: Option<PathBuf>,
+    /// A model catalog that adds to the built-in one and overrides it; may be given more than once
+    #[arg(long, global = true, value_name = "FILE", env = "SYNOD_MODELS")]
+    models: Vec<PathBuf>,
     /// Print JSON on stdout
     #[arg(long, global = true)]
     json: bool,
@@ -93,6 +106,8 @@ enum Command {
     Export(export::Export),
     /// List agents and search them by skill
     Agents(agents::Agents),
+    /// List models, what they cost, and which keys are set
+    Models(models::ModelsCommand),
     /// Test rule scripts, and show what rules get to know
     Rules(rules::Rules),
     /// Print the JSON Schema of a file
@@ -183,6 +198,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Report(args) => args.run(&global),
         Command::Export(args) => args.run(&global),
         Command::Agents(args) => args.run(&global),
+        Command::Models(args) => args.run(&global),
         Command::Rules(args) => args.run(&global),
         Command::Schema(args) => args.run(&global),
         Command::Completions(args) => args.run(&global),
@@ -229,26 +245,51 @@ impl Global {
     /// An engine on the store of this command.
     fn engine(&self) -> Result<Engine, CommandError> {
         let store = RedbStore::open(&self.store)?;
-        Ok(self.bare_engine_on(Some(Arc::new(store))))
+        self.engine_on(Some(Arc::new(store)))
     }
 
     /// An engine that keeps nothing, for commands that only look at files.
-    fn bare_engine(&self) -> Engine {
-        self.bare_engine_on(None)
+    fn bare_engine(&self) -> Result<Engine, CommandError> {
+        self.engine_on(None)
     }
 
-    fn bare_engine_on(&self, store: Option<Arc<RedbStore>>) -> Engine {
+    fn engine_on(&self, store: Option<Arc<RedbStore>>) -> Result<Engine, CommandError> {
+        let servers = self.mcp.as_ref().map_or_else(|| McpServers::find(Path::new(".")), |file| McpServers::read(file));
+        let servers = servers.map_err(|e| CommandError::Usage(e.to_string()))?;
         let mut builder = Engine::builder().tenant(self.tenant()).workspace(".").state_folder(&self.store);
+        builder = builder.catalog(self.catalog()?).mcp(servers).commands(commands());
         if let Some(store) = store {
             builder = builder.store(store);
         }
-        builder.build()
+        Ok(builder.build())
+    }
+
+    /// The built-in models and those of `--models`, later files over earlier ones.
+    fn catalog(&self) -> Result<ModelCatalog, CommandError> {
+        let mut catalog = ModelCatalog::built_in();
+        for path in &self.models {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|e| CommandError::Usage(format!("read --models {name}: {e}")))?;
+            let found = catalog.extend(&name, &text);
+            output::diagnostics(&found);
+            if found.iter().any(Diagnostic::is_error) {
+                return Err(CommandError::Invalid);
+            }
+        }
+        Ok(catalog)
     }
 
     /// The session whose id begins with `prefix`.
     fn session(&self, engine: &Engine, prefix: &str) -> Result<SessionId, CommandError> {
         Ok(engine.store().find(&self.org, prefix)?)
     }
+}
+
+/// What commands may reach on this machine, as its owner says: folders to read, one after the other as in `PATH`.
+fn commands() -> CommandPolicy {
+    let read = std::env::var_os("SYNOD_COMMANDS_READ").unwrap_or_default();
+    let network = std::env::var_os("SYNOD_COMMANDS_NETWORK").is_some_and(|set| set == "1");
+    CommandPolicy { read: std::env::split_paths(&read).filter(|path| path.is_absolute()).collect(), network }
 }
 
 /// The runtime that sessions are driven on.

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::{CommandError, Exit, Global, Outcome, output, run::load};
-use crate::{plan as planner, team::Team};
+use crate::{plan as planner, team::Team, tool};
 
 /// How a plan is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -36,7 +36,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn run(&self, global: &Global) -> Outcome {
-        let engine = global.bare_engine();
+        let engine = global.bare_engine()?;
         let prepared = load(&engine, &self.team, &self.set, global.quiet)?;
         let Some(team) = &prepared.team else { return Err(CommandError::Usage("the plan has no team".to_owned())) };
         if self.expand {
@@ -50,12 +50,15 @@ impl Plan {
         let review = engine.review(&prepared);
         let format = if global.json { Format::Json } else { self.format };
         match format {
-            Format::Text => output::text(&format!("{}\n{}", heading(team), planner::describe(&prepared.plan, &review)))?,
+            Format::Text => {
+                output::text(&format!("{}\n{}{}", heading(team), planner::describe(&prepared.plan, &review), commands(&review)))?
+            }
             Format::Mermaid => output::text(&planner::draw_mermaid(&prepared.plan))?,
             Format::Dot => output::text(&planner::draw_dot(&prepared.plan))?,
             Format::Json => {
                 let mut drawn = planner::draw_json(&prepared.plan, &review);
                 drawn["team"] = about(team);
+                drawn["confined"] = serde_json::json!(tool::is_confined());
                 output::json(&drawn)?;
             }
         }
@@ -71,6 +74,13 @@ fn heading(team: &Team) -> String {
     words.extend(team.is_public.then(|| "public".to_owned()));
     let description = team.description.as_ref().map_or_else(String::new, |d| format!("{d}\n"));
     format!("{} ({})\n{description}", team.name, words.join(", "))
+}
+
+/// What keeps commands inside their folders here, where an agent may run any.
+fn commands(review: &planner::Review) -> String {
+    let runs = |name: &str| name == "Bash";
+    let any = review.permissions.iter().any(|p| p.tools.iter().any(|t| runs(&t.tool)));
+    if any { format!("\ncommands\n  {}\n", tool::confinement()) } else { String::new() }
 }
 
 /// The same for programs.

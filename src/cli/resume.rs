@@ -43,7 +43,7 @@ impl Resume {
         }
         runtime()?.block_on(async {
             let handle = engine.resume(session).await?;
-            live::follow(handle, global).await
+            live::follow(&engine, handle, global).await
         })
     }
 }
@@ -83,6 +83,7 @@ fn resume_due(engine: &Engine, global: &Global) -> Outcome {
             }
             resumed.push(serde_json::json!({ "session": row.session, "status": ended.status }));
         }
+        engine.close().await;
         Ok::<(), super::CommandError>(())
     })?;
     if global.json {

@@ -47,7 +47,7 @@ impl Rules {
 }
 
 fn test(paths: &[String], global: &Global) -> Outcome {
-    let engine = global.bare_engine();
+    let engine = global.bare_engine()?;
     let mut scripts: Vec<Vec<Source>> = Vec::new();
     for path in paths {
         if path.ends_with(".rhai") {

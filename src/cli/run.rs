@@ -33,7 +33,7 @@ impl Run {
         let task = self.task(&team);
         runtime()?.block_on(async {
             let handle = engine.start(&team, task, inputs).await?;
-            live::follow(handle, global).await
+            live::follow(&engine, handle, global).await
         })
     }
 

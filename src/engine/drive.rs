@@ -8,14 +8,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, EngineError, Inner, SessionHandle, blocking, perform::Performer};
+use super::{
+    Ended, EngineError, Inner, SessionHandle, blocking,
+    perform::{Means, Performer},
+};
 use crate::{
     event::{Input, Record, Status},
-    model::Models,
     report::Report,
     schedule::{Scheduler, Step},
     store::{Claim, Closing, InboxItem, MailId, Release, Ticket},
-    tool::{Progress, Roots},
+    tool::Progress,
     value::{Epoch, SessionId, Timestamp},
 };
 
@@ -45,8 +47,7 @@ pub(super) fn spawn(
     claim: Claim,
     scheduler: Scheduler,
     first: First,
-    roots: Arc<Roots>,
-    models: Models,
+    means: Means,
 ) -> SessionHandle {
     let (inbox, inputs) = mpsc::unbounded_channel();
     let (events, follower) = broadcast::channel(EVENTS_KEPT);
@@ -57,7 +58,7 @@ pub(super) fn spawn(
         // Nobody may be listening.
         let _ = heard.send(Arc::from(word));
     });
-    let performer = Performer::new(session, inner.tools.clone(), roots, models, inbox.clone(), progress);
+    let performer = Performer::new(session, means, inbox.clone(), progress);
     let drive = Drive {
         inner,
         claim: Some(claim),

@@ -25,15 +25,17 @@ pub use prepare::{PrepareError, Prepared};
 use crate::{
     event::{EVENT_VERSION, Started},
     knowledge::{Knowledge, Source},
-    model::{Model, Models},
+    model::{Model, Models, Providers},
     report::Report,
     schedule::Scheduler,
     state::{FoldError, State},
     store::{AppendError, ClaimError, FindError, InboxItem, MemoryStore, NewSession, PostError, ReadError, Store, StoreError},
-    tool::{Blocking, Registry, RegistryError, SEARCH_KNOWLEDGE, SearchKnowledge, Tool, builtin},
-    value::{AskId, Map, SessionId, Tenant, Value},
+    team::ModelCatalog,
+    tool::{Bash, Blocking, CommandPolicy, McpPool, McpServers, Registry, RegistryError, SearchKnowledge, Tool, builtin},
+    value::{AskId, Map, SEARCH_KNOWLEDGE, SessionId, Tenant, Value},
 };
-use toolbox::MachineTools;
+use perform::Means;
+use toolbox::{MachineTools, SessionTools};
 
 /// Runs teams. Cheap to clone; clones share store, tools and models.
 #[derive(Clone)]
@@ -45,6 +47,8 @@ pub(crate) struct Inner {
     store: Arc<dyn Store>,
     tools: Arc<MachineTools>,
     models: Models,
+    /// The models that teams may name, and which of their keys are missing.
+    catalog: ModelCatalog,
     places: Places,
     tenant: Tenant,
     clock: Arc<dyn Clock>,
@@ -94,11 +98,17 @@ pub enum EngineError {
     Broken(String),
 }
 
+/// The value of an environment variable.
+type Env = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// Puts an [`Engine`] together.
 pub struct EngineBuilder {
     store: Option<Arc<dyn Store>>,
     tools: Registry,
+    mcp: McpServers,
     models: Models,
+    catalog: ModelCatalog,
+    env: Env,
     workspace: PathBuf,
     state_folder: Option<PathBuf>,
     tenant: Tenant,
@@ -126,6 +136,20 @@ impl EngineBuilder {
         Ok(self)
     }
 
+    /// Knows these MCP servers. None is started before a session has an agent that names it.
+    #[must_use]
+    pub fn mcp(mut self, servers: McpServers) -> Self {
+        self.mcp = servers;
+        self
+    }
+
+    /// Lets commands reach this, beside the files of their session.
+    #[must_use]
+    pub fn commands(mut self, policy: CommandPolicy) -> Self {
+        self.tools.replace(Arc::new(Bash::new(policy))).expect("the schema of a built-in tool is valid: a test adds it");
+        self
+    }
+
     /// Adds a model under the name that profiles use.
     #[must_use]
     pub fn model(mut self, name: impl AsRef<str>, model: Arc<dyn Model>) -> Self {
@@ -137,6 +161,20 @@ impl EngineBuilder {
     #[must_use]
     pub fn knowledge(mut self, name: impl Into<String>, source: Arc<dyn Source>) -> Self {
         self.knowledge.push((name.into(), source));
+        self
+    }
+
+    /// Takes the models of that catalog, in place of the built-in one.
+    #[must_use]
+    pub fn catalog(mut self, catalog: ModelCatalog) -> Self {
+        self.catalog = catalog;
+        self
+    }
+
+    /// Looks up keys there; in the environment of the process otherwise.
+    #[must_use]
+    pub fn env(mut self, env: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.env = Box::new(env);
         self
     }
 
@@ -178,11 +216,17 @@ impl EngineBuilder {
         }
         let search: Arc<dyn Tool> = Arc::new(Blocking::new(SearchKnowledge::new(Arc::new(knowledge))));
         self.tools.add(search).expect("no other tool has that name: `tool` refuses it");
+        let (mut models, mut catalog) = (self.models, self.catalog.clone());
+        let providers = Providers::new(self.catalog, self.env);
+        let keyless = catalog.providers.iter().filter(|(_, provider)| !providers.has_key(provider));
+        catalog.without_key = keyless.map(|(name, _)| name.clone()).collect();
+        models.set_providers(Arc::new(providers));
         Engine {
             inner: Arc::new(Inner {
                 store,
-                tools: Arc::new(MachineTools::new(self.tools)),
-                models: self.models,
+                tools: Arc::new(MachineTools::new(self.tools, McpPool::new(&self.mcp, &self.workspace))),
+                models,
+                catalog,
                 places: Places { workspace: self.workspace, state_folder: self.state_folder },
                 tenant: self.tenant,
                 clock: self.clock,
@@ -197,7 +241,10 @@ impl Engine {
         EngineBuilder {
             store: None,
             tools: builtin(),
+            mcp: McpServers::default(),
             models: Models::default(),
+            catalog: ModelCatalog::built_in(),
+            env: Box::new(|variable| std::env::var(variable).ok()),
             workspace: PathBuf::from("."),
             state_folder: None,
             tenant: Tenant::default(),
@@ -216,6 +263,21 @@ impl Engine {
         self.inner.tools.names()
     }
 
+    /// The names of the MCP servers that this engine knows, sorted.
+    pub fn mcp_servers(&self) -> Vec<String> {
+        self.inner.tools.mcp().names().map(str::to_owned).collect()
+    }
+
+    /// Ends the MCP servers. A session that goes on starts those that it needs again.
+    pub async fn close(&self) {
+        self.inner.tools.mcp().close().await;
+    }
+
+    /// The models that teams may name.
+    pub fn catalog(&self) -> &ModelCatalog {
+        &self.inner.catalog
+    }
+
     /// For whom this engine works.
     pub fn tenant(&self) -> &Tenant {
         &self.inner.tenant
@@ -228,8 +290,9 @@ impl Engine {
     pub async fn start(&self, team: &Prepared, task: impl AsRef<str>, inputs: Map) -> Result<SessionHandle, EngineError> {
         let session = SessionId(Uuid::now_v7());
         let inputs = self.inner.inputs(team, inputs)?;
-        let tools = self.inner.session_tools(&team.plan, &inputs)?;
+        let roots = self.inner.session_roots(&team.plan, &inputs)?;
         let models = self.inner.session_models(&team.plan, &team.sources)?;
+        let tools = self.inner.session_tools(&team.plan).await?;
         let at = self.inner.clock.now();
         let started = Started {
             version: EVENT_VERSION,
@@ -250,8 +313,8 @@ impl Engine {
         };
         let store = self.inner.store.clone();
         let claim = blocking(move || store.create(new)).await??;
-        let (scheduler, step) = Scheduler::start(at, started, team.judge.clone(), self.inner.tools.clone())?;
-        Ok(drive::spawn(self.inner.clone(), session, claim, scheduler, drive::First::Step(step), tools, models))
+        let (scheduler, step) = Scheduler::start(at, started, team.judge.clone(), tools.clone())?;
+        Ok(drive::spawn(self.inner.clone(), session, claim, scheduler, drive::First::Step(step), Means { tools, roots, models }))
     }
 
     /// Goes on with a session where its journal ends. A session that is over gives its result again, and nothing runs.
@@ -267,11 +330,19 @@ impl Engine {
         })
         .await??;
         let judge = prepare::judge_of(&state.started.plan, &state.started.sources)?;
-        let tools = self.inner.session_tools(&state.started.plan, &state.started.inputs)?;
+        let roots = self.inner.session_roots(&state.started.plan, &state.started.inputs)?;
         let models = self.inner.session_models(&state.started.plan, &state.started.sources)?;
+        let tools = self.inner.session_tools(&state.started.plan).await?;
         let epoch = claim.epoch();
-        let scheduler = Scheduler::resume(state, judge, self.inner.tools.clone());
-        Ok(drive::spawn(self.inner.clone(), session, claim, scheduler, drive::First::Resume(epoch), tools, models))
+        let scheduler = Scheduler::resume(state, judge, tools.clone());
+        Ok(drive::spawn(
+            self.inner.clone(),
+            session,
+            claim,
+            scheduler,
+            drive::First::Resume(epoch),
+            Means { tools, roots, models },
+        ))
     }
 
     /// Answers a question of a session, wherever it runs: its owner gets the answer, or this process takes it over and goes on.
@@ -348,6 +419,13 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 }
 
 impl Inner {
+    /// The tools of a session, its MCP servers started.
+    async fn session_tools(&self, plan: &crate::graph::Plan) -> Result<Arc<SessionTools>, EngineError> {
+        let tools = SessionTools::of(&self.tools, plan)?;
+        tools.open().await;
+        Ok(Arc::new(tools))
+    }
+
     fn session_models(&self, plan: &crate::graph::Plan, sources: &BTreeMap<String, Arc<str>>) -> Result<Models, EngineError> {
         let profiles = plan.teams.iter().flat_map(|team| team.members.iter().chain(&team.coordinator)).map(|m| &m.profile);
         Ok(self.models.with_files(profiles, &|file| crate::plan::with_includes(file, sources)).map_err(PrepareError::Model)?)

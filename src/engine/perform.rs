@@ -9,21 +9,26 @@ use std::{
 use tokio::{sync::mpsc, task::AbortHandle};
 use tracing::Instrument;
 
-use super::toolbox::MachineTools;
+use super::toolbox::SessionTools;
 use crate::{
     event::{Effect, Input, Key, ModelCall, ToolCall},
     model::Models,
     store::Ticket,
     tool::{CallContext, Progress, Roots, Stop},
-    value::{EffectClass, Failure, FailureKind, Reply, Request, SessionId},
+    value::{EffectClass, Failure, FailureKind, SessionId},
 };
+
+/// What a session works with.
+pub(super) struct Means {
+    pub(super) tools: Arc<SessionTools>,
+    pub(super) roots: Arc<Roots>,
+    pub(super) models: Models,
+}
 
 /// Performs the effects of one session.
 pub(super) struct Performer {
     pub(super) session: SessionId,
-    pub(super) tools: Arc<MachineTools>,
-    pub(super) roots: Arc<Roots>,
-    pub(super) models: Models,
+    means: Means,
     pub(super) inbox: mpsc::UnboundedSender<Input>,
     pub(super) progress: Progress,
     flying: BTreeMap<Key, Flight>,
@@ -66,35 +71,9 @@ impl Drop for Word {
     }
 }
 
-/// Asks the model of a profile, and where it cannot be reached or is overloaded its fallbacks in turn. The reply names the one
-/// that answered where it was not the first.
-async fn ask(models: &Models, request: &Request, key: &str) -> Result<Reply, Failure> {
-    let profile = &request.profile;
-    let mut reply = models.get(&profile.model)?.reply(request, key).await;
-    for name in &profile.fallback_models {
-        let Err(Failure { kind: FailureKind::Transport | FailureKind::RateLimit, .. }) = &reply else { break };
-        let key = format!("{key}/{name}");
-        reply = match models.get(name) {
-            Ok(model) => model.reply(request, &key).await,
-            Err(failure) => Err(failure),
-        };
-        if let Ok(answer) = &mut reply {
-            answer.model.get_or_insert_with(|| name.clone());
-        }
-    }
-    reply
-}
-
 impl Performer {
-    pub(super) fn new(
-        session: SessionId,
-        tools: Arc<MachineTools>,
-        roots: Arc<Roots>,
-        models: Models,
-        inbox: mpsc::UnboundedSender<Input>,
-        progress: Progress,
-    ) -> Self {
-        Self { session, tools, roots, models, inbox, progress, flying: BTreeMap::new() }
+    pub(super) fn new(session: SessionId, means: Means, inbox: mpsc::UnboundedSender<Input>, progress: Progress) -> Self {
+        Self { session, means, inbox, progress, flying: BTreeMap::new() }
     }
 
     /// Performs an effect. What is not free waits until `ticket` says that its intent is durable.
@@ -137,7 +116,7 @@ impl Performer {
 
     fn ask_model(&mut self, call: ModelCall, ticket: Option<&Ticket>) {
         let ticket = ticket.filter(|_| !call.free).cloned();
-        let (models, key) = (self.models.clone(), call.key);
+        let (models, key) = (self.means.models.clone(), call.key);
         let name = self.name(key, &call.request.node);
         let word = Word { inbox: self.inbox.clone(), key, is_model: true, said: false };
         let span = tracing::debug_span!("model", session = %self.session, node = %call.request.node, turn = %key.turn);
@@ -148,7 +127,7 @@ impl Performer {
                 {
                     return;
                 }
-                let reply = ask(&models, &call.request, &name).await.map(Arc::new);
+                let reply = models.ask(&call.request, &name).await.map(Arc::new);
                 word.say(Input::Replied { key, reply });
             }
             .instrument(span),
@@ -164,12 +143,12 @@ impl Performer {
             role: call.role.clone(),
             node: call.path.clone(),
             key: self.name(key, &call.path),
-            roots: self.roots.clone(),
+            roots: self.means.roots.clone(),
             stop: stop.clone(),
             progress: self.progress.clone(),
         };
         let word = Word { inbox: self.inbox.clone(), key, is_model: false, said: false };
-        let tools = self.tools.clone();
+        let tools = self.means.tools.clone();
         let span = tracing::debug_span!("tool", session = %self.session, node = %call.path, tool = %call.tool);
         let task = tokio::spawn(
             async move {
@@ -178,7 +157,7 @@ impl Performer {
                 {
                     return;
                 }
-                let result = tools.registry().call(&call.tool, &context, &call.args).await;
+                let result = tools.call(&call.tool, &context, &call.args).await;
                 word.say(Input::Returned { key, result });
             }
             .instrument(span),

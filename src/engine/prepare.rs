@@ -12,7 +12,7 @@ use crate::{
     model::ModelError,
     plan::{self, Machine, Review},
     rule::RuleDiagnostic,
-    team::{self, Diagnostic, InputSpec, Known, LIBRARY, LoadedProfile, ModelCatalog, Overrides, Team},
+    team::{self, Diagnostic, InputSpec, Known, LIBRARY, LoadedProfile, Overrides, Team},
     tool::{Roots, RootsError},
     turn::collaboration_tools,
     value::{Judge, Map, Value},
@@ -83,13 +83,14 @@ impl Engine {
     /// [`PrepareError::Invalid`] with every mistake in its files.
     pub fn load(&self, name: &str, overrides: &Overrides) -> Result<Prepared, PrepareError> {
         let sources = FileSources::new(&self.inner.places.workspace);
-        let models = ModelCatalog::built_in();
+        let models = &self.inner.catalog;
         let names = self.known_tools();
         let tools: Vec<&str> = names.iter().map(String::as_str).collect();
-        let known = Known { models: &models, tools: Some(&tools), mcp_servers: Some(&[]) };
+        let servers: Vec<&str> = self.inner.tools.mcp().names().collect();
+        let known = Known { models, tools: Some(&tools), mcp_servers: Some(&servers) };
         let (team, mut warnings) = team::load_team(name, &sources, overrides, &known).map_err(PrepareError::Invalid)?;
-        let specs = self.inner.tools.specs();
-        let compiled = plan::compile(&team, &Machine { tools: &specs, models: &models }).map_err(PrepareError::Invalid)?;
+        let specs = self.inner.tools.specs(&team.tools);
+        let compiled = plan::compile(&team, &Machine { tools: &specs, models }).map_err(PrepareError::Invalid)?;
         warnings.extend(compiled.warnings);
         let plan = Arc::new(compiled.plan);
         let judge = judge_of(&plan, &team.sources)?;
@@ -108,17 +109,18 @@ impl Engine {
     /// Everything that is wrong with a team or profile file, plan and rules included.
     pub fn check(&self, name: &str) -> Vec<Diagnostic> {
         let sources = FileSources::new(&self.inner.places.workspace);
-        let models = ModelCatalog::built_in();
+        let models = &self.inner.catalog;
         let names = self.known_tools();
         let tools: Vec<&str> = names.iter().map(String::as_str).collect();
-        let known = Known { models: &models, tools: Some(&tools), mcp_servers: Some(&[]) };
+        let servers: Vec<&str> = self.inner.tools.mcp().names().collect();
+        let known = Known { models, tools: Some(&tools), mcp_servers: Some(&servers) };
         let mut found = team::check(name, &sources, &known);
         if found.iter().any(Diagnostic::is_error) {
             return found;
         }
         if let Ok((team, _)) = team::load_team(name, &sources, &Overrides::default(), &known) {
-            let specs = self.inner.tools.specs();
-            match plan::compile(&team, &Machine { tools: &specs, models: &models }) {
+            let specs = self.inner.tools.specs(&team.tools);
+            match plan::compile(&team, &Machine { tools: &specs, models }) {
                 Ok(compiled) => found.extend(compiled.warnings),
                 Err(wrong) => found.extend(wrong),
             }
@@ -131,15 +133,15 @@ impl Engine {
     /// # Errors
     /// Every mistake in its file.
     pub fn profile(&self, name: &str) -> Result<LoadedProfile, Vec<Diagnostic>> {
-        let models = ModelCatalog::built_in();
+        let models = &self.inner.catalog;
         let sources = FileSources::new(&self.inner.places.workspace);
-        team::load_profile(name, &sources, &Known::models(&models)).map(|(profile, _)| profile)
+        team::load_profile(name, &sources, &Known::models(models)).map(|(profile, _)| profile)
     }
 
     /// What a plan may do on this machine.
     pub fn review(&self, prepared: &Prepared) -> Review {
-        let specs = self.inner.tools.specs();
-        plan::review(&prepared.plan, &Machine { tools: &specs, models: &ModelCatalog::built_in() })
+        let specs = self.inner.tools.specs(&prepared.plan.tools);
+        plan::review(&prepared.plan, &Machine { tools: &specs, models: &self.inner.catalog })
     }
 }
 
@@ -191,7 +193,7 @@ impl Inner {
     }
 
     /// What the tools of a session may reach.
-    pub(super) fn session_tools(&self, plan: &Plan, inputs: &Map) -> Result<Arc<Roots>, EngineError> {
+    pub(super) fn session_roots(&self, plan: &Plan, inputs: &Map) -> Result<Arc<Roots>, EngineError> {
         let mut roots = Roots::new(&self.places.workspace).map_err(PrepareError::Roots)?;
         for name in &plan.roots {
             if let Some(path) = inputs.get(&**name).and_then(Value::as_str).filter(|path| !path.is_empty()) {

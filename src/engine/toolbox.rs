@@ -1,40 +1,48 @@
-//! What does the scheduler need to know of the machine's tools? [`MachineTools`].
+//! What does the scheduler need to know of the tools? [`MachineTools`] are those of the process, [`SessionTools`] what a session sees:
+//! these, the tools that its team brings along, and those of the MCP servers that its agents name.
+//!
+//! The scheduler only looks up what is known. So the servers are started and listed before a session's first step; what they offer
+//! later is seen from the next turn on, because every look-up goes to the server's current list.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use crate::{
-    tool::{Registry, allows},
+    graph::{NodeKind, Plan},
+    tool::{CallContext, Command, Http, McpPool, Outcome, Registry, RegistryError, Tool, permits, server_prefix},
     turn::Toolbox,
-    value::{EffectClass, ToolSpec, Value},
+    value::{EffectClass, Profile, TeamTools, ToolSpec, Value},
 };
 
 /// Compiled `output_schema`s that are kept; when there are more, all are forgotten.
 const SCHEMAS_KEPT: usize = 256;
 
-/// The registry, as the scheduler sees it.
+/// The tools of this process.
 pub(crate) struct MachineTools {
-    registry: Registry,
+    registry: Arc<Registry>,
+    mcp: McpPool,
     schemas: Mutex<BTreeMap<String, Arc<jsonschema::Validator>>>,
 }
 
 impl MachineTools {
-    pub(crate) fn new(registry: Registry) -> Self {
-        Self { registry, schemas: Mutex::new(BTreeMap::new()) }
+    pub(crate) fn new(registry: Registry, mcp: McpPool) -> Self {
+        Self { registry: Arc::new(registry), mcp, schemas: Mutex::new(BTreeMap::new()) }
     }
 
-    pub(crate) fn registry(&self) -> &Registry {
-        &self.registry
+    pub(crate) fn mcp(&self) -> &McpPool {
+        &self.mcp
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
         self.registry.names().map(str::to_owned).collect()
     }
 
-    pub(crate) fn specs(&self) -> Vec<ToolSpec> {
-        self.registry.names().filter_map(|name| self.registry.spec(name)).map(|spec| (**spec).clone()).collect()
+    /// The tools of this machine and those that a team brings along.
+    pub(crate) fn specs(&self, team: &TeamTools) -> Vec<ToolSpec> {
+        let own = self.registry.names().filter_map(|name| self.registry.spec(name)).map(|spec| (**spec).clone());
+        own.chain(brought(team).iter().map(|tool| tool.spec().clone())).collect()
     }
 
     fn validator(&self, schema: &Value) -> Result<Arc<jsonschema::Validator>, String> {
@@ -53,31 +61,100 @@ impl MachineTools {
     }
 }
 
-impl Toolbox for MachineTools {
+/// The tools that a team brings along.
+fn brought(team: &TeamTools) -> Vec<Arc<dyn Tool>> {
+    let commands = team.commands.iter().map(|command| Arc::new(Command::new(command.clone())) as Arc<dyn Tool>);
+    commands.chain(team.http.iter().map(|http| Arc::new(Http::new(http.clone())) as Arc<dyn Tool>)).collect()
+}
+
+/// The tools of one session.
+pub(crate) struct SessionTools {
+    machine: Arc<MachineTools>,
+    /// Those that the team brings along.
+    team: Arc<Registry>,
+    /// The servers that it may use, by what the names of their tools begin with.
+    servers: BTreeMap<String, String>,
+}
+
+impl SessionTools {
+    /// Those of a plan. Its servers are not started yet.
+    ///
+    /// # Errors
+    /// A tool of the team has the name of one of the machine.
+    pub(crate) fn of(machine: &Arc<MachineTools>, plan: &Plan) -> Result<Self, RegistryError> {
+        let mut team = Registry::default();
+        for tool in brought(&plan.tools) {
+            if machine.registry.get(&tool.spec().name).is_some() {
+                return Err(RegistryError::Duplicate(tool.spec().name.clone()));
+            }
+            team.add(tool)?;
+        }
+        let profiles = plan.teams.iter().flat_map(|team| team.members.iter().chain(&team.coordinator)).map(|m| &m.profile);
+        let named: BTreeSet<&str> = profiles.flat_map(|profile| &profile.mcp_servers).map(|name| &**name).collect();
+        let nodes = plan.graphs.iter().flat_map(|graph| graph.dag.node_weights());
+        let called: Vec<&str> =
+            nodes.filter_map(|node| if let NodeKind::Tool(tool) = &node.kind { Some(&*tool.tool) } else { None }).collect();
+        let servers = machine.mcp.names().map(|name| (server_prefix(name), name.to_owned())).filter(|(prefix, name)| {
+            named.contains(name.as_str()) || called.iter().any(|tool| tool.starts_with(prefix.as_str()))
+        });
+        Ok(Self { machine: machine.clone(), team: Arc::new(team), servers: servers.collect() })
+    }
+
+    /// Starts its servers and lists their tools. One that cannot be reached is said, and the session begins all the same.
+    pub(crate) async fn open(&self) {
+        for failure in self.machine.mcp.open(self.servers.values()).await.into_values() {
+            tracing::warn!(target: "synod::mcp", "{}", failure.message);
+        }
+    }
+
+    /// Makes a call.
+    pub(crate) async fn call(&self, tool: &str, context: &CallContext, args: &Value) -> Outcome {
+        self.registry(tool).call(tool, context, args).await
+    }
+
+    /// The registry that has a tool; the machine's where none has it, because it names the nearest.
+    fn registry(&self, tool: &str) -> Arc<Registry> {
+        let mut others = std::iter::once(self.team.clone()).chain(self.servers());
+        others.find(|registry| registry.get(tool).is_some()).unwrap_or_else(|| self.machine.registry.clone())
+    }
+
+    /// What its servers offer now.
+    fn servers(&self) -> impl Iterator<Item = Arc<Registry>> {
+        self.servers.values().filter_map(|name| self.machine.mcp.tools(name))
+    }
+}
+
+impl Toolbox for SessionTools {
     fn spec(&self, tool: &str) -> Option<Arc<ToolSpec>> {
-        self.registry.spec(tool).cloned()
+        self.registry(tool).spec(tool).cloned()
     }
 
     fn check(&self, tool: &str, args: &Value) -> Result<(), String> {
-        self.registry.check(tool, args).map_err(|failure| failure.message.to_string())
+        self.registry(tool).check(tool, args).map_err(|failure| failure.message.to_string())
     }
 
     fn effect(&self, tool: &str, args: &Value) -> EffectClass {
-        self.registry.effect(tool, args)
+        self.registry(tool).effect(tool, args)
     }
 
-    fn allows(&self, patterns: &[Arc<str>], tool: &str, args: &Value) -> bool {
-        allows(patterns, tool, args)
+    fn allows(&self, profile: &Profile, tool: &str, args: &Value) -> bool {
+        permits(&profile.allowed_tools, &profile.mcp_servers, tool, args)
     }
 
-    fn allowed(&self, patterns: &[Arc<str>]) -> Vec<Arc<ToolSpec>> {
-        let named =
-            |name: &str| patterns.iter().any(|p| p.split('(').next() == Some(name)) || allows(patterns, name, &Value::Null);
-        self.registry.names().filter(|name| named(name)).filter_map(|name| self.registry.spec(name).cloned()).collect()
+    fn allowed(&self, profile: &Profile) -> Vec<Arc<ToolSpec>> {
+        // A pattern with brackets covers some calls of its tool, so that the tool is shown.
+        let patterns: Vec<Arc<str>> =
+            profile.allowed_tools.iter().map(|p| p.split('(').next().unwrap_or_default().trim().into()).collect();
+        let mut found: BTreeMap<Arc<str>, Arc<ToolSpec>> = BTreeMap::new();
+        for registry in [self.machine.registry.clone(), self.team.clone()].into_iter().chain(self.servers()) {
+            let named = registry.names().filter(|name| permits(&patterns, &profile.mcp_servers, name, &Value::Null));
+            found.extend(named.filter_map(|name| registry.spec(name)).map(|spec| (spec.name.clone(), spec.clone())));
+        }
+        found.into_values().collect()
     }
 
     fn fits(&self, schema: &Value, value: &Value) -> Result<(), String> {
-        let validator = self.validator(schema)?;
+        let validator = self.machine.validator(schema)?;
         let json = value.to_json();
         let wrong: Vec<String> = validator.iter_errors(&json).map(|e| format!("{}: {e}", e.instance_path())).take(5).collect();
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }

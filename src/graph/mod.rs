@@ -18,7 +18,7 @@ pub use node::{
     SettleSpec, Stragglers, ToolNode, VoteProtocol,
 };
 
-use crate::value::{AgentFacts, Expr, Map, Profile, Role, TeamIx, TemplateIx, WriteSpec};
+use crate::value::{AgentFacts, Expr, Map, Profile, Role, TeamIx, TeamTools, TemplateIx, WriteSpec};
 
 /// A directed acyclic graph of nodes; edges point from what ends first to what waits for it.
 /// Node and edge indices follow declared order.
@@ -152,6 +152,9 @@ pub struct Plan {
     pub inputs: Map,
     /// The inputs that name a folder or file which the tools may read.
     pub roots: Vec<Arc<str>>,
+    /// The tools that its teams bring along.
+    #[serde(default)]
+    pub tools: TeamTools,
     /// Digests (BLAKE3, hex) of every file that the plan was made from, by name.
     pub digests: BTreeMap<String, String>,
 }

@@ -1,9 +1,11 @@
 //! Who answers? A [`Model`]: a request goes in, a reply comes out.
 //!
-//! `script:PATH` is a Rhai function, `replay:PATH` an exported session; programs add their own by name. [`Models`] finds the
-//! one that a profile names. Deliberately absent: retries and budgets, which belong to the scheduler.
+//! `script:PATH` is a Rhai function, `replay:PATH` an exported session, an alias of the model catalog a [`Remote`] model;
+//! programs add their own by name. [`Models`] finds the one that a profile names. Deliberately absent: budgets and the attempts
+//! of a node, which belong to the scheduler.
 
 mod registry;
+mod remote;
 mod replay;
 mod script;
 mod view;
@@ -11,6 +13,7 @@ mod view;
 use std::{future::Future, pin::Pin};
 
 pub use registry::{ModelError, Models};
+pub use remote::{Providers, Remote};
 pub use replay::Replay;
 pub use script::Script;
 pub use view::view;

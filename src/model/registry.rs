@@ -1,17 +1,29 @@
 //! Which model does a name mean? [`Models`].
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use super::{Model, Replay, Script};
-use crate::{
-    rule::{RuleDiagnostic, Source},
-    value::{Failure, FailureKind, Profile},
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-/// The models of a session by the names that its profiles use.
+use tokio::time::Instant;
+
+use super::{Model, Providers, Replay, Script};
+use crate::{
+    rule::{RuleDiagnostic, Source},
+    value::{Failure, FailureKind, Profile, Reply, Request},
+};
+
+/// How long a model that failed is passed over where its agent has another.
+const COOL_DOWN: Duration = Duration::from_secs(60);
+
+/// The models of a session by the names that its profiles use. Clones share providers and what is known of outages.
 #[derive(Clone, Default)]
 pub struct Models {
     by_name: BTreeMap<Arc<str>, Arc<dyn Model>>,
+    providers: Option<Arc<Providers>>,
+    /// Models that were down or overloaded a moment ago, and until when they are passed over.
+    cooling: Arc<Mutex<BTreeMap<Arc<str>, Instant>>>,
 }
 
 /// Why a model cannot be used.
@@ -33,6 +45,24 @@ pub enum ModelError {
         /// Why not.
         reason: String,
     },
+    /// Its provider wants a key, and there is none.
+    #[error("open the model {model}: {provider} wants a key; set {variable} in the environment")]
+    Key {
+        /// The model.
+        model: Arc<str>,
+        /// The provider.
+        provider: Arc<str>,
+        /// The environment variable.
+        variable: Arc<str>,
+    },
+    /// Nobody knows it.
+    #[error(
+        "open the model {model}: no catalog has it; name an alias that `synod models` lists, provider/id, script:PATH or replay:PATH"
+    )]
+    Unknown {
+        /// The model.
+        model: Arc<str>,
+    },
 }
 
 impl Models {
@@ -41,11 +71,22 @@ impl Models {
         self.by_name.insert(Arc::from(name.as_ref()), model);
     }
 
-    /// These models, and those that the profiles name by `script:` and `replay:`, opened from `sources`: a file by its path, and
-    /// behind it the files that it uses; nothing where there is no such file.
+    /// Takes what no other model is named like from there.
+    pub fn set_providers(&mut self, providers: Arc<Providers>) {
+        self.providers = Some(providers);
+    }
+
+    /// Where the models of the catalog are taken from.
+    pub fn providers(&self) -> Option<&Arc<Providers>> {
+        self.providers.as_ref()
+    }
+
+    /// These models, and those that the profiles name: by `script:` and `replay:`, opened from `sources` (a file by its path, and
+    /// behind it the files that it uses; nothing where there is no such file), or as the catalog does.
     ///
     /// # Errors
-    /// A script or cassette is missing or is none.
+    /// A script or cassette is missing or is none, nobody knows a model, or its key is not set. A fallback that the catalog
+    /// does not open is passed over.
     pub fn with_files<'p>(
         &self,
         profiles: impl Iterator<Item = &'p Arc<Profile>>,
@@ -53,16 +94,76 @@ impl Models {
     ) -> Result<Self, ModelError> {
         let mut models = self.clone();
         for profile in profiles {
-            for name in std::iter::once(&profile.model).chain(&profile.fallback_models) {
-                models.open(name, sources)?;
+            models.open(&profile.model, sources)?;
+            for name in &profile.fallback_models {
+                match models.open(name, sources) {
+                    Ok(()) | Err(ModelError::Key { .. } | ModelError::Unknown { .. }) => {}
+                    Err(error @ (ModelError::Missing { .. } | ModelError::Invalid { .. })) => return Err(error),
+                }
             }
         }
         Ok(models)
     }
 
+    /// Asks the model of a profile, and where it cannot be reached or is overloaded its fallbacks in turn. One that failed a
+    /// moment ago is passed over while there is another. The reply names the one that answered where it was not the first.
+    ///
+    /// # Errors
+    /// What the last of them failed with.
+    pub async fn ask(&self, request: &Request, key: &str) -> Result<Reply, Failure> {
+        let profile = &request.profile;
+        let known = profile.fallback_models.iter().filter(|name| self.by_name.contains_key(*name));
+        let all: Vec<&Arc<str>> = std::iter::once(&profile.model).chain(known).collect();
+        let warm: Vec<&Arc<str>> = all.iter().copied().filter(|name| !self.is_cooling(name)).collect();
+        let order = if warm.is_empty() { all } else { warm };
+        let mut last = Failure::new(FailureKind::Model, "there is no model to ask");
+        for (place, &name) in order.iter().enumerate() {
+            let first = *name == profile.model;
+            let own = if first { key.to_owned() } else { format!("{key}/{name}") };
+            match self.get(name)?.reply(request, &own).await {
+                Ok(mut reply) => {
+                    if !first {
+                        reply.model.get_or_insert_with(|| name.clone());
+                    }
+                    return Ok(reply);
+                }
+                Err(failure) => {
+                    let passes = matches!(failure.kind, FailureKind::Transport | FailureKind::RateLimit);
+                    last = failure;
+                    if !passes {
+                        break;
+                    }
+                    if place + 1 < order.len() {
+                        self.cool(name);
+                    }
+                }
+            }
+        }
+        Err(last)
+    }
+
+    fn is_cooling(&self, name: &str) -> bool {
+        let cooling = self.cooling.lock().unwrap_or_else(PoisonError::into_inner);
+        cooling.get(name).is_some_and(|until| *until > Instant::now())
+    }
+
+    fn cool(&self, name: &Arc<str>) {
+        let mut cooling = self.cooling.lock().unwrap_or_else(PoisonError::into_inner);
+        cooling.insert(name.clone(), Instant::now() + COOL_DOWN);
+    }
+
     fn open(&mut self, name: &Arc<str>, sources: &dyn Fn(&str) -> Vec<Source>) -> Result<(), ModelError> {
+        if self.by_name.contains_key(name) {
+            return Ok(());
+        }
         let scheme = ["script:", "replay:"].into_iter().find(|scheme| name.starts_with(scheme));
-        let Some(scheme) = scheme.filter(|_| !self.by_name.contains_key(name)) else { return Ok(()) };
+        let Some(scheme) = scheme else {
+            let Some(providers) = &self.providers else { return Ok(()) };
+            let unknown = || ModelError::Unknown { model: name.clone() };
+            let model = providers.open(name)?.ok_or_else(unknown)?;
+            self.by_name.insert(name.clone(), model);
+            return Ok(());
+        };
         let path = &name[scheme.len()..];
         let files = sources(path);
         let Some(first) = files.first() else {

@@ -8,7 +8,7 @@ use std::sync::{
 use super::{Answer, Model, view};
 use crate::{
     rule::{RuleDiagnostic, ScriptAgent, ScriptCall, ScriptTurn, Source},
-    value::{Call, Failure, FailureKind, Reply, Request, Stop, Usage},
+    value::{Call, Failure, FailureKind, Reply, Request, Stop},
 };
 
 /// A script agent.
@@ -53,7 +53,7 @@ impl Model for Script {
 }
 
 fn reply_of(turn: ScriptTurn) -> Reply {
-    let plain = Reply { text: None, calls: Vec::new(), finish: None, stop: Stop::End, usage: Usage::default(), model: None };
+    let plain = Reply::default();
     match turn {
         ScriptTurn::Finish { say, value } => Reply { text: say, finish: Some(value), ..plain },
         ScriptTurn::Calls { say, calls } => {

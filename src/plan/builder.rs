@@ -124,6 +124,7 @@ impl PlanBuilder {
             bounds: Bounds::default(),
             inputs: Map::new(),
             roots: Vec::new(),
+            tools: crate::value::TeamTools::default(),
             digests: BTreeMap::new(),
         })
     }

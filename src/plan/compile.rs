@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::{
     bounds,
     build::{Builder, file_of},
-    models::{self, Models},
+    models::Models,
     names::listed,
 };
 use crate::{
     graph::{Bounds, Plan},
     team::{self, Code, Diagnostic, Team},
-    value::{Map, ToolSpec, Value},
+    value::{Map, ToolSpec, Value, is_offline},
 };
 
 /// What a machine offers to a plan.
@@ -53,6 +53,7 @@ pub fn compile<'a>(team: &'a Team, machine: &Machine<'a>) -> Result<Compiled, Ve
         bounds: Bounds::default(),
         inputs: defaults(team),
         roots: roots(team),
+        tools: team.tools.clone(),
         digests: team.sources.iter().map(|(file, text)| (file.clone(), digest(text))).collect(),
     };
     match bounds::worst_case(&plan, machine.models) {
@@ -79,7 +80,7 @@ fn check_cost(team: &Team, plan: &Plan, models: &dyn Models) -> Option<Diagnosti
         agents.flat_map(|m| std::iter::once(&m.profile.model).chain(&m.profile.fallback_models)).map(|n| &**n).collect();
     names.sort_unstable();
     names.dedup();
-    names.retain(|name| !models::is_free(name) && models.facts(name).is_some_and(|facts| facts.price.is_none()));
+    names.retain(|name| !is_offline(name) && models.facts(name).is_some_and(|facts| facts.price.is_none()));
     if names.is_empty() || plan.bounds.cost.is_some() {
         return None;
     }

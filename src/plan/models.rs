@@ -2,7 +2,7 @@
 
 use crate::{
     team::ModelCatalog,
-    value::{Profile, Usd},
+    value::{Profile, Usd, is_offline},
 };
 
 /// What a catalog knows of a model.
@@ -44,14 +44,9 @@ pub(super) struct Call {
     pub cost: Option<u128>,
 }
 
-/// Whether a model is a script or a recording, which costs nothing and needs no catalog.
-pub(super) fn is_free(name: &str) -> bool {
-    name.starts_with("script:") || name.starts_with("replay:")
-}
-
 /// What one call of `name` for `profile` takes at most: the request fills what the reply leaves of the window.
 pub(super) fn call(name: &str, profile: &Profile, models: &dyn Models) -> Call {
-    if is_free(name) {
+    if is_offline(name) {
         return Call { tokens: 0, cost: Some(0) };
     }
     let facts = models.facts(name).unwrap_or_default();

@@ -8,7 +8,7 @@ use crate::{
     graph::{EscalationPolicy, Member, NodeKind, Phase, REPAIRS, SECOND_CHANCES},
     state::{FoldError, Stage},
     turn::{Ending, ending},
-    value::{Entry, EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Turn, Value},
+    value::{Entry, EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Turn, Value, is_offline},
 };
 
 impl Scheduler {
@@ -115,7 +115,7 @@ impl Scheduler {
     pub(super) fn model_call(&self, node: NodeIx) -> Option<Effect> {
         let activation = self.state.activations.get(&node)?;
         let request = self.request(node)?;
-        let free = request.profile.model.starts_with("script:") || request.profile.model.starts_with("replay:");
+        let free = is_offline(&request.profile.model);
         let key = Key { node, attempt: activation.attempt, turn: activation.turn, call: None };
         Some(Effect::Model(ModelCall { key, request: Arc::new(request), free }))
     }
@@ -190,7 +190,7 @@ impl Scheduler {
     }
 
     /// Tells an agent what is wrong with its reply, or gives up.
-    fn repair(&mut self, node: NodeIx, note: Arc<str>) -> Result<(), FoldError> {
+    pub(super) fn repair(&mut self, node: NodeIx, note: Arc<str>) -> Result<(), FoldError> {
         let repairs = self.state.activations.get(&node).map_or(0, |a| a.repairs);
         if repairs < REPAIRS && self.turns_left(node) > 0 {
             return self.emit(Event::Noted { node, note });
@@ -203,7 +203,9 @@ impl Scheduler {
         let Some(profile) = self.member(node).map(|m| m.profile.clone()) else {
             return self.end(node, Outcome::Ok(value));
         };
-        if let Some(schema) = &profile.output_schema
+        let phase = self.phase(node);
+        let own_work = matches!(phase, Phase::Work | Phase::Delegate | Phase::Synthesize);
+        if let Some(schema) = profile.output_schema.as_ref().filter(|_| own_work)
             && let Err(why) = self.tools.fits(schema, &value)
         {
             return self.repair(node, Arc::from(format!("the result does not fit output_schema: {why}")));
@@ -211,8 +213,6 @@ impl Scheduler {
         let confidence = value.get("confidence").and_then(Value::as_f64);
         let asked = self.state.activations.get(&node).is_some_and(|a| a.asked_person);
         let unsure = profile.escalate_on_uncertainty && confidence.is_some_and(|c| c < profile.uncertainty_threshold);
-        let phase = self.phase(node);
-        let own_work = matches!(phase, Phase::Work | Phase::Delegate | Phase::Synthesize);
         if unsure && own_work && !asked && self.escalates(node, EscalationPolicy::OnUncertainty) {
             let person = self.escalate_unsure(node, &value, confidence.unwrap_or(0.0), profile.uncertainty_threshold)?;
             if person {

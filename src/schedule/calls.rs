@@ -7,10 +7,10 @@ use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Key, Outcome, ToolCall, ToolCalled},
     graph::NodeKind,
     state::{CallState, FoldError},
-    turn::{Action, SEARCH_KNOWLEDGE, cut, is_collaboration, is_repeated, knowledge_args, knowledge_tool, repeated},
+    turn::{Action, cut, is_collaboration, is_repeated, knowledge_args, knowledge_tool, repeated, unreadable},
     value::{
         Call, CallIx, CallResult, EffectClass, Entry, EscalateTo, Failure, FailureKind, Finding, FindingStatus, NodeIx, Origin,
-        RuleKind, Value, Verdict,
+        RuleKind, SEARCH_KNOWLEDGE, Value, Verdict,
     },
 };
 
@@ -75,6 +75,10 @@ impl Scheduler {
                 | CallState::AtPerson(_)
                 | CallState::Answered(..) => {}
             }
+        }
+        let finish = calls.iter().filter_map(|(_, state)| state.call()).find(|call| &*call.tool == "finish");
+        if let Some(why) = finish.and_then(|call| unreadable(&call.args)) {
+            return self.repair(node, Arc::from(format!("finish: {why}")));
         }
         match self.state.activations.get(&node).and_then(crate::state::Activation::result) {
             Some(value) => self.conclude(node, value),
@@ -247,14 +251,15 @@ impl Scheduler {
             };
         }
         if self.tools.spec(&call.tool).is_none() {
-            let names: Vec<String> = self.tools.allowed(&profile.allowed_tools).iter().map(|t| t.name.to_string()).collect();
+            let names: Vec<String> = self.tools.allowed(profile).iter().map(|t| t.name.to_string()).collect();
             let have = if names.is_empty() { "none beside the collaboration tools".to_owned() } else { names.join(", ") };
             return Some((FailureKind::Tool, format!("there is no tool {}; you have {have}", call.tool)));
         }
-        if !self.tools.allows(&profile.allowed_tools, &call.tool, &call.args) {
+        if !self.tools.allows(profile, &call.tool, &call.args) {
             return Some((FailureKind::Denied, format!("{} is not among the allowed_tools of this agent", call.tool)));
         }
-        self.tools.check(&call.tool, &call.args).err().map(|why| (FailureKind::Schema, why))
+        let wrong = unreadable(&call.args).or_else(|| self.tools.check(&call.tool, &call.args).err());
+        wrong.map(|why| (FailureKind::Schema, why))
     }
 
     fn one_too_many(&self, node: NodeIx, ix: CallIx) -> Option<(FailureKind, String)> {

@@ -6,8 +6,8 @@ use super::Scheduler;
 use crate::{
     graph::{NodeKind, Phase},
     state::State,
-    turn::{SEARCH_KNOWLEDGE, collaboration_tools, knowledge_tool},
-    value::{Entry, FindingStatus, Message, MessageKind, NodeIx, Request, Role, Value},
+    turn::{collaboration_tools, knowledge_tool},
+    value::{Entry, FindingStatus, Message, MessageKind, NodeIx, Request, Role, SEARCH_KNOWLEDGE, Value},
 };
 
 impl Scheduler {
@@ -20,8 +20,7 @@ impl Scheduler {
         if !member.profile.knowledge.folders.is_empty() {
             tools.push(knowledge_tool());
         }
-        tools
-            .extend(self.tools.allowed(&member.profile.allowed_tools).into_iter().filter(|tool| *tool.name != *SEARCH_KNOWLEDGE));
+        tools.extend(self.tools.allowed(&member.profile).into_iter().filter(|tool| *tool.name != *SEARCH_KNOWLEDGE));
         let mail = self.mail(node, &member.role);
         let mut thread = Vec::with_capacity(activation.thread.len() + 1);
         if !mail.is_empty() {

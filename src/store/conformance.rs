@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     event::{Event, Finished, Outcome, Status, TurnEnd},
-    value::{AskId, Epoch, Failure, FailureKind, NodeIx, Reply, Stop, Tenant, Timestamp, Turn, Usage, Value},
+    value::{AskId, Epoch, Failure, FailureKind, NodeIx, Reply, Tenant, Timestamp, Turn, Value},
 };
 
 /// A store and what has to outlive it.
@@ -141,14 +141,7 @@ mod sentences {
             all.len() as u64,
             Event::TurnEnded { node: NodeIx(1), turn: Turn(2), effects: Vec::new(), end: TurnEnd::Failed(Arc::new(failure)) },
         ));
-        let reply = Reply {
-            text: Some("hm".into()),
-            calls: Vec::new(),
-            finish: None,
-            stop: Stop::End,
-            usage: Usage::default(),
-            model: None,
-        };
+        let reply = Reply { text: Some("hm".into()), carry: Some(Value::Null), elided: 2, ..Reply::default() };
         all.push(record(
             all.len() as u64,
             Event::TurnEnded { node: NodeIx(1), turn: Turn(2), effects: Vec::new(), end: TurnEnd::Reply(Arc::new(reply)) },

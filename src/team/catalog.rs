@@ -2,16 +2,20 @@
 //!
 //! One is built in; a repo's own file adds to it and overrides it, entry by entry.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     Code, Diagnostic, finish,
     read::{Found, Named, Read, Spot, words, written},
-    scalar::{Dollars, Whole, Words},
+    scalar::{Dollars, Span, Whole, Words},
     suggest::did_you_mean,
     tree,
 };
-use crate::value::Usd;
+use crate::value::{Usage, Usd};
 
 /// The catalog that the program carries.
 const BUILT_IN: &str = include_str!("../../graphs/models.yaml");
@@ -48,6 +52,75 @@ pub struct Provider {
     pub base_url: Option<Arc<str>>,
     /// The environment variable that holds its key; `None` where it wants none.
     pub api_key_env: Option<Arc<str>>,
+    /// What all its models may take together.
+    pub limits: RateLimits,
+    /// How long to wait for it.
+    pub timeouts: Timeouts,
+}
+
+impl ProviderKind {
+    /// The name that files use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Openai => "openai",
+            Self::OpenaiResponses => "openai_responses",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+            Self::Ollama => "ollama",
+        }
+    }
+
+    /// Where the provider is when nobody says.
+    pub fn base_url(self) -> &'static str {
+        match self {
+            Self::Openai | Self::OpenaiResponses => "https://api.openai.com/v1",
+            Self::Anthropic => "https://api.anthropic.com",
+            Self::Gemini => "https://generativelanguage.googleapis.com/v1beta",
+            Self::Ollama => "http://127.0.0.1:11434",
+        }
+    }
+}
+
+/// What may be taken in a minute and at a time; `None` for no limit of ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RateLimits {
+    /// Requests in any minute.
+    pub requests_per_minute: Option<u32>,
+    /// Tokens in any minute, read and written.
+    pub tokens_per_minute: Option<u64>,
+    /// Requests at a time.
+    pub concurrency: Option<u32>,
+}
+
+/// How long to wait for a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the first word of a reply, from the request on.
+    pub first_token: Duration,
+    /// For the next word.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(10), first_token: Duration::from_secs(300), idle: Duration::from_secs(120) }
+    }
+}
+
+/// How a model is made to give a result of the declared shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, schemars::JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum Structured {
+    /// By the provider's own structured output, and by `finish`.
+    Native,
+    /// By the schema of `finish` alone.
+    Finish,
+}
+
+words! {
+    Structured, "a way to structured output": Native = "native", Finish = "finish";
 }
 
 /// US dollars a million tokens.
@@ -61,6 +134,19 @@ pub struct Price {
     pub cached_input: Usd,
 }
 
+/// Tokens that a [`Price`] is for.
+const PER: u128 = 1_000_000;
+
+impl Price {
+    /// What a call cost, rounded up to a millionth of a dollar.
+    pub fn cost(&self, usage: &Usage) -> Usd {
+        let parts = |tokens: u64, price: Usd| u128::from(tokens) * u128::from(price.0);
+        let fresh = usage.input.saturating_sub(usage.cached);
+        let sum = parts(fresh, self.input) + parts(usage.cached, self.cached_input) + parts(usage.output, self.output);
+        Usd(u64::try_from(sum.div_ceil(PER)).unwrap_or(u64::MAX))
+    }
+}
+
 /// A model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
@@ -72,6 +158,10 @@ pub struct Model {
     pub context_window: Option<u64>,
     /// What it costs; `None` when nobody said.
     pub price: Option<Price>,
+    /// What it may take, within what its provider may.
+    pub limits: RateLimits,
+    /// How it gives a result of the declared shape; `None`: as is usual with its provider.
+    pub structured: Option<Structured>,
 }
 
 /// Providers and models by name.
@@ -81,6 +171,8 @@ pub struct ModelCatalog {
     pub providers: BTreeMap<Arc<str>, Provider>,
     /// Models by alias.
     pub models: BTreeMap<Arc<str>, Model>,
+    /// Providers whose key this machine lacks; empty where nobody has looked.
+    pub without_key: BTreeSet<Arc<str>>,
 }
 
 impl ModelCatalog {
@@ -121,6 +213,8 @@ impl ModelCatalog {
             id: Arc::from(id),
             context_window: None,
             price: None,
+            limits: RateLimits::default(),
+            structured: None,
         }))
     }
 
@@ -137,12 +231,22 @@ impl ModelCatalog {
                     .maybe_help(did_you_mean(&model.provider.value.0, names)),
             );
         }
+        for url in providers.iter().filter_map(|(_, p)| p.base_url.as_ref()) {
+            check_url(url, found);
+        }
         if found.iter().any(Diagnostic::is_error) {
             return;
         }
         for (key, file) in providers {
             let kind = file.kind;
-            let provider = Provider { kind, base_url: file.base_url.map(|w| w.0), api_key_env: file.api_key_env.map(|w| w.0) };
+            let waits = Timeouts::default();
+            let timeouts = file.timeouts.map_or(waits, |written| Timeouts {
+                connect: written.connect.map_or(waits.connect, |s| s.0),
+                first_token: written.first_token.map_or(waits.first_token, |s| s.0),
+                idle: written.idle.map_or(waits.idle, |s| s.0),
+            });
+            let (base_url, api_key_env) = (file.base_url.map(|w| w.value.0), file.api_key_env.map(|w| w.0));
+            let provider = Provider { kind, base_url, api_key_env, limits: limits(file.limits), timeouts };
             self.providers.insert(key.name, provider);
         }
         for (key, file) in models {
@@ -152,8 +256,35 @@ impl ModelCatalog {
                 cached_input: p.cached_input.map_or(p.input.0, |c| c.0),
             });
             let window = file.context_window.map(|w| w.0);
-            self.models.insert(key.name, Model { provider: file.provider.value.0, id: file.id.0, context_window: window, price });
+            let (limits, structured) = (limits(file.limits), file.structured_output);
+            let model =
+                Model { provider: file.provider.value.0, id: file.id.0, context_window: window, price, limits, structured };
+            self.models.insert(key.name, model);
         }
+    }
+}
+
+fn limits(written: Option<LimitsFile>) -> RateLimits {
+    written.map_or_else(RateLimits::default, |w| RateLimits {
+        requests_per_minute: w.requests_per_minute.map(Whole::count),
+        tokens_per_minute: w.tokens_per_minute.map(|n| n.0),
+        concurrency: w.concurrency.map(Whole::count),
+    })
+}
+
+/// An address must be one that a request can be sent to, and may not hold a password.
+fn check_url(url: &Spot<Words>, found: &mut Found) {
+    let text = &*url.value.0;
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    let wrong = match host {
+        None | Some("") => Some("an address starts with `http://` or `https://` and names a host"),
+        Some(host) if host.contains('@') => Some("keys come from the environment only: name the variable in `api_key_env`"),
+        Some(_) if text.chars().any(|c| c.is_whitespace() || c.is_control()) => Some("an address has no white space"),
+        Some(_) => None,
+    };
+    if let Some(help) = wrong {
+        found.push(url.error(Code::InvalidValue, "this is no address of a provider").help(help));
     }
 }
 
@@ -172,9 +303,35 @@ written! {
     /// How it is spoken to.
     kind: ProviderKind,
     /// Where it is.
-    base_url: Option<Words>,
+    base_url: Option<Spot<Words>>,
     /// The environment variable that holds its key.
     api_key_env: Option<Words>,
+    /// What all its models may take together.
+    limits: Option<LimitsFile>,
+    /// How long to wait for it.
+    timeouts: Option<TimeoutsFile>,
+}
+
+written! {
+    /// What may be taken in a minute and at a time, by all sessions of a process together.
+    struct LimitsFile is "`limits`", hints &[];
+    /// Requests in any minute.
+    requests_per_minute: Option<Whole<1, 1_000_000>>,
+    /// Tokens in any minute, read and written.
+    tokens_per_minute: Option<Whole<1, 1_000_000_000_000>>,
+    /// Requests at a time.
+    concurrency: Option<Whole<1, 10_000>>,
+}
+
+written! {
+    /// How long to wait for a provider.
+    struct TimeoutsFile is "`timeouts`", hints &[];
+    /// For a connection; 10 seconds where it is not given.
+    connect: Option<Span>,
+    /// For the first word of a reply, from the request on; 5 minutes where it is not given.
+    first_token: Option<Span>,
+    /// For the next word; 2 minutes where it is not given.
+    idle: Option<Span>,
 }
 
 written! {
@@ -188,6 +345,10 @@ written! {
     context_window: Option<Whole<1, 1_000_000_000>>,
     /// What it costs.
     price: Option<PriceFile>,
+    /// What it may take, within what its provider may.
+    limits: Option<LimitsFile>,
+    /// How it gives a result of the declared shape: `native` by the provider's structured output, else `finish`.
+    structured_output: Option<Structured>,
 }
 
 written! {
@@ -231,6 +392,34 @@ models:
         assert_eq!(catalog.model("local/llama").unwrap().id.as_ref(), "llama");
         assert_eq!(catalog.model("local/gpt-4.1").unwrap().context_window, Some(128_000));
         assert!(catalog.model("claude-sonnet-4").is_some() && catalog.model("nobody/x").is_none());
+    }
+
+    #[test]
+    fn limits_and_waits_are_read_and_a_wrong_address_is_not() {
+        let mut catalog = ModelCatalog::built_in();
+        let text = r#"
+providers:
+  local: { kind: ollama, limits: { requests_per_minute: 60, concurrency: 4 }, timeouts: { idle: 90s } }
+models:
+  small: { provider: local, id: x, limits: { tokens_per_minute: 9000 }, structured_output: native }
+"#;
+        assert_eq!(catalog.extend("models.yaml", text), []);
+        let (local, small) = (&catalog.providers["local"], &catalog.models["small"]);
+        assert_eq!((local.limits.requests_per_minute, local.limits.concurrency), (Some(60), Some(4)));
+        assert_eq!((local.timeouts.idle, local.timeouts.connect), (Duration::from_secs(90), Timeouts::default().connect));
+        assert_eq!((small.limits.tokens_per_minute, small.structured), (Some(9_000), Some(Structured::Native)));
+        for url in ["example.org/v1", "http://", "https://me:secret@example.org", "http://a b"] {
+            let found = catalog.extend("m.yaml", &format!("providers:\n  a: {{ kind: openai, base_url: \"{url}\" }}\n"));
+            assert_eq!(found.iter().map(|d| d.code).collect::<Vec<_>>(), [Code::InvalidValue], "{url}");
+        }
+    }
+
+    #[test]
+    fn a_call_costs_what_its_tokens_do_and_cached_ones_cost_less() {
+        let price = Price { input: Usd(3_000_000), output: Usd(15_000_000), cached_input: Usd(300_000) };
+        let usage = Usage { input: 1_000, cached: 600, output: 10, cost: Usd(0) };
+        assert_eq!(price.cost(&usage), Usd(1_200 + 180 + 150));
+        assert_eq!(price.cost(&Usage { input: 1, ..Usage::default() }), Usd(3));
     }
 
     #[test]

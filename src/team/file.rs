@@ -10,6 +10,7 @@ use super::{
     profile::CATALOG_COLUMNS,
     read::{Found, Must, Named, OneOrMany, Read, Spot, words, written},
     scalar::{Anything, Dollars, Expression, Id, Span, Whole, Words},
+    tools::{HttpFile, ToolFile},
     tree::{Kind, Node},
 };
 use crate::graph::{EscalationPolicy, Stragglers, VoteProtocol};
@@ -89,6 +90,10 @@ written! {
     result: Option<Spot<ResultFile>>,
     /// Rhai scripts with the team's rules, relative to this file, else in the shipped library.
     rules: Option<OneOrMany<Spot<Words>>>,
+    /// Programs that its agents may call as tools, by name.
+    tools: Option<Named<ToolFile>>,
+    /// What the tool `http` may ask; without it there is no such tool.
+    http: Option<HttpFile>,
     /// What a run may use up.
     limits: Option<LimitsFile>,
     /// What a run takes, by name.

@@ -18,7 +18,7 @@ use super::{
     suggest::{did_you_mean, nearest},
     tree::{self, MAX_FILE_BYTES, Node, quoted},
 };
-use crate::value::{Place, Profile, includes};
+use crate::value::{Place, Profile, TeamTools, includes};
 
 /// Files that one team may consist of.
 pub const MAX_FILES: usize = 256;
@@ -75,9 +75,10 @@ pub fn load_team(name: &str, sources: &dyn Sources, overrides: &Overrides, known
     if team.is_some() {
         loader.report_unused();
     }
-    let sources = std::mem::take(&mut loader.texts);
+    let (sources, tools) = (std::mem::take(&mut loader.texts), std::mem::take(&mut loader.tools));
     let team = team.map(|mut team| {
         team.sources.clone_from(&sources);
+        team.tools.clone_from(&tools);
         team
     });
     loader.close(team, &sources)
@@ -136,6 +137,8 @@ pub(super) struct Loader<'a> {
     stack: Vec<Arc<str>>,
     /// Teams so far.
     teams: usize,
+    /// The tools that the teams bring along.
+    tools: TeamTools,
 }
 
 impl<'a> Loader<'a> {
@@ -151,6 +154,7 @@ impl<'a> Loader<'a> {
             trees: BTreeMap::new(),
             stack: Vec::new(),
             teams: 0,
+            tools: TeamTools::default(),
         }
     }
 
@@ -375,14 +379,43 @@ impl<'a> Loader<'a> {
         team
     }
 
+    /// Takes the tools that a team brings along for known. All teams of a session share them, so that one name stands for one tool.
+    pub(super) fn declare(&mut self, tools: &TeamTools, place: &Place) {
+        for command in &tools.commands {
+            match self.tools.commands.iter().find(|known| known.name == command.name) {
+                Some(known) if known == command => {}
+                Some(_) => {
+                    let message = format!("two teams declare the tool `{}`, each in its own way", command.name);
+                    self.found.push(Diagnostic::error(Code::DuplicateId, place, message).help("give one of them another name"));
+                }
+                None => self.tools.commands.push(command.clone()),
+            }
+        }
+        if let Some(http) = &tools.http {
+            let all = self.tools.http.get_or_insert_default();
+            for (known, hosts) in [(&mut all.hosts, &http.hosts), (&mut all.private_hosts, &http.private_hosts)] {
+                for host in hosts {
+                    if !known.contains(host) {
+                        known.push(host.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    /// The names of the tools that the teams bring along.
+    fn declared(&self) -> impl Iterator<Item = &str> {
+        self.tools.commands.iter().map(|command| &*command.name).chain(self.tools.http.iter().map(|_| "http"))
+    }
+
     /// A warning where this machine lacks a tool.
     pub(super) fn check_tool(&mut self, at: &Spot<Words>, name: &str) {
         let Some(known) = self.known.tools else { return };
-        if name.contains('*') || name.starts_with("mcp__") || known.contains(&name) {
+        if name.contains('*') || name.starts_with("mcp__") || known.contains(&name) || self.declared().any(|own| own == name) {
             return;
         }
-        let help = did_you_mean(name, known.iter().copied());
-        let help = help.unwrap_or_else(|| "install it, or declare it as a command tool; a run that calls it fails".to_owned());
+        let help = did_you_mean(name, known.iter().copied().chain(self.declared()));
+        let help = help.unwrap_or_else(|| "declare it in the `tools` of the team; a run that calls it fails".to_owned());
         self.found.push(at.warning(Code::UnresolvedTool, format!("no tool is called {}", quoted(name))).help(help));
     }
 

@@ -23,13 +23,15 @@ mod sources;
 mod spec;
 mod suggest;
 mod syntax;
+mod tools;
 mod tree;
 
-pub use catalog::{Model, ModelCatalog, Price, Provider, ProviderKind};
+pub use catalog::{Model, ModelCatalog, Price, Provider, ProviderKind, RateLimits, Structured, Timeouts};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Severity, finish};
 pub use load::{Known, Loaded, LoadedProfile, MAX_FILES, MAX_TEAM_DEPTH, MAX_TEAMS, check, is_profile, load_profile, load_team};
 pub use overrides::{MAX_OVERRIDES, OVERRIDES_NAME, Overrides};
+pub use profile::PROMPT_NAMES;
 pub use render::render;
 pub use resolve::COORDINATOR;
 pub use rules::fits;

@@ -11,7 +11,7 @@ use super::{
     suggest::did_you_mean,
     tree::quoted,
 };
-use crate::value::{KnowledgeSpec, Profile, ProfileRole, Style, Value};
+use crate::value::{KnowledgeSpec, Profile, ProfileRole, Style, Value, is_offline};
 
 /// Turns of one seat in a session, where the profile does not say.
 pub const DEFAULT_MAX_TURNS: u32 = 10;
@@ -22,6 +22,9 @@ words! {
     ProfileRole, "a role of a profile": Coordinator = "coordinator", Specialist = "specialist", Worker = "worker";
     Style, "a communication style": Concise = "concise", Detailed = "detailed", Technical = "technical";
 }
+
+/// What a `prompt_template` may name.
+pub const PROMPT_NAMES: [&str; 10] = ["role", "phase", "node", "task", "input", "inputs", "context", "profile", "tools", "style"];
 
 /// What the catalog keeps beside a file: no author writes it.
 pub(super) const CATALOG_COLUMNS: &[(&str, &str)] = &[
@@ -118,6 +121,12 @@ pub(super) fn resolve(file: ProfileFile, name: Arc<str>, loader: &mut Loader<'_>
     check_tools(file.allowed_tools.iter().flatten(), file.mcp_servers.iter().flatten(), loader);
     let model = file.model.0.as_ref().and_then(|model| resolve_model(model, loader));
     let fallbacks: Vec<_> = file.fallback_models.iter().flatten().map(|model| resolve_model(model, loader)).collect();
+    // Scripts and recordings never fall back, so that the keys of what stands behind them are nobody's concern.
+    if let Some(asked) = file.model.0.as_ref().filter(|model| !is_offline(&model.value.0)) {
+        for model in std::iter::once(asked).chain(file.fallback_models.iter().flatten()) {
+            check_key(model, loader.known.models, &mut loader.found);
+        }
+    }
     let mut knowledge = KnowledgeSpec::default();
     if let Some(written) = file.knowledge {
         knowledge.top_k = written.top_k.map_or(0, Whole::count);
@@ -190,6 +199,14 @@ fn resolve_model(model: &Spot<Words>, loader: &mut Loader<'_>) -> Option<Arc<str
     Some(name.clone())
 }
 
+/// A model whose provider wants a key that is not there is a warning; a run that uses it fails before it starts.
+fn check_key(model: &Spot<Words>, catalog: &ModelCatalog, found: &mut Found) {
+    let Some(known) = catalog.model(&model.value.0).filter(|m| catalog.without_key.contains(&m.provider)) else { return };
+    let variable = catalog.providers.get(&known.provider).and_then(|p| p.api_key_env.clone()).unwrap_or_default();
+    let message = format!("{} wants a key for {}, and this machine has none", known.provider, quoted(&model.value.0));
+    found.push(model.warning(Code::UnresolvedKey, message).help(format!("set {variable} in the environment before a run")));
+}
+
 /// A folder of runbooks: beside the file, else in the library, else as written with a warning.
 fn resolve_folder(folder: &Spot<Words>, loader: &mut Loader<'_>) -> Arc<str> {
     let names = super::sources::candidates(&folder.place.file, &folder.value.0, &[]);
@@ -223,12 +240,31 @@ fn check_config(config: Option<&Named<Anything>>, found: &mut Found) {
 fn check_template(template: Option<&Text>, found: &mut Found) {
     let Some(text) = template else { return };
     let mut environment = minijinja::Environment::empty();
-    if let Err(error) = environment.add_template("prompt_template", &text.source) {
+    let compiled = environment.add_template("prompt_template", &text.source);
+    if compiled.is_ok() {
+        check_names(&environment, text, found);
+    }
+    if let Err(error) = compiled {
         let mut place = text.place.clone();
         let down = u32::try_from(error.line().unwrap_or(1).saturating_sub(1)).unwrap_or(0);
         place.line = place.line.saturating_add(down);
         let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
         found.push(Diagnostic::error(Code::BadExpression, &place, format!("the template does not compile: {detail}")));
+    }
+}
+
+/// A name that nothing stands for would fail every turn of the agent.
+fn check_names(environment: &minijinja::Environment<'_>, text: &Text, found: &mut Found) {
+    let Ok(template) = environment.get_template("prompt_template") else { return };
+    let globals = minijinja::Environment::new();
+    let mut names: Vec<String> = template.undeclared_variables(false).into_iter().collect();
+    names.retain(|name| !PROMPT_NAMES.contains(&name.as_str()) && !globals.globals().any(|(global, _)| global == name));
+    names.sort();
+    for name in names {
+        let help = did_you_mean(&name, PROMPT_NAMES.iter().copied())
+            .unwrap_or_else(|| format!("a template may name {}", PROMPT_NAMES.join(", ")));
+        let message = format!("the template names {}, and nothing is called so", quoted(&name));
+        found.push(Diagnostic::error(Code::BadExpression, &text.place, message).help(help));
     }
 }
 

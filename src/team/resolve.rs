@@ -17,6 +17,7 @@ use super::{
     scalar::{Expression, Id, Whole},
     sources::SCRIPTS,
     suggest::{did_you_mean, list},
+    tools,
     tree::quoted,
 };
 use crate::{
@@ -32,6 +33,10 @@ pub(super) fn team(written: TeamFile, place: &Place, path: &str, loader: &mut Lo
     let pattern = written.collaboration_pattern.0.as_ref().map(|p| p.value);
     if let Some(active) = written.is_active.as_ref().filter(|a| !a.value) {
         loader.found.push(active.error(Code::Inactive, "the team is not active").help("set `is_active: true`"));
+    }
+    let tools = tools::resolve(written.tools.as_ref(), written.http.as_ref(), loader.known.tools, &mut loader.found);
+    if let Some(tools) = &tools {
+        loader.declare(tools, place);
     }
     let coordinator = written.coordinator.as_ref().map(|c| resolve_coordinator(c, path, loader));
     let files = written.member_agents.as_deref().unwrap_or_default();
@@ -72,6 +77,7 @@ pub(super) fn team(written: TeamFile, place: &Place, path: &str, loader: &mut Lo
         may_write,
         result: result?,
         rules: scripts.into_iter().map(|r| r.map(|(file, text)| Script { file, text })).collect::<Option<_>>()?,
+        tools: tools?,
         limits: written.limits.as_ref().map_or_else(Limits::default, rules::limits),
         inputs,
         escalation: written.escalation.unwrap_or_default().into_iter().map(rules::step).collect(),

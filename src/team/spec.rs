@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     graph::{EscalationPolicy, EscalationStep, Join, Limits, Phase, Retry, SettleOver, Stragglers, VoteProtocol},
-    value::{EffectClass, Place, Profile, Role, Value, WriteSpec},
+    value::{EffectClass, Place, Profile, Role, TeamTools, Value, WriteSpec},
 };
 
 /// A text of the author's with its place: an expression or a template.
@@ -48,6 +48,8 @@ pub struct Team {
     pub result: ResultBy,
     /// The rule scripts.
     pub rules: Vec<Script>,
+    /// The tools that it and the teams in it bring along.
+    pub tools: TeamTools,
     /// What the file allows.
     pub limits: Limits,
     /// The inputs it takes, in declared order.

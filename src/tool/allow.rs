@@ -3,17 +3,23 @@
 use crate::value::Value;
 
 /// The arguments that a pattern in brackets is about, the first that the call has.
-const SUBJECTS: [&str; 6] = ["command", "path", "file", "url", "query", "pattern"];
+const SUBJECTS: [&str; 6] = [COMMAND, "path", "file", "url", "query", "pattern"];
+/// The argument that a shell reads.
+const COMMAND: &str = "command";
+/// What the names of the tools of MCP servers begin with.
+pub(super) const MCP: &str = "mcp__";
 /// What lets one command line run another: a prefix says nothing of what follows it.
 const CHAINING: [char; 10] = [';', '&', '|', '<', '>', '`', '$', '\n', '\r', '\\'];
 
 /// Whether one of the patterns covers a call of `tool` with `args`. Without a pattern nothing is covered.
 ///
-/// - `Read`, `mcp__*`: tools by name, `*` for any characters. A call with `write: true` is not covered.
+/// - `Read`, `query_*`: tools by name, `*` for any characters. A call with `write: true` is not covered. Tools of MCP servers are
+///   covered by patterns that begin with `mcp__` only.
 /// - `sql_query(write)`: also its calls with `write: true`.
 /// - `Bash(git log:*)`: calls whose command, path or address is `git log` or starts with it as a word. A command that chains
 ///   another (`;`, `|`, `$(…)`, …) is not covered.
-/// - `Write(reports/*)`: calls whose command, path or address matches as a whole.
+/// - `Write(reports/*)`, `Bash(make *)`: calls whose command, path or address matches as a whole; a command that chains another
+///   is not covered, but by `*` alone.
 pub fn allows<S: AsRef<str>>(patterns: &[S], tool: &str, args: &Value) -> bool {
     patterns.iter().any(|pattern| covers(pattern.as_ref().trim(), tool, args))
 }
@@ -21,20 +27,24 @@ pub fn allows<S: AsRef<str>>(patterns: &[S], tool: &str, args: &Value) -> bool {
 fn covers(pattern: &str, tool: &str, args: &Value) -> bool {
     let writes = args.get("write").and_then(Value::as_bool) == Some(true);
     let Some((name, rest)) = pattern.split_once('(') else {
-        return matches(pattern, tool) && !writes;
+        return names(pattern, tool) && !writes;
     };
     let Some(inner) = rest.strip_suffix(')') else { return false };
-    if !matches(name.trim_end(), tool) {
+    if !names(name.trim_end(), tool) {
         return false;
     }
     if inner == "write" {
         return true;
     }
-    let subject = SUBJECTS.iter().find_map(|key| args.get(key).and_then(Value::as_str));
-    !writes && subject.is_some_and(|subject| covers_subject(inner, subject.trim()))
+    let subject = SUBJECTS.iter().find_map(|key| Some((*key, args.get(key)?)));
+    let Some((key, Some(subject))) = subject.map(|(key, value)| (key, value.as_str())) else { return false };
+    !writes && covers_subject(inner, subject.trim(), key == COMMAND)
 }
 
-fn covers_subject(inner: &str, subject: &str) -> bool {
+fn covers_subject(inner: &str, subject: &str, is_command: bool) -> bool {
+    if is_command && inner != "*" && inner.contains('*') && subject.contains(CHAINING) {
+        return false;
+    }
     if subject.split('/').any(|part| part == "..") && inner.contains('/') {
         return false;
     }
@@ -43,6 +53,55 @@ fn covers_subject(inner: &str, subject: &str) -> bool {
         return false;
     }
     subject.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+}
+
+/// Whether a pattern stands for a tool. `*` is for the tools of the machine: whoever means those of a server says so.
+fn names(pattern: &str, tool: &str) -> bool {
+    if !tool.starts_with(MCP) {
+        return matches(pattern, tool);
+    }
+    // A server by its name alone stands for all that it has.
+    let whole = pattern.strip_prefix(MCP).is_some_and(|rest| !rest.contains("__"));
+    pattern.starts_with(MCP) && (matches(pattern, tool) || whole && matches(&format!("{pattern}__*"), tool))
+}
+
+/// Whether a pattern says which tools of that server are covered.
+fn narrows(pattern: &str, server: &str) -> bool {
+    let name = pattern.split('(').next().unwrap_or_default().trim();
+    let Some(rest) = name.strip_prefix(MCP) else { return false };
+    matches(rest.split_once("__").map_or(rest, |(server, _)| server), server)
+}
+
+/// Whether an agent with these patterns and MCP servers may call a tool with `args`: as [`allows`], and a tool of a server only where
+/// the server is its own. All tools of its own server are covered, unless its patterns name the server: then those that they cover.
+pub fn permits<S: AsRef<str>>(patterns: &[S], servers: &[S], tool: &str, args: &Value) -> bool {
+    let Some(rest) = tool.strip_prefix(MCP) else { return allows(patterns, tool, args) };
+    let own = |server: &S| {
+        let server = fitting_server(server.as_ref());
+        let below = rest.strip_prefix(&*server).is_some_and(|rest| rest.starts_with("__"));
+        let narrowed = patterns.iter().any(|pattern| narrows(pattern.as_ref(), &server));
+        below && (!narrowed || allows(patterns, tool, args))
+    };
+    servers.iter().any(own)
+}
+
+/// What the names of a server's tools begin with: `mcp__git__`. What no provider takes in a name becomes `_`.
+pub fn server_prefix(server: &str) -> String {
+    format!("{MCP}{}__", fitting_server(server))
+}
+
+/// A server's name as it stands in the names of its tools: two `_` end it.
+fn fitting_server(server: &str) -> String {
+    let mut name = fitting(server);
+    while name.contains("__") {
+        name = name.replace("__", "_");
+    }
+    name
+}
+
+/// The name with what no provider takes in one replaced by `_`.
+pub(super) fn fitting(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' }).collect()
 }
 
 /// Whether `text` matches `pattern` as a whole, `*` standing for any characters.
@@ -100,6 +159,45 @@ mod tests {
         check("Bash(make lint)", "Bash", &[("command", Value::from("make lint"))], true);
         check("Bash(make lint)", "Bash", &[], false);
         check("Bash(make", "Bash", &[("command", Value::from("make"))], false);
+    }
+
+    #[test]
+    fn no_pattern_with_a_star_covers_a_second_command() {
+        let joined =
+            ["; id", " && id", " || id", " | id", " & id", "\nid", "\rid", " $(id)", " `id`", " > x", " < x", " <(id)", " ${x}"];
+        for pattern in ["Bash(git log:*)", "Bash(git log*)", "Bash(git*)", "Bash(git log *)"] {
+            check(pattern, "Bash", &[("command", Value::from("git log --oneline"))], true);
+            for rest in joined {
+                check(pattern, "Bash", &[("command", Value::text(format!("git log {rest}")))], false);
+            }
+        }
+        check("Bash(make lint && make test)", "Bash", &[("command", Value::from("make lint && make test"))], true);
+        check("Bash(*)", "Bash", &[("command", Value::from("a | b"))], true);
+        check("Bash(git log:*)", "Bash", &[("command", Value::from("env git log"))], false);
+        check("Bash(git log:*)", "Bash", &[("command", Value::from("x=1 git log"))], false);
+        check("Bash(git log:*)", "Bash", &[("command", Value::list([])), ("path", Value::from("git log"))], false);
+    }
+
+    #[test]
+    fn the_tools_of_a_server_are_for_those_who_name_it() {
+        let check = |patterns: &[&str], servers: &[&str], tool: &str, expected: bool| {
+            assert_eq!(permits(patterns, servers, tool, &Value::Null), expected, "{patterns:?} {servers:?} on {tool}");
+        };
+        check(&[], &["git"], "mcp__git__log", true);
+        check(&["*"], &[], "mcp__git__log", false);
+        check(&["mcp__git__log"], &[], "mcp__git__log", false);
+        check(&["*"], &["git"], "mcp__git__log", true);
+        check(&["*"], &["git"], "mcp__github__log", false);
+        check(&["mcp__git__log"], &["git"], "mcp__git__push", false);
+        check(&["mcp__git__log"], &["git", "time"], "mcp__time__now", true);
+        check(&["mcp__git__l*"], &["git"], "mcp__git__log", true);
+        check(&["mcp__git"], &["git"], "mcp__git__log", true);
+        check(&["mcp__git__log"], &["git", "github"], "mcp__github__push", true);
+        check(&["mcp__*__log"], &["git"], "mcp__git__push", false);
+        check(&["mcp__*"], &["git"], "mcp__git__push", true);
+        check(&["Read"], &["my server"], "mcp__my_server__x", true);
+        check(&["Read"], &["git"], "Read", true);
+        check(&["Read"], &["git"], "Write", false);
     }
 
     #[test]

@@ -8,11 +8,9 @@ use serde::Deserialize;
 use super::{BlockingTool, CallContext, Outcome, spec};
 use crate::{
     knowledge::{Knowledge, PASSAGES_LIMIT, Query},
-    value::{EffectClass, Failure, FailureKind, ToolSpec, Value},
+    value::{EffectClass, Failure, FailureKind, SEARCH_KNOWLEDGE, ToolSpec, Value},
 };
 
-/// The name of the tool.
-pub(crate) const SEARCH_KNOWLEDGE: &str = "search_knowledge";
 /// Passages of one call where the call does not say.
 const PASSAGES: usize = 5;
 

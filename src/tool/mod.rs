@@ -10,13 +10,16 @@
 mod allow;
 mod bound;
 mod call;
+mod command;
 mod glob;
 mod grep;
 mod knowledge;
 mod lines;
 mod logs;
+mod mcp;
 mod metrics;
 mod names;
+mod process;
 mod read;
 mod registry;
 mod roots;
@@ -27,6 +30,7 @@ pub(crate) mod suite;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod web;
 mod write;
 
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -35,15 +39,18 @@ use serde::de::DeserializeOwned;
 
 use crate::value::{EffectClass, Failure, FailureKind, ToolSpec, Value};
 
-pub use allow::allows;
+pub use allow::{allows, permits, server_prefix};
 pub use bound::RESULT_LIMIT;
 pub use call::{CallContext, Progress, Stop};
-pub(crate) use knowledge::{SEARCH_KNOWLEDGE, SearchKnowledge};
+pub use command::{Bash, Command, CommandPolicy, DEFAULT_TIMEOUT, MAX_TIMEOUT, confinement, is_confined};
+pub(crate) use knowledge::SearchKnowledge;
+pub use mcp::{MCP_FILE, McpFileError, McpPool, McpServer, McpServers};
 pub use names::{nearest, strip_pod_hash};
 pub use registry::{Registry, RegistryError, builtin};
 pub use roots::{Found, Roots, RootsError};
 pub use schema::spec;
 pub use walk::Walk;
+pub use web::Http;
 
 /// What came of a call: a value, or why there is none. Either goes into the journal.
 pub type Outcome = Result<Value, Failure>;

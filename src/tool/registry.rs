@@ -8,7 +8,7 @@ use std::{
 use jsonschema::Validator;
 
 use super::{
-    Blocking, CallContext, Outcome, Tool, bound, glob::Glob, grep::Grep, logs::SearchLogs, metrics::QueryMetrics, nearest,
+    Bash, Blocking, CallContext, Outcome, Tool, bound, glob::Glob, grep::Grep, logs::SearchLogs, metrics::QueryMetrics, nearest,
     read::Read, schema, sql::SqlQuery, write::Write,
 };
 use crate::value::{EffectClass, Failure, FailureKind, ToolSpec, Value};
@@ -53,6 +53,7 @@ pub fn builtin() -> Registry {
         Arc::new(Blocking::new(SearchLogs::default())),
         Arc::new(Blocking::new(SqlQuery::default())),
         Arc::new(Blocking::new(QueryMetrics::default())),
+        Arc::new(Bash::default()),
     ];
     for tool in tools {
         registry.insert(tool, OnceLock::new()).expect("built-in tools have distinct names: a test adds them all");
@@ -77,6 +78,15 @@ impl Registry {
         }
         self.tools.insert(spec.name.clone(), Entry { tool, spec, validator });
         Ok(())
+    }
+
+    /// Adds a tool in the place of one of its name.
+    ///
+    /// # Errors
+    /// Its schema is none.
+    pub fn replace(&mut self, tool: Arc<dyn Tool>) -> Result<(), RegistryError> {
+        self.tools.remove(&tool.spec().name);
+        self.add(tool)
     }
 
     /// The names, sorted.

@@ -96,6 +96,13 @@ impl Roots {
         &self.workspace
     }
 
+    /// The files and folders in reach as the system knows them, without links, and whether they may be written: for child processes.
+    pub(super) fn reach(&self) -> impl Iterator<Item = (PathBuf, bool)> {
+        self.roots
+            .iter()
+            .map(|root| (root.only.as_ref().map_or_else(|| root.real.clone(), |only| root.real.join(only)), root.writable))
+    }
+
     /// The path that a tool was given, relative to the workspace or absolute, if it is in reach.
     ///
     /// # Errors

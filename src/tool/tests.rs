@@ -107,7 +107,7 @@ fn a_tool_with_a_bug_fails_its_call_and_nothing_else() {
 #[test]
 fn the_registry_has_the_built_in_tools_and_names_the_nearest() {
     let registry = builtin();
-    for name in ["Glob", "Grep", "Read", "Write", "search_logs", "sql_query"] {
+    for name in ["Bash", "Glob", "Grep", "Read", "Write", "search_logs", "sql_query"] {
         assert!(registry.get(name).is_some() && registry.spec(name).is_some_and(|spec| &*spec.name == name), "{name}");
     }
     for name in registry.names() {
@@ -116,7 +116,7 @@ fn the_registry_has_the_built_in_tools_and_names_the_nearest() {
     let failure = registry.check("read", &json("{}")).expect_err("names are case-sensitive");
     assert_eq!(failure.message.as_ref(), "there is no tool `read`; did you mean `Read`?");
     let failure = registry.check("qqq", &json("{}")).expect_err("there is none");
-    assert!(failure.message.contains("there are Glob, Grep, Read"), "{failure}");
+    assert!(failure.message.contains("there are Bash, Glob, Grep, Read"), "{failure}");
     assert_eq!(registry.effect("qqq", &json("{}")), EffectClass::Irreversible);
     assert_eq!(registry.effect("Write", &json(r#"{"append": true}"#)), EffectClass::Irreversible);
     let failure = registry.check("Read", &json(r#"{"path": 1, "ofset": 2}"#)).expect_err("both are wrong");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::value::{EffectClass, Evidence, KnowledgeSpec, Origin, ToolSpec, Value};
+use crate::value::{EffectClass, Evidence, KnowledgeSpec, Origin, SEARCH_KNOWLEDGE, ToolSpec, Value};
 
 /// A finding's topic at most, in characters.
 pub const TOPIC_LIMIT: usize = 120;
@@ -78,6 +78,13 @@ pub fn is_collaboration(tool: &str) -> bool {
     matches!(tool, "broadcast_finding" | "read_context" | "set_variable" | "escalate" | "finish")
 }
 
+/// Why the arguments of a call cannot be read, where a model wrote something that is no JSON: they are then its words.
+pub fn unreadable(args: &Value) -> Option<String> {
+    let text = args.as_str()?;
+    let why = serde_json::from_str::<serde_json::Value>(text).err().map_or_else(String::new, |e| format!(": {e}"));
+    Some(format!("the arguments are no JSON object{why}; call it again with one"))
+}
+
 impl Action {
     /// What a call of `tool` with `args` means; `None` for a tool that is not a collaboration tool.
     ///
@@ -97,6 +104,9 @@ impl Action {
                 question: a.question.map(Arc::from),
                 options: a.options.into_iter().map(Arc::from).collect(),
             }),
+            "finish" if unreadable(args).is_some() => {
+                Err(ActionError::Arguments { tool: "finish", reason: unreadable(args).unwrap_or_default() })
+            }
             "finish" => Ok(Self::Finish(args.get("result").cloned().unwrap_or_else(|| args.clone()))),
             _ => return None,
         })
@@ -104,6 +114,9 @@ impl Action {
 }
 
 fn read<T: serde::de::DeserializeOwned>(tool: &'static str, args: &Value) -> Result<T, ActionError> {
+    if let Some(reason) = unreadable(args) {
+        return Err(ActionError::Arguments { tool, reason });
+    }
     args.to::<T>().map_err(|e| ActionError::Arguments { tool, reason: e.to_string().replace("convert a value: ", "") })
 }
 
@@ -184,9 +197,6 @@ pub fn cut(text: &Arc<str>, limit: usize) -> Arc<str> {
     short.push('…');
     short.into()
 }
-
-/// The name of the tool that looks things up in what a profile names as its `knowledge`.
-pub const SEARCH_KNOWLEDGE: &str = "search_knowledge";
 
 /// That tool as an agent is told of it: where to look is its profile's to say.
 pub fn knowledge_tool() -> Arc<ToolSpec> {

@@ -1,21 +1,21 @@
 //! What does one agent do next?
 //!
-//! Pure: [`Action`] says what a collaboration tool's call means, [`Toolbox`] answers what the machine's tools are, and
-//! [`ending`] says whether a reply ends the activation. Deliberately absent: whoever does it.
+//! Pure: [`Action`] says what a collaboration tool's call means, [`Toolbox`] answers what the machine's tools are, [`conversation`] is
+//! what a model reads, and [`ending`] says whether its reply ends the activation. Deliberately absent: whoever does it.
 
 mod action;
 mod ending;
+mod prompt;
 mod repeat;
 
 use std::sync::Arc;
 
-pub use action::{
-    Action, ActionError, SEARCH_KNOWLEDGE, collaboration_tools, cut, is_collaboration, knowledge_args, knowledge_tool,
-};
+pub use action::{Action, ActionError, collaboration_tools, cut, is_collaboration, knowledge_args, knowledge_tool, unreadable};
 pub use ending::{Ending, ending};
+pub use prompt::{Conversation, Spoken, Told, arguments, conversation, tokens};
 pub use repeat::{SAME_AT_MOST, is_repeated, repeated};
 
-use crate::value::{EffectClass, ToolSpec, Value};
+use crate::value::{EffectClass, Profile, ToolSpec, Value};
 
 /// What the core must know of the machine's tools: pure look-ups.
 pub trait Toolbox: Send + Sync {
@@ -31,11 +31,11 @@ pub trait Toolbox: Send + Sync {
     /// What repeating this very call would do.
     fn effect(&self, tool: &str, args: &Value) -> EffectClass;
 
-    /// Whether one of a profile's `allowed_tools` patterns covers this call.
-    fn allows(&self, patterns: &[Arc<str>], tool: &str, args: &Value) -> bool;
+    /// Whether an agent of that profile may make this call, by its `allowed_tools` and `mcp_servers`.
+    fn allows(&self, profile: &Profile, tool: &str, args: &Value) -> bool;
 
-    /// The names of the tools that those patterns allow, sorted.
-    fn allowed(&self, patterns: &[Arc<str>]) -> Vec<Arc<ToolSpec>>;
+    /// The tools that an agent of that profile may call with some arguments, sorted.
+    fn allowed(&self, profile: &Profile) -> Vec<Arc<ToolSpec>>;
 
     /// Whether `value` fits a JSON Schema of the author's (`output_schema`).
     ///

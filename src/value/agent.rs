@@ -42,6 +42,9 @@ impl Style {
     }
 }
 
+/// The name of the tool that looks things up in what a profile names as its `knowledge`.
+pub const SEARCH_KNOWLEDGE: &str = "search_knowledge";
+
 /// Which runbooks an agent may search and how many go into its prompt.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnowledgeSpec {
@@ -121,4 +124,9 @@ pub enum Merge {
     Last,
     /// The entries of all maps; for a key that several have, the last.
     Union,
+}
+
+/// Whether a model is a script or a recording, which costs nothing and needs neither catalog nor key.
+pub fn is_offline(model: &str) -> bool {
+    model.starts_with("script:") || model.starts_with("replay:")
 }

@@ -5,6 +5,7 @@
 //! draws a random number, and every map is ordered, so that the same facts always read the same.
 
 mod agent;
+mod command;
 mod data;
 mod facts;
 mod failure;
@@ -18,7 +19,8 @@ mod said;
 mod text;
 mod time;
 
-pub use agent::{KnowledgeSpec, Merge, Profile, ProfileRole, Style, WriteSpec};
+pub use agent::{KnowledgeSpec, Merge, Profile, ProfileRole, SEARCH_KNOWLEDGE, Style, WriteSpec, is_offline};
+pub use command::{CommandSpec, CommandWord, HttpSpec, TeamTools};
 pub use data::{Map, Value, ValueError};
 pub use facts::{
     AgentFacts, EscalateFacts, HandoffFacts, HandoffRequest, MergeFacts, OwnFacts, PartFacts, PermitFacts, ReconcileFacts,

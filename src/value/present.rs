@@ -40,7 +40,7 @@ pub mod nested {
 
 #[cfg(test)]
 mod tests {
-    use crate::value::{Reply, Stop, Usage, Value, Verdict};
+    use crate::value::{Reply, Value, Verdict};
 
     fn check(thing: &(impl serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug)) {
         let bytes = rmp_serde::to_vec_named(thing).unwrap();
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn null_comes_back_as_something_and_nothing_as_nothing() {
         for finish in [None, Some(Value::Null), Some(Value::from(1))] {
-            check(&Reply { text: None, calls: Vec::new(), finish, stop: Stop::End, usage: Usage::default(), model: None });
+            check(&Reply { finish, ..Reply::default() });
         }
         for verdict in [None, Some(None), Some(Some(Value::Null)), Some(Some(Value::list([])))] {
             check(&Verdict::Reconcile(verdict));

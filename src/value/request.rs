@@ -77,10 +77,11 @@ impl Usage {
 }
 
 /// Why a model stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
     /// It was done.
+    #[default]
     End,
     /// It wants its calls answered.
     Calls,
@@ -90,8 +91,8 @@ pub enum Stop {
     Filtered,
 }
 
-/// One model reply.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One model reply. The default one says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
     /// What it said beside its calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,6 +111,18 @@ pub struct Reply {
     /// The model that answered, where it was not the one asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<Arc<str>>,
+    /// What the provider wants back with this reply in later requests, such as signatures of its reasoning; it means nothing to
+    /// anybody else.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::present")]
+    pub carry: Option<Value>,
+    /// How many tool results, oldest first, were left out of the request because it would not have fitted into the window.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub elided: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// One entry of a thread, oldest first.

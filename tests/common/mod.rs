@@ -28,12 +28,15 @@ use synod::{
     model::Model,
     state::State,
     store::{MemoryStore, RedbStore, Store},
-    team::{Diagnostic, Overrides},
+    team::{Diagnostic, ModelCatalog, Overrides},
     value::{Map, SessionId, Timestamp, Value},
 };
 
 /// The longest that a session of a test may take; no test waits for it unless the product hangs.
 pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The key of every provider of a bench.
+pub const KEY: &str = "sk-test-0123456789abcdef";
 
 /// A folder, tools, models, a store, and an engine on them.
 pub struct Bench {
@@ -41,6 +44,7 @@ pub struct Bench {
     pub board: Board,
     pub clock: Arc<TestClock>,
     models: Mutex<Vec<(String, Arc<dyn Model>)>>,
+    catalog: Mutex<Option<ModelCatalog>>,
     store: Arc<dyn Store>,
     runtime: tokio::runtime::Runtime,
 }
@@ -79,8 +83,8 @@ impl Bench {
 
     fn with(folder: tempfile::TempDir, store: Arc<dyn Store>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let (board, clock, models) = Default::default();
-        let bench = Self { folder, board, clock, models, store, runtime };
+        let (board, clock, models, catalog) = Default::default();
+        let bench = Self { folder, board, clock, models, catalog, store, runtime };
         bench.file("agent.yaml", "name: Agent\nrole: worker\nmodel: script:agent.rhai\nallowed_tools: ['*']\n");
         bench.file("agent.rhai", "fn turn(view) { #{ finish: view.role } }\n");
         bench.file("lead.yaml", "name: Lead\nrole: coordinator\nmodel: script:lead.rhai\nallowed_tools: ['*']\n");
@@ -121,6 +125,14 @@ impl Bench {
         self
     }
 
+    /// A model catalog over the built-in one; every key is `KEY`.
+    pub fn catalog(&self, text: &str) -> &Self {
+        let mut catalog = ModelCatalog::built_in();
+        assert_eq!(catalog.extend("models.yaml", &dedent(text)), []);
+        *self.catalog.lock().unwrap() = Some(catalog);
+        self
+    }
+
     /// The store that its engines share.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
@@ -140,6 +152,9 @@ impl Bench {
         }
         for (name, model) in self.models.lock().unwrap().iter() {
             builder = builder.model(name, model.clone());
+        }
+        if let Some(catalog) = &*self.catalog.lock().unwrap() {
+            builder = builder.catalog(catalog.clone()).env(|_| Some(KEY.to_owned()));
         }
         builder.build()
     }

@@ -26,7 +26,7 @@ pub fn reply(calls: &[(&str, Value)]) -> Reply {
     let calls: Vec<Call> =
         calls.map(|(n, (tool, args))| Call { id: format!("c{n}").into(), tool: (*tool).into(), args: args.clone() }).collect();
     let stop = if calls.is_empty() { Stop::End } else { Stop::Calls };
-    Reply { text: None, calls, finish: None, stop, usage: Usage::default(), model: None }
+    Reply { calls, stop, ..Reply::default() }
 }
 
 /// A reply that ends an activation.

@@ -18,7 +18,7 @@ use synod::{
     schedule::Scheduler,
     state::State,
     value::{
-        Call, EffectClass, Entry, Expr, Failure, FailureKind, Judge, NodeIx, Reply, Request, RuleError, RuleKind, Stop, TeamIx,
+        Call, EffectClass, Entry, Expr, Failure, FailureKind, Judge, NodeIx, Reply, Request, RuleError, RuleKind, TeamIx,
         TextTemplate, Timestamp, Usage, Usd, Value, Verdict,
     },
 };
@@ -434,7 +434,7 @@ fn said(random: &mut Random, fires: bool) -> Result<Reply, Failure> {
         ("confidence", Value::Float(*random.one(&[0.2, 0.5, 0.9]))),
     ]);
     let usage = Usage { input: 10, cached: 0, output: 5, cost: Usd(100) };
-    let mut reply = Reply { text: None, calls: Vec::new(), finish: None, stop: Stop::End, usage, model: None };
+    let mut reply = Reply { usage, ..Reply::default() };
     match random.below(20) {
         0..=8 => reply.finish = Some(value),
         9 => reply.text = Some(Arc::from("that is all")),

@@ -20,7 +20,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use synod::{
     event::{Key, ModelCall, ToolCall},
     graph::Plan,
-    value::{Call, Failure, FailureKind, Reply, Request, Stop, Usage, Usd, Value},
+    value::{Call, Failure, FailureKind, Reply, Request, Usage, Usd, Value},
 };
 pub use world::{Flow, Plans, Rules, Run, TestJudge, World};
 
@@ -70,7 +70,7 @@ pub fn reply(text: Option<&str>, calls: Vec<(&str, Value)>) -> Reply {
         args,
     });
     let usage = Usage { input: 10, cached: 0, output: 5, cost: Usd(100) };
-    Reply { text: text.map(Arc::from), calls: calls.collect(), finish: None, stop: Stop::End, usage, model: None }
+    Reply { text: text.map(Arc::from), calls: calls.collect(), usage, ..Reply::default() }
 }
 
 impl Script {

@@ -93,6 +93,7 @@ impl Plans {
             bounds: Bounds::default(),
             inputs: Map::new(),
             roots: Vec::new(),
+            tools: super::synod::value::TeamTools::default(),
             digests: BTreeMap::new(),
         }
     }

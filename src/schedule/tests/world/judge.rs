@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::synod::{
     turn::Toolbox,
-    value::{EffectClass, Expr, Judge, RuleError, RuleKind, TeamIx, TextTemplate, ToolSpec, Value, Verdict},
+    value::{EffectClass, Expr, Judge, Profile, RuleError, RuleKind, TeamIx, TextTemplate, ToolSpec, Value, Verdict},
 };
 
 /// FNV-1a, so that tests need no random numbers of the machine.
@@ -103,12 +103,12 @@ impl Toolbox for TestTools {
         }
     }
 
-    fn allows(&self, patterns: &[Arc<str>], tool: &str, _: &Value) -> bool {
-        patterns.iter().any(|p| **p == *tool || &**p == "*")
+    fn allows(&self, profile: &Profile, tool: &str, _: &Value) -> bool {
+        profile.allowed_tools.iter().any(|p| **p == *tool || &**p == "*")
     }
 
-    fn allowed(&self, patterns: &[Arc<str>]) -> Vec<Arc<ToolSpec>> {
-        patterns.iter().filter(|p| &***p != "*").filter_map(|p| self.spec(p)).collect()
+    fn allowed(&self, profile: &Profile) -> Vec<Arc<ToolSpec>> {
+        profile.allowed_tools.iter().filter(|p| &***p != "*").filter_map(|p| self.spec(p)).collect()
     }
 
     fn fits(&self, schema: &Value, value: &Value) -> Result<(), String> {

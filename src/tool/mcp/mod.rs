@@ -1,0 +1,72 @@
+//! Which tools do other programs serve? [`McpPool`]: MCP servers over pipes or HTTP, shared by all sessions of the process.
+//!
+//! A server is started when the first session begins whose agents name it, and stays until the pool is closed or dropped. One that
+//! dies is started again by the next call, after a wait that doubles with every failure; the call in flight fails with
+//! `transport`. A server that cannot be reached offers one tool, which says why and tries again. Its tools are called
+//! `mcp__SERVER__TOOL`, and every call counts as irreversible unless the file trusts the server's own hints.
+//!
+//! Deliberately absent: signing in (OAuth), sampling, and questions to people, which are declined.
+
+mod config;
+mod handler;
+mod said;
+mod server;
+mod stdio;
+mod tools;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+pub use config::{MCP_FILE, McpFileError, McpServer, McpServers};
+
+use super::{Registry, Stop};
+use crate::value::Failure;
+use server::Server;
+
+/// The MCP servers of a process.
+#[derive(Default)]
+pub struct McpPool {
+    servers: BTreeMap<String, Arc<Server>>,
+}
+
+impl McpPool {
+    /// Those servers, none of them started; `workspace` is what they get as their root.
+    pub fn new(servers: &McpServers, workspace: &Path) -> Self {
+        let workspace = std::path::absolute(workspace).unwrap_or_else(|_| workspace.to_owned());
+        let base = servers.folder().unwrap_or(&workspace).to_owned();
+        let kept = |(name, config): (&str, &McpServer)| {
+            (name.to_owned(), Server::new(name, config.clone(), base.clone(), workspace.clone()))
+        };
+        Self { servers: servers.iter().map(kept).collect() }
+    }
+
+    /// The names of the servers, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.servers.keys().map(String::as_str)
+    }
+
+    /// What a server offers, as it was last told; `None` before it was first opened, or where there is none of that name.
+    pub fn tools(&self, name: &str) -> Option<Arc<Registry>> {
+        self.servers.get(name)?.tools()
+    }
+
+    /// Starts those of the servers that do not run, all at once, and lists their tools. What went wrong, by server: it is no reason
+    /// not to begin.
+    pub async fn open<S: AsRef<str>>(&self, names: impl IntoIterator<Item = S>) -> BTreeMap<String, Failure> {
+        let mut starting = tokio::task::JoinSet::new();
+        for server in names.into_iter().filter_map(|name| self.servers.get(name.as_ref())) {
+            let server = server.clone();
+            starting.spawn(async move { (server.name.to_string(), server.peer(&Stop::default()).await.err()) });
+        }
+        starting.join_all().await.into_iter().filter_map(|(name, failure)| Some((name, failure?))).collect()
+    }
+
+    /// Ends all servers.
+    pub async fn close(&self) {
+        let mut ending = tokio::task::JoinSet::new();
+        for server in self.servers.values() {
+            let server = server.clone();
+            ending.spawn(async move { server.close().await });
+        }
+        ending.join_all().await;
+    }
+}

@@ -1,0 +1,64 @@
+//! Which tools does a team bring along? [`TeamTools`]: programs, and servers on the web, as its file declares them.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{EffectClass, Value};
+
+/// The tools that a team declares.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TeamTools {
+    /// Programs.
+    pub commands: Vec<CommandSpec>,
+    /// What the `http` tool may ask; nothing where there is none.
+    pub http: Option<HttpSpec>,
+}
+
+/// What the `http` tool may ask: hosts, `*.` for all below one, `:port` for another port than those of http and https.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpSpec {
+    /// Hosts at public addresses.
+    pub hosts: Vec<Arc<str>>,
+    /// Hosts at whatever address.
+    pub private_hosts: Vec<Arc<str>>,
+}
+
+/// A program that agents may call by name: no shell, each word of its command line one argument.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CommandSpec {
+    /// The name of the tool.
+    pub name: Arc<str>,
+    /// What it does, as a model is told.
+    pub description: Arc<str>,
+    /// JSON Schema of its arguments, an object.
+    pub parameters: Value,
+    /// The program and its arguments.
+    pub command: Vec<CommandWord>,
+    /// What repeating a call would do.
+    pub effect: EffectClass,
+    /// The longest that a call may take.
+    pub timeout: Duration,
+    /// Where it runs, relative to the workspace.
+    pub folder: Option<Arc<str>>,
+    /// Variables of the environment that it gets beside the usual ones.
+    pub env: Vec<Arc<str>>,
+    /// Files and folders outside the workspace that it may read; `~` is the user's home.
+    pub read: Vec<Arc<str>>,
+    /// Whether it may use the network.
+    pub network: bool,
+    /// Exit statuses that are no failure.
+    pub success: Vec<i32>,
+    /// Whether its output is JSON, to be read as a value.
+    pub json: bool,
+}
+
+/// A part of a command line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandWord {
+    /// A template of one argument; where it is nothing but `{{ name }}` and that is a list, of as many.
+    One(Arc<str>),
+    /// Templates that are left out together when an argument that they name is not given.
+    Optional(Vec<Arc<str>>),
+}
