@@ -119,7 +119,7 @@ impl View {
     fn show(&mut self, record: &Record) {
         let Some(state) = &self.state else { return };
         match &record.event {
-            Event::NodeStarted { node, attempt } => {
+            Event::NodeStarted { node, attempt, .. } => {
                 let path = state.path(*node);
                 let again = if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
                 self.start(*node, &format!("{path}{again}"));

@@ -21,10 +21,9 @@ use std::{
 
 use serde::Serialize;
 
+pub use crate::value::QUERY_LIMIT;
 pub use runbooks::Runbooks;
 
-/// The longest query that is read, in characters; the rest is left out.
-pub const QUERY_LIMIT: usize = 2_000;
 /// Passages of one search at most.
 pub const PASSAGES_LIMIT: usize = 20;
 /// Folders that are kept indexed; when there are more, all are forgotten.

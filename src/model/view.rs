@@ -2,16 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use crate::value::{Entry, Request, Value};
+use crate::{
+    turn::passages,
+    value::{Entry, Failure, Request, Value},
+};
 
-/// `#{ role, phase, node, turn, turns_left, task, input, inputs, results, errors, mail, context, answers, notes, profile }`.
+/// `#{ role, phase, node, turn, turns_left, task, input, inputs, results, errors, mail, context, answers, notes, knowledge, profile }`.
 ///
 /// `results` has the value of every call that succeeded by its `as` name, `errors` `#{ kind, message }` of every call that
 /// failed; a later call of the same name wins. `answers` has what people answered, `notes` what the engine remarked.
+/// `knowledge` has the passages that were looked up before the first turn, `#{ document, title, section, line, text, score }` each, if
+/// the profile has a `top_k`; where that failed, `errors.knowledge` says why.
 pub fn view(request: &Request) -> Value {
     let mut results = BTreeMap::new();
     let mut errors = BTreeMap::new();
     let (mut mail, mut answers, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    let mut knowledge: &[Value] = &[];
     for entry in &request.thread {
         match entry {
             Entry::Result { call, result } => {
@@ -23,10 +29,13 @@ pub fn view(request: &Request) -> Value {
                     }
                     Err(failure) => {
                         results.remove(&name);
-                        let kind = Value::text(failure.kind.name());
-                        errors.insert(name, Value::map([("kind", kind), ("message", Value::Text(failure.message.clone()))]));
+                        errors.insert(name, error(failure));
                     }
                 }
+            }
+            Entry::Known { call, result } => {
+                knowledge = passages(result);
+                errors.extend(result.outcome.as_ref().err().map(|failure| (call.id.to_string(), error(failure))));
             }
             Entry::Mail(messages) => mail.extend(messages.iter().map(|m| Value::of(&**m).unwrap_or_default())),
             Entry::Answer { question, answer, by } => answers.push(Value::map([
@@ -64,6 +73,11 @@ pub fn view(request: &Request) -> Value {
         ("context", request.context.clone()),
         ("answers", Value::list(answers)),
         ("notes", Value::list(notes)),
+        ("knowledge", Value::list(knowledge.iter().cloned())),
         ("profile", about),
     ])
+}
+
+fn error(failure: &Failure) -> Value {
+    Value::map([("kind", Value::text(failure.kind.name())), ("message", Value::Text(failure.message.clone()))])
 }

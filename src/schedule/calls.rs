@@ -21,7 +21,7 @@ impl Scheduler {
             return self.end(node, Outcome::Failed(Arc::new(failure)));
         }
         let attempt = self.state.nodes[node.index()].attempt + 1;
-        self.emit(Event::NodeStarted { node, attempt })?;
+        self.emit(Event::NodeStarted { node, attempt, lookup: None })?;
         if let Some(effect) = self.tool_call(node) {
             self.effect(effect);
         }
@@ -62,7 +62,7 @@ impl Scheduler {
     /// Looks at the calls of a turn that need no slot.
     pub(super) fn look_at_calls(&mut self, node: NodeIx) -> Result<(), FoldError> {
         let Some(activation) = self.state.activations.get(&node) else { return Ok(()) };
-        let calls: Vec<(CallIx, CallState)> = (0..).map(CallIx).zip(activation.calls().iter().cloned()).collect();
+        let calls: Vec<(CallIx, CallState)> = activation.numbered().map(|(ix, state)| (ix, state.clone())).collect();
         for (ix, state) in &calls {
             match state {
                 CallState::Heard(_, purpose, outcome) => return self.heard_call(node, *ix, purpose, outcome),
@@ -194,7 +194,10 @@ impl Scheduler {
         let Some(activation) = self.state.activations.get(&node) else { return Ok(()) };
         let (turn, effect) = (activation.turn, activation.effect(ix));
         let Some(state) = activation.call(ix).cloned() else { return Ok(()) };
-        if let CallState::New(call) = &state {
+        // Nobody is asked whether an agent may look up what its profile tells the engine to.
+        if let CallState::New(call) = &state
+            && ix != CallIx::LOOKUP
+        {
             if let Some((kind, why)) = self.objection(node, ix, call) {
                 return self.refuse(node, ix, kind, why);
             }

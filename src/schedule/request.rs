@@ -6,8 +6,8 @@ use super::Scheduler;
 use crate::{
     graph::{NodeKind, Phase},
     state::State,
-    turn::{collaboration_tools, knowledge_tool},
-    value::{Entry, FindingStatus, Message, MessageKind, NodeIx, Request, Role, SEARCH_KNOWLEDGE, Value},
+    turn::{collaboration_tools, knowledge_tool, lookup},
+    value::{Call, Entry, FindingStatus, Message, MessageKind, NodeIx, Request, Role, SEARCH_KNOWLEDGE, Value},
 };
 
 impl Scheduler {
@@ -41,6 +41,13 @@ impl Scheduler {
             thread,
             tools,
         })
+    }
+
+    /// What is looked up before an agent's first turn. Folders have their paths in the session's inputs, whatever a sub-team calls them.
+    pub(super) fn lookup(&self, node: NodeIx, task: &str) -> Option<Call> {
+        let (knowledge, started) = (&self.member(node)?.profile.knowledge, &self.state.started);
+        let folders = || started.plan.roots.iter().filter_map(|name| started.inputs.get(&**name)?.as_str());
+        lookup(knowledge, task, &self.frame_inputs(node), |text| folders().any(|folder| folder == text))
     }
 
     /// The inputs of the team that a node belongs to.

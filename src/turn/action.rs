@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::value::{EffectClass, Evidence, KnowledgeSpec, Origin, SEARCH_KNOWLEDGE, ToolSpec, Value};
+use crate::value::{EffectClass, Evidence, Origin, ToolSpec, Value};
 
 /// A finding's topic at most, in characters.
 pub const TOPIC_LIMIT: usize = 120;
@@ -196,36 +196,6 @@ pub fn cut(text: &Arc<str>, limit: usize) -> Arc<str> {
     let mut short: String = text.chars().take(limit.saturating_sub(1)).collect();
     short.push('…');
     short.into()
-}
-
-/// That tool as an agent is told of it: where to look is its profile's to say.
-pub fn knowledge_tool() -> Arc<ToolSpec> {
-    let typed = |name: &str, what: &str| Value::map([("type", Value::text(name)), ("description", Value::text(what))]);
-    let parameters = Value::map([
-        ("type", Value::text("object")),
-        (
-            "properties",
-            Value::map([
-                ("query", typed("string", "what to look for: a symptom, the name of an alert, a question")),
-                ("document", typed("string", "instead of a query: the document to read whole, as a passage names it")),
-                ("limit", typed("integer", "how many passages; 5 where it is not given")),
-            ]),
-        ),
-        ("additionalProperties", Value::Bool(false)),
-    ]);
-    let description =
-        "Search your runbooks. Passages come with their document, section and line; give a document to read it whole.";
-    Arc::new(ToolSpec { name: SEARCH_KNOWLEDGE.into(), description: description.into(), parameters, effect: EffectClass::Read })
-}
-
-/// The arguments of a search by an agent with the folders and filters of its profile.
-pub fn knowledge_args(args: &Value, knowledge: &KnowledgeSpec) -> Value {
-    let mut map = args.as_map().cloned().unwrap_or_default();
-    let list = |items: &[String]| Value::list(items.iter().map(Value::text));
-    map.insert("folders".to_owned(), Value::list(knowledge.folders.iter().map(|folder| Value::Text(folder.clone()))));
-    let filters = knowledge.filters.iter().map(|(key, values)| (key.clone(), list(values)));
-    map.insert("filters".to_owned(), Value::Map(Arc::new(filters.collect())));
-    Value::Map(Arc::new(map))
 }
 
 /// The collaboration tools as a model is told of them.
