@@ -5,8 +5,9 @@ use clap::{Args, Subcommand};
 use super::{CommandError, Exit, Global, Outcome, output};
 use crate::{
     engine::FileSources,
+    model::sample,
     plan::with_includes,
-    rule::{KINDS, Source, TestOutcome, document, run_tests},
+    rule::{KINDS, KindDoc, Source, TURN, TestOutcome, document, run_tests},
     team::{LIBRARY, Sources, beside, did_you_mean},
     value::{RuleKind, includes},
 };
@@ -32,7 +33,7 @@ enum RulesCommand {
     },
     /// Print what a rule decides, what it must return, and a sample of what it gets to know
     Facts {
-        /// The rule, such as `settle`; all without
+        /// The rule, such as `settle`, or `turn` for what script agents are asked; all without
         name: Option<String>,
     },
 }
@@ -114,11 +115,18 @@ fn read_script(path: &str) -> Result<Vec<Source>, CommandError> {
     Ok(with_includes(path, &texts))
 }
 
+/// What agents in place of a model are asked: no rule of a team, but a function all the same.
+fn turn() -> KindDoc {
+    let sample = sample().unwrap_or_default();
+    KindDoc { function: "turn".to_owned(), question: "what does an agent without a model do next?", verdict: TURN, sample }
+}
+
 fn facts(name: Option<&str>, global: &Global) -> Outcome {
     let kinds: Vec<RuleKind> = match name {
         None => KINDS.to_vec(),
+        Some("turn") => Vec::new(),
         Some(name) => {
-            let known: Vec<&str> = KINDS.iter().map(RuleKind::function).collect();
+            let known: Vec<&str> = KINDS.iter().map(RuleKind::function).chain(["turn"]).collect();
             if !known.contains(&name) {
                 let hint = did_you_mean(name, known.iter().copied()).unwrap_or_else(|| format!("there are {}", known.join(", ")));
                 return Err(CommandError::Usage(format!("no rule is called {name}; {hint}")));
@@ -126,7 +134,8 @@ fn facts(name: Option<&str>, global: &Global) -> Outcome {
             vec![RuleKind::of(name)]
         }
     };
-    let docs: Vec<_> = kinds.iter().map(document).collect();
+    let agents = name.is_none_or(|name| name == "turn");
+    let docs: Vec<_> = kinds.iter().map(document).chain(agents.then(turn)).collect();
     if global.json {
         let rows: Vec<_> = docs
             .iter()
@@ -136,9 +145,10 @@ fn facts(name: Option<&str>, global: &Global) -> Outcome {
         return Ok(Exit::Done);
     }
     for doc in docs {
+        let about = if doc.function == "turn" { "view" } else { "facts" };
         let sample = serde_json::to_string_pretty(&doc.sample).unwrap_or_default();
         output::text(&format!(
-            "fn {}(facts)    {}\n  returns {}\n  facts, for example:\n{sample}\n\n",
+            "fn {}({about})    {}\n  returns {}\n  {about}, for example:\n{sample}\n\n",
             doc.function, doc.question, doc.verdict
         ))?;
     }

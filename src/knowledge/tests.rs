@@ -1,6 +1,10 @@
 //! Are the right documents found?
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use super::*;
 
@@ -133,6 +137,9 @@ fn real_runbooks_are_found_by_alert_and_by_symptom() {
         runbooks.search(&query).unwrap().into_iter().map(|passage| passage.document).collect()
     };
     let is_alert = |path: &&Path| !path.file_stem().is_some_and(|name| name == "_index" || name == "add-runbook");
+    let begun = Instant::now();
+    first_three("begin");
+    let indexed = begun.elapsed();
     let files = runbooks.files();
     let alerts: Vec<String> =
         files.iter().map(|(path, ..)| path.as_path()).filter(is_alert).map(|path| runbooks.shown(path)).collect();
@@ -147,6 +154,15 @@ fn real_runbooks_are_found_by_alert_and_by_symptom() {
         .collect();
     println!("{} of {} symptoms; missed:\n{}", SYMPTOMS.len() - missed.len(), SYMPTOMS.len(), missed.join("\n"));
     assert!(missed.len() * 100 <= SYMPTOMS.len() * 20);
+    let times: Vec<Duration> = (SYMPTOMS.iter())
+        .map(|(_, symptom)| {
+            let begun = Instant::now();
+            first_three(symptom);
+            begun.elapsed()
+        })
+        .collect();
+    let (sum, longest) = (times.iter().sum::<Duration>(), times.iter().max().copied().unwrap_or_default());
+    println!("indexing {} files and a query {indexed:?}; a query {:?}, the longest {longest:?}", files.len(), sum / 80);
 }
 
 const SYMPTOMS: &[(&str, &str)] = &[

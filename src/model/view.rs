@@ -1,10 +1,12 @@
 //! What does a script agent see? [`view`]: a request as one map.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::Deserialize;
 
 use crate::{
     turn::passages,
-    value::{Entry, Failure, Request, Value},
+    value::{Entry, Failure, Map, Profile, Request, Role, Turn, Value},
 };
 
 /// `#{ role, phase, node, turn, turns_left, task, input, inputs, results, errors, mail, context, answers, notes, knowledge, profile }`.
@@ -78,6 +80,52 @@ pub fn view(request: &Request) -> Value {
     ])
 }
 
+/// A view as a script may be given it, for those who write one: an agent in its second turn.
+///
+/// # Errors
+/// The sample does not fit the types any more; a test reads it.
+pub fn sample() -> Result<Value, serde_json::Error> {
+    let sample: Sample = serde_json::from_str(include_str!("sample.json"))?;
+    Ok(view(&Request {
+        role: Role::new("logs"),
+        profile: Arc::new(sample.profile),
+        node: "work/logs".into(),
+        phase: "work".into(),
+        turn: Turn(1),
+        turns_left: 8,
+        task: sample.task,
+        input: Value::Null,
+        inputs: Arc::new(sample.inputs),
+        context: sample.context,
+        thread: sample.thread,
+        tools: Vec::new(),
+    }))
+}
+
+#[derive(Deserialize)]
+struct Sample {
+    profile: Profile,
+    task: Arc<str>,
+    inputs: Map,
+    context: Value,
+    thread: Vec<Entry>,
+}
+
 fn error(failure: &Failure) -> Value {
     Value::map([("kind", Value::text(failure.kind.name())), ("message", Value::Text(failure.message.clone()))])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_shows_every_part_of_a_view() {
+        let sample = sample().unwrap();
+        for (part, value) in sample.as_map().unwrap() {
+            let empty = value.as_list().is_some_and(<[Value]>::is_empty) || value.as_map().is_some_and(Map::is_empty);
+            assert!(!empty, "{part} of the sample is empty");
+        }
+        assert_eq!(sample.get("knowledge").unwrap().as_list().unwrap().len(), 1);
+    }
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::value::{Map, Place, RuleError, Value};
 
 /// What `turn` returns.
-const SHAPE: &str = "#{ calls: [#{ tool: text, args: map, name: text (optional) }], say: text (optional) } or #{ finish: value, say: text (optional) }";
+pub const SHAPE: &str = "#{ calls: [#{ tool: text, args: map, name: text (optional) }], say: text (optional) } or #{ finish: value, say: text (optional) }";
 
 /// A script that sits where a model would.
 #[derive(Debug)]
