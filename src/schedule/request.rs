@@ -45,9 +45,11 @@ impl Scheduler {
 
     /// What is looked up before an agent's first turn. Folders have their paths in the session's inputs, whatever a sub-team calls them.
     pub(super) fn lookup(&self, node: NodeIx, task: &str) -> Option<Call> {
-        let (knowledge, started) = (&self.member(node)?.profile.knowledge, &self.state.started);
+        let knowledge = Some(&self.member(node)?.profile.knowledge).filter(|knowledge| knowledge.looks_up())?;
+        let started = &self.state.started;
         let folders = || started.plan.roots.iter().filter_map(|name| started.inputs.get(&**name)?.as_str());
-        lookup(knowledge, task, &self.frame_inputs(node), |text| folders().any(|folder| folder == text))
+        let found = self.state.visible_findings(node, &self.state.past(node));
+        Some(lookup(knowledge, task, &self.frame_inputs(node), |text| folders().any(|folder| folder == text), &found))
     }
 
     /// The inputs of the team that a node belongs to.

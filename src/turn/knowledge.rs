@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::value::{Call, CallResult, EffectClass, KnowledgeSpec, Map, QUERY_LIMIT, SEARCH_KNOWLEDGE, ToolSpec, Value};
+use crate::value::{Call, CallResult, EffectClass, Finding, KnowledgeSpec, Map, QUERY_LIMIT, SEARCH_KNOWLEDGE, ToolSpec, Value};
 
 /// Passages of a look-up at most, whatever a profile says.
 const PASSAGES_LIMIT: u32 = 20;
@@ -39,19 +39,23 @@ pub fn knowledge_args(args: &Value, knowledge: &KnowledgeSpec) -> Value {
     Value::Map(Arc::new(map))
 }
 
-/// What is looked up before the first turn of an activation with that task; `None` where the profile wants nothing. Of the inputs
-/// all words count but those for which `is_folder` is true: a path says nothing of the case.
-pub fn lookup(knowledge: &KnowledgeSpec, task: &str, inputs: &Map, is_folder: impl Fn(&str) -> bool) -> Option<Call> {
-    if knowledge.top_k == 0 || knowledge.folders.is_empty() {
-        return None;
-    }
+/// The look-up before the first turn of an activation: by its task, by the texts of the inputs but for those that `is_folder` says are
+/// paths, which tell nothing of the case, and by what was found before it.
+pub fn lookup(
+    knowledge: &KnowledgeSpec,
+    task: &str,
+    inputs: &Map,
+    is_folder: impl Fn(&str) -> bool,
+    found: &[Arc<Finding>],
+) -> Call {
     let mut words: Vec<&str> = vec![task];
     inputs.values().for_each(|value| texts(value, &mut words));
+    words.extend(found.iter().map(|finding| &*finding.claim));
     words.retain(|text| !text.trim().is_empty() && !is_folder(text));
     let query: String = words.join("\n").chars().take(QUERY_LIMIT).collect();
     let limit = Value::Int(knowledge.top_k.min(PASSAGES_LIMIT).into());
     let args = Value::map([("query", Value::from(query)), ("limit", limit)]);
-    Some(Call { id: LOOKUP.into(), tool: SEARCH_KNOWLEDGE.into(), args })
+    Call { id: LOOKUP.into(), tool: SEARCH_KNOWLEDGE.into(), args }
 }
 
 /// The texts in a value, in its order.
@@ -74,20 +78,21 @@ pub fn passages(result: &CallResult) -> &[Value] {
 mod tests {
     use super::*;
 
-    fn query(spec: &KnowledgeSpec, inputs: &str) -> Option<Value> {
+    fn query(spec: &KnowledgeSpec, inputs: &str, found: &str) -> Value {
         let inputs: Value = serde_json::from_str(inputs).unwrap();
-        let call = lookup(spec, "find the cause", inputs.as_map().unwrap(), |text| text == "/data/case")?;
-        Some(call.args)
+        let found: Vec<Arc<Finding>> = serde_json::from_str(found).unwrap();
+        lookup(spec, "find the cause", inputs.as_map().unwrap(), |text| text == "/data/case", &found).args
     }
 
     #[test]
-    fn a_lookup_asks_for_the_task_and_the_words_of_the_inputs_but_not_for_folders() {
+    fn a_lookup_asks_for_the_task_the_words_of_the_inputs_but_folders_and_what_was_found() {
         let spec = KnowledgeSpec { folders: vec!["runbooks".into()], top_k: 90, ..KnowledgeSpec::default() };
-        let args = query(&spec, r#"{"alert": {"labels": ["PodCrash"], "n": 3}, "data": "/data/case", "on": " "}"#).unwrap();
-        assert_eq!(args.to_string(), r#"{"limit":20,"query":"find the cause\nPodCrash"}"#);
-        let long = query(&spec, &format!(r#"{{"text": "{}"}}"#, "ö".repeat(QUERY_LIMIT))).unwrap();
+        let inputs = r#"{"alert": {"labels": ["PodCrash"], "n": 3}, "data": "/data/case", "on": " "}"#;
+        let found = r#"[{"id": "m#f1", "agent": "m", "topic": "t", "claim": "the pool is full", "value": 1, "confidence": 1.0, "status": "open",
+                         "origin": "tool", "evidence": []}]"#;
+        let args = query(&spec, inputs, found);
+        assert_eq!(args.to_string(), r#"{"limit":20,"query":"find the cause\nPodCrash\nthe pool is full"}"#);
+        let long = query(&spec, &format!(r#"{{"text": "{}"}}"#, "ö".repeat(QUERY_LIMIT)), "[]");
         assert_eq!(long.get("query").unwrap().as_str().unwrap().chars().count(), QUERY_LIMIT);
-        assert_eq!(query(&KnowledgeSpec { top_k: 0, ..spec.clone() }, "{}"), None);
-        assert_eq!(query(&KnowledgeSpec { folders: Vec::new(), ..spec }, "{}"), None);
     }
 }

@@ -59,6 +59,13 @@ pub struct KnowledgeSpec {
     pub filters: BTreeMap<String, Vec<String>>,
 }
 
+impl KnowledgeSpec {
+    /// Whether something is looked up before the first turn.
+    pub fn looks_up(&self) -> bool {
+        self.top_k > 0 && !self.folders.is_empty()
+    }
+}
+
 /// A resolved profile: everything that a run needs to know of an agent. It is pinned in the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Profile {

@@ -59,6 +59,22 @@ fn what_is_found_is_in_the_first_request_and_the_search_is_a_call_on_the_record(
 }
 
 #[test]
+fn what_was_found_before_is_looked_for_too() {
+    let plan = plan(|flow| {
+        flow.agent("m", "b");
+        flow.agent("n", "a").after(&["m"]);
+    });
+    let finding = json(r#"{"topic": "cause", "claim": "the pool is full", "confidence": 0.9}"#);
+    let script = searching(1, Ok(found())).agent("b", move |request| match request.turn.0 {
+        0 => Said::Calls(vec![("broadcast_finding", finding.clone())]),
+        _ => Said::Finish(Value::Null),
+    });
+    let run = run(plan, script);
+    let search = run.made.iter().find(|made| &*made.tool == SEARCH_KNOWLEDGE).expect("n looks it up");
+    assert_eq!(search.args.get("query").and_then(Value::as_str), Some("n\nthe pool is full"));
+}
+
+#[test]
 fn an_agent_without_folders_or_without_a_number_looks_nothing_up() {
     for (folders, top_k) in [(false, 2), (true, 0)] {
         let mut plan = one_agent();
