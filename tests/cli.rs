@@ -175,3 +175,147 @@ fn agents_are_found_by_skill_and_schemas_and_completions_print() {
     let (code, out, _) = synod(folder.path(), &["completions", "bash"]);
     assert!(code == 0 && out.contains("synod"));
 }
+
+#[test]
+fn check_reports_what_is_wrong_in_all_files_and_stages_at_once_and_nothing_that_follows() {
+    let team = "name: T\ncollaboration_pattern: graph\ncoordinatr: x\nmember_agents:\n\
+        \x20 - { agent: a, role: a }\n  - { agent: b, role: b }\n  - { agent: c, role: c }\n\
+        rules: [r.rhai, gone.rhai]\nlimits: { turns: many }\nnodes:\n\
+        \x20 one: { agent: a, task: \"Do {{ inpt.x }}\" }\n\
+        \x20 two: { agent: zz, after: { one: 'otput == 1' } }\n\
+        \x20 three: { gate: \"two.output +\", after: two }\n\
+        \x20 four: { rule: elsewhere, after: three }\n\
+        \x20 five: { gaet: \"1\", after: four }\n\
+        output: '[five.output, b.output]'\n";
+    let profile = "role: worker\nsystem_prompt: x\nname: ";
+    let folder = folder(&[
+        ("t.yaml", team),
+        ("a.yaml", &format!("{profile}A\nmodel: claude-sonnet-4\nsytem: x\n")),
+        ("b.yaml", "name: B\nrole: [worker\n"),
+        ("c.yaml", &format!("{profile}C\nmodel: script:c.rhai\n")),
+        ("c.rhai", "fn turn(view) { frob(view) }\n"),
+        ("r.rhai", "fn settle(facts) { frob(facts) }\n"),
+    ]);
+    let (code, out, _) = synod(folder.path(), &["check", "t.yaml", "--json"]);
+    let found: Vec<String> = json(&out)
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|d| format!("{}:{} {}", d["file"].as_str().unwrap_or_default(), d["line"], d["code"].as_str().unwrap_or_default()))
+        .collect();
+    assert_eq!(code, 2);
+    let expected = [
+        "a.yaml:5 unknown-key",
+        "b.yaml:2 syntax",
+        "c.rhai:1 bad-script",
+        "r.rhai:1 bad-rule",
+        "t.yaml:3 unknown-key",
+        "t.yaml:8 missing-reference",
+        "t.yaml:9 wrong-type",
+        "t.yaml:11 unknown-name",
+        "t.yaml:12 unknown-role",
+        "t.yaml:12 unknown-name",
+        "t.yaml:13 bad-expression",
+        "t.yaml:15 unknown-key",
+        "t.yaml:16 unknown-name",
+    ];
+    assert_eq!(found, expected, "{out}");
+}
+
+#[test]
+fn check_finds_typos_in_expressions_before_a_run_does() {
+    let team = "name: T\ncollaboration_pattern: graph\ninputs: { many: { type: integer, default: 3 } }\nnodes:\n\
+        \x20 one: { ask: \"Which of {{ input.mny }}?\" }\n\
+        \x20 two: { gate: \"one.otput.answer\", after: { one: \"outptu.answer == 1\" } }\n\
+        \x20 three: { gate: \"input.may\", after: { one: \"output = 1\" } }\n\
+        \x20 four: { gate: \"input.many.size\", after: { one: \"one.status\" } }\n\
+        \x20 five: { gate: \"let n = 0; n = input.many; [n].map(|x| x + input.many)\", after: one }\n\
+        output: '[two.output, three.output, four.output, five.output]'\n";
+    let folder = folder(&[("t.yaml", team)]);
+    let (code, out, _) = synod(folder.path(), &["check", "t.yaml", "--json"]);
+    let found: Vec<String> = json(&out)
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|d| {
+            let text = |key: &str| d[key].as_str().unwrap_or_default();
+            format!("{}:{} {}: {}; {}", d["line"], d["column"], text("severity"), text("message"), text("help"))
+        })
+        .collect();
+    assert_eq!(code, 2);
+    let expected = [
+        "5:34 error: the team has no input `mny`; did you mean `many`?",
+        "6:21 error: the node `one` has no `otput`; did you mean `output`?",
+        "6:51 error: `outptu` is neither a node nor anything else that is known here; did you mean `output`?",
+        "7:25 error: the team has no input `may`; did you mean `many`?",
+        "7:46 error: this expression does not compile: it assigns to `output`, which an expression cannot change; `==` compares; ",
+        "8:29 warning: this expression fails on sample facts: no property `size` in `integer`; ",
+        "8:51 warning: a condition is true or false; this is on sample facts a text; ",
+    ];
+    assert_eq!(found, expected, "{out}");
+}
+
+#[test]
+fn a_folder_input_must_be_a_folder_before_a_run_starts() {
+    let team = "name: T\ncollaboration_pattern: graph\ninputs: { data: { type: folder }, log: { type: file, default: log.txt } }\n\
+        nodes: { one: { gate: '1' } }\n";
+    let folder = folder(&[("t.yaml", team), ("log.txt", "x")]);
+    fs::create_dir(folder.path().join("empty")).expect("a folder can be made");
+    fs::create_dir(folder.path().join("full")).expect("a folder can be made");
+    fs::write(folder.path().join("full/a.log"), "x").expect("a file can be written");
+    let run = |inputs: &[&str]| {
+        let pairs = inputs.iter().flat_map(|input| ["--input", input]);
+        let (code, out, said) = synod(folder.path(), &["run", "t.yaml"].into_iter().chain(pairs).collect::<Vec<_>>());
+        assert!(code == 0 || out.is_empty(), "nothing starts: {out}");
+        (code, said)
+    };
+    for (inputs, told) in [
+        (&["data=nowhere"][..], "the input data: nowhere cannot be opened"),
+        (&["data=log.txt"], "the input data: log.txt is a file, and a folder is wanted"),
+        (&["data=empty"], "the input data: the folder empty has nothing in it"),
+        (&["data="], "the input data is empty"),
+        (&["data=full", "log=full"], "the input log: full is a folder, and a file is wanted"),
+    ] {
+        let (code, said) = run(inputs);
+        assert!(code == 2 && said.contains(told), "{inputs:?}: {code} {said}");
+    }
+    assert_eq!(run(&["data=full"]).0, 0);
+}
+
+#[test]
+fn what_a_script_agent_sees_is_documented_beside_the_rules() {
+    let folder = folder(&[]);
+    let (code, out, _) = synod(folder.path(), &["rules", "facts", "--json"]);
+    let names: Vec<Json> = json(&out).as_array().expect("a list").iter().map(|page| page["function"].clone()).collect();
+    assert_eq!(code, 0);
+    assert_eq!(names, ["route", "handoff", "settle", "escalate", "permit", "reconcile", "merge", "turn"]);
+    let (_, out, _) = synod(folder.path(), &["rules", "facts", "turn"]);
+    assert!(out.contains("view.turns_left") && out.contains("\"turns_left\": 8"), "{out}");
+}
+
+#[test]
+fn an_expanded_team_is_written_whole_or_not_at_all() {
+    let folder = folder(&[("release.yaml", ASKS), ("empty.yaml", ""), ("kept.yaml", "kept")]);
+    let (code, out, said) = synod(folder.path(), &["plan", "release.yaml", "--expand", "--out", "release.yaml"]);
+    assert_eq!((code, out.as_str()), (0, ""), "{said}");
+    let (code, ..) = synod(folder.path(), &["check", "release.yaml"]);
+    assert_eq!(code, 0, "what it wrote over its own file is a team");
+    let (code, _, said) = synod(folder.path(), &["plan", "empty.yaml", "--expand", "--out", "kept.yaml"]);
+    assert!(code == 2 && said.contains("--out FILE"), "{said}");
+    assert_eq!(fs::read_to_string(folder.path().join("kept.yaml")).expect("it is there"), "kept");
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 3, "nothing is left behind");
+}
+
+#[test]
+fn messages_of_somebody_who_is_not_there_are_an_error() {
+    let folder = folder(&[("t.yaml", ASKS)]);
+    let (_, out, _) = synod(folder.path(), &["run", "t.yaml", "--json"]);
+    let report = json(&out);
+    let session = report["session"].as_str().expect("a session has an id");
+    for flag in ["--from", "--to"] {
+        let (code, _, said) = synod(folder.path(), &["messages", session, flag, "nobody"]);
+        assert!(code == 2 && said.contains("nobody in the session is called that"), "{said}");
+    }
+    let (_, _, said) = synod(folder.path(), &["check", "t.yaml"]);
+    assert!(said.contains("1 file checked: 0 errors, 0 warnings"), "{said}");
+}

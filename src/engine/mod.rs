@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 pub use clock::{Clock, SystemClock};
 pub use files::FileSources;
-pub use handle::{Ended, SessionHandle};
+pub use handle::{Ended, SessionHandle, Unheard};
 pub use library::{LibraryEntry, library_files, library_text};
 pub use prepare::{PrepareError, Prepared};
 

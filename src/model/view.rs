@@ -2,19 +2,99 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde::Deserialize;
-
 use crate::{
     turn::passages,
-    value::{Entry, Failure, Map, Profile, Request, Role, Turn, Value},
+    value::{
+        Call, CallResult, Entry, Failure, KnowledgeSpec, Map, Profile, ProfileRole, Request, Role, SEARCH_KNOWLEDGE, Style, Turn,
+        Value,
+    },
 };
 
-/// `#{ role, phase, node, turn, turns_left, task, input, inputs, results, errors, mail, context, answers, notes, knowledge, profile }`.
-///
-/// `results` has the value of every call that succeeded by its `as` name, `errors` `#{ kind, message }` of every call that
-/// failed; a later call of the same name wins. `answers` has what people answered, `notes` what the engine remarked.
-/// `knowledge` has the passages that were looked up before the first turn, `#{ document, title, section, line, text, score }` each, if
-/// the profile has a `top_k`; where that failed, `errors.knowledge` says why.
+/// What a view has, and what each part of it means.
+pub const VIEW_FIELDS: [(&str, &str); 16] = [
+    ("answers", "what people answered: a list of #{ question, answer, by }"),
+    ("context", "what the team shares: #{ findings, decisions, variables, results, team, proposal, objections }"),
+    ("errors", "the calls that failed, by name: #{ kind, message }"),
+    ("input", "the node's input: its `input` filter, else the outputs of the nodes that it follows, by id"),
+    ("inputs", "the inputs of the session, by name"),
+    (
+        "knowledge",
+        "what was looked up before its first turn, if its profile has a `top_k`: a list of #{ document, title, section, line, text, score }; \
+         where that failed, errors.knowledge says why",
+    ),
+    ("mail", "messages to this agent: a list of #{ id, type, from, to, content, metadata, private }"),
+    ("node", "the path of its node, such as work/performance"),
+    ("notes", "remarks of the engine, such as why a finish was refused"),
+    ("phase", "what it is asked for: work, delegate, synthesize, validate or debate"),
+    ("profile", "who it is: #{ name, specialization, skills, style, allowed_tools, tags, uncertainty_threshold }"),
+    ("results", "the values of the calls that succeeded, by name (`name`, or \"as\", of the call); a later call wins"),
+    ("role", "its role in the team"),
+    ("task", "what is to be done"),
+    ("turn", "which turn of this activation it is, from 0"),
+    ("turns_left", "turns that are left to it after this one"),
+];
+
+/// What a script agent may see in its second turn.
+pub fn sample_view() -> Value {
+    let texts = |words: &[&str]| words.iter().map(|word| Arc::from(*word)).collect();
+    let profile = Profile {
+        name: Arc::from("Performance Specialist"),
+        role: ProfileRole::Specialist,
+        specialization: Some(Arc::from("performance")),
+        description: Some(Arc::from("Finds what is slow and why.")),
+        skills: texts(&["latency", "saturation"]),
+        model: Arc::from("script:performance.rhai"),
+        model_config: Map::new(),
+        fallback_models: Vec::new(),
+        system_prompt: Arc::from(""),
+        prompt_template: None,
+        allowed_tools: texts(&["Read", "Grep"]),
+        mcp_servers: Vec::new(),
+        knowledge: KnowledgeSpec { folders: texts(&["runbooks"]), top_k: 1, ..KnowledgeSpec::default() },
+        style: Style::Concise,
+        max_turns: 10,
+        escalate_on_uncertainty: true,
+        uncertainty_threshold: 0.6,
+        output_schema: None,
+        tags: texts(&["devops"]),
+    };
+    let args = Value::map([("pattern", Value::text("ERROR")), ("path", Value::text("incidents/payment-outage/logs"))]);
+    let call = Call { id: Arc::from("errors"), tool: Arc::from("Grep"), args };
+    let found = Value::map([("count", Value::Int(3))]);
+    let query = Value::map([("query", Value::text("latency of payment above 2 s")), ("limit", Value::Int(1))]);
+    let lookup = Call { id: Arc::from("knowledge"), tool: Arc::from(SEARCH_KNOWLEDGE), args: query };
+    let passage = Value::map([
+        ("document", Value::text("runbooks/latency.md")),
+        ("title", Value::text("A service answers slowly")),
+        ("section", Value::text("Check")),
+        ("line", Value::Int(12)),
+        ("text", Value::text("Look at its own dependencies first.")),
+        ("score", Value::Float(7.5)),
+    ]);
+    let passages = Value::map([("passages", Value::list([passage]))]);
+    let result = |value| Arc::new(CallResult { outcome: Ok(value) });
+    let inputs = Value::map([("data", Value::text("incidents/payment-outage"))]);
+    let nothing = || Value::list([]);
+    let shared = ["findings", "decisions", "results", "team", "objections"].map(|name| (name, nothing()));
+    let rest = [("variables", Value::Map(Arc::default())), ("proposal", Value::Null)];
+    view(&Request {
+        role: Role::new("performance"),
+        profile: Arc::new(profile),
+        node: Arc::from("work/performance"),
+        phase: Arc::from("work"),
+        turn: Turn(1),
+        turns_left: 8,
+        task: Arc::from("Find the cause of the alert: latency of payment above 2 s since 14:30"),
+        input: Value::Map(Arc::default()),
+        inputs: Arc::new(inputs.as_map().cloned().unwrap_or_default()),
+        context: Value::map(shared.into_iter().chain(rest)),
+        thread: vec![Entry::Known { call: lookup, result: result(passages) }, Entry::Result { call, result: result(found) }],
+        tools: Vec::new(),
+    })
+}
+
+/// A request as a map with the fields [`VIEW_FIELDS`]. `results` has the value of every call that succeeded by its name,
+/// `errors` of every call that failed; a later call of the same name wins.
 pub fn view(request: &Request) -> Value {
     let mut results = BTreeMap::new();
     let mut errors = BTreeMap::new();
@@ -50,7 +130,7 @@ pub fn view(request: &Request) -> Value {
         }
     }
     let profile = &request.profile;
-    let texts = |list: &[std::sync::Arc<str>]| Value::list(list.iter().cloned().map(Value::Text));
+    let texts = |list: &[Arc<str>]| Value::list(list.iter().cloned().map(Value::Text));
     let about = Value::map([
         ("name", Value::Text(profile.name.clone())),
         ("specialization", profile.specialization.clone().map_or(Value::Null, Value::Text)),
@@ -80,37 +160,6 @@ pub fn view(request: &Request) -> Value {
     ])
 }
 
-/// A view as a script may be given it, for those who write one: an agent in its second turn.
-///
-/// # Errors
-/// The sample does not fit the types any more; a test reads it.
-pub fn sample() -> Result<Value, serde_json::Error> {
-    let sample: Sample = serde_json::from_str(include_str!("sample.json"))?;
-    Ok(view(&Request {
-        role: Role::new("logs"),
-        profile: Arc::new(sample.profile),
-        node: "work/logs".into(),
-        phase: "work".into(),
-        turn: Turn(1),
-        turns_left: 8,
-        task: sample.task,
-        input: Value::Null,
-        inputs: Arc::new(sample.inputs),
-        context: sample.context,
-        thread: sample.thread,
-        tools: Vec::new(),
-    }))
-}
-
-#[derive(Deserialize)]
-struct Sample {
-    profile: Profile,
-    task: Arc<str>,
-    inputs: Map,
-    context: Value,
-    thread: Vec<Entry>,
-}
-
 fn error(failure: &Failure) -> Value {
     Value::map([("kind", Value::text(failure.kind.name())), ("message", Value::Text(failure.message.clone()))])
 }
@@ -120,12 +169,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sample_shows_every_part_of_a_view() {
-        let sample = sample().unwrap();
-        for (part, value) in sample.as_map().unwrap() {
-            let empty = value.as_list().is_some_and(<[Value]>::is_empty) || value.as_map().is_some_and(Map::is_empty);
-            assert!(!empty, "{part} of the sample is empty");
-        }
-        assert_eq!(sample.get("knowledge").unwrap().as_list().unwrap().len(), 1);
+    fn every_field_of_a_view_has_a_meaning() {
+        let sample = sample_view();
+        let fields: Vec<&str> = sample.as_map().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(fields, VIEW_FIELDS.map(|(name, _)| name));
+        assert_eq!(sample.get("knowledge").and_then(Value::as_list).map(<[Value]>::len), Some(1));
     }
 }

@@ -291,7 +291,7 @@ impl Counter<'_> {
             return Some(nothing());
         }
         let topics = match settle.over {
-            SettleOver::Findings => u64::from(MAX_DEBATED_TOPICS),
+            SettleOver::Findings | SettleOver::Result => u64::from(MAX_DEBATED_TOPICS),
             SettleOver::Votes => 1,
         };
         let rounds = u64::from(settle.max_debate_rounds);

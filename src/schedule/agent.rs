@@ -230,6 +230,7 @@ impl Scheduler {
 
     /// An attempt failed: it is tried again, somebody is asked, or the node fails.
     pub(super) fn attempt_failed(&mut self, node: NodeIx, failure: Arc<Failure>) -> Result<(), FoldError> {
+        let failure = self.doubtful(node, failure);
         let attempt = self.state.nodes[node.index()].attempt;
         let retry = self.state.node(node).retry.clone();
         let doubtful = failure.kind == FailureKind::InDoubt;

@@ -66,7 +66,8 @@ pub trait Tool: Send + Sync {
     /// The name, description, schema and effect class, as a model is told.
     fn spec(&self) -> &ToolSpec;
 
-    /// What repeating this very call would do; the class of the spec unless the arguments say otherwise.
+    /// What repeating this very call would do; the class of the spec unless the arguments say otherwise. An argument that is only
+    /// known during the run is null: where the class depends on it, say the worst.
     fn effect(&self, args: &Value) -> EffectClass {
         let _ = args;
         self.spec().effect
@@ -119,10 +120,10 @@ impl<T: BlockingTool> Tool for Blocking<T> {
             call.stop.check()?;
             let (stop, dropped) = call.stop.until_dropped();
             let context = CallContext { stop, ..call.clone() };
-            let (tool, args) = (self.0.clone(), args.clone());
+            let (tool, args, effect) = (self.0.clone(), args.clone(), self.effect(args));
             let ended = tokio::task::spawn_blocking(move || tool.run(&context, &args)).await;
             drop(dropped);
-            ended.unwrap_or_else(|e| Err(call::broke_off(&self.spec().name, &e)))
+            ended.unwrap_or_else(|e| Err(call::broke_off(&self.spec().name, effect, &e)))
         })
     }
 }

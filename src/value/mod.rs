@@ -13,6 +13,7 @@ mod id;
 mod include;
 mod judge;
 mod money;
+mod pattern;
 mod present;
 mod request;
 mod said;
@@ -31,6 +32,7 @@ pub use id::{AskId, CallIx, Epoch, FindingId, MessageId, NodeIx, Role, Seq, Sess
 pub use include::{Include, includes};
 pub use judge::{EscalateTo, Expr, Judge, Ref, RuleError, RuleKind, SettleVerdict, Subtask, Verdict};
 pub use money::Usd;
+pub use pattern::fits_glob;
 pub use present::{nested, present};
 pub use request::{Call, CallResult, EffectClass, Entry, Reply, Request, Stop, ToolSpec, Usage};
 pub use said::{Decision, Evidence, Finding, FindingStatus, Message, MessageKind, Origin, Position, Variable};

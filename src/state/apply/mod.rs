@@ -63,6 +63,7 @@ impl State {
                 self.stop(Stopping::Limit(limit.clone()));
             }
             Event::CancelRequested { by, reason } => {
+                self.cancelled = true;
                 self.stop(Stopping::Cancelled { by: by.clone(), reason: reason.clone() });
                 self.cut_all();
             }

@@ -81,6 +81,7 @@ impl State {
         }
         self.leave(node, true, false);
         self.todo.forget(node);
+        self.unsure.remove(&node);
         self.throw_away_children(node);
         self.nodes[node.index()].stand = Stand::Backoff;
         self.timers.set(Timer::Retry(node), not_before);
@@ -109,6 +110,7 @@ impl State {
             let attempt = self.nodes[node.index()].attempt;
             self.late.insert(Key { node, attempt, turn: Turn(0), call: None });
         }
+        self.give_up(node, outcome);
         self.conclude_agent(node, outcome, record);
         self.answered.remove(&node);
         self.faults.remove(&node);

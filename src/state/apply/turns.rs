@@ -73,6 +73,9 @@ impl State {
     pub(super) fn tool_returned(&mut self, node: NodeIx, call: CallIx, result: &Arc<CallResult>) -> Result<(), FoldError> {
         let limiter = self.limiter(node)?;
         self.todo.doubts.retain(|key| !(key.node == node && key.call == Some(call)));
+        if matches!(&result.outcome, Err(failure) if failure.kind == FailureKind::InDoubt) {
+            self.unsure.insert(node);
+        }
         let activation = self.activation(node)?;
         if let Some(state) = activation.call_mut(call) {
             let held = matches!(state, CallState::InFlight(_));
