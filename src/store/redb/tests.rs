@@ -351,7 +351,7 @@ fn a_tool_node_that_does_nothing_takes_less_than_400_bytes() {
     let store = folder.store();
     let claim = store.create(new_session()).unwrap();
     for node in 0..1_000 {
-        let started = record(2 * node, Event::NodeStarted { node: crate::value::NodeIx(node as u32), attempt: 1 });
+        let started = record(2 * node, Event::NodeStarted { node: crate::value::NodeIx(node as u32), attempt: 1, lookup: None });
         let appended = store.append(&claim, Seq(2 * node), &[started, ended(2 * node + 1, Value::Null)]).unwrap();
         if node % 40 == 0 {
             appended.wait().unwrap();
