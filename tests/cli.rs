@@ -41,6 +41,8 @@ fn a_question_parks_the_session_and_its_answer_ends_it() {
     let report = json(&out);
     assert_eq!((code, report["status"].as_str()), (3, Some("parked")), "{out}");
     let session = report["session"].as_str().expect("a session has an id");
+    let (_, page, _) = synod(folder.path(), &["report", session]);
+    assert!(page.contains("| one after another | 0.0 ms"), "the sum of nothing has no sign: {page}");
     let (code, _, said) = synod(folder.path(), &["answer", session, "q0", "maybe"]);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("yes, no"), "a wrong answer is told the right ones: {said}");
@@ -153,6 +155,8 @@ fn rules_are_tested_and_explained() {
     assert_eq!((code, rows[0]["passed"].as_bool(), rows[1]["passed"].as_bool()), (1, Some(true), Some(false)), "{out}");
     let (code, out, said) = synod(folder.path(), &["rules", "test", "incident-response"]);
     assert_eq!(code, 0, "{out}{said}");
+    let (code, out, _) = synod(folder.path(), &["rules", "facts", "turn"]);
+    assert!(code == 0 && out.contains("fn turn(view)") && out.contains("\"knowledge\": ["), "{out}");
     let (code, out, _) = synod(folder.path(), &["rules", "facts", "settle", "--json"]);
     assert!(code == 0 && json(&out)[0]["sample"]["positions"].is_array(), "{out}");
 }
@@ -172,4 +176,228 @@ fn agents_are_found_by_skill_and_schemas_and_completions_print() {
     }
     let (code, out, _) = synod(folder.path(), &["completions", "bash"]);
     assert!(code == 0 && out.contains("synod"));
+}
+
+#[test]
+fn check_reports_what_is_wrong_in_all_files_and_stages_at_once_and_nothing_that_follows() {
+    let team = "name: T\ncollaboration_pattern: graph\ncoordinatr: x\nmember_agents:\n\
+        \x20 - { agent: a, role: a }\n  - { agent: b, role: b }\n  - { agent: c, role: c }\n\
+        rules: [r.rhai, gone.rhai]\nlimits: { turns: many }\nnodes:\n\
+        \x20 one: { agent: a, task: \"Do {{ inpt.x }}\" }\n\
+        \x20 two: { agent: zz, after: { one: 'otput == 1' } }\n\
+        \x20 three: { gate: \"two.output +\", after: two }\n\
+        \x20 four: { rule: elsewhere, after: three }\n\
+        \x20 five: { gaet: \"1\", after: four }\n\
+        output: '[five.output, b.output]'\n";
+    let profile = "role: worker\nsystem_prompt: x\nname: ";
+    let folder = folder(&[
+        ("t.yaml", team),
+        ("a.yaml", &format!("{profile}A\nmodel: claude-sonnet-4\nsytem: x\n")),
+        ("b.yaml", "name: B\nrole: [worker\n"),
+        ("c.yaml", &format!("{profile}C\nmodel: script:c.rhai\n")),
+        ("c.rhai", "fn turn(view) { frob(view) }\n"),
+        ("r.rhai", "fn settle(facts) { frob(facts) }\n"),
+    ]);
+    let (code, out, _) = synod(folder.path(), &["check", "t.yaml", "--json"]);
+    let found: Vec<String> = json(&out)
+        .as_array()
+        .expect("a list")
+        .iter()
+        // Which keys are missing is the machine's matter.
+        .filter(|d| d["severity"] == "error")
+        .map(|d| format!("{}:{} {}", d["file"].as_str().unwrap_or_default(), d["line"], d["code"].as_str().unwrap_or_default()))
+        .collect();
+    assert_eq!(code, 2);
+    let expected = [
+        "a.yaml:5 unknown-key",
+        "b.yaml:2 syntax",
+        "c.rhai:1 bad-script",
+        "r.rhai:1 bad-rule",
+        "t.yaml:3 unknown-key",
+        "t.yaml:8 missing-reference",
+        "t.yaml:9 wrong-type",
+        "t.yaml:11 unknown-name",
+        "t.yaml:12 unknown-role",
+        "t.yaml:12 unknown-name",
+        "t.yaml:13 bad-expression",
+        "t.yaml:15 unknown-key",
+        "t.yaml:16 unknown-name",
+    ];
+    assert_eq!(found, expected, "{out}");
+}
+
+#[test]
+fn check_finds_typos_in_expressions_before_a_run_does() {
+    let team = "name: T\ncollaboration_pattern: graph\ninputs: { many: { type: integer, default: 3 } }\nnodes:\n\
+        \x20 one: { ask: \"Which of {{ input.mny }}?\" }\n\
+        \x20 two: { gate: \"one.otput.answer\", after: { one: \"outptu.answer == 1\" } }\n\
+        \x20 three: { gate: \"input.may\", after: { one: \"output = 1\" } }\n\
+        \x20 four: { gate: \"input.many.size\", after: { one: \"one.status\" } }\n\
+        \x20 five: { gate: \"let n = 0; n = input.many; [n].map(|x| x + input.many)\", after: one }\n\
+        output: '[two.output, three.output, four.output, five.output]'\n";
+    let folder = folder(&[("t.yaml", team)]);
+    let (code, out, _) = synod(folder.path(), &["check", "t.yaml", "--json"]);
+    let found: Vec<String> = json(&out)
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|d| {
+            let text = |key: &str| d[key].as_str().unwrap_or_default();
+            format!("{}:{} {}: {}; {}", d["line"], d["column"], text("severity"), text("message"), text("help"))
+        })
+        .collect();
+    assert_eq!(code, 2);
+    let expected = [
+        "5:34 error: the team has no input `mny`; did you mean `many`?",
+        "6:21 error: the node `one` has no `otput`; did you mean `output`?",
+        "6:51 error: `outptu` is neither a node nor anything else that is known here; did you mean `output`?",
+        "7:25 error: the team has no input `may`; did you mean `many`?",
+        "7:46 error: this expression does not compile: it assigns to `output`, which an expression cannot change; `==` compares; ",
+        "8:29 warning: this expression fails on sample facts: no property `size` in `integer`; ",
+        "8:51 warning: a condition is true or false; this is on sample facts a text; ",
+    ];
+    assert_eq!(found, expected, "{out}");
+}
+
+#[test]
+fn a_folder_input_must_be_a_folder_before_a_run_starts() {
+    let team = "name: T\ncollaboration_pattern: graph\ninputs: { data: { type: folder }, log: { type: file, default: log.txt } }\n\
+        nodes: { one: { gate: '1' } }\n";
+    let folder = folder(&[("t.yaml", team), ("log.txt", "x")]);
+    fs::create_dir(folder.path().join("empty")).expect("a folder can be made");
+    fs::create_dir(folder.path().join("full")).expect("a folder can be made");
+    fs::write(folder.path().join("full/a.log"), "x").expect("a file can be written");
+    let run = |inputs: &[&str]| {
+        let pairs = inputs.iter().flat_map(|input| ["--input", input]);
+        let (code, out, said) = synod(folder.path(), &["run", "t.yaml"].into_iter().chain(pairs).collect::<Vec<_>>());
+        assert!(code == 0 || out.is_empty(), "nothing starts: {out}");
+        (code, said)
+    };
+    for (inputs, told) in [
+        (&["data=nowhere"][..], "the input data: nowhere cannot be opened"),
+        (&["data=log.txt"], "the input data: log.txt is a file, and a folder is wanted"),
+        (&["data=empty"], "the input data: the folder empty has nothing in it"),
+        (&["data="], "the input data is empty"),
+        (&["data=full", "log=full"], "the input log: full is a folder, and a file is wanted"),
+    ] {
+        let (code, said) = run(inputs);
+        assert!(code == 2 && said.contains(told), "{inputs:?}: {code} {said}");
+    }
+    assert_eq!(run(&["data=full"]).0, 0);
+}
+
+#[test]
+fn what_a_script_agent_sees_is_documented_beside_the_rules() {
+    let folder = folder(&[]);
+    let (code, out, _) = synod(folder.path(), &["rules", "facts", "--json"]);
+    let names: Vec<Json> = json(&out).as_array().expect("a list").iter().map(|page| page["function"].clone()).collect();
+    assert_eq!(code, 0);
+    assert_eq!(names, ["route", "handoff", "settle", "escalate", "permit", "reconcile", "merge", "turn"]);
+    let (_, out, _) = synod(folder.path(), &["rules", "facts", "turn"]);
+    assert!(out.contains("view.turns_left") && out.contains("\"turns_left\": 8"), "{out}");
+}
+
+#[test]
+fn an_expanded_team_is_written_whole_or_not_at_all() {
+    let folder = folder(&[("release.yaml", ASKS), ("empty.yaml", ""), ("kept.yaml", "kept")]);
+    let (code, out, said) = synod(folder.path(), &["plan", "release.yaml", "--expand", "--out", "release.yaml"]);
+    assert_eq!((code, out.as_str()), (0, ""), "{said}");
+    let (code, ..) = synod(folder.path(), &["check", "release.yaml"]);
+    assert_eq!(code, 0, "what it wrote over its own file is a team");
+    let (code, _, said) = synod(folder.path(), &["plan", "empty.yaml", "--expand", "--out", "kept.yaml"]);
+    assert!(code == 2 && said.contains("--out FILE"), "{said}");
+    assert_eq!(fs::read_to_string(folder.path().join("kept.yaml")).expect("it is there"), "kept");
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 3, "nothing is left behind");
+}
+
+#[test]
+fn messages_of_somebody_who_is_not_there_are_an_error() {
+    let folder = folder(&[("t.yaml", ASKS)]);
+    let (_, out, _) = synod(folder.path(), &["run", "t.yaml", "--json"]);
+    let report = json(&out);
+    let session = report["session"].as_str().expect("a session has an id");
+    for flag in ["--from", "--to"] {
+        let (code, _, said) = synod(folder.path(), &["messages", session, flag, "nobody"]);
+        assert!(code == 2 && said.contains("nobody in the session is called that"), "{said}");
+    }
+    let (_, _, said) = synod(folder.path(), &["check", "t.yaml"]);
+    assert!(said.contains("1 file checked: 0 errors, 0 warnings"), "{said}");
+}
+
+/// Somebody's disk went bad, and what the database said of it was a backtrace.
+#[test]
+fn a_damaged_journal_is_named_without_a_panic_and_the_rest_goes_on() {
+    let folder = folder(&[("release.yaml", ASKS)]);
+    let (_, out, _) = synod(folder.path(), &["run", "release.yaml", "--json"]);
+    let session = json(&out)["session"].as_str().expect("a session has an id").to_owned();
+    let journal = folder.path().join(".synod/journals/0001.redb");
+    let whole = fs::read(&journal).expect("a journal");
+    for at in (0..whole.len()).step_by(4_096) {
+        for command in ["show", "report"] {
+            let mut bytes = whole.clone();
+            bytes[at..at + 16].iter_mut().for_each(|byte| *byte ^= 0x5a);
+            fs::write(&journal, &bytes).expect("a file can be written");
+            let (code, _, said) = synod(folder.path(), &[command, &session]);
+            assert!(!said.contains("panicked") && !said.contains("backtrace"), "{at}: {said}");
+            assert_eq!(code != 0, said.contains("0001.redb is damaged"), "{at}: {code} {said}");
+        }
+    }
+    let (code, out, said) = synod(folder.path(), &["sessions", "--json"]);
+    assert_eq!((code, json(&out).as_array().map(Vec::len)), (0, Some(1)), "{said}");
+    let (code, _, said) = synod(folder.path(), &["run", "release.yaml"]);
+    assert_eq!(code, 3, "a new session is not touched: {said}");
+}
+
+/// One that could not be resumed kept all others waiting.
+#[test]
+fn a_session_that_cannot_be_resumed_does_not_keep_the_other_due_ones_waiting() {
+    let asks = ASKS.replace("deadline: 2h", "deadline: 1ms");
+    let input = asks.replace("nodes:", "inputs: { data: { type: folder } }\nnodes:");
+    let folder = folder(&[("asks.yaml", &asks), ("input.yaml", &input)]);
+    fs::create_dir(folder.path().join("data")).expect("a folder");
+    fs::write(folder.path().join("data/a.log"), "x").expect("a file");
+    let run = |args: &[&str]| json(&synod(folder.path(), args).1)["session"].as_str().expect("an id").to_owned();
+    let fine = run(&["run", "asks.yaml", "--json"]);
+    let broken = run(&["run", "input.yaml", "--input", "data=data", "--json"]);
+    fs::remove_dir_all(folder.path().join("data")).expect("a folder");
+    let (code, out, said) = synod(folder.path(), &["resume", "--due", "--json"]);
+    let rows = json(&out);
+    let of = |session: &str| rows.as_array().and_then(|rows| rows.iter().find(|row| row["session"] == *session)).cloned();
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains(&broken) && of(&broken).is_some_and(|row| row["error"].is_string()), "{out} {said}");
+    assert!(of(&fine).is_some_and(|row| row["status"] != "parked"), "{out}");
+    let (_, page, _) = synod(folder.path(), &["report", &fine]);
+    assert!(page.contains("nobody answered in time: Ship it?"), "{page}");
+}
+
+#[test]
+fn a_killed_run_is_interrupted_in_the_list_and_in_its_report_and_shows_how_it_goes_on() {
+    let team = "name: Slow\ncollaboration_pattern: graph\nnodes:\n  wait: { tool: Read, args: { path: gone }, retry: { max_attempts: 3, backoff: 20s, on: [tool] } }\n";
+    let folder = folder(&[("slow.yaml", team)]);
+    let mut run = Command::new(env!("CARGO_BIN_EXE_synod"));
+    let run = run.current_dir(folder.path()).args(["run", "slow.yaml", "--quiet"]).env_remove("SYNOD_STORE");
+    let mut run = run.spawn().expect("the binary starts");
+    let listed = || json(&synod(folder.path(), &["sessions", "--json"]).1)[0].clone();
+    while synod(folder.path(), &["report", listed()["session"].as_str().unwrap_or("0"), "--json"]).0 != 0 {
+        assert!(run.try_wait().expect("a process").is_none(), "it waits for its second attempt");
+    }
+    let session = listed()["session"].as_str().expect("an id").to_owned();
+    let status = || {
+        let report = json(&synod(folder.path(), &["report", &session, "--json"]).1);
+        (listed()["status"].clone(), report["status"].clone())
+    };
+    let filtered =
+        |status: &str| json(&synod(folder.path(), &["sessions", "--status", status, "--json"]).1).as_array().map(Vec::len);
+    assert!(status() == ("running".into(), "running".into()) || status().1 == "initializing", "{:?}", status());
+    assert_eq!(filtered("interrupted"), Some(0));
+    run.kill().expect("it is killed");
+    run.wait().expect("it is gone");
+    assert_eq!(status(), ("interrupted".into(), "interrupted".into()));
+    assert_eq!((filtered("interrupted"), filtered("running")), (Some(1), Some(0)));
+    let (code, _, said) = synod(folder.path(), &["cancel", &session]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("wait (resumed) started"), "it shows what goes on: {said}");
+    let (_, out, _) = synod(folder.path(), &["report", &session]);
+    assert!(out.contains("**Cancelled** by default"), "{out}");
+    assert!(!out.contains("-0.0"), "{out}");
 }

@@ -61,7 +61,7 @@ fn called(log: &str) -> BTreeSet<String> {
     keys.filter_map(|key| {
         let key = key.split_whitespace().next()?;
         let parts: Vec<&str> = key.split('/').collect();
-        // session / path… / attempt / turn / call
+        // session / path… / turn / call / digest
         (parts.len() >= 5).then(|| parts[1..parts.len() - 3].join("/"))
     })
     .collect()

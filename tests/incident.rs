@@ -230,9 +230,9 @@ fn the_sample_is_found_without_logs_and_without_its_alert() {
 #[test]
 fn an_empty_folder_is_said_to_be_empty_by_everyone_and_goes_to_a_person() {
     let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("logs")).expect("a folder");
     let run = run(folder.path());
-    assert_eq!(run.status, Status::Parked, "{}", run.report["output"]);
-    assert!(run.confidence() < 0.5);
+    no_evidence(&run);
     for (member, words) in [
         ("performance", "no metrics"),
         ("logs", "no logs"),
@@ -242,6 +242,49 @@ fn an_empty_folder_is_said_to_be_empty_by_everyone_and_goes_to_a_person() {
     ] {
         assert!(run.claims_of(member).iter().any(|c| c.contains(words)), "{member}: {:?}", run.claims_of(member));
     }
+}
+
+/// That the run names nobody, and that none of its findings is sure of anything.
+fn no_evidence(run: &Run) {
+    assert_eq!(run.status, Status::Parked, "{}", run.report["output"]);
+    assert_eq!(run.output("confidence"), 0.0);
+    assert!(run.output("service").is_null(), "{}", run.report["output"]);
+    for finding in run.report["findings"].as_array().expect("a list of findings") {
+        assert!(finding["confidence"].as_f64().is_some_and(|sure| sure <= 0.1), "{finding}");
+        assert!(finding["claim"].as_str().is_some_and(|claim| claim.starts_with("No evidence")), "{finding}");
+    }
+}
+
+#[test]
+fn random_bytes_are_evidence_of_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // xorshift: the same bytes in every run.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut noise = |length: usize| -> Vec<u8> {
+        let mut byte = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        };
+        (0..length).map(|_| byte()).collect()
+    };
+    for (name, length) in [("payment.log", 100_000), ("metrics.csv", 20_000), ("deploys.jsonl", 3_000), ("audit.log", 20_000)] {
+        fs::write(folder.path().join(name), noise(length)).expect("a file");
+    }
+    no_evidence(&run(folder.path()));
+}
+
+#[test]
+fn logs_of_something_else_accuse_nobody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let line = |n: usize| format!("2026-01-01T00:{:02}:{:02}Z INFO nginx GET /index.html 200\n", n / 60, n % 60);
+    fs::write(folder.path().join("web.log"), (0..600).map(line).collect::<String>()).expect("a file");
+    fs::write(folder.path().join("notes.txt"), "Lorem ipsum dolor sit amet").expect("a file");
+    let run = run(folder.path());
+    assert!(run.output("no_incident") == true || run.status == Status::Parked, "{}", run.report["output"]);
+    assert!(run.output("service").is_null() && run.confidence() <= 0.6, "{}", run.report["output"]);
+    assert!(run.claims_of("performance").iter().any(|claim| claim.starts_with("No evidence")));
 }
 
 #[test]

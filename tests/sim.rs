@@ -2,13 +2,17 @@
 //!
 //! A run has a seed. `SYNOD_SIM_RUNS` says how many runs there are (2,000), `SYNOD_SIM_EVERYWHERE` how many of them are
 //! repeated with a crash at every position of their journal (20), `SYNOD_SIM_FROM` where their seeds begin (0),
-//! `SYNOD_SIM_SLOW` how many others take as long as they may (2,000); `SYNOD_SIM_SEED` runs one seed alone. The big one:
+//! `SYNOD_SIM_SLOW` how many others take as long as they may (2,000), `SYNOD_SIM_DAMAGED` how many journals are damaged (200); `SYNOD_SIM_SEED` runs one seed alone. The big one:
 //! `SYNOD_SIM_RUNS=100000 SYNOD_SIM_EVERYWHERE=1000 cargo test --release --test sim`.
 
 extern crate synod;
 
 #[path = "sim/audit.rs"]
 mod audit;
+#[path = "sim/damage.rs"]
+mod damage;
+#[path = "sim/doubts.rs"]
+mod doubts;
 #[path = "sim/life.rs"]
 mod life;
 #[path = "sim/plan.rs"]
@@ -110,6 +114,17 @@ fn everywhere(seed: u64) -> Result<Told, Violation> {
 #[test]
 fn random_sessions_keep_their_promises() {
     each(number("SYNOD_SIM_RUNS", 2_000), "random_sessions_keep_their_promises", simulate);
+}
+
+/// A journal that was damaged could make the engine panic where it should say what is wrong.
+#[test]
+fn a_damaged_journal_is_refused_or_folded() {
+    let damage = |seed| {
+        let told = live(seed, 1, &[], Fault::None)?;
+        damage::damaged(seed, &told.journal)?;
+        Ok(told)
+    };
+    each(number("SYNOD_SIM_DAMAGED", 200), "a_damaged_journal_is_refused_or_folded", damage);
 }
 
 #[test]

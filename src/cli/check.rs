@@ -39,7 +39,9 @@ impl Check {
         } else {
             output::diagnostics(&found);
             if !global.quiet {
-                eprintln!("{} files checked: {errors} errors, {} warnings", names.len(), found.len() - errors);
+                let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+                let (files, warnings) = (count(names.len(), "file"), count(found.len() - errors, "warning"));
+                eprintln!("{files} checked: {}, {warnings}", count(errors, "error"));
             }
         }
         Ok(if errors > 0 { Exit::Usage } else { Exit::Done })

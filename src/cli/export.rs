@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 
 use clap::Args;
 
-use super::{CommandError, Exit, Global, Outcome};
+use super::{CommandError, Global, Outcome};
 
 /// Write the records of a session as JSON lines: a cassette for `replay:FILE` models
 #[derive(Debug, Args)]
@@ -18,11 +18,12 @@ impl Export {
         let engine = global.engine()?;
         let session = global.session(&engine, &self.session)?;
         let mut out = BufWriter::new(std::io::stdout().lock());
-        for record in engine.store().read_all(session)? {
+        let (records, exit) = global.records(&engine, session)?;
+        for record in records {
             serde_json::to_writer(&mut out, &record).map_err(|e| CommandError::Output(e.into()))?;
             writeln!(out).map_err(CommandError::Output)?;
         }
         out.flush().map_err(CommandError::Output)?;
-        Ok(Exit::Done)
+        Ok(exit)
     }
 }

@@ -11,7 +11,8 @@ use crate::{
     event::{Event, Outcome as NodeOutcome, Record, TurnEnd},
     graph::NodeKind,
     state::State,
-    value::NodeIx,
+    store::Store,
+    value::{NodeIx, Seq, SessionId},
 };
 
 /// How often a spinner turns.
@@ -26,7 +27,7 @@ pub(super) async fn follow(engine: &Engine, mut handle: SessionHandle, global: &
     if !global.quiet {
         eprintln!("session {session}");
     }
-    let watcher = (!global.quiet).then(|| tokio::spawn(watch(events)));
+    let watcher = (!global.quiet).then(|| tokio::spawn(watch(events, engine.store().clone(), session)));
     let interrupt = handle.interrupter();
     let signals = tokio::spawn(async move {
         if signal().await {
@@ -67,22 +68,29 @@ async fn signal() -> bool {
     }
 }
 
-async fn watch(mut events: Receiver<Arc<Record>>) {
+async fn watch(mut events: Receiver<Arc<Record>>, store: Arc<dyn Store>, session: SessionId) {
     let mut view = View::new();
     loop {
         match events.recv().await {
-            Ok(record) => view.see(&record),
-            Err(RecvError::Lagged(_)) => view.lose(),
+            Ok(record) => {
+                if !view.follows(&record) {
+                    // A resumed session, or a gap: what was not seen here is in the journal.
+                    let (store, before) = (store.clone(), record.seq);
+                    let read = move || State::fold(&store.read_all(session).ok()?[..before.index()]).ok();
+                    view.state = tokio::task::spawn_blocking(read).await.ok().flatten();
+                }
+                view.see(&record);
+            }
+            Err(RecvError::Lagged(_)) => view.state = None,
             Err(RecvError::Closed) => break,
         }
     }
     view.close();
 }
 
-/// The view folds the records for itself, so that it can name nodes. After a gap it stays silent: the journal has everything.
+/// The view folds the records for itself, so that it can name nodes.
 struct View {
     state: Option<State>,
-    lost: bool,
     bars: Option<MultiProgress>,
     spinners: BTreeMap<NodeIx, ProgressBar>,
 }
@@ -90,36 +98,40 @@ struct View {
 impl View {
     fn new() -> Self {
         let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
-        Self { state: None, lost: false, bars, spinners: BTreeMap::new() }
+        Self { state: None, bars, spinners: BTreeMap::new() }
     }
 
-    fn lose(&mut self) {
-        self.lost = true;
+    /// Whether the state is that before `record`.
+    fn follows(&self, record: &Record) -> bool {
+        self.state.is_some() || record.seq == Seq(0)
     }
 
     fn see(&mut self, record: &Record) {
-        if self.lost {
-            return;
-        }
         let Some(state) = &mut self.state else {
-            match State::start(record) {
-                Ok(state) => self.state = Some(state),
-                // A resumed session: its earlier records were not seen here.
-                Err(_) => self.lost = true,
-            }
+            // What cannot be folded is not shown: this is a view, and the driver says what is wrong.
+            self.state = State::start(record).ok();
             return;
         };
-        if state.apply(record).is_err() {
-            self.lost = true;
-            return;
+        if state.apply(record).is_ok() {
+            self.show(record);
+        } else {
+            self.state = None;
         }
-        self.show(record);
     }
 
     fn show(&mut self, record: &Record) {
         let Some(state) = &self.state else { return };
         match &record.event {
-            Event::NodeStarted { node, attempt } => {
+            Event::Resumed { .. } => {
+                let all = (0..state.nodes.len()).filter_map(|ix| u32::try_from(ix).ok().map(NodeIx));
+                let is_work = |ix: &NodeIx| matches!(state.node(*ix).kind, NodeKind::Agent(_) | NodeKind::Tool(_));
+                let at_work = all.filter(|ix| is_work(ix) && state.nodes[ix.index()].attempt > 0 && state.outcome(*ix).is_none());
+                let names: Vec<_> = at_work.map(|node| (node, state.path(node))).collect();
+                for (node, path) in names {
+                    self.start(node, &format!("{path} (resumed)"));
+                }
+            }
+            Event::NodeStarted { node, attempt, .. } => {
                 let path = state.path(*node);
                 let again = if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
                 self.start(*node, &format!("{path}{again}"));

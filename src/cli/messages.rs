@@ -1,11 +1,14 @@
 //! `synod messages`: who said what to whom.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 
-use super::{CommandError, Exit, Global, Outcome, output};
+use super::{CommandError, Global, Outcome, output};
 use crate::{
     report::{MessageRow, messages},
     state::State,
+    team::did_you_mean,
 };
 
 /// Show who said what to whom
@@ -38,11 +41,26 @@ impl Messages {
         }
         let engine = global.engine()?;
         let session = global.session(&engine, &self.session)?;
-        let state = State::fold(&engine.store().read_all(session)?)?;
+        let (records, exit) = global.records(&engine, session)?;
+        let state = State::fold(&records)?;
+        let plan = &state.started.plan;
+        let known: BTreeSet<&str> =
+            plan.teams.iter().flat_map(|team| team.members.iter().chain(&team.coordinator)).map(|m| m.role.as_str()).collect();
+        for (flag, name) in [("--from", &self.from), ("--to", &self.to)] {
+            if let Some(name) = name.as_deref().filter(|name| !known.contains(name)) {
+                let names = || known.iter().copied();
+                let hint = did_you_mean(name, names());
+                let all = || names().collect::<Vec<_>>().join(", ");
+                let hint = hint.unwrap_or_else(|| {
+                    if known.is_empty() { "it has no agents".to_owned() } else { format!("there are {}", all()) }
+                });
+                return Err(CommandError::Usage(format!("{flag} {name}: nobody in the session is called that; {hint}")));
+            }
+        }
         let rows: Vec<MessageRow> = messages(&state).into_iter().filter(|row| self.wants(row)).collect();
         if global.json {
             output::json(&rows)?;
-            return Ok(Exit::Done);
+            return Ok(exit);
         }
         let mut page = String::new();
         for row in &rows {
@@ -54,7 +72,7 @@ impl Messages {
             }
         }
         output::text(&page)?;
-        Ok(Exit::Done)
+        Ok(exit)
     }
 
     fn wants(&self, row: &MessageRow) -> bool {

@@ -33,7 +33,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     engine::{Engine, EngineError},
-    event::Status,
+    event::{Record, Status},
     store::RedbStore,
     team::{Diagnostic, ModelCatalog},
     tool::{CommandPolicy, McpServers},
@@ -218,8 +218,9 @@ impl CommandError {
                 eprintln!("synod: {error}");
                 match error {
                     EngineError::Prepare(_) | EngineError::Find(_) | EngineError::Answer(_) => Exit::Usage,
+                    // What was not written did not happen; the session can be resumed.
+                    EngineError::Append(_) => Exit::Interrupted,
                     EngineError::Claim(_)
-                    | EngineError::Append(_)
                     | EngineError::Read(_)
                     | EngineError::Post(_)
                     | EngineError::Store(_)
@@ -277,6 +278,16 @@ impl Global {
             }
         }
         Ok(catalog)
+    }
+
+    /// The records of a session, as far as they can be read, and how a command that shows them ends. What is damaged is said on stderr.
+    fn records(&self, engine: &Engine, session: SessionId) -> Result<(Vec<Record>, Exit), CommandError> {
+        let (records, damage) = engine.store().read_intact(session)?;
+        let exit = damage.map_or(Exit::Done, |damage| {
+            eprintln!("synod: {damage}");
+            Exit::Failed
+        });
+        Ok((records, exit))
     }
 
     /// The session whose id begins with `prefix`.

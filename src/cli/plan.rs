@@ -1,5 +1,10 @@
 //! `synod plan`: the worst case, before anything happens.
 
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
 use clap::{Args, ValueEnum};
 
 use super::{CommandError, Exit, Global, Outcome, output, run::load};
@@ -29,6 +34,9 @@ pub(super) struct Plan {
     /// Print the team as a `graph` team file that compiles to the same plan
     #[arg(long)]
     expand: bool,
+    /// With `--expand`: write the file here, whole or not at all, instead of printing it
+    #[arg(long, value_name = "FILE", requires = "expand")]
+    out: Option<PathBuf>,
     /// Change a field of an agent's profile; `*` is every agent
     #[arg(long = "set", value_name = "ROLE.FIELD=VALUE")]
     set: Vec<String>,
@@ -37,14 +45,21 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn run(&self, global: &Global) -> Outcome {
         let engine = global.bare_engine()?;
-        let prepared = load(&engine, &self.team, &self.set, global.quiet)?;
+        let prepared = load(&engine, &self.team, &self.set, global.quiet).inspect_err(|_| {
+            if self.expand && Path::new(&self.team).metadata().is_ok_and(|file| file.len() == 0) {
+                eprintln!("synod: a shell empties FILE of `> FILE` before it is read; write with `--expand --out FILE`");
+            }
+        })?;
         let Some(team) = &prepared.team else { return Err(CommandError::Usage("the plan has no team".to_owned())) };
         if self.expand {
             let spelled = planner::expand(team).map_err(|found| {
                 output::diagnostics(&found);
                 CommandError::Invalid
             })?;
-            output::text(&spelled)?;
+            match &self.out {
+                Some(path) => write_whole(path, &spelled)?,
+                None => output::text(&spelled)?,
+            }
             return Ok(Exit::Done);
         }
         let review = engine.review(&prepared);
@@ -64,6 +79,20 @@ impl Plan {
         }
         Ok(Exit::Done)
     }
+}
+
+/// Writes a file that is there whole or not at all, even where it is the one that was read.
+fn write_whole(path: &Path, text: &str) -> Result<(), CommandError> {
+    let beside = path.with_extension(format!("{}.part", std::process::id()));
+    let written = std::fs::File::create_new(&beside).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.and_then(|()| std::fs::rename(&beside, path)).map_err(|e| {
+        // What could not be moved is of no use to anybody.
+        let _ = std::fs::remove_file(&beside);
+        CommandError::Usage(format!("write {}: {e}", path.display()))
+    })
 }
 
 /// What a team says of itself, for people.

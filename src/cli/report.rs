@@ -28,12 +28,21 @@ impl ReportCommand {
     pub(super) fn run(&self, global: &Global) -> Outcome {
         let engine = global.engine()?;
         let session = global.session(&engine, &self.session)?;
-        let report = Report::of(&engine.store().read_all(session)?)?;
+        let (records, exit) = global.records(&engine, session)?;
+        let mut report = Report::of(&records)?;
+        if engine.store().row(session)?.is_interrupted() {
+            report = report.left_alone();
+        }
+        if exit == Exit::Failed {
+            report
+                .warnings
+                .insert(0, format!("the journal is damaged after record {}: this is what stands before", records.len() - 1));
+        }
         if global.json || self.format == Format::Json {
             output::json(&report)?;
         } else {
             output::text(&report.markdown())?;
         }
-        Ok(Exit::Done)
+        Ok(exit)
     }
 }

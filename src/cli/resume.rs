@@ -4,9 +4,9 @@ use clap::Args;
 
 use super::{Exit, Global, Outcome, live, output, runtime};
 use crate::{
-    engine::{Engine, PrepareError},
-    event::Event,
-    store::Filter,
+    engine::{Engine, EngineError, PrepareError},
+    event::{Event, Status},
+    store::{ClaimError, Filter, SessionRow},
     team::Overrides,
     value::{Seq, SessionId, Timestamp},
 };
@@ -71,17 +71,24 @@ fn resume_due(engine: &Engine, global: &Global) -> Outcome {
     let tenant = global.tenant();
     let rows = engine.store().list(&Filter { org: tenant.org, user: None, limit: DUE_LIMIT })?;
     let mut resumed = Vec::new();
+    let mut exit = Exit::Done;
     runtime()?.block_on(async {
         for row in rows {
-            let lapsed = row.status == crate::event::Status::Parked && has_lapsed(engine, row.session)?;
-            if !lapsed && !row.is_interrupted() {
-                continue;
+            match resume_one(engine, &row).await {
+                Ok(None) => {}
+                Ok(Some(status)) => {
+                    if !global.json {
+                        output::text(&format!("{} {}\n", row.session, status.name()))?;
+                    }
+                    resumed.push(serde_json::json!({ "session": row.session, "status": status }));
+                }
+                // The others are due as well.
+                Err(error) => {
+                    exit = Exit::Failed;
+                    eprintln!("synod: {} cannot be resumed: {error}", row.session);
+                    resumed.push(serde_json::json!({ "session": row.session, "error": error.to_string() }));
+                }
             }
-            let ended = engine.resume(row.session).await?.wait().await?;
-            if !global.json {
-                output::text(&format!("{} {}\n", row.session, ended.status.name()))?;
-            }
-            resumed.push(serde_json::json!({ "session": row.session, "status": ended.status }));
         }
         engine.close().await;
         Ok::<(), super::CommandError>(())
@@ -89,10 +96,24 @@ fn resume_due(engine: &Engine, global: &Global) -> Outcome {
     if global.json {
         output::json(&resumed)?;
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
-fn has_lapsed(engine: &Engine, session: SessionId) -> Result<bool, super::CommandError> {
+/// Resumes the session of `row` if it is due, and says where it stands then.
+async fn resume_one(engine: &Engine, row: &SessionRow) -> Result<Option<Status>, EngineError> {
+    let lapsed = row.status == Status::Parked && has_lapsed(engine, row.session)?;
+    if !lapsed && !row.is_interrupted() {
+        return Ok(None);
+    }
+    match engine.resume(row.session).await {
+        Ok(handle) => Ok(Some(handle.wait().await?.status)),
+        // Somebody else goes on with it already.
+        Err(EngineError::Claim(ClaimError::Owned { .. } | ClaimError::Raced(_))) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn has_lapsed(engine: &Engine, session: SessionId) -> Result<bool, EngineError> {
     let state = crate::state::State::fold(&engine.store().read_all(session)?)?;
     let now: Timestamp = crate::engine::Clock::now(&crate::engine::SystemClock);
     Ok(state.asks.values().any(|ask| ask.deadline.is_some_and(|deadline| deadline <= now)))

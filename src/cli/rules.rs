@@ -5,10 +5,11 @@ use clap::{Args, Subcommand};
 use super::{CommandError, Exit, Global, Outcome, output};
 use crate::{
     engine::FileSources,
+    model::{VIEW_FIELDS, sample_view},
     plan::with_includes,
-    rule::{KINDS, Source, TestOutcome, document, run_tests},
+    rule::{KINDS, Source, TURN_SHAPE, TestOutcome, document, run_tests},
     team::{LIBRARY, Sources, beside, did_you_mean},
-    value::{RuleKind, includes},
+    value::{Value, includes},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -32,7 +33,7 @@ enum RulesCommand {
     },
     /// Print what a rule decides, what it must return, and a sample of what it gets to know
     Facts {
-        /// The rule, such as `settle`; all without
+        /// The rule, such as `settle`, or `turn` for a script agent; all without
         name: Option<String>,
     },
 }
@@ -114,33 +115,63 @@ fn read_script(path: &str) -> Result<Vec<Source>, CommandError> {
     Ok(with_includes(path, &texts))
 }
 
+/// The function of a script agent: no rule, but what its author wants to know is the same.
+const TURN: &str = "turn";
+
+/// What `synod rules facts` says of a function.
+struct Page {
+    function: String,
+    question: &'static str,
+    verdict: &'static str,
+    /// Its parameter, and what the parts of that mean where their names do not say it.
+    parameter: &'static str,
+    fields: &'static [(&'static str, &'static str)],
+    sample: Value,
+}
+
 fn facts(name: Option<&str>, global: &Global) -> Outcome {
-    let kinds: Vec<RuleKind> = match name {
-        None => KINDS.to_vec(),
-        Some(name) => {
-            let known: Vec<&str> = KINDS.iter().map(RuleKind::function).collect();
-            if !known.contains(&name) {
-                let hint = did_you_mean(name, known.iter().copied()).unwrap_or_else(|| format!("there are {}", known.join(", ")));
-                return Err(CommandError::Usage(format!("no rule is called {name}; {hint}")));
-            }
-            vec![RuleKind::of(name)]
-        }
+    let rules = KINDS.iter().map(document).map(|rule| Page {
+        function: rule.function,
+        question: rule.question,
+        verdict: rule.verdict,
+        parameter: "facts",
+        fields: &[],
+        sample: rule.sample,
+    });
+    let turn = Page {
+        function: TURN.to_owned(),
+        question: "what does an agent whose model is `script:PATH` do next?",
+        verdict: TURN_SHAPE,
+        parameter: "view",
+        fields: &VIEW_FIELDS,
+        sample: sample_view(),
     };
-    let docs: Vec<_> = kinds.iter().map(document).collect();
+    let mut pages: Vec<Page> = rules.chain([turn]).collect();
+    if let Some(name) = name {
+        let known: Vec<String> = pages.iter().map(|page| page.function.clone()).collect();
+        pages.retain(|page| page.function == name);
+        if pages.is_empty() {
+            let hint = did_you_mean(name, known.iter().map(String::as_str));
+            let hint = hint.unwrap_or_else(|| format!("there are {}", known.join(", ")));
+            return Err(CommandError::Usage(format!("no rule is called {name}; {hint}")));
+        }
+    }
     if global.json {
-        let rows: Vec<_> = docs
-            .iter()
-            .map(|d| serde_json::json!({ "function": d.function, "question": d.question, "verdict": d.verdict, "sample": d.sample }))
-            .collect();
-        output::json(&rows)?;
+        let row = |page: &Page| {
+            let fields: BTreeMap<_, _> = page.fields.iter().copied().collect();
+            let Page { function, question, verdict, sample, .. } = page;
+            serde_json::json!({ "function": function, "question": question, "verdict": verdict, "fields": fields, "sample": sample })
+        };
+        output::json(&pages.iter().map(row).collect::<Vec<_>>())?;
         return Ok(Exit::Done);
     }
-    for doc in docs {
-        let sample = serde_json::to_string_pretty(&doc.sample).unwrap_or_default();
-        output::text(&format!(
-            "fn {}(facts)    {}\n  returns {}\n  facts, for example:\n{sample}\n\n",
-            doc.function, doc.question, doc.verdict
-        ))?;
+    for Page { function, question, verdict, parameter, fields, sample } in pages {
+        let mut page = format!("fn {function}({parameter})    {question}\n  returns {verdict}\n");
+        for (field, meaning) in fields {
+            page.push_str(&format!("  {parameter}.{field:<11} {meaning}\n"));
+        }
+        let sample = serde_json::to_string_pretty(&sample).unwrap_or_default();
+        output::text(&format!("{page}  {parameter}, for example:\n{sample}\n\n"))?;
     }
     Ok(Exit::Done)
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::{Exit, Global, Outcome, output};
 use crate::{
     event::Status,
+    report::Standing,
     store::{Filter, SessionRow},
 };
 
@@ -52,8 +53,9 @@ impl Sessions {
     pub(super) fn run(&self, global: &Global) -> Outcome {
         if let Some(status) = &self.status
             && !STATUSES.iter().any(|s| s.name() == status)
+            && status != Standing::Interrupted.name()
         {
-            let names: Vec<&str> = STATUSES.iter().map(|s| s.name()).collect();
+            let names: Vec<&str> = STATUSES.iter().map(|s| s.name()).chain([Standing::Interrupted.name()]).collect();
             return Err(super::CommandError::Usage(format!("--status {status}: it is one of {}", names.join(", "))));
         }
         let engine = global.engine()?;
@@ -63,7 +65,7 @@ impl Sessions {
         let rows = engine.store().list(&Filter { org: tenant.org, user, limit: wanted })?;
         let rows: Vec<Row> = rows
             .into_iter()
-            .filter(|row| self.status.as_ref().is_none_or(|status| row.status.name() == status))
+            .filter(|row| self.status.as_ref().is_none_or(|status| standing(row) == status))
             .take(self.limit)
             .map(|row| shown(&row))
             .collect();
@@ -73,10 +75,9 @@ impl Sessions {
         }
         let mut table = vec![["SESSION", "TEAM", "STATUS", "STARTED", "MS", "TASK"].map(str::to_owned).to_vec()];
         for row in rows {
-            let status = match (row.interrupted, row.owner_pid) {
-                (true, _) => "interrupted".to_owned(),
-                (false, Some(pid)) => format!("{} (pid {pid})", row.status),
-                (false, None) => row.status.to_owned(),
+            let status = match row.owner_pid {
+                Some(pid) => format!("{} (pid {pid})", row.status),
+                None => row.status.to_owned(),
             };
             let ms = row.duration_ms.map_or_else(String::new, |ms| ms.to_string());
             table.push(vec![row.session, row.team, status, row.started_at, ms, row.task]);
@@ -84,6 +85,10 @@ impl Sessions {
         output::text(&output::table(&table))?;
         Ok(Exit::Done)
     }
+}
+
+fn standing(row: &SessionRow) -> &'static str {
+    Standing::of(row.status, row.is_interrupted()).name()
 }
 
 fn shown(row: &SessionRow) -> Row {
@@ -95,7 +100,7 @@ fn shown(row: &SessionRow) -> Row {
         session: row.session.to_string(),
         team: row.team.to_string(),
         task: row.task.to_string(),
-        status: row.status.name(),
+        status: standing(row),
         owner_pid,
         interrupted: row.is_interrupted(),
         started_at: row.started_at.rfc3339(),

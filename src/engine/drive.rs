@@ -2,21 +2,21 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::{broadcast, mpsc},
-    time::Instant,
-};
+use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Ended, EngineError, Inner, SessionHandle, blocking,
+    claimed::Claimed,
+    handle::CALLERS_WAIT,
     perform::{Means, Performer},
+    publish::Publisher,
 };
 use crate::{
     event::{Input, Record, Status},
     report::Report,
     schedule::{Scheduler, Step},
-    store::{Claim, Closing, InboxItem, MailId, Release, Ticket},
+    store::{ClaimError, Closing, InboxItem, Mail, MailId, Release, Ticket},
     tool::Progress,
     value::{Epoch, SessionId, Timestamp},
 };
@@ -27,8 +27,8 @@ const BATCH: usize = 1_024;
 const EVENTS_KEPT: usize = 4_096;
 /// Words of progress that are kept for a slow follower.
 const WORDS_KEPT: usize = 64;
-/// How often the inbox for other processes is read.
-const POLL: Duration = Duration::from_millis(400);
+/// How often the inbox for other processes is read, whatever else there is to do.
+const POLL: Duration = Duration::from_millis(100);
 /// The longest sleep without a look at the clock: a machine that was suspended, or whose clock was set, catches up.
 const NAP: Duration = Duration::from_secs(30);
 
@@ -44,12 +44,13 @@ pub(super) enum First {
 pub(super) fn spawn(
     inner: Arc<Inner>,
     session: SessionId,
-    claim: Claim,
+    claim: Claimed,
     scheduler: Scheduler,
     first: First,
     means: Means,
 ) -> SessionHandle {
     let (inbox, inputs) = mpsc::unbounded_channel();
+    let (callers, said) = mpsc::channel(CALLERS_WAIT);
     let (events, follower) = broadcast::channel(EVENTS_KEPT);
     let (words, _) = broadcast::channel::<Arc<str>>(WORDS_KEPT);
     let interrupt = CancellationToken::new();
@@ -58,29 +59,40 @@ pub(super) fn spawn(
         // Nobody may be listening.
         let _ = heard.send(Arc::from(word));
     });
-    let performer = Performer::new(session, means, inbox.clone(), progress);
+    let max_parallel = scheduler.state().started.plan.max_parallel;
+    let performer = Performer::new(session, means, inbox, progress, max_parallel);
+    let clock = inner.clock.clone();
     let drive = Drive {
         inner,
         claim: Some(claim),
         scheduler,
         performer,
         inputs,
+        said,
+        _caller: callers.clone(),
+        publisher: Publisher::start(events.clone()),
         events: events.clone(),
         interrupt: interrupt.clone(),
         ticket: None,
         mail: Vec::new(),
     };
     let task = tokio::spawn(drive.run(first));
-    SessionHandle { session, inbox, events, words, first: Some(follower), interrupt, task }
+    SessionHandle { session, callers, clock, events, words, first: Some(follower), interrupt, task }
 }
 
 struct Drive {
     inner: Arc<Inner>,
     /// Present until the session is released.
-    claim: Option<Claim>,
+    claim: Option<Claimed>,
     scheduler: Scheduler,
     performer: Performer,
+    /// What came of calls: each in flight says one word.
     inputs: mpsc::UnboundedReceiver<Input>,
+    /// What callers of this process say.
+    said: mpsc::Receiver<Input>,
+    /// Keeps `said` open when no caller is left.
+    _caller: mpsc::Sender<Input>,
+    publisher: Publisher,
     events: broadcast::Sender<Arc<Record>>,
     interrupt: CancellationToken,
     ticket: Option<Ticket>,
@@ -93,18 +105,25 @@ impl Drive {
             let outcome = self.work(first).await;
             self.performer.stop_all();
             let status = outcome?;
+            let shown = std::mem::replace(&mut self.publisher, Publisher::start(self.events.clone()));
+            shown.finish().await?;
             let release = self.release(status).await?;
             // While the index is written.
-            let report = self.report().await?;
+            let report = Arc::new(self.report().await?);
             let waiting = match release {
                 Some(release) => release.durable().await?,
                 None => false,
             };
-            if !waiting || status != Status::Parked {
-                return Ok(Ended { status, report: Arc::new(report) });
+            if status != Status::Parked || (!waiting && self.said.is_empty()) {
+                return Ok(Ended { status, report });
             }
-            let (store, session) = (self.inner.store.clone(), self.performer.session);
-            let claim = blocking(move || store.claim(session)).await??;
+            let (store, session, at) = (self.inner.store.clone(), self.performer.session, self.now());
+            let claim = match blocking(move || Claimed::take(store, session, at)).await? {
+                Ok(claim) => claim,
+                // Whoever left something goes on with it.
+                Err(ClaimError::Owned { .. } | ClaimError::Raced(_)) => return Ok(Ended { status, report }),
+                Err(error) => return Err(error.into()),
+            };
             first = First::Resume(claim.epoch());
             self.claim = Some(claim);
         }
@@ -112,52 +131,61 @@ impl Drive {
 
     async fn work(&mut self, first: First) -> Result<Status, EngineError> {
         match first {
-            // Nobody has left anything for it yet.
             First::Step(step) => self.carry_out(step)?,
             First::Resume(epoch) => {
                 if self.is_over() {
                     return Ok(self.scheduler.state().status());
                 }
-                let step = self.scheduler.on(self.now(), [Input::Resume { epoch }])?;
+                let mut inputs = vec![Input::Resume { epoch }];
+                inputs.extend(self.mail().await?);
+                inputs.push(Input::Tick);
+                let step = self.scheduler.on(self.now(), inputs)?;
                 let ticket = self.keep(step)?;
+                self.acknowledge();
                 for effect in self.scheduler.outstanding() {
                     self.performer.perform(effect, ticket.as_ref());
                 }
-                self.read_mail().await?;
             }
         }
-        let mut batch = Vec::new();
-        let mut poll = tokio::time::interval_at(Instant::now() + POLL, POLL);
+        let mut poll = tokio::time::interval(POLL);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             if self.is_over() {
                 return Ok(self.scheduler.state().status());
             }
             if self.scheduler.state().parked {
-                self.read_mail().await?;
-                if self.scheduler.state().parked {
+                let (mut inputs, mail) = (self.waiting(Vec::new()), self.mail().await?);
+                inputs.extend(mail);
+                if inputs.is_empty() {
                     return Ok(Status::Parked);
                 }
+                self.step(inputs).await?;
                 continue;
             }
             let next = self.scheduler.next_timer();
             let sleep = self.until(next);
+            let mut inputs = Vec::new();
             tokio::select! {
                 biased;
                 () = self.interrupt.cancelled() => return Ok(self.scheduler.state().status()),
-                count = self.inputs.recv_many(&mut batch, BATCH) => {
-                    if count == 0 {
-                        return Err(EngineError::Broken("its inbox closed".to_owned()));
-                    }
-                    for input in &batch {
-                        self.performer.landed(input);
-                    }
-                    self.step(std::mem::take(&mut batch))?;
-                }
-                () = tokio::time::sleep(sleep) => self.step(vec![Input::Tick])?,
-                _ = poll.tick() => self.read_mail().await?,
+                error = self.publisher.failed() => return Err(error),
+                _ = poll.tick() => inputs = self.mail().await?,
+                input = self.said.recv() => inputs.extend(input),
+                input = self.inputs.recv() => inputs.extend(input),
+                () = tokio::time::sleep(sleep) => inputs.push(Input::Tick),
+            }
+            let inputs = self.waiting(inputs);
+            if !inputs.is_empty() {
+                self.step(inputs).await?;
             }
         }
+    }
+
+    /// These inputs and what else has arrived, as many as one step takes.
+    fn waiting(&mut self, mut inputs: Vec<Input>) -> Vec<Input> {
+        let arrived = std::iter::from_fn(|| self.said.try_recv().or_else(|_| self.inputs.try_recv()).ok());
+        inputs.extend(arrived.take(BATCH));
+        inputs
     }
 
     fn is_over(&self) -> bool {
@@ -172,9 +200,19 @@ impl Drive {
         timer.map_or(NAP, |at| at.since(self.now()).min(NAP).max(Duration::from_micros(100)))
     }
 
-    fn step(&mut self, inputs: Vec<Input>) -> Result<(), EngineError> {
+    /// Takes inputs. Before a question lapses the mail is read: an answer that was given in time may wait there.
+    async fn step(&mut self, mut inputs: Vec<Input>) -> Result<(), EngineError> {
+        if self.scheduler.next_deadline().is_some_and(|deadline| deadline <= self.now()) {
+            inputs.extend(self.mail().await?);
+        }
+        inputs.sort_by_key(|input| !matches!(input, Input::Answered { .. }));
+        for input in &inputs {
+            self.performer.landed(input);
+        }
         let step = self.scheduler.on(self.now(), inputs)?;
-        self.carry_out(step)
+        self.carry_out(step)?;
+        self.acknowledge();
+        Ok(())
     }
 
     fn carry_out(&mut self, mut step: Step) -> Result<(), EngineError> {
@@ -186,49 +224,48 @@ impl Drive {
         Ok(())
     }
 
-    /// Appends the records of a step and shows them to whoever follows.
+    /// Appends the records of a step; they are shown to whoever follows once they are durable.
     fn keep(&mut self, step: Step) -> Result<Option<Ticket>, EngineError> {
         if let (Some(first), Some(claim)) = (step.records.first(), &self.claim) {
-            self.ticket = Some(self.inner.store.append(claim, first.seq, &step.records)?);
-            if self.events.receiver_count() > 0 {
-                for record in step.records {
-                    // Nobody may be following any more.
-                    let _ = self.events.send(Arc::new(record));
-                }
-            }
+            let appended = self.inner.store.append(claim.get(), first.seq, &step.records);
+            // A claim dies of an earlier append, whose ticket says why.
+            let ticket = appended.map_err(|fenced| match self.ticket.as_ref().and_then(Ticket::outcome) {
+                Some(Err(earlier)) => earlier,
+                Some(Ok(())) | None => fenced,
+            })?;
+            self.publisher.publish(ticket.clone(), step.records);
+            self.ticket = Some(ticket);
         }
         Ok(self.ticket.clone())
     }
 
-    /// Takes what other processes left for this session.
-    async fn read_mail(&mut self) -> Result<(), EngineError> {
-        let Some(claim) = self.claim.take() else { return Ok(()) };
+    /// What other processes left for this session.
+    async fn mail(&mut self) -> Result<Vec<Input>, EngineError> {
+        let Some(claim) = self.claim.take() else { return Ok(Vec::new()) };
         let store = self.inner.store.clone();
         let (claim, mail) = blocking(move || {
-            let mail = store.poll(&claim);
+            let mail = store.poll(claim.get());
             (claim, mail)
         })
         .await?;
         self.claim = Some(claim);
-        let mail = mail?;
-        if mail.is_empty() {
-            return Ok(());
-        }
-        let mut inputs = Vec::new();
-        for letter in mail {
+        let input = |letter: Mail| {
             self.mail.push(letter.id);
-            inputs.push(match letter.item {
-                InboxItem::Answer { ask, value, by, .. } => Input::Answered { ask, value, by },
+            match letter.item {
+                InboxItem::Answer { ask, value, by, at } => Input::Answered { ask, value, by, at },
                 InboxItem::Cancel { by, reason, .. } => Input::Cancel { by, reason },
-            });
-        }
-        self.step(inputs)?;
+            }
+        };
+        Ok(mail?.into_iter().map(input).collect())
+    }
+
+    /// Lets the store forget the mail that was taken, once what came of it is durable.
+    fn acknowledge(&mut self) {
         if let (Some(claim), Some(ticket)) = (&self.claim, &self.ticket) {
             for id in self.mail.drain(..) {
-                self.inner.store.ack(claim, id, ticket.clone());
+                self.inner.store.ack(claim.get(), id, ticket.clone());
             }
         }
-        Ok(())
     }
 
     /// Waits until everything is durable and gives the session back. What comes of that says whether something was left for it meanwhile.
@@ -238,12 +275,12 @@ impl Drive {
         }
         let Some(claim) = self.claim.take() else { return Ok(None) };
         let at = self.scheduler.state().now;
-        Ok(Some(self.inner.store.release(claim, Closing { status, at })))
+        Ok(claim.release(Closing { status, at }))
     }
 
-    /// What came of the session.
+    /// What came of the session, which nobody works on now.
     async fn report(&self) -> Result<Report, EngineError> {
         let (store, session) = (self.inner.store.clone(), self.performer.session);
-        blocking(move || -> Result<Report, EngineError> { Ok(Report::of(&store.read_all(session)?)?) }).await?
+        blocking(move || -> Result<Report, EngineError> { Ok(Report::of(&store.read_all(session)?)?.left_alone()) }).await?
     }
 }

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use tokio::{
-    sync::{broadcast, mpsc},
+    sync::{
+        broadcast,
+        mpsc::{self, error::TrySendError},
+    },
     task::JoinHandle,
 };
 
-use super::EngineError;
+use super::{Clock, EngineError};
 use crate::{
     event::{Input, Record, Status},
     report::Report,
@@ -23,10 +26,25 @@ pub struct Ended {
     pub report: Arc<Report>,
 }
 
+/// What callers have said and the session has yet to take, at most.
+pub(super) const CALLERS_WAIT: usize = 64;
+
+/// Why a session does not hear a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unheard {
+    /// Nobody drives it any more: leave the word with the engine.
+    #[error("reach the session: it is over or parked")]
+    Ended,
+    /// It has not taken what was said before.
+    #[error("reach the session: {CALLERS_WAIT} words wait for it already; say it again later")]
+    Busy,
+}
+
 /// A session that this process drives. Dropping the handle lets the session go on.
 pub struct SessionHandle {
     pub(super) session: SessionId,
-    pub(super) inbox: mpsc::UnboundedSender<Input>,
+    pub(super) callers: mpsc::Sender<Input>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) events: broadcast::Sender<Arc<Record>>,
     pub(super) words: broadcast::Sender<Arc<str>>,
     pub(super) first: Option<broadcast::Receiver<Arc<Record>>>,
@@ -51,14 +69,26 @@ impl SessionHandle {
     }
 
     /// Wants the session to end; what is in flight is stopped, `finally` still runs.
-    pub fn cancel(&self, by: impl AsRef<str>, reason: impl AsRef<str>) {
-        // A closed inbox means that the session has ended already.
-        let _ = self.inbox.send(Input::Cancel { by: Arc::from(by.as_ref()), reason: Arc::from(reason.as_ref()) });
+    ///
+    /// # Errors
+    /// The session does not hear it.
+    pub fn cancel(&self, by: impl AsRef<str>, reason: impl AsRef<str>) -> Result<(), Unheard> {
+        self.say(Input::Cancel { by: Arc::from(by.as_ref()), reason: Arc::from(reason.as_ref()) })
     }
 
     /// Answers an open question of a session that is being driven. A wrong answer changes nothing.
-    pub fn answer(&self, ask: AskId, value: Value, by: impl AsRef<str>) {
-        let _ = self.inbox.send(Input::Answered { ask, value, by: Arc::from(by.as_ref()) });
+    ///
+    /// # Errors
+    /// The session does not hear it.
+    pub fn answer(&self, ask: AskId, value: Value, by: impl AsRef<str>) -> Result<(), Unheard> {
+        self.say(Input::Answered { ask, value, by: Arc::from(by.as_ref()), at: self.clock.now() })
+    }
+
+    fn say(&self, input: Input) -> Result<(), Unheard> {
+        self.callers.try_send(input).map_err(|error| match error {
+            TrySendError::Full(_) => Unheard::Busy,
+            TrySendError::Closed(_) => Unheard::Ended,
+        })
     }
 
     /// Breaks the drive off: what is in flight is stopped, the journal is made durable, the session can be resumed.

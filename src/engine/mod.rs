@@ -3,6 +3,7 @@
 //! [`Engine`] is the only async part: it loads teams, drives one task per session, performs effects and hands the facts to the
 //! store. Everything that is decided is decided in `schedule`; what is here may be slow, fail or be killed at any moment.
 
+mod claimed;
 mod clock;
 mod drive;
 mod files;
@@ -10,6 +11,7 @@ mod handle;
 mod library;
 mod perform;
 mod prepare;
+mod publish;
 mod toolbox;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -18,21 +20,25 @@ use uuid::Uuid;
 
 pub use clock::{Clock, SystemClock};
 pub use files::FileSources;
-pub use handle::{Ended, SessionHandle};
+pub use handle::{Ended, SessionHandle, Unheard};
 pub use library::{LibraryEntry, library_files, library_text};
 pub use prepare::{PrepareError, Prepared};
 
 use crate::{
     event::{EVENT_VERSION, Started},
+    knowledge::{Knowledge, Source},
     model::{Model, Models, Providers},
     report::Report,
     schedule::Scheduler,
     state::{FoldError, State},
-    store::{AppendError, ClaimError, FindError, InboxItem, MemoryStore, NewSession, PostError, ReadError, Store, StoreError},
+    store::{
+        AppendError, ClaimError, Closing, FindError, InboxItem, MemoryStore, NewSession, PostError, ReadError, Store, StoreError,
+    },
     team::ModelCatalog,
-    tool::{Bash, CommandPolicy, McpPool, McpServers, Registry, RegistryError, Tool, builtin},
-    value::{AskId, Map, SessionId, Tenant, Value},
+    tool::{Bash, Blocking, CommandPolicy, McpPool, McpServers, Registry, RegistryError, SearchKnowledge, Tool, builtin},
+    value::{AskId, Map, SEARCH_KNOWLEDGE, SessionId, Tenant, Value},
 };
+use claimed::Claimed;
 use perform::Means;
 use toolbox::{MachineTools, SessionTools};
 
@@ -48,10 +54,15 @@ pub(crate) struct Inner {
     models: Models,
     /// The models that teams may name, and which of their keys are missing.
     catalog: ModelCatalog,
-    workspace: PathBuf,
-    state_folder: Option<PathBuf>,
+    places: Places,
     tenant: Tenant,
     clock: Arc<dyn Clock>,
+}
+
+/// Where a machine keeps what teams name.
+struct Places {
+    workspace: PathBuf,
+    state_folder: Option<PathBuf>,
 }
 
 /// Why the engine could not do its job. A failed agent is not among the reasons: that is an event.
@@ -107,6 +118,7 @@ pub struct EngineBuilder {
     state_folder: Option<PathBuf>,
     tenant: Tenant,
     clock: Arc<dyn Clock>,
+    knowledge: Vec<(String, Arc<dyn Source>)>,
 }
 
 impl EngineBuilder {
@@ -122,6 +134,9 @@ impl EngineBuilder {
     /// # Errors
     /// Its name is taken, or its schema is none.
     pub fn tool(mut self, tool: Arc<dyn Tool>) -> Result<Self, EngineError> {
+        if *tool.spec().name == *SEARCH_KNOWLEDGE {
+            return Err(RegistryError::Duplicate(tool.spec().name.clone()).into());
+        }
         self.tools.add(tool)?;
         Ok(self)
     }
@@ -144,6 +159,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn model(mut self, name: impl AsRef<str>, model: Arc<dyn Model>) -> Self {
         self.models.add(name, model);
+        self
+    }
+
+    /// Adds documents under the name that profiles use in place of a folder.
+    #[must_use]
+    pub fn knowledge(mut self, name: impl Into<String>, source: Arc<dyn Source>) -> Self {
+        self.knowledge.push((name.into(), source));
         self
     }
 
@@ -190,8 +212,15 @@ impl EngineBuilder {
     }
 
     /// The engine.
-    pub fn build(self) -> Engine {
+    pub fn build(mut self) -> Engine {
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let places = Places { workspace: self.workspace.clone(), state_folder: self.state_folder.clone() };
+        let mut knowledge = Knowledge::new(Box::new(move |folder| places.absolute(folder).map_err(|e| e.to_string())));
+        for (name, source) in self.knowledge {
+            knowledge.add(name, source);
+        }
+        let search: Arc<dyn Tool> = Arc::new(Blocking::new(SearchKnowledge::new(Arc::new(knowledge))));
+        self.tools.add(search).expect("no other tool has that name: `tool` refuses it");
         let (mut models, mut catalog) = (self.models, self.catalog.clone());
         let providers = Providers::new(self.catalog, self.env);
         let keyless = catalog.providers.iter().filter(|(_, provider)| !providers.has_key(provider));
@@ -203,8 +232,7 @@ impl EngineBuilder {
                 tools: Arc::new(MachineTools::new(self.tools, McpPool::new(&self.mcp, &self.workspace))),
                 models,
                 catalog,
-                workspace: self.workspace,
-                state_folder: self.state_folder,
+                places: Places { workspace: self.workspace, state_folder: self.state_folder },
                 tenant: self.tenant,
                 clock: self.clock,
             }),
@@ -226,6 +254,7 @@ impl Engine {
             state_folder: None,
             tenant: Tenant::default(),
             clock: Arc::new(SystemClock),
+            knowledge: Vec::new(),
         }
     }
 
@@ -288,7 +317,7 @@ impl Engine {
             started_at: at,
         };
         let store = self.inner.store.clone();
-        let claim = blocking(move || store.create(new)).await??;
+        let claim = blocking(move || Claimed::create(store, new)).await??;
         let (scheduler, step) = Scheduler::start(at, started, team.judge.clone(), tools.clone())?;
         Ok(drive::spawn(self.inner.clone(), session, claim, scheduler, drive::First::Step(step), Means { tools, roots, models }))
     }
@@ -300,9 +329,10 @@ impl Engine {
     pub async fn resume(&self, session: SessionId) -> Result<SessionHandle, EngineError> {
         let inner = self.inner.clone();
         let (claim, state) = blocking(move || -> Result<_, EngineError> {
-            let claim = inner.store.claim(session)?;
-            let records = inner.store.read_all(session)?;
-            Ok((claim, State::fold(&records)?))
+            let mut claim = Claimed::take(inner.store.clone(), session, inner.clock.now())?;
+            let state = State::fold(&inner.store.read_all(session)?)?;
+            claim.stands(Closing { status: state.status(), at: state.now });
+            Ok((claim, state))
         })
         .await??;
         let judge = prepare::judge_of(&state.started.plan, &state.started.sources)?;
@@ -374,7 +404,8 @@ impl Engine {
         blocking(move || store.post(session, item)).await??;
         match self.resume(session).await {
             Ok(handle) => Ok(Some(handle)),
-            Err(EngineError::Claim(ClaimError::Owned { .. })) => Ok(None),
+            // Somebody who was quicker has it now, and reads what was left.
+            Err(EngineError::Claim(ClaimError::Owned { .. } | ClaimError::Raced(_))) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -385,7 +416,11 @@ impl Engine {
     /// The journal is damaged or cannot be read.
     pub async fn report(&self, session: SessionId) -> Result<Report, EngineError> {
         let store = self.inner.store.clone();
-        blocking(move || -> Result<Report, EngineError> { Ok(Report::of(&store.read_all(session)?)?) }).await?
+        blocking(move || -> Result<Report, EngineError> {
+            let report = Report::of(&store.read_all(session)?)?;
+            Ok(if store.row(session)?.is_interrupted() { report.left_alone() } else { report })
+        })
+        .await?
     }
 }
 

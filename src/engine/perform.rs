@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::mpsc, task::AbortHandle};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::AbortHandle,
+};
 use tracing::Instrument;
 
 use super::toolbox::SessionTools;
@@ -17,6 +20,9 @@ use crate::{
     tool::{CallContext, Progress, Roots, Stop},
     value::{EffectClass, Failure, FailureKind, SessionId},
 };
+
+/// How long a call that was told to stop may take to do so before nobody waits for it any more.
+const STOP_WAIT: Duration = Duration::from_secs(5);
 
 /// What a session works with.
 pub(super) struct Means {
@@ -31,12 +37,16 @@ pub(super) struct Performer {
     means: Means,
     pub(super) inbox: mpsc::UnboundedSender<Input>,
     pub(super) progress: Progress,
+    /// Held by each call from its beginning until it has really ended: one that was cancelled and still works counts.
+    slots: Arc<Semaphore>,
     flying: BTreeMap<Key, Flight>,
 }
 
 struct Flight {
     task: AbortHandle,
     stop: Stop,
+    /// Whether it ends by itself once it is told to stop.
+    waits: bool,
 }
 
 /// Says that a call broke off if its task ends without a word, so that no session waits for ever.
@@ -44,6 +54,9 @@ struct Word {
     inbox: mpsc::UnboundedSender<Input>,
     key: Key,
     is_model: bool,
+    /// What repeating the call would do, once it has begun.
+    begun: Option<EffectClass>,
+    stop: Stop,
     said: bool,
 }
 
@@ -55,13 +68,26 @@ impl Word {
     }
 }
 
+impl Word {
+    /// Says nothing: the call was never made, because its intent is not on the record. The driver stops for the same reason.
+    fn keep(mut self) {
+        self.said = true;
+    }
+}
+
 impl Drop for Word {
     fn drop(&mut self) {
         if self.said {
             return;
         }
         let key = self.key;
-        let failure = Failure::new(if self.is_model { FailureKind::Model } else { FailureKind::Tool }, "the call broke off");
+        let kind = match (self.is_model, self.begun) {
+            (true, _) => FailureKind::Model,
+            (false, Some(EffectClass::Irreversible)) => FailureKind::InDoubt,
+            (false, Some(EffectClass::Read | EffectClass::Idempotent) | None) => FailureKind::Tool,
+        };
+        let kind = if self.stop.is_cancelled() { FailureKind::Cancelled } else { kind };
+        let failure = Failure::new(kind, "the call broke off");
         let input = if self.is_model {
             Input::Replied { key, reply: Err(failure) }
         } else {
@@ -72,8 +98,15 @@ impl Drop for Word {
 }
 
 impl Performer {
-    pub(super) fn new(session: SessionId, means: Means, inbox: mpsc::UnboundedSender<Input>, progress: Progress) -> Self {
-        Self { session, means, inbox, progress, flying: BTreeMap::new() }
+    pub(super) fn new(
+        session: SessionId,
+        means: Means,
+        inbox: mpsc::UnboundedSender<Input>,
+        progress: Progress,
+        max_parallel: u32,
+    ) -> Self {
+        let slots = Semaphore::new(usize::try_from(max_parallel).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS));
+        Self { session, means, inbox, progress, slots: Arc::new(slots), flying: BTreeMap::new() }
     }
 
     /// Performs an effect. What is not free waits until `ticket` says that its intent is durable.
@@ -84,7 +117,9 @@ impl Performer {
             Effect::Cancel(key) => {
                 if let Some(flight) = self.flying.remove(&key) {
                     flight.stop.cancel();
-                    flight.task.abort();
+                    if !flight.waits {
+                        flight.task.abort();
+                    }
                 }
             }
             Effect::Ask(_) => {}
@@ -109,30 +144,28 @@ impl Performer {
         }
     }
 
-    fn name(&self, key: Key, path: &str) -> Arc<str> {
-        let call = key.call.map_or_else(String::new, |call| format!("/{call}"));
-        Arc::from(format!("{}/{path}/{}/{}{call}", self.session, key.attempt, key.turn))
-    }
-
     fn ask_model(&mut self, call: ModelCall, ticket: Option<&Ticket>) {
         let ticket = ticket.filter(|_| !call.free).cloned();
         let (models, key) = (self.means.models.clone(), call.key);
-        let name = self.name(key, &call.request.node);
-        let word = Word { inbox: self.inbox.clone(), key, is_model: true, said: false };
+        let name = format!("{}/{}/{}/{}", self.session, call.request.node, key.attempt, key.turn);
+        let stop = Stop::default();
+        let word = Word { inbox: self.inbox.clone(), key, is_model: true, begun: None, stop: stop.clone(), said: false };
+        let slot = self.slots.clone();
         let span = tracing::debug_span!("model", session = %self.session, node = %call.request.node, turn = %key.turn);
         let task = tokio::spawn(
             async move {
                 if let Some(ticket) = ticket
                     && ticket.durable().await.is_err()
                 {
-                    return;
+                    return word.keep();
                 }
+                let _slot = slot.acquire_owned().await;
                 let reply = models.ask(&call.request, &name).await.map(Arc::new);
                 word.say(Input::Replied { key, reply });
             }
             .instrument(span),
         );
-        self.flying.insert(key, Flight { task: task.abort_handle(), stop: Stop::default() });
+        self.flying.insert(key, Flight { task: task.abort_handle(), stop, waits: false });
     }
 
     fn call_tool(&mut self, call: ToolCall, ticket: Option<&Ticket>) {
@@ -142,12 +175,13 @@ impl Performer {
         let context = CallContext {
             role: call.role.clone(),
             node: call.path.clone(),
-            key: self.name(key, &call.path),
+            key: Arc::from(format!("{}/{}", self.session, call.name())),
             roots: self.means.roots.clone(),
             stop: stop.clone(),
             progress: self.progress.clone(),
         };
-        let word = Word { inbox: self.inbox.clone(), key, is_model: false, said: false };
+        let mut word = Word { inbox: self.inbox.clone(), key, is_model: false, begun: None, stop: stop.clone(), said: false };
+        let slot = self.slots.clone();
         let tools = self.means.tools.clone();
         let span = tracing::debug_span!("tool", session = %self.session, node = %call.path, tool = %call.tool);
         let task = tokio::spawn(
@@ -155,13 +189,19 @@ impl Performer {
                 if let Some(ticket) = ticket
                     && ticket.durable().await.is_err()
                 {
-                    return;
+                    return word.keep();
                 }
-                let result = tools.call(&call.tool, &context, &call.args).await;
+                let _slot = slot.acquire_owned().await;
+                if let Err(stopped) = context.stop.check() {
+                    return word.say(Input::Returned { key, result: Err(stopped) });
+                }
+                word.begun = Some(call.effect);
+                let called = tools.call(&call.tool, &context, &call.args);
+                let Some(result) = context.stop.or_soon_after(STOP_WAIT, called).await else { return };
                 word.say(Input::Returned { key, result });
             }
             .instrument(span),
         );
-        self.flying.insert(key, Flight { task: task.abort_handle(), stop });
+        self.flying.insert(key, Flight { task: task.abort_handle(), stop, waits: true });
     }
 }

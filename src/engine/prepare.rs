@@ -6,17 +6,20 @@ use std::{
     sync::Arc,
 };
 
-use super::{Engine, EngineError, FileSources, Inner, library};
+use super::{Engine, EngineError, FileSources, Inner, Places, library};
 use crate::{
     graph::Plan,
     model::ModelError,
     plan::{self, Machine, Review},
     rule::RuleDiagnostic,
-    team::{self, Diagnostic, InputSpec, Known, LIBRARY, LoadedProfile, Overrides, Team},
+    team::{self, Diagnostic, InputKind, InputSpec, Known, LIBRARY, LoadedProfile, Overrides, Sources, Team},
     tool::{Roots, RootsError},
     turn::collaboration_tools,
     value::{Judge, Map, Value},
 };
+
+/// Where folders of the library are unpacked, in the state folder.
+const UNPACKED: &str = "library";
 
 /// A team that can be started, any number of times.
 #[derive(Clone)]
@@ -82,17 +85,14 @@ impl Engine {
     /// # Errors
     /// [`PrepareError::Invalid`] with every mistake in its files.
     pub fn load(&self, name: &str, overrides: &Overrides) -> Result<Prepared, PrepareError> {
-        let sources = FileSources::new(&self.inner.workspace);
+        let sources = FileSources::new(&self.inner.places.workspace);
         let models = &self.inner.catalog;
         let names = self.known_tools();
         let tools: Vec<&str> = names.iter().map(String::as_str).collect();
         let servers: Vec<&str> = self.inner.tools.mcp().names().collect();
         let known = Known { models, tools: Some(&tools), mcp_servers: Some(&servers) };
-        let (team, mut warnings) = team::load_team(name, &sources, overrides, &known).map_err(PrepareError::Invalid)?;
-        let specs = self.inner.tools.specs(&team.tools);
-        let compiled = plan::compile(&team, &Machine { tools: &specs, models }).map_err(PrepareError::Invalid)?;
-        warnings.extend(compiled.warnings);
-        let plan = Arc::new(compiled.plan);
+        let (team, plan, warnings) = self.compile(name, &sources, overrides, &known).map_err(PrepareError::Invalid)?;
+        let plan = Arc::new(plan);
         let judge = judge_of(&plan, &team.sources)?;
         let sources = team.sources.clone();
         Ok(Prepared { name: Arc::from(name), team: Some(Arc::new(team)), plan, judge, sources, warnings })
@@ -108,24 +108,51 @@ impl Engine {
 
     /// Everything that is wrong with a team or profile file, plan and rules included.
     pub fn check(&self, name: &str) -> Vec<Diagnostic> {
-        let sources = FileSources::new(&self.inner.workspace);
+        let sources = FileSources::new(&self.inner.places.workspace);
         let models = &self.inner.catalog;
         let names = self.known_tools();
         let tools: Vec<&str> = names.iter().map(String::as_str).collect();
         let servers: Vec<&str> = self.inner.tools.mcp().names().collect();
         let known = Known { models, tools: Some(&tools), mcp_servers: Some(&servers) };
-        let mut found = team::check(name, &sources, &known);
-        if found.iter().any(Diagnostic::is_error) {
-            return found;
+        if team::is_profile(name, &sources) {
+            return team::check(name, &sources, &known);
         }
-        if let Ok((team, _)) = team::load_team(name, &sources, &Overrides::default(), &known) {
-            let specs = self.inner.tools.specs(&team.tools);
-            match plan::compile(&team, &Machine { tools: &specs, models }) {
-                Ok(compiled) => found.extend(compiled.warnings),
-                Err(wrong) => found.extend(wrong),
+        match self.compile(name, &sources, &Overrides::default(), &known) {
+            Ok((_, _, warnings)) => warnings,
+            Err(found) => found,
+        }
+    }
+
+    /// A team's plan with all that its author should look at; or everything that is wrong, in whichever file and stage.
+    fn compile(
+        &self,
+        name: &str,
+        sources: &dyn Sources,
+        overrides: &Overrides,
+        known: &Known<'_>,
+    ) -> Result<(Team, Plan, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let (team, mut found) = team::read_team(name, sources, overrides, known);
+        let Some(team) = team else { return Err(found) };
+        let specs = self.inner.tools.specs(&team.tools);
+        let effect = |tool: &str, args: &Value| self.inner.tools.effect_of(&team.tools, tool, args);
+        let machine = Machine { tools: &specs, effect: &effect, models: known.models };
+        if found.iter().any(Diagnostic::is_error) {
+            let more = plan::mistakes_beside(&found, &team, &machine);
+            found.extend(more);
+            team::finish(&mut found, &team.sources);
+            return Err(found);
+        }
+        match plan::compile(&team, &machine) {
+            Ok(compiled) => {
+                found.extend(compiled.warnings);
+                Ok((team, compiled.plan, found))
+            }
+            Err(more) => {
+                found.extend(more);
+                team::finish(&mut found, &team.sources);
+                Err(found)
             }
         }
-        found
     }
 
     /// A profile: a path relative to the workspace, or the name of a shipped one.
@@ -134,14 +161,33 @@ impl Engine {
     /// Every mistake in its file.
     pub fn profile(&self, name: &str) -> Result<LoadedProfile, Vec<Diagnostic>> {
         let models = &self.inner.catalog;
-        let sources = FileSources::new(&self.inner.workspace);
+        let sources = FileSources::new(&self.inner.places.workspace);
         team::load_profile(name, &sources, &Known::models(models)).map(|(profile, _)| profile)
     }
 
     /// What a plan may do on this machine.
     pub fn review(&self, prepared: &Prepared) -> Review {
         let specs = self.inner.tools.specs(&prepared.plan.tools);
-        plan::review(&prepared.plan, &Machine { tools: &specs, models: &self.inner.catalog })
+        let effect = |tool: &str, args: &Value| self.inner.tools.effect_of(&prepared.plan.tools, tool, args);
+        plan::review(&prepared.plan, &Machine { tools: &specs, effect: &effect, models: &self.inner.catalog })
+    }
+}
+
+/// Why what is at `path` is not the folder or file that an input wants. An empty folder is a mistake in the path far more often
+/// than it is meant, and a team that finds nothing in it has been paid all the same.
+fn check_root(kind: InputKind, written: &str, path: &Path) -> Result<(), String> {
+    let unreadable = |e: std::io::Error| format!("{written} cannot be read: {e}");
+    let is_folder = path.metadata().map_err(unreadable)?.is_dir();
+    match kind {
+        InputKind::Folder if !is_folder => Err(format!("{written} is a file, and a folder is wanted")),
+        InputKind::File if is_folder => Err(format!("{written} is a folder, and a file is wanted")),
+        InputKind::Folder if path.read_dir().map_err(unreadable)?.next().is_none() => {
+            Err(format!("the folder {written} has nothing in it"))
+        }
+        InputKind::Folder | InputKind::File => Ok(()),
+        InputKind::String | InputKind::Integer | InputKind::Number | InputKind::Boolean | InputKind::List | InputKind::Map => {
+            Ok(())
+        }
     }
 }
 
@@ -184,38 +230,54 @@ impl Inner {
             }
         }
         for name in &team.plan.roots {
-            if let Some(path) = inputs.get(&**name).and_then(Value::as_str).map(str::to_owned) {
-                let path = self.absolute(&path)?;
+            if let Some(written) = inputs.get(&**name).and_then(Value::as_str).map(str::to_owned) {
+                // An empty default says that it may be left out.
+                let default = team.plan.inputs.get(&**name).and_then(Value::as_str);
+                if written.is_empty() && default == Some("") {
+                    continue;
+                }
+                if written.trim().is_empty() {
+                    let why = format!("the input {name} is empty; give a path with --input {name}=…");
+                    return Err(PrepareError::Input(why).into());
+                }
+                let wrong = |why: String| PrepareError::Input(format!("the input {name}: {why}"));
+                let path = match self.places.absolute(&written) {
+                    Err(PrepareError::Input(why)) => return Err(wrong(why).into()),
+                    other => other?,
+                };
+                if let Some(spec) = specs.iter().find(|spec| spec.name == *name) {
+                    check_root(spec.kind, &written, &path).map_err(wrong)?;
+                }
                 inputs.insert(name.to_string(), Value::from(path.to_string_lossy().into_owned()));
             }
         }
         Ok(inputs)
     }
 
-    /// Where a folder input is on this machine; a folder of the library is unpacked first.
-    fn absolute(&self, path: &str) -> Result<PathBuf, PrepareError> {
-        let Some(folder) = path.strip_prefix(LIBRARY) else {
-            let path = self.workspace.join(path);
-            return path.canonicalize().map_err(|e| {
-                PrepareError::Input(format!("the folder {} cannot be opened: {e}; give one that exists", path.display()))
-            });
-        };
-        let target = self.state_folder.clone().unwrap_or_else(|| std::env::temp_dir().join("synod")).join("library");
-        let unpacked = library::unpack(folder, &target).and_then(|path| path.canonicalize());
-        unpacked.map_err(|e| PrepareError::Unpack { folder: folder.to_owned(), reason: e.to_string() })
-    }
-
     /// What the tools of a session may reach.
     pub(super) fn session_roots(&self, plan: &Plan, inputs: &Map) -> Result<Arc<Roots>, EngineError> {
-        let mut roots = Roots::new(&self.workspace).map_err(PrepareError::Roots)?;
+        let mut roots = Roots::new(&self.places.workspace).map_err(PrepareError::Roots)?;
         for name in &plan.roots {
             if let Some(path) = inputs.get(&**name).and_then(Value::as_str).filter(|path| !path.is_empty()) {
                 roots = roots.with_input(Path::new(path)).map_err(PrepareError::Roots)?;
             }
         }
-        if let Some(folder) = &self.state_folder {
-            roots = roots.without(&folder.join("journals")).without(&folder.join("catalog.redb"));
+        if let Some(folder) = &self.places.state_folder {
+            roots = roots.without(folder).sparing(&folder.join(UNPACKED));
         }
         Ok(Arc::new(roots))
+    }
+}
+
+impl Places {
+    /// Where a folder that a team names is on this machine; a folder of the library is unpacked first.
+    pub(super) fn absolute(&self, path: &str) -> Result<PathBuf, PrepareError> {
+        let Some(folder) = path.strip_prefix(LIBRARY) else {
+            let found = self.workspace.join(path).canonicalize();
+            return found.map_err(|e| PrepareError::Input(format!("{path} cannot be opened: {e}; give one that exists")));
+        };
+        let target = self.state_folder.clone().unwrap_or_else(|| std::env::temp_dir().join("synod")).join(UNPACKED);
+        let unpacked = library::unpack(folder, &target).and_then(|path| path.canonicalize());
+        unpacked.map_err(|e| PrepareError::Unpack { folder: folder.to_owned(), reason: e.to_string() })
     }
 }

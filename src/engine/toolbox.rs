@@ -45,6 +45,13 @@ impl MachineTools {
         own.chain(brought(team).iter().map(|tool| tool.spec().clone())).collect()
     }
 
+    /// What repeating that call would do; `None` for a tool that neither this machine nor the team has.
+    pub(crate) fn effect_of(&self, team: &TeamTools, tool: &str, args: &Value) -> Option<EffectClass> {
+        let found = self.registry.get(tool).cloned();
+        let found = found.or_else(|| brought(team).into_iter().find(|own| *own.spec().name == *tool));
+        found.map(|tool| tool.effect(args))
+    }
+
     fn validator(&self, schema: &Value) -> Result<Arc<jsonschema::Validator>, String> {
         let key = schema.to_string();
         let mut kept = self.schemas.lock().unwrap_or_else(PoisonError::into_inner);

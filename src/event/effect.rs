@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::value::{AskId, CallIx, EffectClass, Epoch, Failure, NodeIx, Reply, Request, Turn, Value};
+use crate::value::{AskId, CallIx, EffectClass, Epoch, Failure, NodeIx, Reply, Request, Timestamp, Turn, Value};
 
 /// Which model or tool call of a session: stable over retries of the engine, so that it can serve as an idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -63,6 +63,16 @@ pub struct ToolCall {
     pub timeout: Option<Duration>,
 }
 
+impl ToolCall {
+    /// The name of the call in its session, `node/turn/call` and a digest of what is called with what: a repetition of the same
+    /// call has it too, in whichever attempt, and another call in its place has not.
+    pub fn name(&self) -> String {
+        let what = blake3::hash(format!("{} {}", self.tool, self.args.to_json()).as_bytes()).to_hex();
+        let call = self.key.call.map_or_else(String::new, |call| format!("/{call}"));
+        format!("{}/{}{call}/{}", self.path, self.key.turn, &what[..16])
+    }
+}
+
 /// What the world says to a session.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -88,6 +98,8 @@ pub enum Input {
         value: Value,
         /// Who.
         by: Arc<str>,
+        /// When it was given, which may be before it is read; the question's deadline is measured by this.
+        at: Timestamp,
     },
     /// Somebody wants the session to end.
     Cancel {
@@ -96,11 +108,36 @@ pub enum Input {
         /// Why.
         reason: Arc<str>,
     },
-    /// A new owner takes over.
+    /// A new owner takes over. Answers that were given meanwhile follow, then a [`Input::Tick`] for what is overdue.
     Resume {
         /// Its claim.
         epoch: Epoch,
     },
     /// The next timer is due.
     Tick,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The attempt was part of it: a call that was tried again had another key, and happened twice.
+    #[test]
+    fn a_call_keeps_its_name_when_it_is_repeated_and_another_call_in_its_place_has_another() {
+        let call = |node, attempt, call: Option<u32>, args: &str| ToolCall {
+            key: Key { node: NodeIx(node), attempt, turn: Turn(0), call: call.map(CallIx) },
+            role: None,
+            path: "all/1/a".into(),
+            tool: "put".into(),
+            args: Value::text(args),
+            effect: EffectClass::Idempotent,
+            timeout: None,
+        };
+        let name = call(3, 1, None, "x").name();
+        assert!(name.starts_with("all/1/a/0/"), "{name}");
+        assert_eq!(call(3, 2, None, "x").name(), name, "in the next attempt");
+        assert_eq!(call(9, 1, None, "x").name(), name, "in the next attempt of the scope around it");
+        assert_ne!(call(3, 2, None, "y").name(), name);
+        assert_ne!(call(3, 1, Some(0), "x").name(), call(3, 1, Some(1), "x").name());
+    }
 }

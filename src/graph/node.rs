@@ -273,6 +273,8 @@ pub enum SettleOver {
     Findings,
     /// Votes on the proposal of the nodes that it follows.
     Votes,
+    /// What members finished with, each a vote, under the topic `result`; and findings as above. The winner is the output.
+    Result,
 }
 
 /// How votes count.

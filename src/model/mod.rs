@@ -16,7 +16,7 @@ pub use registry::{ModelError, Models};
 pub use remote::{Providers, Remote};
 pub use replay::Replay;
 pub use script::Script;
-pub use view::view;
+pub use view::{VIEW_FIELDS, sample_view, view};
 
 use crate::value::{Failure, Reply, Request};
 

@@ -1,17 +1,105 @@
 //! What does a script agent see? [`view`]: a request as one map.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use crate::value::{Entry, Request, Value};
+use crate::{
+    turn::passages,
+    value::{
+        Call, CallResult, Entry, Failure, KnowledgeSpec, Map, Profile, ProfileRole, Request, Role, SEARCH_KNOWLEDGE, Style, Turn,
+        Value,
+    },
+};
 
-/// `#{ role, phase, node, turn, turns_left, task, input, inputs, results, errors, mail, context, answers, notes, profile }`.
-///
-/// `results` has the value of every call that succeeded by its `as` name, `errors` `#{ kind, message }` of every call that
-/// failed; a later call of the same name wins. `answers` has what people answered, `notes` what the engine remarked.
+/// What a view has, and what each part of it means.
+pub const VIEW_FIELDS: [(&str, &str); 16] = [
+    ("answers", "what people answered: a list of #{ question, answer, by }"),
+    ("context", "what the team shares: #{ findings, decisions, variables, results, team, proposal, objections }"),
+    ("errors", "the calls that failed, by name: #{ kind, message }"),
+    ("input", "the node's input: its `input` filter, else the outputs of the nodes that it follows, by id"),
+    ("inputs", "the inputs of the session, by name"),
+    (
+        "knowledge",
+        "what was looked up before its first turn, if its profile has a `top_k`: a list of #{ document, title, section, line, text, score }; \
+         where that failed, errors.knowledge says why",
+    ),
+    ("mail", "messages to this agent: a list of #{ id, type, from, to, content, metadata, private }"),
+    ("node", "the path of its node, such as work/performance"),
+    ("notes", "remarks of the engine, such as why a finish was refused"),
+    ("phase", "what it is asked for: work, delegate, synthesize, validate or debate"),
+    ("profile", "who it is: #{ name, specialization, skills, style, allowed_tools, tags, uncertainty_threshold }"),
+    ("results", "the values of the calls that succeeded, by name (`name`, or \"as\", of the call); a later call wins"),
+    ("role", "its role in the team"),
+    ("task", "what is to be done"),
+    ("turn", "which turn of this activation it is, from 0"),
+    ("turns_left", "turns that are left to it after this one"),
+];
+
+/// What a script agent may see in its second turn.
+pub fn sample_view() -> Value {
+    let texts = |words: &[&str]| words.iter().map(|word| Arc::from(*word)).collect();
+    let profile = Profile {
+        name: Arc::from("Performance Specialist"),
+        role: ProfileRole::Specialist,
+        specialization: Some(Arc::from("performance")),
+        description: Some(Arc::from("Finds what is slow and why.")),
+        skills: texts(&["latency", "saturation"]),
+        model: Arc::from("script:performance.rhai"),
+        model_config: Map::new(),
+        fallback_models: Vec::new(),
+        system_prompt: Arc::from(""),
+        prompt_template: None,
+        allowed_tools: texts(&["Read", "Grep"]),
+        mcp_servers: Vec::new(),
+        knowledge: KnowledgeSpec { folders: texts(&["runbooks"]), top_k: 1, ..KnowledgeSpec::default() },
+        style: Style::Concise,
+        max_turns: 10,
+        escalate_on_uncertainty: true,
+        uncertainty_threshold: 0.6,
+        output_schema: None,
+        tags: texts(&["devops"]),
+    };
+    let args = Value::map([("pattern", Value::text("ERROR")), ("path", Value::text("incidents/payment-outage/logs"))]);
+    let call = Call { id: Arc::from("errors"), tool: Arc::from("Grep"), args };
+    let found = Value::map([("count", Value::Int(3))]);
+    let query = Value::map([("query", Value::text("latency of payment above 2 s")), ("limit", Value::Int(1))]);
+    let lookup = Call { id: Arc::from("knowledge"), tool: Arc::from(SEARCH_KNOWLEDGE), args: query };
+    let passage = Value::map([
+        ("document", Value::text("runbooks/latency.md")),
+        ("title", Value::text("A service answers slowly")),
+        ("section", Value::text("Check")),
+        ("line", Value::Int(12)),
+        ("text", Value::text("Look at its own dependencies first.")),
+        ("score", Value::Float(7.5)),
+    ]);
+    let passages = Value::map([("passages", Value::list([passage]))]);
+    let result = |value| Arc::new(CallResult { outcome: Ok(value) });
+    let inputs = Value::map([("data", Value::text("incidents/payment-outage"))]);
+    let nothing = || Value::list([]);
+    let shared = ["findings", "decisions", "results", "team", "objections"].map(|name| (name, nothing()));
+    let rest = [("variables", Value::Map(Arc::default())), ("proposal", Value::Null)];
+    view(&Request {
+        role: Role::new("performance"),
+        profile: Arc::new(profile),
+        node: Arc::from("work/performance"),
+        phase: Arc::from("work"),
+        turn: Turn(1),
+        turns_left: 8,
+        task: Arc::from("Find the cause of the alert: latency of payment above 2 s since 14:30"),
+        input: Value::Map(Arc::default()),
+        inputs: Arc::new(inputs.as_map().cloned().unwrap_or_default()),
+        context: Value::map(shared.into_iter().chain(rest)),
+        thread: vec![Entry::Known { call: lookup, result: result(passages) }, Entry::Result { call, result: result(found) }],
+        tools: Vec::new(),
+    })
+}
+
+/// A request as a map with the fields [`VIEW_FIELDS`]. `results` has the value of every call that succeeded by its name,
+/// `errors` of every call that failed; a later call of the same name wins.
 pub fn view(request: &Request) -> Value {
     let mut results = BTreeMap::new();
     let mut errors = BTreeMap::new();
     let (mut mail, mut answers, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    let mut knowledge: &[Value] = &[];
     for entry in &request.thread {
         match entry {
             Entry::Result { call, result } => {
@@ -23,10 +111,13 @@ pub fn view(request: &Request) -> Value {
                     }
                     Err(failure) => {
                         results.remove(&name);
-                        let kind = Value::text(failure.kind.name());
-                        errors.insert(name, Value::map([("kind", kind), ("message", Value::Text(failure.message.clone()))]));
+                        errors.insert(name, error(failure));
                     }
                 }
+            }
+            Entry::Known { call, result } => {
+                knowledge = passages(result);
+                errors.extend(result.outcome.as_ref().err().map(|failure| (call.id.to_string(), error(failure))));
             }
             Entry::Mail(messages) => mail.extend(messages.iter().map(|m| Value::of(&**m).unwrap_or_default())),
             Entry::Answer { question, answer, by } => answers.push(Value::map([
@@ -39,7 +130,7 @@ pub fn view(request: &Request) -> Value {
         }
     }
     let profile = &request.profile;
-    let texts = |list: &[std::sync::Arc<str>]| Value::list(list.iter().cloned().map(Value::Text));
+    let texts = |list: &[Arc<str>]| Value::list(list.iter().cloned().map(Value::Text));
     let about = Value::map([
         ("name", Value::Text(profile.name.clone())),
         ("specialization", profile.specialization.clone().map_or(Value::Null, Value::Text)),
@@ -64,6 +155,24 @@ pub fn view(request: &Request) -> Value {
         ("context", request.context.clone()),
         ("answers", Value::list(answers)),
         ("notes", Value::list(notes)),
+        ("knowledge", Value::list(knowledge.iter().cloned())),
         ("profile", about),
     ])
+}
+
+fn error(failure: &Failure) -> Value {
+    Value::map([("kind", Value::text(failure.kind.name())), ("message", Value::Text(failure.message.clone()))])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_of_a_view_has_a_meaning() {
+        let sample = sample_view();
+        let fields: Vec<&str> = sample.as_map().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(fields, VIEW_FIELDS.map(|(name, _)| name));
+        assert_eq!(sample.get("knowledge").and_then(Value::as_list).map(<[Value]>::len), Some(1));
+    }
 }

@@ -29,18 +29,18 @@ pub(super) fn check_result(team: &Team) -> Vec<Diagnostic> {
     errors
 }
 
-/// A gate that settles the members' findings.
+/// A gate that settles the members' findings, and their results where the team votes on it.
 pub(super) fn settle(team: &Team, make: &Make, id: &str) -> NodeSpec {
-    let (protocol, tie) = match &team.result {
-        ResultBy::Vote { protocol, tie } => (*protocol, tie.clone()),
-        ResultBy::Coordinator | ResultBy::Merge | ResultBy::Rapporteur(_) => Default::default(),
+    let (over, protocol, tie) = match &team.result {
+        ResultBy::Vote { protocol, tie } => (SettleOver::Result, *protocol, tie.clone()),
+        ResultBy::Coordinator | ResultBy::Merge | ResultBy::Rapporteur(_) => (SettleOver::Findings, Default::default(), None),
     };
     let Coordination { max_debate_rounds, .. } = team.coordination;
-    make.node(id, What::Settle { over: SettleOver::Findings, members: roles(team), max_debate_rounds, protocol, tie })
+    make.node(id, What::Settle { over, members: roles(team), max_debate_rounds, protocol, tie })
 }
 
 /// The last nodes of a team: who makes the result, after `after`, and who votes on it. `settle` is the node that settled the
-/// findings, whose decisions are the result of a vote.
+/// findings, and gives the result of a vote.
 pub(super) fn conclude(team: &Team, make: &Make, mut nodes: Vec<NodeSpec>, after: Vec<After>, settle: Option<&str>) -> Fragment {
     let maker = match &team.result {
         ResultBy::Coordinator => Some(("synthesize", make.agent(&Role::new(COORDINATOR), Phase::Synthesize))),

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{
     build::{Around, Builder, Built, Source, file_of},
-    constant::Wanted,
     literal::literal,
     names::{View, suggest},
+    trial::Wanted,
 };
 use crate::{
     graph::{Join, ScopeKind},

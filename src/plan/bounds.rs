@@ -291,7 +291,7 @@ impl Counter<'_> {
             return Some(nothing());
         }
         let topics = match settle.over {
-            SettleOver::Findings => u64::from(MAX_DEBATED_TOPICS),
+            SettleOver::Findings | SettleOver::Result => u64::from(MAX_DEBATED_TOPICS),
             SettleOver::Votes => 1,
         };
         let rounds = u64::from(settle.max_debate_rounds);
@@ -375,7 +375,7 @@ fn has_rule(team: &TeamPlan, kind: &RuleKind) -> bool {
 /// Calls that an activation may have in flight at once: those of a turn, if it has tools, or its model's.
 fn calls_at_once(team: &TeamPlan, member: &Member, slots: u32) -> u32 {
     let profile = &member.profile;
-    let tools = !profile.allowed_tools.is_empty() || !profile.mcp_servers.is_empty();
+    let tools = !(profile.allowed_tools.is_empty() && profile.mcp_servers.is_empty() && profile.knowledge.folders.is_empty());
     if tools { team.calls_per_turn.clamp(1, slots.max(1)) } else { 1 }
 }
 

@@ -6,11 +6,11 @@ use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::{
     compile::Machine,
-    constant::{self, Wanted},
     edges,
     names::{Frame, Question, Scope, View},
     scripts, text,
     topo::{self, Order},
+    trial::{self, Wanted},
     writes::Writers,
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     pattern::{self, Fragment},
     rule::FreeName,
     team::{Code, Diagnostic, MemberSpec, NodeSpec, Team, Text},
-    value::{Expr, Place, Ref, TeamIx, TemplateIx, TextTemplate, ToolSpec, WriteSpec},
+    value::{EffectClass, Expr, Place, Ref, TeamIx, TemplateIx, TextTemplate, ToolSpec, Value, WriteSpec},
 };
 
 /// Nodes of all graphs of a plan together, at most.
@@ -27,13 +27,16 @@ pub const MAX_NODES: usize = 100_000;
 /// Graphs inside each other at most, sub-teams included.
 pub const MAX_DEPTH: usize = 16;
 
-/// Expressions without names that are evaluated at compile time, at most.
-const MAX_CONSTANTS: usize = 1_000;
+/// Expressions that are evaluated at compile time, at most.
+const MAX_TRIALS: usize = 1_000;
 
 /// What is being compiled: the graphs so far and what is wrong with them.
 pub(super) struct Builder<'a> {
     pub tools: BTreeMap<&'a str, &'a ToolSpec>,
+    pub effect: &'a dyn Fn(&str, &Value) -> Option<EffectClass>,
     pub found: Vec<Diagnostic>,
+    /// Whether parts of the team are missing because of mistakes that were told, so that its order says nothing.
+    pub incomplete: bool,
     /// The texts of all files, by name.
     sources: &'a BTreeMap<String, Arc<str>>,
     pub graphs: Vec<Option<Graph>>,
@@ -43,7 +46,7 @@ pub(super) struct Builder<'a> {
     /// The names of the root graph, which `finally` sees.
     root: BTreeMap<Arc<str>, u32>,
     nodes: usize,
-    constants: usize,
+    trials: usize,
     /// Where the nodes of each graph stand.
     pub places: Vec<Vec<Place>>,
     /// What the nodes of each graph write, with everything inside them.
@@ -80,16 +83,24 @@ impl<'a> Builder<'a> {
         Self {
             sources,
             tools: machine.tools.iter().map(|t| (&*t.name, t)).collect(),
+            effect: machine.effect,
             found: Vec::new(),
+            incomplete: false,
             graphs: Vec::new(),
             teams: Vec::new(),
             inside: Vec::new(),
             root: BTreeMap::new(),
             nodes: 0,
-            constants: 0,
+            trials: 0,
             places: Vec::new(),
             writes: Vec::new(),
         }
+    }
+
+    /// Compiles a team with what runs at its very end, whose graph is returned.
+    pub fn all(&mut self, team: &Team) -> Option<TemplateIx> {
+        self.team(team);
+        (!team.finally.is_empty()).then(|| self.finally(team)).flatten()
     }
 
     /// Compiles a team and returns its graph; `None` when that could not be made.
@@ -217,7 +228,9 @@ impl<'a> Builder<'a> {
             }
             return vec![1; specs.len()];
         };
-        self.answer(specs, dag, &order, &questions);
+        if !self.incomplete {
+            self.answer(specs, dag, &order, &questions);
+        }
         let team = &self.teams[around.ix.index()];
         let writers = Writers { specs, dag, order: &order, team, inside: &self.writes };
         let (conflicts, all) = (writers.conflicts(), writers.all());
@@ -263,11 +276,12 @@ impl<'a> Builder<'a> {
         let source = wanted == Wanted::Condition;
         let broken = self.found.len();
         let names = text::of_expression(text);
+        let read = names.as_ref().cloned().unwrap_or_default();
         let refs = self.bind(around, names, view, source);
         let expr = Expr { source: text.source.clone(), place: text.place.clone(), refs };
-        if expr.refs.is_empty() && broken == self.found.len() && self.constants < MAX_CONSTANTS {
-            self.constants += 1;
-            self.found.extend(constant::check(&expr, wanted));
+        if broken == self.found.len() && self.trials < MAX_TRIALS {
+            self.trials += 1;
+            self.found.extend(trial::check(&expr, &read, around.team, wanted));
         }
         expr
     }
@@ -292,9 +306,12 @@ impl<'a> Builder<'a> {
         let mut refs = Vec::new();
         match names {
             Ok(names) => {
-                for FreeName { name, place } in names {
+                for FreeName { name, place, fields, .. } in names {
                     match around.scope.resolve(&name, &place, view, source) {
-                        Ok(found) => refs.push(found),
+                        Ok(found) => {
+                            self.found.extend(fields.iter().filter_map(|field| trial::unknown_field(&found, around.team, field)));
+                            refs.push(found);
+                        }
                         Err(unknown) => self.found.push(*unknown),
                     }
                 }

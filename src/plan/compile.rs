@@ -1,6 +1,6 @@
 //! How does a team become a plan? [`compile`] builds its graphs, derives the worst case and says everything that is wrong.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     bounds,
@@ -11,13 +11,16 @@ use super::{
 use crate::{
     graph::{Bounds, Plan},
     team::{self, Code, Diagnostic, Team},
-    value::{Map, ToolSpec, Value, is_offline},
+    value::{EffectClass, Map, Place, ToolSpec, Value, is_offline},
 };
 
 /// What a machine offers to a plan.
 pub struct Machine<'a> {
     /// The tools.
     pub tools: &'a [ToolSpec],
+    /// What repeating a call of one of them would do, where that depends on its arguments; one that is only known during the run
+    /// is null. `None`: what its spec says.
+    pub effect: &'a dyn Fn(&str, &Value) -> Option<EffectClass>,
     /// The models.
     pub models: &'a dyn Models,
 }
@@ -37,9 +40,11 @@ pub struct Compiled {
 /// All that is wrong with the team, at once, by place; the warnings are among them.
 pub fn compile<'a>(team: &'a Team, machine: &Machine<'a>) -> Result<Compiled, Vec<Diagnostic>> {
     let mut builder = Builder::new(machine, &team.sources);
-    builder.team(team);
-    let finally = (!team.finally.is_empty()).then(|| builder.finally(team)).flatten();
-    let mut found = builder.found;
+    let finally = builder.all(team);
+    let mut found = std::mem::take(&mut builder.found);
+    if found.iter().any(|d| d.code == Code::BadScript) {
+        found.retain(|d| d.code != Code::UnknownRule);
+    }
     if found.iter().any(Diagnostic::is_error) {
         team::finish(&mut found, &team.sources);
         return Err(found);
@@ -70,6 +75,22 @@ pub fn compile<'a>(team: &'a Team, machine: &Machine<'a>) -> Result<Compiled, Ve
     found.extend(check_cost(team, &plan, machine.models));
     team::finish(&mut found, &team.sources);
     if found.iter().any(Diagnostic::is_error) { Err(found) } else { Ok(Compiled { plan, warnings: found }) }
+}
+
+/// What else is wrong with a team whose loader `found` mistakes in its files, as far as it does not follow from these: its
+/// scripts and expressions, above all.
+pub fn mistakes_beside<'a>(found: &[Diagnostic], team: &'a Team, machine: &Machine<'a>) -> Vec<Diagnostic> {
+    let mut builder = Builder::new(machine, &team.sources);
+    builder.incomplete = true;
+    builder.all(team);
+    let more = std::mem::take(&mut builder.found);
+    let told: BTreeSet<Place> = found.iter().filter(|d| d.is_error()).map(Diagnostic::place).collect();
+    let lacks_scripts = more.iter().chain(found).any(|d| matches!(d.code, Code::BadScript | Code::MissingReference));
+    let follows =
+        |d: &Diagnostic| matches!(d.code, Code::MissingKey | Code::UnknownRole) || (d.code == Code::UnknownRule && lacks_scripts);
+    let mut more: Vec<_> = more.into_iter().filter(|d| d.is_error() && !follows(d) && !told.contains(&d.place())).collect();
+    team::finish(&mut more, &team.sources);
+    more
 }
 
 /// A limit on a cost that cannot be known. Models that the catalog lacks are the loader's to report.

@@ -12,9 +12,9 @@ use petgraph::{
 
 use super::{
     build::{Around, Builder},
-    constant::Wanted,
     names::{Question, View, suggest},
     topo::Circle,
+    trial::Wanted,
 };
 use crate::{
     graph::{Edge, Join, Node, On, Stragglers},

@@ -184,6 +184,7 @@ fn what(spec: &NodeSpec) -> Entries {
             let over = match over {
                 SettleOver::Findings => "findings",
                 SettleOver::Votes => "votes",
+                SettleOver::Result => "result",
             };
             put("settle", Doc::text(over));
             put("members", roles(members));

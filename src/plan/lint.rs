@@ -98,7 +98,9 @@ fn fan_outs(plan: &Plan, outline: &Outline<'_>) -> Vec<Lint> {
         NodeKind::Agent(agent) => agent.phase == Phase::Validate,
         NodeKind::Ask(_) => true,
         NodeKind::Gate(GateBy::Rule(_)) => true,
-        NodeKind::Scope(scope) => matches!(&**scope, ScopeKind::Settle(settle) if settle.over == SettleOver::Votes),
+        NodeKind::Scope(scope) => {
+            matches!(&**scope, ScopeKind::Settle(settle) if matches!(settle.over, SettleOver::Votes | SettleOver::Result))
+        }
         NodeKind::Tool(_) | NodeKind::Gate(GateBy::Expr(_) | GateBy::Members(..)) => false,
     };
     let works = |n: usize| matches!(&outline.steps[n].node.kind, NodeKind::Agent(agent) if agent.phase == Phase::Work);
@@ -204,9 +206,14 @@ fn nodes(plan: &Plan, outline: &Outline<'_>) -> Vec<Lint> {
                     found.push(at("agent-without-tools", &step.id, message));
                 }
             }
-            NodeKind::Tool(tool) if tool.effect == EffectClass::Irreversible && step.node.retry.is_some() => {
-                let message = format!("`{}` is irreversible: an attempt whose outcome is unknown is never retried", tool.tool);
-                found.push(at("irreversible-retry", &step.id, message));
+            NodeKind::Tool(tool) if tool.effect == EffectClass::Irreversible => {
+                let around =
+                    std::iter::successors(step.scope, |scope| outline.steps[*scope].scope).map(|scope| &outline.steps[scope]);
+                for tried in std::iter::once(step).chain(around).filter(|step| step.node.retry.is_some()) {
+                    let inside = if tried.id == step.id { String::new() } else { format!(" in `{}`", step.id) };
+                    let why = "is irreversible: an attempt whose outcome is unknown is never retried";
+                    found.push(at("irreversible-retry", &tried.id, format!("`{}`{inside} {why}", tool.tool)));
+                }
             }
             NodeKind::Ask(ask) if ask.deadline.is_none() => {
                 found.push(at("ask-without-deadline", &step.id, "waits for a person for as long as it takes"));

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::{
     args,
     build::{Around, Builder},
-    constant::Wanted,
     names::{View, suggest},
+    trial::Wanted,
 };
 use crate::{
     graph::{AgentNode, AskNode, DEFAULT_TOOL_TIMEOUT, GateBy, Node, NodeKind, Phase, ScopeKind, SettleSpec, ToolNode},
     pattern,
     team::{AskSpec, Body, Code, Diagnostic, MemberSpec, NodeSpec, Team, ToolSpecNode, What},
-    value::{EffectClass, Place, Role, RuleKind, TextTemplate, WriteSpec},
+    value::{EffectClass, Place, Role, RuleKind, TextTemplate, Value, WriteSpec},
 };
 
 impl Builder<'_> {
@@ -150,7 +150,13 @@ impl Builder<'_> {
             let template: TextTemplate = self.template(around, &text, View::Node(at));
             bound.push((pointer, template));
         }
-        let effect = node.effect.or(known.map(|t| t.effect)).unwrap_or(EffectClass::Irreversible);
+        let effect = node.effect.unwrap_or_else(|| match known {
+            Some(tool) => {
+                let unfilled = bound.iter().fold(node.args.clone(), |args, (pointer, _)| args.with(pointer, Value::Null));
+                (self.effect)(&tool.name, &unfilled).unwrap_or(tool.effect)
+            }
+            None => EffectClass::Irreversible,
+        });
         ToolNode { tool: node.tool.clone(), args: node.args.clone(), templates: bound, effect }
     }
 

@@ -206,6 +206,7 @@ fn scope_does(plan: &Plan, scope: &ScopeKind) -> String {
             let over = match settle.over {
                 SettleOver::Findings => "findings",
                 SettleOver::Votes => "votes",
+                SettleOver::Result => "result",
             };
             let protocol = match settle.protocol {
                 VoteProtocol::Weighted => "",

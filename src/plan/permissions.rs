@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     graph::{Member, NodeKind, Plan, ScopeKind},
-    value::{EffectClass, Profile, Role, TeamIx},
+    value::{EffectClass, Profile, Role, TeamIx, fits_glob},
 };
 
 /// Tools that every agent has.
@@ -92,7 +92,7 @@ pub(super) fn tools(profile: &Profile, machine: &Machine<'_>) -> Vec<Allowed> {
             Some((name, rest)) => (name.trim(), Some(rest.trim_end_matches(')').to_owned())),
             None => (pattern.trim(), None),
         };
-        let glob = globset::Glob::new(name).ok().map(|g| g.compile_matcher());
+        let glob = fits_glob(name).ok().and_then(|()| globset::Glob::new(name).ok()).map(|g| g.compile_matcher());
         let covered = machine.tools.iter().filter(|t| *t.name == *name || glob.as_ref().is_some_and(|g| g.is_match(&*t.name)));
         let before = found.len();
         found.extend(covered.map(|t| Allowed { tool: t.name.to_string(), effect: Some(t.effect), only: only.clone() }));

@@ -8,6 +8,9 @@ use crate::value::{Timestamp, Value};
 /// Characters of a value that a line shows.
 const LINE: usize = 300;
 
+/// Characters of a text of the result: what is to be done must not end in the middle.
+const RESULT: usize = 20_000;
+
 impl Report {
     /// The report as Markdown.
     pub fn markdown(&self) -> String {
@@ -41,6 +44,10 @@ impl Report {
         if let Some(failure) = &self.failure {
             let at = failure.node.as_ref().map_or_else(String::new, |node| format!(" at `{node}`"));
             writeln!(page, "**Failed{at}:** {failure}\n")?;
+        }
+        if let Some(cancelled) = &self.cancelled {
+            let why = if cancelled.reason.is_empty() { String::new() } else { format!(": {}", cancelled.reason) };
+            writeln!(page, "**Cancelled** by {}{why}\n", cancelled.by)?;
         }
         if self.output.is_null() {
             return Ok(());
@@ -90,6 +97,10 @@ impl Report {
             let summary = c.output.get("summary").and_then(Value::as_str).map_or_else(|| short(&c.output), str::to_owned);
             let said = if c.output.is_null() { c.status.to_owned() } else { summary };
             writeln!(page, "- **{}** ({} turns, {} tool calls, {:.0} ms): {said}", c.agent, c.turns, c.tool_calls, c.busy_ms)?;
+            let phases: Vec<_> = self.threads.iter().filter(|(_, thread)| thread.agent == c.agent).collect();
+            for (path, thread) in phases.iter().filter(|_| phases.len() > 1) {
+                writeln!(page, "  - {} at `{path}`: {}, {} turns", thread.phase.replace('_', " "), thread.status, thread.turns)?;
+            }
         }
         writeln!(page)
     }
@@ -131,7 +142,7 @@ fn entry(page: &mut String, key: &str, value: &Value) -> std::fmt::Result {
             Ok(())
         }
         Value::Text(text) if text.contains('\n') => writeln!(page, "- **{title}:**\n\n{text}\n"),
-        other => writeln!(page, "- **{title}:** {}", short(other)),
+        other => writeln!(page, "- **{title}:** {}", cut(&other.to_string(), RESULT)),
     }
 }
 
@@ -140,33 +151,33 @@ fn row(value: &Value) -> String {
     match value {
         Value::Map(map) => {
             let parts: Vec<String> =
-                map.iter().map(|(key, value)| format!("{} {}", key.replace('_', " "), short(value))).collect();
-            cut(&parts.join("; "))
+                map.iter().map(|(key, value)| format!("{} {}", key.replace('_', " "), cut(&value.to_string(), RESULT))).collect();
+            cut(&parts.join("; "), RESULT)
         }
-        other => short(other),
+        other => cut(&other.to_string(), RESULT),
     }
 }
 
 fn short(value: &Value) -> String {
-    cut(&value.to_string())
+    cut(&value.to_string(), LINE)
 }
 
-fn cut(text: &str) -> String {
-    if text.chars().count() <= LINE { text.to_owned() } else { text.chars().take(LINE - 1).chain(['…']).collect() }
+fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most { text.to_owned() } else { text.chars().take(most - 1).chain(['…']).collect() }
 }
 
 fn finding(row: &FindingRow) -> String {
     let mut text = format!("- `{}` **{}** on *{}* ({:.2}): {}\n", row.id, row.agent, row.topic, row.confidence, row.claim);
     for evidence in row.evidence.iter().take(3) {
         let locator = if evidence.locator.is_empty() { String::new() } else { format!(", {}", evidence.locator) };
-        let excerpt = if evidence.excerpt.is_empty() { String::new() } else { format!(": {}", cut(&evidence.excerpt)) };
+        let excerpt = if evidence.excerpt.is_empty() { String::new() } else { format!(": {}", cut(&evidence.excerpt, LINE)) };
         text.push_str(&format!("  - {}{locator}{excerpt}\n", evidence.source));
     }
     text
 }
 
 fn decision(row: &DecisionRow) -> String {
-    let mut text = format!("- **{}**: {} by {}", row.topic, cut(&row.outcome.to_string()), row.rule);
+    let mut text = format!("- **{}**: {} by {}", row.topic, cut(&row.outcome.to_string(), RESULT), row.rule);
     if !row.reason.is_empty() {
         text.push_str(&format!(" ({})", row.reason));
     }
@@ -176,7 +187,7 @@ fn decision(row: &DecisionRow) -> String {
         text.push_str(&format!(
             "  - {} {} ({:.2}){reason}\n",
             position.agent,
-            cut(&position.value.to_string()),
+            cut(&position.value.to_string(), LINE),
             position.confidence
         ));
     }
@@ -188,6 +199,12 @@ fn escalation(row: &EscalationRow) -> String {
     let mut text = format!("- {from} to {}: {}", row.to, row.reason);
     if let (Some(answer), Some(by)) = (&row.answer, &row.by) {
         text.push_str(&format!(" → {by} answered {answer}"));
+    }
+    let question = || row.question.as_deref().unwrap_or_default();
+    match row.state {
+        Some("lapsed") => text.push_str(&format!(" → nobody answered in time: {}", question())),
+        Some("moot") => text.push_str(&format!(" → no longer asked: {}", question())),
+        Some(_) | None => {}
     }
     text.push('\n');
     text

@@ -18,7 +18,7 @@ pub struct Metrics {
     pub makespan_ms: f64,
     /// The longest chain of node times; no schedule can be faster.
     pub critical_path_ms: f64,
-    /// The sum of the times of all agents and tool nodes, people apart: what one after another would take.
+    /// The sum of the times of all agents and tool nodes, people apart: what one after another would take. Of what still runs, so far.
     pub sequential_ms: f64,
     /// `sequential_ms` − `makespan_ms`, where positive.
     pub saved_ms: f64,
@@ -44,13 +44,14 @@ impl Metrics {
     pub(super) fn of(state: &State, timeline: &Timeline) -> Self {
         let ms = |d: std::time::Duration| d.as_secs_f64() * 1e3;
         let makespan = ms(timeline.makespan);
-        let sequential: f64 = timeline.nodes.keys().filter(|ix| is_work(state, **ix)).map(|ix| ms(timeline.busy(*ix))).sum();
+        let work = timeline.nodes.keys().filter(|ix| is_work(state, **ix));
+        let sequential = ms(work.map(|ix| timeline.busy(*ix)).sum());
         let share = |part: std::time::Duration, whole: f64| if whole > 0.0 { ms(part) / whole } else { 0.0 };
         Self {
             makespan_ms: makespan,
             critical_path_ms: ms(critical_path(state, timeline)).min(makespan),
             sequential_ms: sequential,
-            saved_ms: (sequential - makespan).max(0.0),
+            saved_ms: if sequential > makespan { sequential - makespan } else { 0.0 },
             utilization: if timeline.possible.is_zero() { 1.0 } else { share(timeline.busy, ms(timeline.possible)) },
             overhead: share(timeline.idle, makespan),
             agreement: agreement(state),

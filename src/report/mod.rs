@@ -10,6 +10,8 @@ mod markdown;
 mod messages;
 mod metrics;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod timeline;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -23,7 +25,7 @@ pub use rows::{Contribution, DecisionRow, FindingRow, ThreadRow};
 pub use timeline::{Span, Timeline};
 
 use crate::{
-    event::{Record, Status},
+    event::{Event, Record, Status},
     state::FoldError,
     value::{Failure, Map, SessionId, Timestamp, Usage, Value},
 };
@@ -34,7 +36,7 @@ pub struct Report {
     /// Which session.
     pub session: SessionId,
     /// Where it stands.
-    pub status: Status,
+    pub status: Standing,
     /// The team as it was named.
     pub team: Arc<str>,
     /// What was to be done.
@@ -45,6 +47,9 @@ pub struct Report {
     pub phase: &'static str,
     /// The result; before the end, or where there is none, the best there is.
     pub output: Value,
+    /// Who ended it before it was done, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancelled: Option<Cancelled>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -62,7 +67,7 @@ pub struct Report {
     pub threads: BTreeMap<String, ThreadRow>,
     /// The variables of the shared context.
     pub variables: BTreeMap<String, Value>,
-    /// Failures that did not fail the session.
+    /// Failures that did not fail the session, look-ups that failed among them.
     pub warnings: Vec<String>,
     /// When it started.
     #[serde(serialize_with = "rfc3339")]
@@ -74,7 +79,54 @@ pub struct Report {
     pub duration_ms: u64,
 }
 
+/// Where a session stands, as it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// As its records say.
+    As(Status),
+    /// In the middle, and nobody works on it: it can be resumed.
+    Interrupted,
+}
+
+impl Standing {
+    /// The status that the records say, unless `is_interrupted`; what is parked or over cannot be interrupted.
+    pub fn of(status: Status, is_interrupted: bool) -> Self {
+        if is_interrupted && status != Status::Parked && !status.is_over() { Self::Interrupted } else { Self::As(status) }
+    }
+
+    /// The name that JSON uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::As(status) => status.name(),
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Whether nothing can happen any more.
+    pub fn is_over(self) -> bool {
+        match self {
+            Self::As(status) => status.is_over(),
+            Self::Interrupted => false,
+        }
+    }
+}
+
+impl Serialize for Standing {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 impl Report {
+    /// The report of a session that nobody works on.
+    #[must_use]
+    pub fn left_alone(mut self) -> Self {
+        if let Standing::As(status) = self.status {
+            self.status = Standing::of(status, true);
+        }
+        self
+    }
+
     /// What came of the session that `records` tell of.
     ///
     /// # Errors
@@ -89,12 +141,13 @@ impl Report {
         let last = completed_at.unwrap_or(state.now);
         Ok(Self {
             session: state.started.session,
-            status: state.status(),
+            status: Standing::As(state.status()),
             team: state.started.team.clone(),
             task: state.started.task.clone(),
             task_context: (*state.started.inputs).clone(),
             phase: state.phase(),
             output,
+            cancelled: records.iter().find_map(Cancelled::of),
             failure: finished.and_then(|f| f.failure.clone()),
             findings: rows::findings(&state),
             decisions: rows::decisions(&state),
@@ -103,11 +156,27 @@ impl Report {
             metrics: Metrics::of(&state, &timeline),
             threads: rows::threads(&state, &timeline),
             variables: state.variables(),
-            warnings: rows::warnings(&state),
+            warnings: rows::warnings(&state, records),
             started_at: state.started_at,
             completed_at,
             duration_ms: u64::try_from(last.since(state.started_at).as_millis()).unwrap_or(u64::MAX),
         })
+    }
+}
+
+/// A wish that a session ends.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cancelled {
+    /// Whose.
+    pub by: Arc<str>,
+    /// Why; may be empty.
+    pub reason: Arc<str>,
+}
+
+impl Cancelled {
+    fn of(record: &Record) -> Option<Self> {
+        let Event::CancelRequested { by, reason } = &record.event else { return None };
+        Some(Self { by: by.clone(), reason: reason.clone() })
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Span {
 pub struct Timeline {
     /// Nodes that started, scopes and gates included.
     pub nodes: BTreeMap<NodeIx, Span>,
-    /// Ended nodes in order.
+    /// Ended nodes in order, then those that have not ended.
     pub ended: Vec<NodeIx>,
     /// Running time of the session.
     pub makespan: Duration,
@@ -42,7 +42,7 @@ pub struct Timeline {
     pub idle: Duration,
     /// When the session was over.
     pub over_at: Option<Timestamp>,
-    /// Whether an interval of running time passed at all.
+    /// When those that have not ended began, in running time.
     running: BTreeMap<NodeIx, Duration>,
     asking: BTreeMap<AskId, NodeIx>,
 }
@@ -66,6 +66,7 @@ impl Timeline {
             state.apply(record)?;
         }
         timeline.makespan = clock;
+        timeline.stop(&state, clock);
         Ok((state, timeline))
     }
 
@@ -120,6 +121,18 @@ impl Timeline {
             }
             Event::Finished(_) => self.over_at = Some(record.at),
             _ => {}
+        }
+    }
+
+    /// Counts the time so far of what has not ended: the session is parked, broken off or running.
+    fn stop(&mut self, state: &State, clock: Duration) {
+        for (node, began) in std::mem::take(&mut self.running) {
+            if let Some(span) = self.nodes.get_mut(&node) {
+                span.length = clock.saturating_sub(began);
+            }
+            if !matches!(state.node(node).kind, NodeKind::Scope(_)) {
+                self.ended.push(node);
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use super::{
 use crate::value::{Map, Place, RuleError, Value};
 
 /// What `turn` returns.
-const SHAPE: &str = "#{ calls: [#{ tool: text, args: map, name: text (optional) }], say: text (optional) } or #{ finish: value, say: text (optional) }";
+pub const TURN_SHAPE: &str = "#{ calls: [#{ tool: text, args: map, name: text (optional) }], say: text (optional) } or #{ finish: value, say: text (optional) }";
 
 /// A script that sits where a model would.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl ScriptAgent {
         wrong.retain(|diagnostic| diagnostic.severity == Severity::Error);
         if unit.function("turn", 1).is_none_or(|function| !function.public) {
             let place = Place { file: sources.first().map(|source| source.file.clone()).unwrap_or_default(), line: 1, column: 1 };
-            let help = format!("`fn turn(view)` returns {SHAPE}");
+            let help = format!("`fn turn(view)` returns {TURN_SHAPE}");
             wrong.push(
                 RuleDiagnostic::error("script-turn", "an agent's script has a function `turn(view)`", place)
                     .with_help(Some(help)),
@@ -89,8 +89,10 @@ impl ScriptAgent {
     pub fn turn_until(&self, view: &Value, stop: &Arc<AtomicBool>) -> Result<ScriptTurn, RuleError> {
         let function = self.unit.function("turn", 1).expect("a compiled agent has a turn: compile() refuses one without");
         let said = self.unit.call(Tier::Agent, Some(stop), function, &[view])?;
-        turn_of(&said)
-            .map_err(|message| RuleError { message: format!("{message}; `turn` returns {SHAPE}"), place: function.place.clone() })
+        turn_of(&said).map_err(|message| RuleError {
+            message: format!("{message}; `turn` returns {TURN_SHAPE}"),
+            place: function.place.clone(),
+        })
     }
 }
 

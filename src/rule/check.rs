@@ -177,13 +177,14 @@ fn last_property(node: &Node) -> Option<String> {
 fn unknown_facts(unit: &Unit, function: &Function, kind: &RuleKind) -> Vec<RuleDiagnostic> {
     let sample = kind::sample(kind);
     let (Some(known), Some(param)) = (sample.as_map(), function.params.first()) else { return Vec::new() };
-    let body = unit.ast.clone_functions_only_filtered(|_, _, _, name, params| name == &*function.name && params == 1);
+    // Not `clone_functions_only_filtered`: Rhai 1.27 keeps every function there.
+    let mut body = unit.ast.clone_functions_only();
+    body.retain_functions(|_, _, name, params| name == &*function.name && params == 1);
     let mut found = Vec::new();
     let mut rebound = false;
     body.walk(&mut |path: &[ASTNode]| {
         match path.last() {
-            Some(ASTNode::Stmt(Stmt::Var(var, ..))) => rebound |= var.0.name.as_str() == param,
-            Some(ASTNode::Stmt(Stmt::Assignment(_))) => rebound |= assigns(path.last(), param),
+            Some(ASTNode::Stmt(statement)) if binds(statement, param) => rebound = true,
             Some(ASTNode::Expr(Node::Dot(pair, ..))) if is_variable(&pair.lhs, param) => {
                 if let Some((name, position)) = first_property(&pair.rhs)
                     && !known.contains_key(&name)
@@ -207,17 +208,22 @@ fn is_variable(node: &Node, wanted: &str) -> bool {
     matches!(node, Node::Variable(variable, ..) if variable.1.as_str() == wanted)
 }
 
-/// Whether the statement writes to the variable or to a part of it.
-fn assigns(node: Option<&ASTNode>, wanted: &str) -> bool {
-    let Some(ASTNode::Stmt(Stmt::Assignment(assignment))) = node else { return false };
-    match &assignment.1.lhs {
-        Node::Dot(pair, ..) | Node::Index(pair, ..) => is_variable(&pair.lhs, wanted),
-        other => is_variable(other, wanted),
+/// Whether the statement gives the name another meaning, or writes to the variable or to a part of it.
+fn binds(statement: &Stmt, wanted: &str) -> bool {
+    match statement {
+        Stmt::Var(var, ..) => var.0.name.as_str() == wanted,
+        Stmt::For(parts, _) => parts.0.name.as_str() == wanted || parts.1.as_ref().is_some_and(|n| n.name.as_str() == wanted),
+        Stmt::TryCatch(parts, _) => is_variable(&parts.expr, wanted),
+        Stmt::Assignment(assignment) => match &assignment.1.lhs {
+            Node::Dot(pair, ..) | Node::Index(pair, ..) => is_variable(&pair.lhs, wanted),
+            other => is_variable(other, wanted),
+        },
+        _ => false,
     }
 }
 
 /// `b` of `.b.c[0]`.
-fn first_property(node: &Node) -> Option<(String, Position)> {
+pub(super) fn first_property(node: &Node) -> Option<(String, Position)> {
     match node {
         Node::Property(property, position) => Some((property.2.to_string(), *position)),
         Node::Dot(pair, ..) | Node::Index(pair, ..) => first_property(&pair.lhs),

@@ -80,7 +80,11 @@ pub(super) fn describe(error: &EvalAltResult) -> String {
         EvalAltResult::ErrorVariableNotFound(name, _) => format!("no variable `{name}`"),
         EvalAltResult::ErrorPropertyNotFound(name, _) => format!("no property `{name}`"),
         EvalAltResult::ErrorFunctionNotFound(signature, _) => format!("no function `{}`", in_own_words(signature)),
-        EvalAltResult::ErrorDotExpr(message, _) if message.starts_with("Unknown property") => in_own_words(&lowercased(message)),
+        EvalAltResult::ErrorDotExpr(message, _) if message.starts_with("Unknown property") => {
+            let plain =
+                message.replace("Unknown property", "no property").replace(" - a getter is not registered for type", " in");
+            in_own_words(&plain.replace(" - a setter is not registered for type", " in"))
+        }
         EvalAltResult::ErrorArrayBounds(length, index, _) => format!("no item {index} in a list of {length}"),
         EvalAltResult::ErrorStringBounds(length, index, _) => format!("no character {index} in a text of {length}"),
         EvalAltResult::ErrorMismatchDataType(expected, found, _) => in_own_words(&format!("expected {expected}, found {found}")),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use rhai::{AST, ASTNode, Dynamic, Engine, Expr as Node, Position, Scope};
+use rhai::{AST, ASTNode, Dynamic, Engine, Expr as Node, Position, Scope, Stmt};
 
 use super::{
     check,
@@ -23,6 +23,10 @@ pub struct FreeName {
     pub name: Arc<str>,
     /// Where it stands first.
     pub place: Place,
+    /// The fields of it that are read, and where: of `triage.output.kind`, `output`.
+    pub fields: Vec<(Arc<str>, Place)>,
+    /// Whether it is read otherwise, too, so that any part of it may matter.
+    pub whole: bool,
 }
 
 /// The names that the Rhai expression `source`, which stands at `place`, reads from its surroundings, sorted by name.
@@ -35,24 +39,60 @@ pub struct FreeName {
 /// ```
 ///
 /// # Errors
-/// It is not a Rhai expression, or it calls a function that does not exist.
+/// It is not a Rhai expression, it calls a function that does not exist, or it assigns to what is not its own.
 pub fn free_names(source: &str, place: &Place) -> Result<Vec<FreeName>, RuleError> {
     let ast = compile(source, place)?;
-    let mut found: BTreeMap<String, Position> = BTreeMap::new();
+    let mut found: BTreeMap<String, FreeName> = BTreeMap::new();
+    let mut assigned = None;
     // What a closure captures stands at the place of the closure, too, so that closures' bodies need not be read.
     ast.clone_statements_only().walk(&mut |path: &[ASTNode]| {
-        if let Some(ASTNode::Expr(Node::Variable(variable, _, position))) = path.last() {
-            let (index, name, namespace, _) = &**variable;
-            if index.is_none() && namespace.is_empty() {
-                let first = found.entry(name.to_string()).or_insert(*position);
-                if (position.line(), position.position()) < (first.line(), first.position()) {
-                    *first = *position;
+        if let Some(ASTNode::Stmt(Stmt::Assignment(assignment))) = path.last()
+            && let Some((name, position)) = free_root(&assignment.1.lhs)
+        {
+            assigned.get_or_insert((name.to_owned(), at(place, position)));
+        }
+        let Some(ASTNode::Expr(node @ Node::Variable(..))) = path.last() else { return true };
+        let Some((name, position)) = free_root(node) else { return true };
+        let here = at(place, position);
+        let free = found.entry(name.to_owned()).or_insert_with(|| FreeName {
+            name: name.into(),
+            place: here.clone(),
+            fields: Vec::new(),
+            whole: false,
+        });
+        if here < free.place {
+            free.place = here;
+        }
+        let parent = path.len().checked_sub(2).map(|parent| &path[parent]);
+        match parent {
+            Some(ASTNode::Expr(Node::Dot(pair, ..))) if std::ptr::eq(&pair.lhs, *node) => {
+                match check::first_property(&pair.rhs) {
+                    Some((field, position)) => free.fields.push((field.into(), at(place, position))),
+                    None => free.whole = true,
                 }
             }
+            _ => free.whole = true,
         }
         true
     });
-    Ok(found.into_iter().map(|(name, position)| FreeName { name: name.into(), place: at(place, position) }).collect())
+    match assigned {
+        Some((name, place)) => {
+            let message = format!("it assigns to `{name}`, which an expression cannot change; `==` compares");
+            Err(RuleError { message, place })
+        }
+        None => Ok(found.into_values().collect()),
+    }
+}
+
+/// The variable of its surroundings that a chain such as `a.b[0]` starts with.
+fn free_root(node: &Node) -> Option<(&str, Position)> {
+    match node {
+        Node::Variable(variable, _, position) if variable.0.is_none() && variable.2.is_empty() => {
+            Some((variable.1.as_str(), *position))
+        }
+        Node::Dot(pair, ..) | Node::Index(pair, ..) => free_root(&pair.lhs),
+        _ => None,
+    }
 }
 
 /// The expression, ready to be evaluated.

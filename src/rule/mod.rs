@@ -32,7 +32,7 @@ mod suite;
 mod template;
 mod unit;
 
-pub use agent::{ScriptAgent, ScriptCall, ScriptTurn};
+pub use agent::{ScriptAgent, ScriptCall, ScriptTurn, TURN_SHAPE};
 pub use book::{RuleBook, TeamScripts};
 pub use error::{RuleDiagnostic, Severity};
 pub use expr::{FreeName, free_names};

@@ -1,7 +1,11 @@
 //! What does a text with `{{ … }}` in it come to? minijinja, strict: a name that is not there is an error, lists and
 //! maps are written as JSON, and nothing is escaped.
 
-use std::{io, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::LazyLock,
+};
 
 use minijinja::{Environment, ErrorKind, Expression, UndefinedBehavior, syntax::SyntaxConfig, value::ValueKind};
 
@@ -97,11 +101,30 @@ impl Compiled {
 pub fn template_names(source: &str, place: &Place) -> Result<Vec<FreeName>, RuleError> {
     let compiled = compile(source, place)?;
     let template = compiled.environment.get_template(NAME).map_err(|error| rule_error(&error, source, place))?;
-    let mut names: Vec<String> = template.undeclared_variables(false).into_iter().collect();
-    names.retain(|name| !BARE.globals().any(|(global, _)| global == name));
-    names.sort();
-    let free = |name: String| FreeName { place: within_offset(place, source, offset_of(&name, source)), name: name.into() };
-    Ok(names.into_iter().map(free).collect())
+    let mut found: BTreeMap<String, FreeName> = BTreeMap::new();
+    for path in BTreeSet::from_iter(template.undeclared_variables(true)) {
+        let mut parts = path.split('.');
+        let name = parts.next().unwrap_or_default();
+        if BARE.globals().any(|(global, _)| global == name) {
+            continue;
+        }
+        let here = |what: &str| within_offset(place, source, offset_of(what, source));
+        let free = found.entry(name.to_owned()).or_insert_with(|| FreeName {
+            name: name.into(),
+            place: here(name),
+            fields: Vec::new(),
+            whole: false,
+        });
+        match parts.next() {
+            Some(field) => {
+                let start = here(&format!("{name}.{field}"));
+                let column = start.column + name.chars().count() as u32 + 1;
+                free.fields.push((field.into(), Place { column, ..start }));
+            }
+            None => free.whole = true,
+        }
+    }
+    Ok(found.into_values().collect())
 }
 
 fn context(names: &[(&str, Value)]) -> minijinja::Value {

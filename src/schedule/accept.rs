@@ -6,8 +6,8 @@ use super::{Scheduler, agent::ONLY_TURN};
 use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Input, Key, Outcome, TurnEnd},
     graph::NodeKind,
-    state::{CallState, FoldError, Stage, Stopping, Timer},
-    value::{CallResult, EffectClass, Failure, FailureKind, NodeIx, Reply, Usage, Value},
+    state::{CallState, FoldError, Stage, Timer},
+    value::{CallResult, EffectClass, Failure, FailureKind, NodeIx, Reply, Timestamp, Usage, Value},
 };
 
 impl Scheduler {
@@ -15,16 +15,15 @@ impl Scheduler {
         match input {
             Input::Replied { key, reply } => self.accept_reply(key, reply),
             Input::Returned { key, result } => self.accept_result(key, result),
-            Input::Answered { ask, value, by } => {
-                let lapsed = self.state.asks.get(&ask).and_then(|a| a.deadline).is_some_and(|deadline| self.now >= deadline);
+            Input::Answered { ask, value, by, at } => {
+                let lapsed = self.state.asks.get(&ask).and_then(|a| a.deadline).is_some_and(|deadline| at >= deadline);
                 if self.is_over() || lapsed || self.state.check_answer(ask, &value).is_err() {
                     return Ok(());
                 }
                 self.emit(Event::AskClosed { ask, outcome: AskOutcome::Answered { value, by } })
             }
             Input::Cancel { by, reason } => {
-                let already = matches!(self.state.stopping, Some(Stopping::Cancelled { .. }));
-                if self.is_over() || already {
+                if self.is_over() || self.state.cancelled {
                     return Ok(());
                 }
                 self.emit(Event::CancelRequested { by, reason })
@@ -141,24 +140,26 @@ impl Scheduler {
         Ok(())
     }
 
+    /// The deadlines of questions that had passed at that time become fact.
+    pub(super) fn fire_deadlines(&mut self, until: Timestamp) -> Result<(), FoldError> {
+        while let Some((at, Timer::Deadline(ask))) = self.state.timers.first(true) {
+            if at > until || self.is_over() {
+                break;
+            }
+            self.deadline_passed(ask, at)?;
+        }
+        Ok(())
+    }
+
     fn timed_out(&mut self, node: NodeIx) -> Result<(), FoldError> {
         let seconds = self.state.node(node).timeout.unwrap_or_default().as_secs_f64();
         let took = format!("took longer than {seconds} s");
-        let flying = self.flying(node);
         self.stop_calls(node);
         if self.state.calling.contains(&node) && self.effect_of(node) == EffectClass::Irreversible {
             let only = Key { node, attempt: self.state.nodes[node.index()].attempt, turn: ONLY_TURN, call: None };
             return self.doubt(only, Some(Failure::new(FailureKind::Timeout, took)));
         }
-        let effect = |call| self.state.activations.get(&node).map(|a| a.effect(call));
-        let in_doubt = flying.iter().filter_map(|key| key.call).any(|call| effect(call) == Some(EffectClass::Irreversible));
-        let failure = if in_doubt {
-            let why = format!("{took}, with an irreversible call in flight that may or may not have happened");
-            Failure::new(FailureKind::InDoubt, why)
-        } else {
-            Failure::new(FailureKind::Timeout, took)
-        };
-        self.attempt_failed(node, Arc::new(failure))
+        self.attempt_failed(node, Arc::new(Failure::new(FailureKind::Timeout, took)))
     }
 
     /// The answers that a question to a person takes where it is not free text.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Scheduler, grow, rule_failure,
-    vote::{OBJECT, as_vote, chosen, differ, no_position, protocol_name, stands},
+    vote::{OBJECT, RESULT, as_vote, chosen, differ, no_position, protocol_name, stands},
 };
 use crate::{
     event::{AskFor, Event, Outcome},
@@ -18,6 +18,10 @@ impl Scheduler {
     pub(super) fn settle_topics(&mut self, node: NodeIx, scope: &ScopeState, spec: &SettleSpec) -> Result<(), FoldError> {
         let Some(topic) = scope.topics.first() else {
             let output = self.settled_output(node, scope, spec);
+            if spec.over == SettleOver::Result && self.won(node).is_none_or(|decision| decision.positions.is_empty()) {
+                let failure = Failure::new(FailureKind::Rule, "nobody voted: no member came to a result");
+                return self.close(node, Err(failure));
+            }
             return self.end(node, Outcome::Ok(output));
         };
         let positions = self.positions_now(topic);
@@ -26,8 +30,11 @@ impl Scheduler {
             let outcome = if answer.is_null() { stands(spec, &positions).0 } else { chosen(&positions, &answer) };
             return self.decided(node, topic, positions, outcome, rule, "a person was asked");
         }
+        if positions.is_empty() {
+            return self.decided(node, topic, positions, no_position(spec), Arc::from("default"), "nobody took a position");
+        }
         if !differ(&positions) {
-            let outcome = positions.first().map_or_else(|| no_position(spec), |p| p.value.clone());
+            let outcome = positions[0].value.clone();
             return self.decided(node, topic, positions, outcome, Arc::from("unanimous"), "nobody holds anything else");
         }
         let left = rounds_left(scope, topic, spec);
@@ -74,7 +81,7 @@ impl Scheduler {
         }
         let round = count(&topic.debates);
         let (over, proposal) = match spec.over {
-            SettleOver::Findings => ("findings", Value::Null),
+            SettleOver::Findings | SettleOver::Result => ("findings", Value::Null),
             SettleOver::Votes => ("votes", self.proposal_before(node)),
         };
         let facts = self.settle_facts(node, over, &topic.topic, positions, round, left, proposal, &spec.members);
@@ -227,7 +234,16 @@ impl Scheduler {
         }
     }
 
+    /// What was decided on the result of a team that votes.
+    fn won(&self, node: NodeIx) -> Option<&Decision> {
+        let decisions = self.state.context.decisions.iter().filter(|s| s.node == node);
+        decisions.map(|s| &*s.decision).find(|decision| &*decision.topic == RESULT)
+    }
+
     fn settled_output(&self, node: NodeIx, scope: &ScopeState, spec: &SettleSpec) -> Value {
+        if spec.over == SettleOver::Result {
+            return self.won(node).map_or(Value::Null, |decision| decision.outcome.clone());
+        }
         let decisions: Vec<&Arc<Decision>> =
             self.state.context.decisions.iter().filter(|s| s.node == node).map(|s| &s.decision).collect();
         if spec.over == SettleOver::Findings {

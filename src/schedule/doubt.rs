@@ -7,7 +7,7 @@ use crate::{
     event::{AskFor, Event, Key, Outcome},
     graph::{NodeKind, SECOND_CHANCES},
     state::FoldError,
-    value::{Failure, FailureKind, RuleKind, Value, Verdict},
+    value::{Failure, FailureKind, NodeIx, RuleKind, Value, Verdict},
 };
 
 /// What a rule knows of a call in doubt: it happened with that result, or it did not happen.
@@ -65,6 +65,20 @@ impl Scheduler {
             Ok(None) => Ok(Ok(None)),
             Err(error) => Ok(Err(rule_failure(error))),
         }
+    }
+
+    /// The failure of an attempt; in doubt if it leaves an irreversible call of which nobody knows whether it happened, its own
+    /// or one below it: the next attempt would repeat that. A tool node knows of its own call by how that failed.
+    pub(super) fn doubtful(&self, node: NodeIx, failure: Arc<Failure>) -> Arc<Failure> {
+        let is_tool = matches!(self.state.node(node).kind, NodeKind::Tool(_));
+        if is_tool || failure.kind == FailureKind::InDoubt {
+            return failure;
+        }
+        let Some(child) = self.state.in_doubt(node) else { return failure };
+        let path = self.state.path(child);
+        let why = format!("{}, and an irreversible call of {path} may or may not have happened", failure.message);
+        let first = (child != node).then_some(path);
+        Arc::new(Failure { node: first, ..Failure::new(FailureKind::InDoubt, why) })
     }
 
     fn happened(&mut self, key: Key, result: Value) -> Result<(), FoldError> {

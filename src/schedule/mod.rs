@@ -76,20 +76,20 @@ impl Scheduler {
     }
 
     /// Takes what arrived, in order, and draws all consequences. Timers that are due come before what arrived: a result at its
-    /// deadline is late. After an [`Input::Resume`] perform what is [`Scheduler::outstanding`] in place of the step's effects.
+    /// deadline is late. An answer counts from when it was given: give answers first, so that no deadline that had not passed by
+    /// then lets it lapse. After an [`Input::Resume`] perform what is [`Scheduler::outstanding`] in place of the step's effects.
     ///
     /// # Errors
     /// The engine broke its own invariants; the scheduler must be dropped and folded anew.
     pub fn on(&mut self, now: Timestamp, inputs: impl IntoIterator<Item = Input>) -> Result<Step, FoldError> {
         self.now = now.max(self.state.now);
         for input in inputs {
-            if matches!(input, Input::Resume { .. }) {
-                self.accept(input)?;
-                self.fire_timers()?;
-            } else {
-                self.fire_timers()?;
-                self.accept(input)?;
+            match &input {
+                Input::Resume { .. } => {}
+                Input::Answered { at, .. } => self.fire_deadlines((*at).min(self.now))?,
+                Input::Replied { .. } | Input::Returned { .. } | Input::Cancel { .. } | Input::Tick => self.fire_timers()?,
             }
+            self.accept(input)?;
         }
         self.settle()?;
         Ok(std::mem::take(&mut self.step))
@@ -103,6 +103,11 @@ impl Scheduler {
     /// When [`Input::Tick`] is due.
     pub fn next_timer(&self) -> Option<Timestamp> {
         self.state.next_timer().map(|(at, _)| at)
+    }
+
+    /// When the first open question lapses.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.state.timers.first(true).map(|(at, _)| at)
     }
 
     /// What should be in flight, as the state tells it.

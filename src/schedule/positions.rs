@@ -6,21 +6,27 @@ use petgraph::Direction;
 
 use super::{
     Scheduler,
-    vote::{APPROVE, OBJECT, PROPOSAL, differ},
+    vote::{APPROVE, OBJECT, PROPOSAL, RESULT, ballot, differ},
 };
 use crate::{
     event::Outcome,
-    graph::{NodeKind, SettleOver, SettleSpec},
+    graph::{NodeKind, Phase, SettleOver, SettleSpec},
     state::TopicState,
     value::{NodeIx, Position, Role, Value},
 };
 
 impl Scheduler {
-    /// The topics that a settle scope opens with: over findings those with different values, over votes the proposal.
+    /// The topics that a settle scope opens with: over findings those with different values, over votes the proposal, over the
+    /// result that and findings.
     pub(super) fn topics(&self, node: NodeIx, spec: &SettleSpec) -> Value {
         let topics: Vec<(Arc<str>, Vec<Position>)> = match spec.over {
             SettleOver::Findings => self.contested(node, &spec.members),
             SettleOver::Votes => vec![(Arc::from(PROPOSAL), self.votes(node, &spec.members))],
+            SettleOver::Result => {
+                let result = (Arc::from(RESULT), self.ballots(node, &spec.members));
+                let others = self.contested(node, &spec.members).into_iter().filter(|(topic, _)| **topic != *RESULT);
+                std::iter::once(result).chain(others).collect()
+            }
         };
         Value::list(topics.into_iter().map(|(topic, positions)| {
             Value::map([("topic", Value::Text(topic)), ("positions", Value::of(&positions).unwrap_or_default())])
@@ -45,6 +51,22 @@ impl Scheduler {
         }
         let lists = topics.into_iter().map(|(topic, by_rank)| (topic, by_rank.into_values().collect::<Vec<_>>()));
         lists.filter(|(_, positions)| differ(positions)).collect()
+    }
+
+    /// What the members finished with, the last work of each.
+    fn ballots(&self, node: NodeIx, members: &[Role]) -> Vec<Position> {
+        let state = &self.state;
+        let team = state.team_of(node).0;
+        let mut ballots = BTreeMap::new();
+        for voter in state.past(node) {
+            let NodeKind::Agent(agent) = &state.node(voter).kind else { continue };
+            let (Some(role), Some(Outcome::Ok(output))) = (state.role_of(voter), state.outcome(voter)) else { continue };
+            let Some(rank) = members.iter().position(|m| m == role) else { continue };
+            if agent.phase == Phase::Work && state.team_of(voter).0 == team {
+                ballots.insert(rank, ballot(role, output));
+            }
+        }
+        ballots.into_values().collect()
     }
 
     fn votes(&self, node: NodeIx, members: &[Role]) -> Vec<Position> {

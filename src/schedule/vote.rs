@@ -1,5 +1,7 @@
 //! What stands by a vote? Positions are weighed; nothing here asks anybody.
 
+use std::sync::Arc;
+
 use crate::{
     graph::{SettleOver, SettleSpec, VoteProtocol},
     value::{Position, Role, Value},
@@ -7,6 +9,8 @@ use crate::{
 
 /// The topic of a vote on a proposal.
 pub(super) const PROPOSAL: &str = "proposal";
+/// The topic of a vote between what members finished with.
+pub(super) const RESULT: &str = "result";
 /// A vote for a proposal.
 pub(super) const APPROVE: &str = "approve";
 /// A vote against a proposal.
@@ -17,14 +21,14 @@ pub(super) fn stands(spec: &SettleSpec, positions: &[Position]) -> (Value, bool)
     let (value, clear) = weigh(spec.protocol, spec.tie.as_ref(), positions, &spec.members);
     match (spec.over, spec.protocol, clear) {
         (SettleOver::Votes, VoteProtocol::Unanimous, false) => (Value::text(OBJECT), false),
-        (SettleOver::Votes | SettleOver::Findings, _, _) => (value, clear),
+        (SettleOver::Votes | SettleOver::Findings | SettleOver::Result, _, _) => (value, clear),
     }
 }
 
 pub(super) fn no_position(spec: &SettleSpec) -> Value {
     match spec.over {
         SettleOver::Votes => Value::text(APPROVE),
-        SettleOver::Findings => Value::Null,
+        SettleOver::Findings | SettleOver::Result => Value::Null,
     }
 }
 
@@ -36,6 +40,23 @@ pub(super) fn differ(positions: &[Position]) -> bool {
 pub(super) fn chosen(positions: &[Position], answer: &Value) -> Value {
     let text = answer.to_string();
     positions.iter().find(|p| p.value.to_string() == text).map_or_else(|| answer.clone(), |p| p.value.clone())
+}
+
+/// What a member that finished with `output` votes for: `{value, confidence, reason}`, where `value` may be left out and is then
+/// the rest. How sure somebody is and why makes no other vote of it.
+pub(super) fn ballot(agent: &Role, output: &Value) -> Position {
+    let confidence = output.get("confidence").and_then(Value::as_f64).unwrap_or(1.0).clamp(0.0, 1.0);
+    let reason = output.get("reason").and_then(Value::as_str).unwrap_or_default();
+    let value = match (output.get("value"), output) {
+        (Some(value), _) => value.clone(),
+        (None, Value::Map(map)) => {
+            let own = map.iter().filter(|(key, _)| !["confidence", "reason"].contains(&key.as_str()));
+            Value::map(own.map(|(key, value)| (key.clone(), value.clone())))
+        }
+        (None, Value::Text(text)) => Value::text(text.trim()),
+        (None, Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::List(_)) => output.clone(),
+    };
+    Position { agent: agent.clone(), value, confidence, reason: Arc::from(reason) }
 }
 
 /// A position on a proposal as a vote: `{agent, vote, confidence, reason}`.

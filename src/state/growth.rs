@@ -44,9 +44,11 @@ impl State {
             asks: BTreeMap::new(),
             next_ask: AskId(0),
             late: std::collections::BTreeSet::new(),
+            unsure: std::collections::BTreeSet::new(),
             spent: Spent::default(),
             spent_by: BTreeMap::new(),
             stopping: None,
+            cancelled: false,
             parked: false,
             aggregating: 0,
             finale: None,
@@ -70,16 +72,23 @@ impl State {
             return self.begin_finale(grown);
         }
         let scope = grown.node;
-        if scope.index() >= self.nodes.len() {
-            return Err(self.contradiction(format!("node {scope} does not exist")));
+        let Some(open) = self.scopes.get(&scope).filter(|_| self.nodes[scope.index()].stand == Stand::Running) else {
+            return Err(self.contradiction(format!("node {scope} is no open scope")));
+        };
+        let items = open.bound.as_list().map_or(0, |items| items.len().saturating_sub(open.instances.len()));
+        if grown.count as usize > items.max(1) {
+            return Err(self.contradiction(format!("scope {scope} grows beyond its items")));
         }
         self.todo.scopes.remove(&scope);
         for offset in 0..grown.count {
-            let number = grown.first + offset;
+            let number = grown.first.saturating_add(offset);
             let (graph, path) = match &grown.of {
                 GrownFrom::Plan(ix) => (self.plan_graph(*ix)?, self.instance_path(scope, number)),
                 GrownFrom::Made { path, graph } => (graph.clone(), path.clone()),
             };
+            if graph.team.index() >= self.started.plan.teams.len() {
+                return Err(self.contradiction(format!("the plan has no team {}", graph.team)));
+            }
             let instance = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
             let state = self.scopes.entry(scope).or_default();
             state.instances.push(instance);

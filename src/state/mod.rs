@@ -7,6 +7,7 @@
 mod activation;
 mod apply;
 mod context;
+mod doubt;
 mod growth;
 mod names;
 mod node;
@@ -105,12 +106,16 @@ pub struct State {
     pub next_ask: AskId,
     /// Calls that were in flight when their node ended.
     pub late: BTreeSet<Key>,
+    /// Nodes that ended, or go on, with an irreversible call of which nobody knows whether it happened.
+    pub unsure: BTreeSet<NodeIx>,
     /// What was spent, in all.
     pub spent: Spent,
     /// What was spent, by agent.
     pub spent_by: BTreeMap<Role, Spent>,
     /// Why nothing new starts.
     pub stopping: Option<Stopping>,
+    /// Whether somebody wants it to end, whatever stopped it before.
+    pub cancelled: bool,
     /// Whether only questions are open.
     pub parked: bool,
     /// Whether an activation of the coordinator that makes the result is under way.

@@ -159,10 +159,18 @@ impl State {
 /// What parallel writes come to.
 fn merged(merge: Option<&Merge>, values: &[&Value]) -> Value {
     let numbers = || values.iter().filter_map(|v| v.as_f64());
-    let number = |n: f64| {
-        let whole = values.iter().all(|v| v.as_int().is_some());
-        if whole { Value::Int(n as i64) } else { Value::float(n).unwrap_or_default() }
-    };
+    let number = |n: f64| Value::float(n).unwrap_or_default();
+    // Integers stay what they are: a float cannot hold them all.
+    let whole: Option<Vec<i64>> = values.iter().map(|v| v.as_int()).collect();
+    let whole = whole.and_then(|ints| match merge {
+        Some(Merge::Sum) => i64::try_from(ints.into_iter().map(i128::from).sum::<i128>()).ok(),
+        Some(Merge::Min) => ints.into_iter().min(),
+        Some(Merge::Max) => ints.into_iter().max(),
+        None | Some(Merge::Last | Merge::Append | Merge::Union) => None,
+    });
+    if let Some(whole) = whole {
+        return Value::Int(whole);
+    }
     match merge {
         None | Some(Merge::Last) => values.last().copied().cloned().unwrap_or_default(),
         Some(Merge::Append) => Value::list(values.iter().copied().cloned()),
@@ -173,5 +181,26 @@ fn merged(merge: Option<&Merge>, values: &[&Value]) -> Value {
             let entries = values.iter().filter_map(|v| v.as_map()).flatten();
             Value::map(entries.map(|(k, v)| (k.clone(), v.clone())))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Merges of integers went through floats, which cannot tell 2^53 from its successor.
+    #[test]
+    fn merged_integers_stay_exact_and_a_sum_that_is_none_becomes_a_float() {
+        let large = (1_i64 << 53) + 1;
+        let merge = |how, values: &[Value]| merged(Some(&how), &values.iter().collect::<Vec<_>>());
+        let two = [Value::Int(large), Value::Int(large - 3)];
+        assert_eq!(merge(Merge::Max, &two), Value::Int(large));
+        assert_eq!(merge(Merge::Min, &[Value::Int(large), Value::Int(large + 2)]), Value::Int(large));
+        assert_eq!(merge(Merge::Sum, &two), Value::Int(2 * large - 3));
+        assert_eq!(merge(Merge::Sum, &[Value::Int(i64::MAX), Value::Int(1), Value::Int(-1)]), Value::Int(i64::MAX));
+        assert_eq!(merge(Merge::Sum, &[Value::Int(i64::MAX), Value::Int(i64::MAX)]), Value::Float(2.0 * i64::MAX as f64));
+        assert_eq!(merge(Merge::Sum, &[Value::Int(1), Value::Float(0.5)]), Value::Float(1.5));
+        assert_eq!(merge(Merge::Sum, &[]), Value::Int(0));
+        assert_eq!(merge(Merge::Max, &[]), Value::Null);
     }
 }

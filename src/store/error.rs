@@ -122,7 +122,8 @@ pub enum ReadError {
     Unknown(SessionId),
     /// A record is not what was written.
     #[error(
-        "record {seq} of session {session} in {journal} is damaged: {why}; the records before it and other sessions can still be read"
+        "record {seq} of session {session} in {journal} is damaged: {why}; what stands before it can still be read, and other sessions \
+         are not touched; to go on with this one restore the file from a backup"
     )]
     Damaged {
         /// Which session.

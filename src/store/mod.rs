@@ -119,6 +119,32 @@ pub trait Store: Send + Sync {
         }
     }
 
+    /// The durable records before the first damaged one, and what is damaged.
+    ///
+    /// # Errors
+    /// There is no such session, or nothing of it can be read.
+    fn read_intact(&self, session: SessionId) -> Result<(Vec<Record>, Option<ReadError>), ReadError> {
+        let mut all = Vec::new();
+        loop {
+            let from = Seq(all.len() as u64);
+            match self.read(session, from, READ_PAGE) {
+                Ok(page) => {
+                    let last = page.len() < READ_PAGE;
+                    all.extend(page);
+                    if last {
+                        return Ok((all, None));
+                    }
+                }
+                Err(ReadError::Damaged { seq, .. }) if seq > from => {
+                    let before = usize::try_from(seq.0 - from.0).unwrap_or(READ_PAGE);
+                    all.extend(self.read(session, from, before)?);
+                }
+                Err(damage @ ReadError::Damaged { .. }) if from > Seq(0) => return Ok((all, Some(damage))),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Gives a session back, parked or over, once all that was appended is durable, and puts `closing` into the index. What
     /// comes back says whether mail was waiting: then a parked session wants to be claimed again.
     fn release(&self, claim: Claim, closing: Closing) -> Release;

@@ -322,14 +322,15 @@ pub(super) enum ResultWord {
 written! {
     /// Who makes the result.
     struct ResultMap is "`result`", hints &[];
-    /// The coordinator's synthesis, the `merge` rule, or a vote.
+    /// The coordinator's synthesis, the `merge` rule, or a vote: what each member finishes with is its vote (`value`, or all of it
+    /// but `confidence` and `reason`), the winner is the output, and the report has the tally and the dissent.
     by: Option<ResultWord>,
     /// How votes count.
     #[schemars(extend("default" = "weighted"))]
     protocol: Option<VoteProtocol>,
     /// Who wins a tie: a role; by default the position of the member with the highest priority.
     tie: Option<Spot<Id>>,
-    /// A vote, with its protocol.
+    /// A vote between what the members finish with, and its protocol.
     vote: Option<VoteFile>,
     /// The role whose synthesis is the result.
     rapporteur: Option<Spot<Id>>,

@@ -70,18 +70,28 @@ pub type Loaded<T> = Result<(T, Vec<Diagnostic>), Vec<Diagnostic>>;
 /// # Errors
 /// Every mistake in the team's file and in all files that it refers to, sorted by place.
 pub fn load_team(name: &str, sources: &dyn Sources, overrides: &Overrides, known: &Known<'_>) -> Loaded<Team> {
+    let (team, found) = read_team(name, sources, overrides, known);
+    match team {
+        Some(team) if !found.iter().any(Diagnostic::is_error) => Ok((team, found)),
+        _ => Err(found),
+    }
+}
+
+/// The same, as far as it can be made out: what has a mistake is left out, or something harmless stands in for it, so that the
+/// rest can be checked. `None` where there is no team to speak of.
+pub fn read_team(name: &str, sources: &dyn Sources, overrides: &Overrides, known: &Known<'_>) -> (Option<Team>, Vec<Diagnostic>) {
     let mut loader = Loader::new(sources, overrides, known);
     let team = loader.first(name, "teams", "team").and_then(|file| loader.team(&file, ""));
     if team.is_some() {
         loader.report_unused();
     }
-    let (sources, tools) = (std::mem::take(&mut loader.texts), std::mem::take(&mut loader.tools));
-    let team = team.map(|mut team| {
-        team.sources.clone_from(&sources);
-        team.tools.clone_from(&tools);
-        team
-    });
-    loader.close(team, &sources)
+    let mut texts = std::mem::take(&mut loader.texts);
+    let tools = std::mem::take(&mut loader.tools);
+    let team = team.map(|team| Team { sources: texts.clone(), tools, ..team });
+    texts.insert(OVERRIDES_NAME.to_owned(), overrides.text().clone());
+    finish(&mut loader.found, &texts);
+    debug_assert!(team.is_some() || loader.found.iter().any(Diagnostic::is_error), "nothing is missing without an error");
+    (team, loader.found)
 }
 
 /// The profile of that name: a path, or the name of a shipped profile (`devops/security`, `profiles/devops/security`).
@@ -364,8 +374,12 @@ impl<'a> Loader<'a> {
             self.found.push(at.error(Code::TooLarge, message));
             return None;
         }
-        let team = self.team(&name, path)?;
-        Some(team)
+        self.team(&name, path)
+    }
+
+    /// How many errors were found so far.
+    pub(super) fn errors(&self) -> usize {
+        self.found.iter().filter(|d| d.is_error()).count()
     }
 
     fn team(&mut self, name: &Arc<str>, path: &str) -> Option<Team> {
@@ -376,7 +390,7 @@ impl<'a> Loader<'a> {
         self.stack.push(name.clone());
         let team = resolve::team(file, &node.place, path, self);
         self.stack.pop();
-        team
+        Some(team)
     }
 
     /// Takes the tools that a team brings along for known. All teams of a session share them, so that one name stands for one tool.

@@ -29,7 +29,9 @@ mod tree;
 pub use catalog::{Model, ModelCatalog, Price, Provider, ProviderKind, RateLimits, Structured, Timeouts};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Severity, finish};
-pub use load::{Known, Loaded, LoadedProfile, MAX_FILES, MAX_TEAM_DEPTH, MAX_TEAMS, check, is_profile, load_profile, load_team};
+pub use load::{
+    Known, Loaded, LoadedProfile, MAX_FILES, MAX_TEAM_DEPTH, MAX_TEAMS, check, is_profile, load_profile, load_team, read_team,
+};
 pub use overrides::{MAX_OVERRIDES, OVERRIDES_NAME, Overrides};
 pub use profile::PROMPT_NAMES;
 pub use render::render;

@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    AskSpec, Body, Code, Coordination, Diagnostic, NodeSpec, ToolSpecNode, What,
+    AskSpec, Body, Code, Coordination, Diagnostic, NodeSpec, Text, ToolSpecNode, What,
     load::Loader,
     node_file::{NodeFile, RepeatFile, Short},
     read::{Found, Spot},
-    resolve::{check_with, nodes_of, role_of, roles_of, with, writes},
+    resolve::{nodes_of, role_of, roles_of, sub_team, with, writes},
     rules::retry,
     scalar::{Id, Whole, describe, id_help, is_id},
     suggest::{count as counted, list},
@@ -89,6 +89,13 @@ pub(super) fn resolve(key: &Key, file: &NodeFile, scope: &Scope<'_>, loader: &mu
     // In a loop over one node, what concerns an attempt concerns each instance and not the loop.
     let single = around.is_some() && !matches!(kind, "nodes" | "team");
     Some(spec(id, &key.place, what, file, !single, true))
+}
+
+/// What stands in for a node with mistakes, so that others may name it and its conditions are checked.
+pub(super) fn stand_in(key: &Key, file: Option<&NodeFile>) -> NodeSpec {
+    let what = What::Gate(Text { source: Arc::from("()"), place: key.place.clone() });
+    let node = spec(&key.name, &key.place, what, file.unwrap_or(&NodeFile::default()), true, true);
+    NodeSpec { concurrency: None, writes: Vec::new(), ..node }
 }
 
 /// A node with the common keys: those of an attempt where `attempt`, those of its place in the graph where `placed`.
@@ -234,7 +241,10 @@ fn bound(max: &Option<super::file::Positive>, keys: &super::read::Keys, name: &s
 fn what(key: &Key, kind: &str, file: &NodeFile, scope: &Scope<'_>, loader: &mut Loader<'_>) -> Option<What> {
     Some(match kind {
         "agent" => What::Agent {
-            role: role_of(file.agent.as_ref()?, scope.roles, &mut loader.found)?,
+            role: {
+                let written = file.agent.as_ref()?;
+                role_of(written, scope.roles, &mut loader.found).unwrap_or_else(|| Role(written.value.0.clone()))
+            },
             task: file.task.as_ref().map(|t| t.0.clone()),
             phase: file.phase.unwrap_or_default(),
             proposal: file.proposal.as_ref().map(|id| (id.value.0.clone(), id.place.clone())),
@@ -264,13 +274,12 @@ fn what(key: &Key, kind: &str, file: &NodeFile, scope: &Scope<'_>, loader: &mut 
         },
         "team" => {
             let at = file.team.as_ref()?;
-            let team = loader.team_at(at, &format!("{}{}/", scope.path, key.name))?;
-            check_with(&team, file.with.as_ref(), &at.place, &mut loader.found);
+            let team = sub_team(at, &format!("{}{}/", scope.path, key.name), file.with.as_ref(), loader)?;
             What::Group { body: Body::Team { team: Arc::new(team), with: with(file.with.as_ref()) } }
         }
         _ => {
             let path = format!("{}{}/", scope.path, key.name);
-            let nodes = nodes_of(file.nodes.as_ref(), &Scope { path: &path, ..*scope }, loader)?;
+            let nodes = nodes_of(file.nodes.as_ref(), &Scope { path: &path, ..*scope }, loader);
             if nodes.is_empty() && loader.found.iter().all(|d| !d.is_error()) {
                 let at = file_key(file, "nodes", key);
                 loader.found.push(at.error(Code::MissingKey, "there are no nodes inside").help("spell at least one out"));

@@ -28,7 +28,7 @@ pub const MAX_ATTEMPTS: u64 = 100;
 
 words! {
     Phase, "a phase": Work = "work", Delegate = "delegate", Synthesize = "synthesize", Validate = "validate", Debate = "debate";
-    SettleOver, "something to settle": Findings = "findings", Votes = "votes";
+    SettleOver, "something to settle": Findings = "findings", Votes = "votes", Result = "result";
     EffectClass, "an effect": Read = "read", Idempotent = "idempotent", Irreversible = "irreversible";
     Merge, "a way to merge": Append = "append", Sum = "sum", Min = "min", Max = "max", Last = "last", Union = "union";
     FailureKind, "a kind of failure": Timeout = "timeout", Exit = "exit", Tool = "tool", Model = "model", Transport = "transport",
@@ -43,6 +43,7 @@ written! {
     #[schemars(extend("oneOf" = super::schema::one_of(&super::node::KINDS)))]
     #[schemars(extend("not" = { "required": ["for_each", "repeat"] }))]
     #[schemars(extend("dependencies" = { "for_each": ["max"] }))]
+    #[derive(Default)]
     struct NodeFile is "a node", hints &[
         ("depends_on", "did you mean `after`?"),
         ("needs", "did you mean `after`?"),

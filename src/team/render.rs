@@ -34,7 +34,7 @@ struct Shown<'a> {
 
 impl<'a> Shown<'a> {
     fn new(diagnostic: &'a Diagnostic) -> Self {
-        let text = diagnostic.source.as_ref().filter(|_| diagnostic.line > 0).map(|s| printable(s));
+        let text = diagnostic.source.as_ref().filter(|_| diagnostic.line > 0).map(|s| printable(&s.replace("\r\n", "\n")));
         let Some(text) = text else {
             let message = format!("{} ({})", diagnostic.message, diagnostic.place());
             return Self { diagnostic, message, source: None, labels: Vec::new() };
@@ -139,6 +139,14 @@ mod tests {
         let text = render(&found, false);
         assert_eq!(found[0].excerpt(), Some("rôle: b"));
         assert!(text.contains("unknown-key") && text.contains("team.yaml:2:1") && text.contains("did you mean"), "{text}");
+    }
+
+    #[test]
+    fn line_ends_of_windows_leave_no_trace_in_excerpts() {
+        let mut found = vec![Diagnostic::error(Code::UnknownKey, &place(2, 1), "`b` is no key")];
+        finish(&mut found, &sources("a: 1\r\nb: 2\r\nc: 3\r\n"));
+        let text = render(&found, false);
+        assert!(text.contains("b: 2\n") && !text.contains('\u{fffd}') && !text.contains('\r'), "{text:?}");
     }
 
     #[test]

@@ -6,15 +6,16 @@ use std::{
 };
 
 use super::{
-    Code, Diagnostic, InputSpec, MemberSpec, NodeSpec, Pattern, Script, Team, Text,
+    Code, Diagnostic, InputSpec, MemberSpec, NodeSpec, Pattern, ResultBy, Script, Team, Text,
     file::{self, CoordinatorFile, MemberFile, RulesFile, TeamFile},
     load::{LoadedProfile, Loader},
     node::{self, Scope},
     node_file::{NodeFile, WriteFile},
     not_yet::without_effect,
+    profile::stand_in,
     read::{Found, Named, OneOrMany, Spot, mistyped},
     rules,
-    scalar::{Expression, Id, Whole},
+    scalar::{Expression, Id, Whole, Words},
     sources::SCRIPTS,
     suggest::{did_you_mean, list},
     tools,
@@ -22,14 +23,14 @@ use super::{
 };
 use crate::{
     graph::Limits,
-    value::{Place, ProfileRole, Role, WriteSpec},
+    value::{Place, Profile, ProfileRole, Role, WriteSpec},
 };
 
 /// The coordinator's id in every team.
 pub const COORDINATOR: &str = "coordinator";
 
-/// The team of a file; `None` only after an error was reported. `path` is what its agents' names start with in overrides.
-pub(super) fn team(written: TeamFile, place: &Place, path: &str, loader: &mut Loader<'_>) -> Option<Team> {
+/// The team of a file, as far as it can be made out; what is missing was reported. `path` is what its agents' names start with in overrides.
+pub(super) fn team(written: TeamFile, place: &Place, path: &str, loader: &mut Loader<'_>) -> Team {
     let pattern = written.collaboration_pattern.0.as_ref().map(|p| p.value);
     if let Some(active) = written.is_active.as_ref().filter(|a| !a.value) {
         loader.found.push(active.error(Code::Inactive, "the team is not active").help("set `is_active: true`"));
@@ -58,41 +59,45 @@ pub(super) fn team(written: TeamFile, place: &Place, path: &str, loader: &mut Lo
     let nodes = nodes_of(written.nodes.as_ref(), &scope, loader);
     let finally = nodes_of(written.finally.as_ref(), &scope, loader);
 
-    let mut members = members.into_iter().collect::<Option<Vec<_>>>()?;
+    let mut members: Vec<_> = members.into_iter().flatten().collect();
     members.sort_by_key(|m| m.priority);
-    Some(Team {
+    Team {
         file: place.file.clone(),
-        name: written.name.0?.0,
+        name: written.name.0.map_or_else(|| Arc::from(""), |w| w.0),
         description: written.description.map(|w| w.0),
         use_case: written.use_case.map(|w| w.0),
         tags: written.tags.unwrap_or_default().into_iter().map(|w| w.0).collect(),
         is_public: written.is_public.unwrap_or(false),
-        pattern: pattern?,
-        coordinator: match coordinator {
-            Some(coordinator) => Some(coordinator?),
-            None => None,
-        },
+        // A pattern that nobody knows is taken for the one that says all it does itself.
+        pattern: pattern.unwrap_or(Pattern::Graph),
+        coordinator,
         members,
         coordination,
         may_write,
-        result: result?,
-        rules: scripts.into_iter().map(|r| r.map(|(file, text)| Script { file, text })).collect::<Option<_>>()?,
-        tools: tools?,
+        result: result.unwrap_or(ResultBy::Merge),
+        rules: scripts.into_iter().flatten().map(|(file, text)| Script { file, text }).collect(),
+        tools: tools.unwrap_or_default(),
         limits: written.limits.as_ref().map_or_else(Limits::default, rules::limits),
         inputs,
         escalation: written.escalation.unwrap_or_default().into_iter().map(rules::step).collect(),
-        nodes: nodes?,
-        finally: finally?,
+        nodes,
+        finally,
         output: written.output.map(|e| e.0),
         sources: BTreeMap::new(),
-    })
+    }
 }
 
-/// The nodes of a map, in the order of the file.
-pub(super) fn nodes_of(written: Option<&Named<NodeFile>>, scope: &Scope<'_>, loader: &mut Loader<'_>) -> Option<Vec<NodeSpec>> {
-    let entries = written.map_or(&[][..], |n| &n.entries);
-    let nodes: Vec<_> = entries.iter().map(|(key, file)| node::resolve(key, file, scope, loader)).collect();
-    nodes.into_iter().collect()
+/// The nodes of a map, in the order of the file. One with a mistake keeps its id and conditions.
+pub(super) fn nodes_of(written: Option<&Named<NodeFile>>, scope: &Scope<'_>, loader: &mut Loader<'_>) -> Vec<NodeSpec> {
+    let Some(written) = written else { return Vec::new() };
+    let mut read = written.entries.iter().peekable();
+    let mut nodes = Vec::new();
+    for key in written.keys.iter() {
+        let entry = read.next_if(|(entry, _)| entry.place == key.place);
+        let node = entry.and_then(|(key, file)| node::resolve(key, file, scope, loader));
+        nodes.push(node.unwrap_or_else(|| node::stand_in(key, entry.map(|(_, file)| file))));
+    }
+    nodes
 }
 
 /// The ids of a team's agents; two with one id are reported.
@@ -148,11 +153,12 @@ pub(super) fn roles_of(ids: &[Spot<Id>], roles: &BTreeSet<Role>, found: &mut Fou
     named
 }
 
-fn resolve_coordinator(written: &CoordinatorFile, path: &str, loader: &mut Loader<'_>) -> Option<MemberSpec> {
+fn resolve_coordinator(written: &CoordinatorFile, path: &str, loader: &mut Loader<'_>) -> MemberSpec {
     let CoordinatorFile(written) = written;
-    let loaded = loader.profile(&written.agent, written.set.as_ref(), &format!("{path}{COORDINATOR}"))?;
-    let LoadedProfile { profile, role_place, .. } = loaded;
-    if profile.role != ProfileRole::Coordinator {
+    let loaded = loader.profile(&written.agent, written.set.as_ref(), &format!("{path}{COORDINATOR}"));
+    if let Some(LoadedProfile { profile, role_place, .. }) = &loaded
+        && profile.role != ProfileRole::Coordinator
+    {
         loader.found.push(
             written
                 .agent
@@ -161,31 +167,46 @@ fn resolve_coordinator(written: &CoordinatorFile, path: &str, loader: &mut Loade
                     format!("the profile {} does not have the role `coordinator`", quoted(&written.agent.value.0)),
                 )
                 .label("leads the team")
-                .related(&role_place, "its role")
+                .related(role_place, "its role")
                 .help("use a profile with `role: coordinator`"),
         );
     }
-    Some(MemberSpec {
+    MemberSpec {
         role: Role::new(COORDINATOR),
         place: written.agent.place.clone(),
         priority: 0,
-        profile,
+        profile: loaded.map_or_else(stand_in, |loaded| loaded.profile),
         team: None,
         with: Vec::new(),
+        writes: writes(written.writes.as_ref()),
+    }
+}
+
+fn resolve_member(written: &MemberFile, path: &str, loader: &mut Loader<'_>) -> Option<MemberSpec> {
+    let (profile, team) = who(written, path, loader).unwrap_or_else(|| (stand_in(), None));
+    let role = written.role.0.as_ref()?;
+    Some(MemberSpec {
+        role: Role(role.value.0.clone()),
+        place: role.place.clone(),
+        priority: priority(written),
+        profile,
+        team,
+        with: with(written.with.as_ref()),
         writes: writes(written.writes.as_ref()),
     })
 }
 
-fn resolve_member(written: &MemberFile, path: &str, loader: &mut Loader<'_>) -> Option<MemberSpec> {
+/// The profile of a member, and the team where it is one; `None` only after an error was reported.
+fn who(written: &MemberFile, path: &str, loader: &mut Loader<'_>) -> Option<(Arc<Profile>, Option<Arc<Team>>)> {
     let role = written.role.0.as_ref();
     let agent = format!("{path}{}", role.map_or("", |r| &r.value.0));
-    let (profile, team) = match (&written.agent, &written.team) {
+    match (&written.agent, &written.team) {
         (Some(_), Some(team)) => {
             loader.found.push(
                 team.error(Code::InvalidValue, "a member is an agent or a team, not both")
                     .help("remove `agent` or `team`, or make two members"),
             );
-            return None;
+            None
         }
         (None, None) => {
             // A key that is unknown may be what was meant, and was reported.
@@ -196,39 +217,38 @@ fn resolve_member(written: &MemberFile, path: &str, loader: &mut Loader<'_>) -> 
                     Diagnostic::error(Code::MissingKey, &place.unwrap_or_default(), "a member needs the key `agent` or `team`");
                 loader.found.push(error.help("add `agent:` with the path of a profile"));
             }
-            return None;
+            None
         }
         (Some(profile), None) => {
             if let Some(key) = written.keys.get("with") {
                 loader.found.push(key.error(Code::UnknownKey, "`with` belongs to a member that is a team").help("remove it"));
             }
-            (loader.profile(profile, written.set.as_ref(), &agent).map(|l| l.profile), None)
+            loader.profile(profile, written.set.as_ref(), &agent).map(|loaded| (loaded.profile, None))
         }
         (None, Some(file)) => {
             if let Some(key) = written.keys.get("set") {
                 let help = "a team's agents are changed in its own file, or with `--set ROLE/AGENT.FIELD=VALUE`";
                 loader.found.push(key.error(Code::UnknownKey, "`set` belongs to a member that is an agent").help(help));
             }
-            let team = loader.team_at(file, &format!("{agent}/"))?;
-            check_with(&team, written.with.as_ref(), &file.place, &mut loader.found);
+            let team = sub_team(file, &format!("{agent}/"), written.with.as_ref(), loader)?;
             let Some(coordinator) = &team.coordinator else {
                 let error = file.error(Code::MissingKey, format!("the team {} has no coordinator", quoted(&file.value.0)));
                 loader.found.push(error.help("a team that is a member needs one: it speaks and votes for the team"));
                 return None;
             };
-            (Some(coordinator.profile.clone()), Some(Arc::new(team)))
+            Some((coordinator.profile.clone(), Some(Arc::new(team))))
         }
-    };
-    let role = role?;
-    Some(MemberSpec {
-        role: Role(role.value.0.clone()),
-        place: role.place.clone(),
-        priority: priority(written),
-        profile: profile?,
-        team,
-        with: with(written.with.as_ref()),
-        writes: writes(written.writes.as_ref()),
-    })
+    }
+}
+
+/// The team that `at` refers to, given what it needs. One with mistakes of its own may have lost inputs, and is not compared.
+pub(super) fn sub_team(at: &Spot<Words>, path: &str, given: Option<&Named<Expression>>, loader: &mut Loader<'_>) -> Option<Team> {
+    let before = loader.errors();
+    let team = loader.team_at(at, path)?;
+    if loader.errors() == before {
+        check_with(&team, given, &at.place, &mut loader.found);
+    }
+    Some(team)
 }
 
 /// A member's place among equals.
@@ -249,7 +269,7 @@ pub(super) fn with(written: Option<&Named<Expression>>) -> Vec<(Arc<str>, Text)>
 }
 
 /// A sub-team is given the inputs that it declares, and all that it must have.
-pub(super) fn check_with(team: &Team, written: Option<&Named<Expression>>, place: &Place, found: &mut Found) {
+fn check_with(team: &Team, written: Option<&Named<Expression>>, place: &Place, found: &mut Found) {
     let given: Vec<_> = written.iter().flat_map(|w| w.keys.iter()).collect();
     let names = || team.inputs.iter().map(|i| &*i.name);
     let known: Vec<_> = names().collect();

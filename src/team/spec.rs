@@ -163,7 +163,7 @@ pub enum ResultBy {
     Coordinator,
     /// The `merge` rule; without one, a map from role to output.
     Merge,
-    /// A vote over findings, topic by topic.
+    /// A vote: what each member finished with is its vote, and the winner is the result.
     Vote {
         /// How votes count.
         protocol: VoteProtocol,

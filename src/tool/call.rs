@@ -1,11 +1,15 @@
 //! For whom is a call made, with what, and for how long? [`CallContext`].
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Roots;
-use crate::value::{Failure, FailureKind, Role};
+use crate::value::{EffectClass, Failure, FailureKind, Role};
 
 /// What a tool knows of the call that it serves.
 #[derive(Clone, Debug)]
@@ -14,7 +18,7 @@ pub struct CallContext {
     pub role: Option<Role>,
     /// The path of the node.
     pub node: Arc<str>,
-    /// `session/node/turn/call`: stable over repetitions of the same call, so that an idempotent tool can tell them.
+    /// `session/node/turn/call/digest`: stable over repetitions of the same call, so that an idempotent tool can tell them.
     pub key: Arc<str>,
     /// The files in reach.
     pub roots: Arc<Roots>,
@@ -90,6 +94,24 @@ impl Stop {
         }
     }
 
+    /// Whether somebody cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// What comes of `work`; `None` if it still goes on so long after somebody cancelled.
+    pub(crate) async fn or_soon_after<T>(&self, wait: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let patience = async {
+            self.token.cancelled().await;
+            tokio::time::sleep(wait).await;
+        };
+        tokio::select! {
+            biased;
+            result = work => Some(result),
+            () = patience => None,
+        }
+    }
+
     /// A stop that follows this one and also stops when the guard is dropped.
     pub(super) fn until_dropped(&self) -> (Self, DropGuard) {
         let token = self.token.child_token();
@@ -123,12 +145,12 @@ impl fmt::Debug for Progress {
     }
 }
 
-/// The failure of a call whose thread ended without a result.
-pub(super) fn broke_off(tool: &str, error: &tokio::task::JoinError) -> Failure {
-    let message = if error.is_panic() {
-        format!("{tool} broke off: a bug in the tool, please report it with these arguments")
+/// The failure of a call whose thread ended without a result: nobody knows how far it came.
+pub(super) fn broke_off(tool: &str, effect: EffectClass, error: &tokio::task::JoinError) -> Failure {
+    let (kind, message) = if error.is_panic() {
+        (FailureKind::Tool, format!("{tool} broke off: a bug in the tool, please report it with these arguments"))
     } else {
-        format!("{tool} was stopped before it could return")
+        (FailureKind::Cancelled, format!("{tool} was stopped before it could return"))
     };
-    Failure::new(FailureKind::Tool, message)
+    Failure::new(if effect == EffectClass::Irreversible { FailureKind::InDoubt } else { kind }, message)
 }

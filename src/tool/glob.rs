@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{BlockingTool, CallContext, Found, Outcome, spec};
-use crate::value::{EffectClass, Failure, FailureKind, ToolSpec, Value};
+use crate::value::{EffectClass, Failure, FailureKind, ToolSpec, Value, fits_glob};
 
 /// Paths of one call where the call does not say.
 const PATHS: usize = 1_000;
@@ -65,6 +65,9 @@ impl BlockingTool for Glob {
 
 /// A glob pattern whose `*` stays within a folder. One without a `/` also matches further down, as people expect of `*.log`.
 pub(super) fn matcher(pattern: &str) -> Result<GlobMatcher, Failure> {
+    if let Err(why) = fits_glob(pattern) {
+        return Err(Failure::new(FailureKind::Tool, format!("the pattern is no glob that is taken: {why}")));
+    }
     if pattern.starts_with('/') || pattern.split('/').any(|part| part == "..") {
         let message =
             format!("the pattern `{pattern}` leads out of the folder; name the folder in `path` and the rest in the pattern");
@@ -118,6 +121,16 @@ mod tests {
             ],
             path: Some("path"),
         });
+    }
+
+    #[test]
+    fn a_pattern_too_long_or_too_deep_is_refused_and_overflows_nothing() {
+        let deep = format!("{}a{}", "{".repeat(500), "}".repeat(500));
+        let refused = |pattern: &str| matcher(pattern).expect_err("it is refused").message.to_string();
+        assert!(refused(&deep).contains("deep"), "{}", refused(&deep));
+        assert!(refused(&"{".repeat(1_000_000)).contains("bytes"));
+        assert!(refused(&"*".repeat(2_000)).contains("bytes"));
+        assert!(matcher("{a,{b,{c,d}}}/**/*.{log,csv}").is_ok());
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod call;
 mod command;
 mod glob;
 mod grep;
+mod knowledge;
 mod lines;
 mod logs;
 mod mcp;
@@ -42,6 +43,7 @@ pub use allow::{allows, permits, server_prefix};
 pub use bound::RESULT_LIMIT;
 pub use call::{CallContext, Progress, Stop};
 pub use command::{Bash, Command, CommandPolicy, DEFAULT_TIMEOUT, MAX_TIMEOUT, confinement, is_confined};
+pub(crate) use knowledge::SearchKnowledge;
 pub use mcp::{MCP_FILE, McpFileError, McpPool, McpServer, McpServers};
 pub use names::{nearest, strip_pod_hash};
 pub use registry::{Registry, RegistryError, builtin};
@@ -64,7 +66,8 @@ pub trait Tool: Send + Sync {
     /// The name, description, schema and effect class, as a model is told.
     fn spec(&self) -> &ToolSpec;
 
-    /// What repeating this very call would do; the class of the spec unless the arguments say otherwise.
+    /// What repeating this very call would do; the class of the spec unless the arguments say otherwise. An argument that is only
+    /// known during the run is null: where the class depends on it, say the worst.
     fn effect(&self, args: &Value) -> EffectClass {
         let _ = args;
         self.spec().effect
@@ -117,10 +120,10 @@ impl<T: BlockingTool> Tool for Blocking<T> {
             call.stop.check()?;
             let (stop, dropped) = call.stop.until_dropped();
             let context = CallContext { stop, ..call.clone() };
-            let (tool, args) = (self.0.clone(), args.clone());
+            let (tool, args, effect) = (self.0.clone(), args.clone(), self.effect(args));
             let ended = tokio::task::spawn_blocking(move || tool.run(&context, &args)).await;
             drop(dropped);
-            ended.unwrap_or_else(|e| Err(call::broke_off(&self.spec().name, &e)))
+            ended.unwrap_or_else(|e| Err(call::broke_off(&self.spec().name, effect, &e)))
         })
     }
 }

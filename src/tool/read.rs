@@ -168,6 +168,27 @@ mod tests {
     }
 
     #[test]
+    fn an_input_that_the_store_unpacked_is_read_and_nothing_around_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let library = folder.path().join(".synod/library/sample");
+        std::fs::create_dir_all(&library).expect("a folder");
+        for file in ["library/sample/a.log", "library/other.log", "catalog.redb"] {
+            std::fs::write(folder.path().join(".synod").join(file), "x").expect("a file");
+        }
+        let reads = |input: &str, path: &str| {
+            let roots = Roots::new(folder.path()).expect("a root").with_input(&folder.path().join(input)).expect("an input");
+            let roots = roots.without(std::path::Path::new(".synod")).sparing(std::path::Path::new(".synod/library"));
+            let args = Value::map([("path", Value::from(folder.path().join(".synod").join(path).display().to_string()))]);
+            call_on(tool(), roots, Default::default(), &args).is_ok()
+        };
+        assert!(reads(".synod/library/sample", "library/sample/a.log"));
+        assert!(!reads(".synod/library/sample", "library/other.log"));
+        assert!(!reads(".synod/library/sample", "catalog.redb"));
+        assert!(!reads(".synod", "catalog.redb"), "not even where somebody hands the store itself to a session");
+        assert!(!reads("..", "library/sample/a.log"), "it is not the workspace's either");
+    }
+
+    #[test]
     fn what_belongs_to_the_store_is_out_of_reach_by_name_and_by_link() {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join(".synod")).expect("a folder");

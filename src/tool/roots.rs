@@ -26,7 +26,16 @@ use crate::value::{Failure, FailureKind};
 pub struct Roots {
     workspace: PathBuf,
     roots: Vec<Arc<Root>>,
-    protected: Arc<Vec<PathBuf>>,
+    protected: Arc<Protected>,
+}
+
+/// What no tool may touch.
+#[derive(Clone, Debug, Default)]
+struct Protected {
+    /// These folders,
+    folders: Vec<PathBuf>,
+    /// but for inputs inside of these, which may be read.
+    spared: Vec<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -59,7 +68,7 @@ pub struct Found {
     root: Arc<Root>,
     inner: PathBuf,
     shown: String,
-    protected: Arc<Vec<PathBuf>>,
+    protected: Arc<Protected>,
 }
 
 impl Roots {
@@ -85,10 +94,24 @@ impl Roots {
     /// Takes a folder out of reach, such as the one with the journals.
     #[must_use]
     pub fn without(mut self, path: &Path) -> Self {
+        let folder = self.both(path);
+        Arc::make_mut(&mut self.protected).folders.extend(folder);
+        self
+    }
+
+    /// Lets inputs inside `path` be read although the folder around it is out of reach.
+    #[must_use]
+    pub fn sparing(mut self, path: &Path) -> Self {
+        let folder = self.both(path);
+        Arc::make_mut(&mut self.protected).spared.extend(folder);
+        self
+    }
+
+    /// A folder as it was given, and with its links resolved.
+    fn both(&self, path: &Path) -> [PathBuf; 2] {
         let given = normal(&self.workspace.join(path));
         let real = given.canonicalize().unwrap_or_else(|_| given.clone());
-        Arc::make_mut(&mut self.protected).extend([given, real]);
-        self
+        [given, real]
     }
 
     /// The workspace, absolute.
@@ -118,7 +141,9 @@ impl Roots {
             fits.then(|| (root.clone(), inner.to_path_buf()))
         };
         // The workspace comes first: what lies in it may be written, input or not.
-        let Some((root, inner)) = self.roots.iter().find_map(reach) else {
+        let reached = || self.roots.iter().filter_map(reach);
+        let Some((root, inner)) = reached().find(|(root, inner)| self.protected.allows(root, inner)).or_else(|| reached().next())
+        else {
             return Err(Failure::new(FailureKind::Denied, format!("{path} is out of reach; {}", self.remedy())));
         };
         let shown = if path.is_empty() { ".".to_owned() } else { path.to_owned() };
@@ -134,6 +159,17 @@ impl Roots {
         } else {
             format!("give a path inside the workspace or inside {}", inputs.join(", "))
         }
+    }
+}
+
+impl Protected {
+    fn allows(&self, root: &Root, inner: &Path) -> bool {
+        let whole = [root.real.join(inner), root.given.join(inner)];
+        let is_in = |folders: &[PathBuf], path: &Path| folders.iter().any(|folder| path.starts_with(folder));
+        let is_protected = whole.iter().any(|path| is_in(&self.folders, path));
+        let is_spared =
+            || !root.writable && is_in(&self.spared, &root.real) && whole.iter().all(|path| is_in(&self.spared, path));
+        !is_protected || is_spared()
     }
 }
 
@@ -273,15 +309,14 @@ impl Found {
     }
 
     fn refuse_link(&self, inner: &Path) -> Result<(), Failure> {
-        if self.protected.is_empty() {
+        if self.protected.folders.is_empty() {
             return Ok(());
         }
         self.root.dir.canonicalize(inner).map_or(Ok(()), |inner| self.refuse_protected(&inner))
     }
 
     fn refuse_protected(&self, inner: &Path) -> Result<(), Failure> {
-        let whole = [self.root.real.join(inner), self.root.given.join(inner)];
-        if self.protected.iter().any(|folder| whole.iter().any(|path| path.starts_with(folder))) {
+        if !self.protected.allows(&self.root, inner) {
             let message = format!("{} belongs to the engine's own store; no tool may touch it", self.shown);
             return Err(Failure::new(FailureKind::Denied, message));
         }

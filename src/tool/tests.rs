@@ -96,6 +96,15 @@ fn a_call_is_stopped_by_its_caller_and_by_its_deadline() {
     assert_eq!(runtime().block_on(call.stop.stopped()).kind, FailureKind::Timeout);
 }
 
+/// Such a call was tried again, although nobody knew how far it had come.
+#[test]
+fn a_tool_with_a_bug_leaves_a_call_that_cannot_be_repeated_in_doubt() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let spec = spec::<NoArgs>("Panics", EffectClass::Irreversible, "a tool of the tests");
+    let failure = call_in(Arc::new(Blocking::new(Panics(spec))), folder.path(), &json("{}")).expect_err("it broke off");
+    assert_eq!(failure.kind, FailureKind::InDoubt, "{failure}");
+}
+
 #[test]
 fn a_tool_with_a_bug_fails_its_call_and_nothing_else() {
     let folder = tempfile::tempdir().expect("a folder");

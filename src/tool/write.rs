@@ -42,9 +42,9 @@ impl BlockingTool for Write {
 
     /// Replacing a file twice is replacing it once; appending twice is not.
     fn effect(&self, args: &Value) -> EffectClass {
-        match args.get("append").and_then(Value::as_bool) {
-            Some(true) => EffectClass::Irreversible,
-            Some(false) | None => EffectClass::Idempotent,
+        match args.get("append") {
+            None | Some(Value::Bool(false)) => EffectClass::Idempotent,
+            Some(_) => EffectClass::Irreversible,
         }
     }
 

@@ -65,7 +65,8 @@ impl Value {
 
     /// A float; `None` when it is not finite.
     pub fn float(number: f64) -> Option<Self> {
-        number.is_finite().then_some(Self::Float(number))
+        // Adding zero leaves every number but -0.0 as it is, which nobody means and which reads oddly.
+        number.is_finite().then_some(Self::Float(number + 0.0))
     }
 
     /// The text, if it is one.

@@ -257,7 +257,7 @@ fn behaviour_30_cleanup_runs_exactly_once_and_sees_how_the_run_ended() {
     ] {
         let bench = Bench::new();
         let ran = match status {
-            "cancelled" => bench.run_and(&team(work), "called work", |session| session.cancel("me", "enough")),
+            "cancelled" => bench.run_and(&team(work), "called work", |session| session.cancel("me", "enough").unwrap()),
             _ => bench.run(&team(work)),
         };
         assert_eq!(ran.status.name(), status);

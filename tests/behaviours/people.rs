@@ -3,6 +3,11 @@
 use std::time::Duration;
 
 use serde_json::json;
+use synod::{
+    engine::Clock,
+    store::InboxItem,
+    value::{AskId, Value},
+};
 
 use crate::common::{Bench, graph};
 
@@ -172,4 +177,16 @@ fn behaviour_36_on_the_command_line_an_answer_without_a_question_is_refused() {
     let last = bench.synod(&["answer", &session, "q0", "low", "--json", "--quiet"]);
     assert_eq!(last.code, Some(0), "{}", last.stderr);
     assert_eq!(last.json()["output"], json!(["low", "Synod"]));
+}
+
+#[test]
+fn behaviour_37_an_answer_that_was_given_in_time_counts_even_if_it_is_read_after_the_deadline() {
+    let bench = Bench::on_disk();
+    let parked = bench.run(&graph(GUARDED));
+    // Left by a process that died before it could take the session over.
+    let item = InboxItem::Answer { ask: AskId(0), value: Value::text("yes"), by: "ann".into(), at: bench.clock.now() };
+    bench.store().post(parked.session(), item).unwrap();
+    bench.clock.pass(Duration::from_secs(48 * 3600));
+    let ran = bench.resume(parked.session());
+    assert_eq!(ran.completed(), json!({ "deploy": "deployed" }));
 }

@@ -44,9 +44,13 @@ impl Tool for Watched {
                 seen.facts.insert(format!("called {}", call.node));
             });
             let mut leaving = Leaving { board: self.board.clone(), node: call.node.clone(), word: "stop" };
-            let result = (self.act)(self.board.clone(), call.clone(), args.clone()).await;
-            leaving.word = "end";
-            result
+            tokio::select! {
+                result = (self.act)(self.board.clone(), call.clone(), args.clone()) => {
+                    leaving.word = "end";
+                    result
+                }
+                stopped = call.stop.stopped() => Err(stopped),
+            }
         })
     }
 }

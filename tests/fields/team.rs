@@ -132,6 +132,36 @@ fn priority_breaks_ties_of_a_vote_unless_the_result_names_somebody() {
 }
 
 #[test]
+fn what_members_finish_with_is_their_vote_and_the_winner_is_the_output() {
+    let members = "member_agents: [{ agent: agent, role: a }, { agent: agent, role: b }, { agent: agent, role: c }]";
+    for (pattern, protocol, wins) in [
+        ("parallel", "majority", json!("rollback")),
+        ("parallel", "weighted", json!("restart")),
+        ("coordinator_worker", "majority", json!("rollback")),
+    ] {
+        let bench = Bench::new();
+        bench.script(
+            "agent",
+            "#{ finish: if view.role == \"b\" { #{ value: \"restart\", confidence: 0.9 } } else { #{ value: \"rollback\", confidence: 0.4, reason: view.role } } }",
+        );
+        let ran = bench.run(&format!(
+            "
+            name: Team
+            collaboration_pattern: {pattern}
+            coordinator: lead
+            {members}
+            coordination_rules: {{ escalation_policy: never }}
+            result: {{ by: vote, protocol: {protocol} }}
+            "
+        ));
+        assert_eq!(ran.completed(), wins, "{pattern} {protocol}");
+        let decided = decisions(&ran, "result");
+        assert_eq!(decided[0].positions.len(), 3, "the report has the tally");
+        assert_eq!(decided[0].dissent.len(), if wins == "rollback" { 1 } else { 2 });
+    }
+}
+
+#[test]
 fn the_protocol_of_a_vote_says_how_votes_count() {
     // Two sure voices against one very sure one; three that are not one.
     for (protocol, wins, rule) in
@@ -344,7 +374,7 @@ fn max_debate_rounds_ends_a_debate() {
         let ran = bench.run(&format!("{}rules: [settle.rhai]\n", dedent(&team)));
         ran.completed();
         let held = ran.report.threads.values().filter(|t| t.phase == "debate").count();
-        assert_eq!(held, 2 * rounds, "both hold a position in each round");
+        assert_eq!(held, 4 * rounds, "both hold a position on the cause and on the result in each round");
         assert_eq!(decisions(&ran, "cause").len(), 1);
     }
 }

@@ -24,12 +24,7 @@ fn scanner(more: &str) -> String {
 #[test]
 fn a_declared_command_is_a_tool_of_the_team() {
     let ran = Bench::new().run(&scanner("timeout: 30s"));
-    assert_eq!(
-        (ran.report.status, ran.report.output.as_str()),
-        (Status::Completed, Some("a b; c|7|")),
-        "{}",
-        ran.report.markdown()
-    );
+    assert_eq!((ran.status, ran.report.output.as_str()), (Status::Completed, Some("a b; c|7|")), "{}", ran.report.markdown());
 }
 
 #[test]

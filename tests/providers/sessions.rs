@@ -161,7 +161,7 @@ fn a_session_that_is_cancelled_ends_its_requests() {
         while server.seen().is_empty() {
             std::thread::yield_now();
         }
-        handle.cancel("me", "enough");
+        handle.cancel("me", "enough").unwrap();
     });
     assert_eq!(ran.status.name(), "cancelled");
     first.block_on(server.left(1));

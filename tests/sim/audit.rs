@@ -9,7 +9,7 @@ use synod::{
     value::{AskId, Epoch, NodeIx, Value},
 };
 
-use crate::world::Violation;
+use crate::{doubts::Doubts, world::Violation};
 
 /// Reads the records one after another; `state` only says what a node is.
 pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
@@ -20,6 +20,8 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
     let mut epoch = Epoch(0);
     let mut turns: BTreeMap<NodeIx, u32> = BTreeMap::new();
     let mut over: Option<Status> = None;
+    let mut cancelled = false;
+    let mut doubts = Doubts::default();
     let mut before = None;
     for (at, record) in records.iter().enumerate() {
         let wrong = |what: &str| Err(format!("record {at} {what}: {:?}", record.event));
@@ -27,6 +29,7 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
             return wrong("is out of order");
         }
         before = Some(record.at);
+        doubts.follow(&record.event, state)?;
         if over.is_some() && !matches!(record.event, Event::LateResult { .. }) {
             return wrong("comes after the end");
         }
@@ -36,7 +39,7 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
             return wrong("is about a node that has ended");
         }
         match &record.event {
-            Event::NodeStarted { node, attempt } => {
+            Event::NodeStarted { node, attempt, .. } => {
                 let last = attempts.insert(*node, *attempt).unwrap_or(0);
                 if *attempt != last + 1 {
                     return wrong("is no next attempt");
@@ -83,6 +86,11 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
                 }
                 epoch = *taken;
             }
+            Event::CancelRequested { .. } => {
+                if std::mem::replace(&mut cancelled, true) {
+                    return wrong("cancels a second time");
+                }
+            }
             Event::Finished(finished) => over = Some(finished.status),
             Event::Started(_)
             | Event::Parked
@@ -102,7 +110,6 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
             | Event::Escalated { .. }
             | Event::AskMoved { .. }
             | Event::LimitReached { .. }
-            | Event::CancelRequested { .. }
             | Event::LateResult { .. } => {}
         }
     }

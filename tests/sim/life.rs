@@ -81,6 +81,8 @@ pub struct Told {
     ordered: bool,
     /// Whether it has irreversible calls.
     pub fires: bool,
+    /// What it wrote, of a run without crashes.
+    pub journal: Vec<Record>,
     /// Inputs taken.
     pub steps: u64,
     records: u64,
@@ -181,7 +183,8 @@ pub fn live(seed: u64, pace: u64, crashes: &[Crash], fault: Fault) -> Result<Tol
     let status = run.state().status().name().to_owned();
     let end = if ordered { String::new() } else { telling(&run)? };
     let records = run.records.len() as u64;
-    Ok(Told { end, ordered, fires, steps, records, crashes: crashed, runs: 1, by_status: BTreeMap::from([(status, 1)]) })
+    let journal = if crashes.is_empty() { run.records } else { Vec::new() };
+    Ok(Told { end, ordered, fires, journal, steps, records, crashes: crashed, runs: 1, by_status: BTreeMap::from([(status, 1)]) })
 }
 
 /// All that a session came to, but for times: its report, its messages and how its nodes ended, in declared order.
@@ -257,7 +260,17 @@ pub fn slow(seed: u64) -> Result<Told, Violation> {
     let status = run.state().status().name().to_owned();
     let end = format!("{}\n{}", run.result(), run.outcomes());
     let records = run.records.len() as u64;
-    Ok(Told { end, ordered, fires, steps, records, crashes: 0, runs: 1, by_status: BTreeMap::from([(status, 1)]) })
+    Ok(Told {
+        end,
+        ordered,
+        fires,
+        journal: Vec::new(),
+        steps,
+        records,
+        crashes: 0,
+        runs: 1,
+        by_status: BTreeMap::from([(status, 1)]),
+    })
 }
 
 /// A session spends no more turns and model calls in all than its plan says.
@@ -290,7 +303,9 @@ fn disturb(run: &mut Run<Chance>, seed: u64, ordered: bool) {
     if random.percent(20) {
         let value = Value::text("nonsense");
         let ask = synod::value::AskId(random.below(3) as u32 + 40);
-        run.arrive(random.below(20_000), Input::Answered { ask, value, by: Arc::from("bob") });
+        let wait = random.below(20_000);
+        let at = run.now.after(Duration::from_millis(wait));
+        run.arrive(wait, Input::Answered { ask, value, by: Arc::from("bob"), at });
     }
 }
 
@@ -365,8 +380,8 @@ struct Chance {
     called: BTreeMap<Key, u32>,
     /// What must not be.
     twice: Option<Violation>,
-    /// With which arguments each idempotent call was made.
-    idem: BTreeMap<Key, Value>,
+    /// Under which name each idempotent call was made: by path, turn, call and arguments.
+    idem: BTreeMap<String, String>,
     /// Whether every call takes as long as it may, or for ever, and people answer at once, without ordering further attempts.
     full: bool,
 }
@@ -421,6 +436,7 @@ fn read(request: &Request) -> String {
             Entry::Mail(mail) => mail.iter().map(|m| format!("{} {}", m.id, m.content)).collect(),
             Entry::Answer { answer, .. } => answer.to_string(),
             Entry::Note(note) => note.to_string(),
+            Entry::Known { call, result } => format!("{} {:?}", call.args, result.outcome),
         })
         .collect();
     let Request { node, phase, turn, turns_left, task, input, inputs, context, .. } = request;
@@ -508,9 +524,10 @@ impl World for Chance {
         match call.effect {
             EffectClass::Read => {}
             EffectClass::Idempotent => {
-                let before = self.idem.insert(call.key, call.args.clone());
-                if before.is_some_and(|args| args != call.args) {
-                    self.twice = Some(format!("{} is called under one key with other arguments", call.path));
+                let what = format!("{} {turn} {nth:?} {} {}", call.path, call.tool, call.args);
+                let before = self.idem.insert(what, call.name());
+                if before.is_some_and(|name| name != call.name()) {
+                    self.twice = Some(format!("the same call of {} is made under two names", call.path));
                 }
             }
             EffectClass::Irreversible => {

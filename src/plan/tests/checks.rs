@@ -233,7 +233,7 @@ fn a_cost_limit_needs_prices() {
 
 #[test]
 fn a_worst_case_beyond_64_bits_is_refused_where_it_arises() {
-    let million = "for_each: 'input.list', max: 1000000";
+    let million = "for_each: 'input[\"list\"]', max: 1000000";
     let inner = format!("c: {{ {million}, agent: ann }}");
     let text = nodes(&[&format!("a: {{ {million}, nodes: {{ b: {{ {million}, nodes: {{ {inner} }} }} }} }}")]);
     assert_eq!(

@@ -24,7 +24,7 @@ output: draft.output
 
 fn reviewed(text: &str) -> (Plan, Review) {
     let plan = plan(text);
-    let review = review(&plan, &Machine { tools: &tools(), models: &models() });
+    let review = review(&plan, &Machine { tools: &tools(), effect: &effect, models: &models() });
     (plan, review)
 }
 
@@ -95,4 +95,18 @@ fn a_join_of_branches_of_which_one_runs_is_not_order_sensitive() {
     assert_eq!(reviewed(&nodes("else")).1.order_sensitive, []);
     let open = reviewed(&nodes("ok")).1.order_sensitive;
     assert_eq!((open.len(), open[0].node.as_deref()), (1, Some("d")));
+}
+
+#[test]
+fn a_retry_of_what_cannot_be_repeated_is_pointed_out_through_the_scopes_around_it() {
+    let retry = "retry: { max_attempts: 2 }";
+    let bash = "{ tool: Bash, args: { command: make } }";
+    let (_, review) = reviewed(&graph(&format!(
+        "nodes:\n  all: {{ for_each: '[1, 2]', max: 2, nodes: {{ one: {{ nodes: {{ a: {bash} }} }} }}, {retry} }}\n  \
+         safe: {{ nodes: {{ b: {{ gate: '1' }} }}, {retry} }}\n"
+    )));
+    let lints = review.lints.iter().filter(|lint| lint.name == "irreversible-retry");
+    let told: Vec<_> = lints.map(|lint| (lint.node.as_deref(), lint.message.as_str())).collect();
+    let why = "`Bash` in `all/*/one/a` is irreversible: an attempt whose outcome is unknown is never retried";
+    assert_eq!(told, [(Some("all"), why)]);
 }

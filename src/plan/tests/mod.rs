@@ -95,7 +95,13 @@ pub(super) fn tools() -> Vec<ToolSpec> {
 pub(super) fn compiled(team: &Team) -> Result<Compiled, Vec<Diagnostic>> {
     static MODELS: LazyLock<ModelCatalog> = LazyLock::new(models);
     static TOOLS: LazyLock<Vec<ToolSpec>> = LazyLock::new(tools);
-    compile(team, &Machine { tools: &TOOLS, models: &*MODELS })
+    compile(team, &Machine { tools: &TOOLS, effect: &effect, models: &*MODELS })
+}
+
+/// `Bash` only reads where it says so and what it is told is known.
+pub(super) fn effect(tool: &str, args: &Value) -> Option<EffectClass> {
+    let lists = tool == "Bash" && args.get("command").and_then(Value::as_str) == Some("ls");
+    lists.then_some(EffectClass::Read)
 }
 
 pub(super) fn plan(text: &str) -> Plan {

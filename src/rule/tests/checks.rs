@@ -56,6 +56,17 @@ fn a_misspelt_fact_is_an_error_and_an_unknown_input_a_warning() {
 }
 
 #[test]
+fn a_parameter_is_the_facts_in_the_rule_itself_only() {
+    let script = "fn cost(facts) { facts.price * 2 }\nfn own(facts) { let facts = facts.inner; facts.deep }\n\
+        fn route(facts) { cost(#{ price: 1 }); [#{ zork: 1 }].map(|facts| facts.zork); [] }\n\
+        fn settle(facts) { for facts in [#{ one: 1 }] { facts.one; } #{ verdict: \"vote\" } }\n\
+        fn escalate(facts) { try { throw #{ code: 1 } } catch (facts) { facts.code; } #{ to: \"none\" } }\n";
+    assert_eq!(check(script), Vec::<String>::new());
+    let found = check(&format!("{script}fn permit(facts) {{ facts.tol; cost(#{{ price: 1 }}); \"allow\" }}"));
+    assert_eq!(found, ["r.rhai:6:26: the facts of `permit` have no `tol`; did you mean `tool`?"]);
+}
+
+#[test]
 fn the_trial_uses_the_teams_own_agents_and_inputs() {
     let script =
         "fn route(facts) { if facts.inputs.region == \"eu\" { [#{ id: \"a\", agent: \"lawyer\", task: \"x\" }] } else { [] } }";

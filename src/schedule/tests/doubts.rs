@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
-    event::Event,
-    graph::{EscalationPolicy, SECOND_CHANCES},
+    event::{Event, Input},
+    graph::{EscalationPolicy, EscalationStep, Node, SECOND_CHANCES},
     value::{AskId, EffectClass, Entry, Expr, Judge, RuleError, RuleKind, TeamIx, TextTemplate, Verdict},
 };
 
@@ -179,4 +179,115 @@ fn a_person_may_order_so_many_retries_of_a_failed_agent() {
         go(&mut run);
     }
     assert_eq!((run.result(), run.made.len()), ("failed null".to_owned(), 1 + SECOND_CHANCES as usize));
+}
+
+/// The question lapsed, the node's time was up in the same moment, and the next attempt repeated the call.
+#[test]
+fn a_question_of_doubt_that_lapses_fails_its_node_which_is_not_tried_again() {
+    let mut plan = Plans::root(|g| {
+        g.call("a", "fire", EffectClass::Irreversible).timeout(5).retry(3, &[FailureKind::Timeout, FailureKind::InDoubt]);
+    });
+    let deadline = Some(std::time::Duration::from_secs(10));
+    plan.teams[0].escalation = vec![EscalationStep { to: "on-call".into(), deadline, notify: None }];
+    let mut run = run(plan, Script::default().takes(&[("a", 60)]));
+    while run.step().unwrap() {}
+    run.check_fold().unwrap();
+    assert_eq!((run.calls().as_str(), run.result().as_str()), ("a@0", "failed null"));
+    assert_eq!(run.outcomes(), "a: failed in_doubt\n");
+}
+
+/// An answer and a look at the clock that came together let the time of the node end it before anybody heard the answer.
+#[test]
+fn an_answer_on_what_is_in_doubt_counts_whatever_arrives_with_it() {
+    let plan = Plans::root(|g| {
+        g.call("a", "fire", EffectClass::Irreversible).timeout(5).retry(3, &[]);
+    });
+    let mut run = run(plan, Script::default().takes(&[("a", 60)]));
+    let answer = Input::Answered { ask: AskId(0), value: Value::text("happened"), by: "ann".into(), at: run.now };
+    let step = run.scheduler.on(run.now, [answer, Input::Tick]).unwrap();
+    run.absorb(step).unwrap();
+    go(&mut run);
+    assert_eq!((run.calls().as_str(), run.result().as_str()), ("a@0", "completed null"));
+}
+
+/// The session of a scope that may be tried three times, what its nodes answer, and how it ends.
+#[track_caller]
+fn scope_with(made: &str, outcomes: &str, script: Script, scope: impl Fn(&mut Node) + 'static, body: fn(&mut Flow<'_>)) {
+    let plan = Plans::root(move |g| {
+        scope(g.group("g", body).retry(3, &[]).node());
+    });
+    let mut run = run(plan, script.stops_after(1));
+    while run.step().unwrap() {}
+    run.check_fold().unwrap();
+    assert_eq!((run.calls().as_str(), run.outcomes().trim()), (made, outcomes));
+}
+
+fn in_seconds(seconds: u64) -> impl Fn(&mut Node) {
+    move |node| node.timeout = Some(std::time::Duration::from_secs(seconds))
+}
+
+/// The scope's next attempt made the calls again that were in flight when the time of the first was up.
+#[test]
+fn a_scope_whose_time_is_up_while_an_irreversible_call_is_in_flight_below_it_is_in_doubt_and_not_tried_again() {
+    let slow = || Script::default().takes(&[("g/a", 60), ("g/h/a", 60)]);
+    scope_with("g/a@0", "g: failed in_doubt\ng/a: cancelled", slow(), in_seconds(5), |g| {
+        g.call("a", "fire", EffectClass::Irreversible);
+    });
+    scope_with("g/h/a@0", "g: failed in_doubt\ng/h: cancelled\ng/h/a: cancelled", slow(), in_seconds(5), |g| {
+        g.group("h", |g| {
+            g.call("a", "fire", EffectClass::Irreversible);
+        })
+        .retry(2, &[]);
+    });
+    let made = "g/a@0 g/a@7 g/a@16";
+    scope_with(made, "g: failed timeout\ng/a: cancelled", slow(), in_seconds(5), |g| {
+        g.call("a", "idem", EffectClass::Idempotent);
+    });
+}
+
+/// A straggler was cut off, something else failed, and the next attempt of the scope made the straggler's call again.
+#[test]
+fn a_scope_with_a_call_in_doubt_is_not_tried_again_whatever_else_fails_in_it() {
+    let script = || Script::default().takes(&[("g/a", 60)]).tool("g/c", vec![(1, fails(FailureKind::Tool))]);
+    let cut = "g: failed in_doubt\ng/a: cancelled\ng/b: ok g/b\ng/c: failed tool";
+    scope_with(
+        "g/a@0 g/b@0 g/c@1",
+        cut,
+        script(),
+        |_| {},
+        |g| {
+            g.call("a", "fire", EffectClass::Irreversible);
+            g.tool("b");
+            g.tool("c").after(&["a"]).after(&["b"]).any();
+        },
+    );
+}
+
+#[test]
+fn a_scope_that_a_person_was_asked_about_below_is_not_tried_again_once_its_time_is_up() {
+    let script = Script::default().tool("g/a", vec![(1, fails(FailureKind::Transport))]).takes(&[("g/b", 60)]);
+    let ended = "g: failed in_doubt\ng/a: cancelled\ng/b: cancelled";
+    scope_with("g/a@0 g/b@0", ended, script, in_seconds(5), |g| {
+        g.call("a", "fire", EffectClass::Irreversible);
+        g.tool("b");
+    });
+}
+
+/// An agent that did not learn whether its call had happened failed later, and its next attempt made the call again.
+#[test]
+fn an_agent_that_does_not_know_whether_its_call_happened_is_not_tried_again() {
+    let plan = Plans::root(|g| {
+        g.agent("n", "a").retry(3, &[FailureKind::Model]);
+    });
+    let script = Script::default()
+        .agent("a", |request| match request.thread.last() {
+            Some(Entry::Result { .. }) => Said::Fails(FailureKind::Model),
+            _ => Said::Calls(vec![("fire", json("{}"))]),
+        })
+        .tool("fire", vec![(1, fails(FailureKind::Transport))]);
+    let mut run = run(plan, script);
+    run.answer(AskId(0), "unknown").unwrap();
+    go(&mut run);
+    let fired = run.made.iter().filter(|m| &*m.tool == "fire").count();
+    assert_eq!((fired, run.outcomes().as_str()), (1, "n: failed in_doubt\n"));
 }

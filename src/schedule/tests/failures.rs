@@ -280,3 +280,25 @@ fn a_finished_session_takes_nothing_more() {
     run.give(Input::Cancel { by: "ann".into(), reason: "late".into() }).unwrap();
     assert_eq!(run.records.len(), length);
 }
+
+/// A session that a failure had stopped recorded every wish to cancel it.
+#[test]
+fn a_session_is_cancelled_once_whatever_stopped_it_before() {
+    let mut plan = Plans::with_finally(
+        |g| {
+            g.tool("a");
+        },
+        Some(|g: &mut super::Flow<'_>| {
+            g.tool("tidy");
+        }),
+    );
+    plan.teams[0].fail_fast = true;
+    let mut run = super::begin(plan, failing(FailureKind::Tool).takes(&[("tidy", 9)]), super::Rules::new());
+    run.run_until(3_000).unwrap();
+    for _ in 0..3 {
+        run.give(Input::Cancel { by: "ann".into(), reason: "".into() }).unwrap();
+    }
+    go(&mut run);
+    let wishes = run.events().iter().filter(|e| matches!(e, Event::CancelRequested { .. })).count();
+    assert_eq!(wishes, 1);
+}

@@ -267,3 +267,20 @@ fn an_outage_gives_nobody_in_the_chain_more_time() {
     go(&mut lapsed);
     assert_eq!(lapsed.result(), r#"completed {"confidence":0.3,"heard":null}"#);
 }
+
+/// An answer that was given in time and read too late was lost.
+#[test]
+fn an_answer_counts_from_when_it_was_given() {
+    for (given, result) in [(9, "completed early"), (10, "completed nobody")] {
+        let plan = Plans::root(|g| {
+            g.ask("a", &[], Some(10), Some(Value::text("nobody")));
+            g.output("a.output.answer");
+        });
+        let mut run = super::begin(plan, Script::default(), super::Rules::new());
+        run.now = Timestamp(60_000_000);
+        let at = Timestamp(given * 1_000_000);
+        run.give(Input::Answered { ask: AskId(0), value: Value::text("early"), by: "ann".into(), at }).unwrap();
+        go(&mut run);
+        assert_eq!(run.result(), result);
+    }
+}

@@ -45,7 +45,9 @@ impl State {
 
     pub(super) fn edges_judged(&mut self, node: NodeIx, met: &[Result<bool, Failure>]) -> Result<(), FoldError> {
         self.known(node)?;
-        self.todo.judge.remove(&node);
+        if !self.todo.judge.remove(&node) {
+            return Err(self.contradiction(format!("no edge of node {node} is to be judged")));
+        }
         let (graph, base) = { (self.instance_of(node).graph.clone(), self.instance_of(node).base) };
         let local = NodeIndex::new((node.0 - base) as usize);
         let mut edges: Vec<_> = graph.dag.edges_directed(local, Direction::Outgoing).collect();

@@ -28,7 +28,7 @@ impl State {
                 self.doubt_irreversible();
             }
             Event::Parked => self.parked = true,
-            Event::NodeStarted { node, attempt } => self.node_started(*node, *attempt, record)?,
+            Event::NodeStarted { node, attempt, lookup } => self.node_started(*node, *attempt, lookup.as_deref(), record)?,
             Event::NodeRetried { node, attempt, failure, not_before } => {
                 self.node_retried(*node, *attempt, failure, *not_before, record)?;
             }
@@ -63,6 +63,7 @@ impl State {
                 self.stop(Stopping::Limit(limit.clone()));
             }
             Event::CancelRequested { by, reason } => {
+                self.cancelled = true;
                 self.stop(Stopping::Cancelled { by: by.clone(), reason: reason.clone() });
                 self.cut_all();
             }

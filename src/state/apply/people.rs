@@ -13,6 +13,10 @@ impl State {
     pub(super) fn asked(&mut self, ask: &Arc<Ask>, record: &Record) -> Result<(), FoldError> {
         self.known(ask.node)?;
         let node = ask.node;
+        let expected = if ask.purpose == AskFor::Node { Stand::Ready } else { Stand::Running };
+        if self.nodes[node.index()].stand != expected {
+            return Err(self.contradiction(format!("node {node} has nothing to ask")));
+        }
         self.next_ask = ask.id.next();
         self.asks.insert(ask.id, ask.clone());
         if let Some(deadline) = ask.deadline {
@@ -68,6 +72,8 @@ impl State {
                     self.look_again(node);
                 } else if self.calling.remove(&node) {
                     self.ready.give(limiter, 1);
+                    // While nobody knows whether it happened no time limit ends or repeats it.
+                    self.timers.clear(Timer::Timeout(node));
                     if timed_out && !from_outage {
                         let attempt = self.nodes[node.index()].attempt;
                         self.late.insert(Key { node, attempt, turn: Turn(0), call: None });

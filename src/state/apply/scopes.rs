@@ -12,6 +12,9 @@ use crate::{
 impl State {
     pub(super) fn scope_opened(&mut self, node: NodeIx, bound: &Value, record: &Record) -> Result<(), FoldError> {
         self.known(node)?;
+        if !matches!(self.node(node).kind, NodeKind::Scope(_)) {
+            return Err(self.contradiction(format!("node {node} is no scope")));
+        }
         self.todo.inline.remove(&node);
         let state = &mut self.nodes[node.index()];
         if state.stand != Stand::Ready {

@@ -73,6 +73,9 @@ impl State {
     pub(super) fn tool_returned(&mut self, node: NodeIx, call: CallIx, result: &Arc<CallResult>) -> Result<(), FoldError> {
         let limiter = self.limiter(node)?;
         self.todo.doubts.retain(|key| !(key.node == node && key.call == Some(call)));
+        if matches!(&result.outcome, Err(failure) if failure.kind == FailureKind::InDoubt) {
+            self.unsure.insert(node);
+        }
         let activation = self.activation(node)?;
         if let Some(state) = activation.call_mut(call) {
             let held = matches!(state, CallState::InFlight(_));
@@ -126,9 +129,17 @@ impl State {
         Ok(())
     }
 
-    /// Lets the next turn come once every call of this one is answered; results enter the thread in the order of the calls.
+    /// Lets the next turn come once every call of this one is answered, the first once the look-up before it is; results enter the
+    /// thread in the order of the calls.
     fn close_turn(&mut self, node: NodeIx) -> Result<(), FoldError> {
         let activation = self.activation(node)?;
+        if let Stage::Looking(CallState::Answered(call, result)) = &activation.stage {
+            let known = Entry::Known { call: call.clone(), result: result.clone() };
+            activation.thread.push(known);
+            activation.stage = Stage::Due;
+            self.want(node, Due::Turn);
+            return Ok(());
+        }
         let Stage::Calls(calls) = &activation.stage else { return Ok(()) };
         let answered: Vec<Entry> = calls
             .iter()
@@ -191,7 +202,7 @@ impl State {
             }
         }
         for (node, activation) in &self.activations {
-            for (ix, state) in (0..).map(CallIx).zip(activation.calls()) {
+            for (ix, state) in activation.numbered() {
                 if matches!(state, CallState::InFlight(_)) && activation.effect(ix) == EffectClass::Irreversible {
                     doubts.push(Key { node: *node, attempt: activation.attempt, turn: activation.turn, call: Some(ix) });
                 }

@@ -22,10 +22,13 @@ use std::{
 
 use redb::{BackendError, Builder, Database, StorageBackend, backends::FileBackend};
 
+use super::quiet::quietly;
+
 /// A database that is open for writing. Dropping it closes the file so that the next one to open it finds nothing to repair.
 #[derive(Debug)]
 pub struct Open {
-    db: Database,
+    /// Present until this is dropped.
+    db: Option<Database>,
     disk: Disk,
 }
 
@@ -50,14 +53,14 @@ impl Open {
 
     fn existing_in(builder: &Builder, file: impl StorageBackend) -> Result<Self, redb::Error> {
         let disk = Disk::new(file, Stage::Opening);
-        let open = Self { db: builder.create_with_backend(disk.clone())?, disk };
+        let open = Self { db: Some(builder.create_with_backend(disk.clone())?), disk };
         open.disk.state().stage = Stage::Working;
         Ok(open)
     }
 
     fn new_in(builder: &Builder, file: impl StorageBackend) -> Result<Self, redb::Error> {
         let disk = Disk::new(file, Stage::Making);
-        Ok(Self { db: builder.create_with_backend(disk.clone())?, disk })
+        Ok(Self { db: Some(builder.create_with_backend(disk.clone())?), disk })
     }
 }
 
@@ -65,14 +68,15 @@ impl Deref for Open {
     type Target = Database;
 
     fn deref(&self) -> &Database {
-        &self.db
+        self.db.as_ref().expect("a database: it is taken out only when this is dropped")
     }
 }
 
 impl Drop for Open {
-    /// What is dropped after this is the database.
+    /// Closing writes once more, and may find damage that nobody has asked about.
     fn drop(&mut self) {
         self.disk.state().stage = Stage::Closing;
+        quietly(|| drop(self.db.take()));
     }
 }
 

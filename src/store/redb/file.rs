@@ -4,14 +4,13 @@
 use std::{
     fs::{self, File},
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::Arc,
 };
 
 use redb::{Builder, ConcurrencyMode, ReadTransaction, ReadableDatabase, TableDefinition, TableHandle, WriteTransaction};
 
-use super::disk::Open;
+use super::{disk::Open, quiet::quietly};
 use crate::store::StoreError;
 
 /// The table that says what a file is; its own layout never changes.
@@ -99,9 +98,9 @@ impl Kind {
 
     /// Does `work` on the file. Damage that the database trips over is an error like any other.
     pub fn guarded<T>(&self, path: &Path, work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, StoreError> {
-        match catch_unwind(AssertUnwindSafe(work)) {
-            Ok(result) => result.map_err(|error| self.error(path, &error)),
-            Err(_) => Err(self.damaged(path, "its pages contradict each other")),
+        match quietly(work) {
+            Some(result) => result.map_err(|error| self.error(path, &error)),
+            None => Err(self.damaged(path, "its pages contradict each other")),
         }
     }
 

@@ -182,14 +182,17 @@ impl Entry {
         self.completed_at = closing.status.is_over().then_some(closing.at);
     }
 
-    /// Takes over what the last record says, when nobody lives to say it.
+    /// Takes over where `last`, the last record that says so, leaves the session, when nobody lives to say it.
     pub fn ends_with(&mut self, last: Option<&Record>) {
         let Some(Record { at, event, .. }) = last else { return };
-        if let Event::Finished(finished) = event {
-            self.stands(Closing { status: finished.status, at: *at });
+        let status = if let Event::Finished(finished) = event {
+            finished.status
         } else if matches!(event, Event::Parked) {
-            self.stands(Closing { status: Status::Parked, at: *at });
-        }
+            Status::Parked
+        } else {
+            Status::Running
+        };
+        self.stands(Closing { status, at: *at });
     }
 
     /// Where its records are to be found.

@@ -21,13 +21,16 @@ use super::{
     lock::{Holder, LockFile},
 };
 use crate::{
-    event::Record,
+    event::{Event, Record},
     store::{ReadError, StoreError},
     value::{Epoch, Seq, SessionId},
 };
 
 /// How long to wait for a process that repairs a journal.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Records that are read at once, from the end of a session backwards.
+const LOOK_BACK: u64 = 16;
 
 /// A stretch of a session's records: those of one claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +61,7 @@ pub struct Tail {
     pub length: Seq,
     /// What the next one follows.
     pub link: Link,
-    /// The last record, if there is one and it was asked for.
+    /// The last record that says where the session stands, if there is one and it was asked for.
     pub last: Option<Record>,
 }
 
@@ -91,7 +94,11 @@ impl Reader {
             if end <= next || room == 0 {
                 continue;
             }
-            let stretch = self.stretch(session, segment)?;
+            let stretch = self.stretch(session, segment).map_err(|source| match source {
+                // What stands in the journals before this one can still be read.
+                StoreError::Damaged { path, why, .. } if ix > 0 => ReadError::Damaged { session, journal: path, seq: next, why },
+                source => ReadError::Store { session, source },
+            })?;
             let (rows, broken) = stretch.rows(next, end, room);
             let count = rows.len();
             for (seq, row) in rows {
@@ -110,7 +117,8 @@ impl Reader {
                 next = next.next();
             }
             match broken {
-                Some(error) => return Err(stretch.damaged(next, error.to_string())),
+                Some(StoreError::Damaged { why, .. }) => return Err(stretch.damaged(next, why)),
+                Some(source) => return Err(ReadError::Store { session, source }),
                 None if count < room && next < least => return Err(stretch.damaged(next, "it is missing")),
                 None => {}
             }
@@ -122,7 +130,7 @@ impl Reader {
     pub fn tail(&self, extent: &Extent<'_>, with_record: bool) -> Result<Tail, ReadError> {
         let session = extent.session;
         for segment in extent.segments.iter().rev() {
-            let stretch = self.stretch(session, segment)?;
+            let stretch = self.stretch(session, segment).map_err(|source| ReadError::Store { session, source })?;
             let last = stretch.last()?;
             let end = last.as_ref().map_or(segment.from, |(seq, _)| seq.next());
             if end < extent.length {
@@ -130,17 +138,31 @@ impl Reader {
             }
             let Some((seq, row)) = last else { continue };
             let link = codec::link_of(&row).map_err(|why| stretch.damaged(seq, why))?;
-            let decode = || stretch.decode(seq, |fetch| codec::decode_unchained(&row, seq, fetch));
-            let last = if with_record { Some(decode()?) } else { None };
+            let last = if with_record { self.telling(extent, seq)? } else { None };
             return Ok(Tail { length: seq.next(), link, last });
         }
         Ok(Tail { length: Seq(0), link: codec::genesis(session), last: None })
     }
 
-    fn stretch(&self, session: SessionId, segment: &Segment) -> Result<Stretch, ReadError> {
+    /// The last record up to `seq` that says where the session stands: one that came too late to matter does not.
+    fn telling(&self, extent: &Extent<'_>, seq: Seq) -> Result<Option<Record>, ReadError> {
+        let mut end = seq.next();
+        while end > Seq(0) {
+            let from = Seq(end.0.saturating_sub(LOOK_BACK));
+            let count = usize::try_from(end.0 - from.0).unwrap_or(usize::MAX);
+            let page = self.read(extent, from, count)?;
+            if let Some(found) = page.into_iter().rev().find(|record| !matches!(record.event, Event::LateResult { .. })) {
+                return Ok(Some(found));
+            }
+            end = from;
+        }
+        Ok(None)
+    }
+
+    fn stretch(&self, session: SessionId, segment: &Segment) -> Result<Stretch, StoreError> {
         let path = path_of(&self.folder, segment.journal);
-        let opened = self.open(segment.journal).and_then(|db| JOURNAL.guarded(&path, || Ok((db.begin_read()?, db))));
-        let (read, db) = opened.map_err(|source| ReadError::Store { session, source })?;
+        let db = self.open(segment.journal)?;
+        let (read, db) = JOURNAL.guarded(&path, || Ok((db.begin_read()?, db)))?;
         Ok(Stretch { session, epoch: segment.epoch, path, read, _db: db })
     }
 
@@ -206,7 +228,17 @@ impl Stretch {
             }
             Ok(())
         });
-        (rows, read.err())
+        let Err(broken) = read else { return (rows, None) };
+        // A range looks at its far end first, and may stumble there: one by one, what stands before the damage is read.
+        while rows.len() < max {
+            let seq = Seq(from.0 + rows.len() as u64);
+            let one = || Ok(self.read.open_table(RECORDS)?.get(self.key(seq))?.map(|row| row.value().to_vec()));
+            match JOURNAL.guarded(&self.path, one) {
+                Ok(Some(row)) if seq < end => rows.push((seq, row)),
+                Ok(_) | Err(_) => return (rows, Some(broken)),
+            }
+        }
+        (rows, None)
     }
 
     fn last(&self) -> Result<Option<Row>, ReadError> {
@@ -238,7 +270,11 @@ impl Stretch {
             })
         };
         let decoded = decode(&mut fetch);
-        decoded.map_err(|why| self.damaged(seq, unread.map_or(why, |error| error.to_string())))
+        decoded.map_err(|why| match unread {
+            None => self.damaged(seq, why),
+            Some(StoreError::Damaged { why, .. }) => self.damaged(seq, why),
+            Some(other) => ReadError::Store { session: self.session, source: other },
+        })
     }
 
     fn key(&self, seq: Seq) -> (u128, u32, u64) {

@@ -109,6 +109,8 @@ fn a_changed_moved_or_missing_record_is_named_and_the_rest_can_be_read() {
         assert!(matches!(error, ReadError::Damaged { seq: Seq(5), .. }), "{text}");
         assert!(text.contains(&session.to_string()) && text.contains("0001.redb") && text.contains(why), "{text}");
         assert_eq!(store.read(session, Seq(0), 5).unwrap(), records(0, 5));
+        let (intact, damage) = store.read_intact(session).unwrap();
+        assert_eq!((intact, damage.map(|damage| damage.to_string())), (records(0, 5), Some(text)));
         assert_eq!(store.read_all(other).unwrap(), records(0, 9));
         check_usable(&folder);
     };
@@ -144,6 +146,46 @@ fn a_lost_blob_is_named() {
     folder.change(&folder.journal(1), |write| assert!(write.delete_table(journal::BLOBS).unwrap()));
     let error = folder.store().read_all(session).unwrap_err();
     assert!(matches!(error, ReadError::Damaged { seq: Seq(1), .. }), "{error}");
+}
+
+#[test]
+fn a_damaged_blob_does_not_harm_the_next_session_that_says_the_same() {
+    let folder = Folder::new();
+    let said = [record(0, Event::Parked), ended(1, Value::text("x".repeat(9_000)))];
+    let say = |store: &RedbStore| {
+        let claim = store.create(new_session()).unwrap();
+        store.append(&claim, Seq(0), &said).unwrap().wait().unwrap();
+        claim.session()
+    };
+    let first = say(&folder.store());
+    folder.change(&folder.journal(1), |write| {
+        let mut blobs = write.open_table(journal::BLOBS).unwrap();
+        let digest = *blobs.first().unwrap().unwrap().0.value();
+        blobs.insert(&digest, b"something else".as_slice()).unwrap();
+    });
+    assert!(folder.store().read_all(first).is_err());
+    let second = say(&folder.store());
+    assert_eq!(folder.store().read_all(second).unwrap(), said);
+    assert_eq!(folder.store().read_all(first).unwrap(), said, "it is whole again");
+}
+
+/// It was tried again and again, and a session could begin in it that failed at its first write.
+#[test]
+fn a_damaged_journal_is_marked_and_takes_no_more_sessions_until_the_mark_is_deleted() {
+    let folder = Folder::new();
+    folder.session(3);
+    let whole = fs::read(folder.journal(1)).unwrap();
+    fs::write(folder.journal(1), &whole[..5_000]).unwrap();
+    check_usable(&folder);
+    let mark = folder.journal(1).with_extension("damaged");
+    let text = fs::read_to_string(&mark).unwrap();
+    assert!(text.contains("Nothing more is written") && text.contains("0001.redb"), "{text}");
+    fs::write(folder.journal(1), &whole).unwrap();
+    check_usable(&folder);
+    assert_eq!(fs::read(folder.journal(1)).unwrap(), whole);
+    fs::remove_file(&mark).unwrap();
+    check_usable(&folder);
+    assert_ne!(fs::read(folder.journal(1)).unwrap(), whole);
 }
 
 #[test]
@@ -267,6 +309,10 @@ fn whatever_bytes_are_changed_nothing_false_is_read() {
             if let Ok(read) = store.read_all(*session) {
                 assert_eq!(read, records(0, 40));
             }
+            if let Ok((read, damage)) = store.read_intact(*session) {
+                assert_eq!(read, records(0, read.len() as u64));
+                assert!(read.len() == 40 || damage.is_some());
+            }
         }
     }
     fs::write(folder.journal(1), &whole).unwrap();
@@ -305,7 +351,7 @@ fn a_tool_node_that_does_nothing_takes_less_than_400_bytes() {
     let store = folder.store();
     let claim = store.create(new_session()).unwrap();
     for node in 0..1_000 {
-        let started = record(2 * node, Event::NodeStarted { node: crate::value::NodeIx(node as u32), attempt: 1 });
+        let started = record(2 * node, Event::NodeStarted { node: crate::value::NodeIx(node as u32), attempt: 1, lookup: None });
         let appended = store.append(&claim, Seq(2 * node), &[started, ended(2 * node + 1, Value::Null)]).unwrap();
         if node % 40 == 0 {
             appended.wait().unwrap();
@@ -314,4 +360,22 @@ fn a_tool_node_that_does_nothing_takes_less_than_400_bytes() {
     drop((claim, store));
     let size = fs::metadata(folder.journal(1)).unwrap().len();
     assert!(size < 400_000, "{size}");
+}
+
+#[test]
+fn what_came_too_late_does_not_reopen_a_session_whose_owner_died() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let claim = store.create(new_session()).unwrap();
+    let session = claim.session();
+    let finished = crate::event::Finished { status: Status::Completed, output: Value::Null, failure: None };
+    let key = crate::event::Key { node: crate::value::NodeIx(1), attempt: 1, turn: crate::value::Turn(0), call: None };
+    let late = |seq| record(seq, Event::LateResult { key, usage: Default::default() });
+    let mut all = vec![record(0, Event::Parked), record(1, Event::Finished(Box::new(finished)))];
+    all.extend((2..40).map(late));
+    store.append(&claim, Seq(0), &all).unwrap().wait().unwrap();
+    // Its owner dies: nobody gives the session back.
+    drop((claim, store));
+    let row = folder.store().row(session).unwrap();
+    assert_eq!((row.status, row.completed_at), (Status::Completed, Some(all[1].at)));
 }

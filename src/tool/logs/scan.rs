@@ -96,15 +96,22 @@ pub(super) fn scan<S: Sink>(
 ) -> Result<(Read, Option<S>), Failure> {
     let next = AtomicUsize::new(0);
     let order = Order {
-        state: Mutex::new(Merged { next: 0, waiting: BTreeMap::new(), read: Read::default(), sink: None }),
+        state: Mutex::new(Merged { next: 0, waiting: BTreeMap::new(), read: Read::default(), sink: None, is_broken: false }),
         done: Condvar::new(),
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS).min(files.len()).max(1);
     let work = || -> Result<(), Failure> {
+        let mut watch = Watch { order: &order, is_done: false };
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(file) = files.get(index) else { return Ok(()) };
-            order.wait_for_turn(index, call)?;
+            let Some(file) = files.get(index) else {
+                watch.is_done = true;
+                return Ok(());
+            };
+            if !order.wait_for_turn(index, call)? {
+                // Another thread broke off, and says why.
+                return Ok(());
+            }
             let mut sink = make(index);
             let read = read_file(file, call, ahead, &mut sink)?;
             order.put(index, read, sink);
@@ -137,6 +144,23 @@ struct Merged<S> {
     waiting: BTreeMap<usize, (Read, S)>,
     read: Read,
     sink: Option<S>,
+    /// A thread has gone without doing its file, by an error or a panic: the turns of later files never come.
+    is_broken: bool,
+}
+
+/// Says when a thread breaks off.
+struct Watch<'a, S: Sink> {
+    order: &'a Order<S>,
+    is_done: bool,
+}
+
+impl<S: Sink> Drop for Watch<'_, S> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.order.lock().is_broken = true;
+            self.order.done.notify_all();
+        }
+    }
 }
 
 impl<S: Sink> Order<S> {
@@ -144,15 +168,15 @@ impl<S: Sink> Order<S> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits while the file is too far ahead of the first that is not done. That one never waits, so all get their turn,
-    /// unless its thread failed: then the call is to stop anyway and the others see it.
-    fn wait_for_turn(&self, index: usize, call: &CallContext) -> Result<(), Failure> {
+    /// Waits while the file is too far ahead of the first that is not done. That one never waits, so all get their turn.
+    /// False when its thread, or another, broke off.
+    fn wait_for_turn(&self, index: usize, call: &CallContext) -> Result<bool, Failure> {
         let mut state = self.lock();
-        while index > state.next + AHEAD {
+        while index > state.next + AHEAD && !state.is_broken {
             call.stop.check()?;
             state = self.done.wait_timeout(state, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
         }
-        Ok(())
+        Ok(!state.is_broken)
     }
 
     fn put(&self, index: usize, read: Read, sink: S) {
@@ -326,4 +350,39 @@ fn without_colours(text: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{panic::AssertUnwindSafe, sync::Arc};
+
+    use super::*;
+    use crate::tool::Roots;
+
+    /// Trips over the first message of the first file.
+    struct Tripping(usize);
+
+    impl Sink for Tripping {
+        fn take(&mut self, _record: &Record<'_>) {
+            assert!(self.0 > 0, "it trips");
+        }
+
+        fn merge(&mut self, _later: Self) {}
+    }
+
+    /// The others waited for ever for the turn of a file whose thread had gone.
+    #[test]
+    fn a_thread_that_breaks_off_keeps_nobody_waiting() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let roots = Arc::new(Roots::new(folder.path()).expect("a root"));
+        let file = |ix: usize| {
+            let name = format!("{ix:03}.log");
+            std::fs::write(folder.path().join(&name), "2024-01-01T00:00:00Z INFO one\n").expect("a file");
+            LogFile { found: roots.find(&name).expect("in reach"), origin: Origin::of(&[&name]) }
+        };
+        let files: Vec<_> = (0..3 * AHEAD).map(file).collect();
+        let call = CallContext::on(roots.clone());
+        let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| scan(&files, &call, 0, Tripping).map(|(read, _)| read.bytes)));
+        assert!(outcome.is_err(), "the panic comes through");
+    }
 }

@@ -104,9 +104,9 @@ impl BlockingTool for SqlQuery {
 
     /// Reading is free to repeat; what a change would do twice nobody knows.
     fn effect(&self, args: &Value) -> EffectClass {
-        match args.get("write").and_then(Value::as_bool) {
-            Some(true) => EffectClass::Irreversible,
-            Some(false) | None => EffectClass::Read,
+        match args.get("write") {
+            None | Some(Value::Bool(false)) => EffectClass::Read,
+            Some(_) => EffectClass::Irreversible,
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use super::judge::TestTools;
 use super::synod::{
-    event::{Ask, Effect, Event, Input, Key, ModelCall, Outcome, Record, Started, ToolCall},
+    event::{Ask, AskOutcome, Effect, Event, Input, Key, ModelCall, Outcome, Record, Started, ToolCall},
     graph::Plan,
     schedule::{Scheduler, Step},
     state::{FoldError, State},
@@ -81,6 +81,8 @@ pub struct Run<W> {
     judge: Arc<dyn Judge>,
     queue: BTreeMap<(Timestamp, u64), Input>,
     arrivals: u64,
+    /// The answer that was read last: what came of it may not be on record yet.
+    unacknowledged: Option<((Timestamp, u64), Input)>,
     flying: BTreeSet<Key>,
     epoch: u32,
     /// What the harness does wrong.
@@ -122,6 +124,7 @@ impl<W: World> Run<W> {
             judge,
             queue: BTreeMap::new(),
             arrivals: 0,
+            unacknowledged: None,
             flying: BTreeSet::new(),
             epoch: 0,
             sabotage: None,
@@ -153,7 +156,10 @@ impl<W: World> Run<W> {
         let Some(at) = self.next_at() else { return Ok(None) };
         self.now = at;
         let input = match self.queue.first_key_value() {
-            Some(((due, _), _)) if *due <= at => self.queue.pop_first().map(|(_, input)| input),
+            Some(((due, _), _)) if *due <= at => self.queue.pop_first().map(|(place, input)| {
+                self.unacknowledged = matches!(input, Input::Answered { .. }).then(|| (place, input.clone()));
+                input
+            }),
             Some(_) | None => None,
         };
         let input = input.unwrap_or(Input::Tick);
@@ -209,7 +215,7 @@ impl<W: World> Run<W> {
 
     /// A person answers.
     pub fn answer(&mut self, ask: AskId, value: &str) -> Result<(), Violation> {
-        self.give(Input::Answered { ask, value: Value::text(value), by: Arc::from("ann") })
+        self.give(Input::Answered { ask, value: Value::text(value), by: Arc::from("ann"), at: self.now })
     }
 
     /// Appends what a step says and performs its effects.
@@ -269,7 +275,8 @@ impl<W: World> Run<W> {
                     let path = self.state().path(ask.node);
                     let attempt = self.state().nodes[ask.node.index()].attempt;
                     for (wait, value) in self.world.ask(&ask, &path, attempt) {
-                        self.arrive(wait, Input::Answered { ask: id, value, by: Arc::from("ann") });
+                        let at = self.now.after(Duration::from_millis(wait));
+                        self.arrive(wait, Input::Answered { ask: id, value, by: Arc::from("ann"), at });
                     }
                 }
             }
@@ -291,20 +298,43 @@ impl<W: World> Run<W> {
         self.queue.insert((self.now.after(Duration::from_millis(millis)), self.arrivals), input);
     }
 
-    /// The process dies, with all that is in flight, and another takes over from what was appended, some time later.
+    /// The process dies, with all that is in flight, and another takes over from what was appended, some time later. What
+    /// people answer lies in the mail: the next owner finds what was given meanwhile.
     pub fn crash(&mut self, outage_millis: u64) -> Result<(), Violation> {
-        self.queue.clear();
+        self.queue.retain(|_, input| matches!(input, Input::Answered { .. }));
+        self.queue.extend(self.unacknowledged.take());
         self.flying.clear();
         self.now = self.now.after(Duration::from_millis(outage_millis));
+        let later = self.queue.split_off(&(self.now, u64::MAX));
+        let mail: Vec<Input> = std::mem::replace(&mut self.queue, later).into_values().collect();
         let state = State::fold(&self.records).map_err(|e| format!("the journal does not fold: {e}"))?;
+        let counts = |input: &Input| match input {
+            Input::Answered { ask, value, at, .. } => {
+                let in_time = state.asks.get(ask)?.deadline.is_none_or(|deadline| *at < deadline);
+                (in_time && state.finished.is_none() && state.check_answer(*ask, value).is_ok()).then_some(*ask)
+            }
+            Input::Replied { .. } | Input::Returned { .. } | Input::Cancel { .. } | Input::Resume { .. } | Input::Tick => None,
+        };
+        let answered: BTreeSet<AskId> = mail.iter().filter_map(counts).collect();
         self.scheduler = Scheduler::resume(state, self.judge.clone(), Arc::new(TestTools));
         self.epoch += 1;
         let in_doubt = if self.sabotage == Some(Sabotage::RepeatInDoubt) { self.scheduler.outstanding() } else { Vec::new() };
-        let step = self.scheduler.on(self.now, [Input::Resume { epoch: Epoch(self.epoch) }]).map_err(broken)?;
+        let resume = [Input::Resume { epoch: Epoch(self.epoch) }];
+        let step = self.scheduler.on(self.now, resume.into_iter().chain(mail).chain([Input::Tick])).map_err(broken)?;
+        let heard = |asked: &AskId| {
+            let closes =
+                |event: &Event| matches!(event, Event::AskClosed { ask, outcome: AskOutcome::Answered { .. } } if ask == asked);
+            step.records.iter().any(|record| closes(&record.event))
+        };
+        if let Some(lost) = answered.iter().find(|ask| !heard(ask)) {
+            return Err(format!("the answer to q{lost}, given in time, is lost"));
+        }
         self.append(step.records);
         let late = self.state().late.iter().copied().map(Effect::Cancel).collect();
         self.perform(late)?;
-        self.perform(self.scheduler.outstanding())?;
+        let mut outstanding = self.scheduler.outstanding();
+        outstanding.retain(|effect| !matches!(effect, Effect::Ask(ask) if self.shown.contains(ask)));
+        self.perform(outstanding)?;
         for effect in in_doubt {
             if let Effect::Tool(call) = effect
                 && call.effect == EffectClass::Irreversible

@@ -1,0 +1,28 @@
+//! Is a glob pattern small enough to be compiled? [`fits_glob`]: globset follows braces within braces by recursion.
+
+/// Bytes of a glob pattern.
+const MAX_PATTERN: usize = 1_024;
+/// Braces within braces.
+const MAX_BRACES: usize = 8;
+
+/// Why the pattern is not compiled; nothing where it may be.
+///
+/// # Errors
+/// What it has too much of, a lowercase fragment.
+pub fn fits_glob(pattern: &str) -> Result<(), String> {
+    if pattern.len() > MAX_PATTERN {
+        return Err(format!("it has {} bytes, and at most {MAX_PATTERN} are taken", pattern.len()));
+    }
+    let mut depth = 0_usize;
+    for character in pattern.chars() {
+        match character {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_BRACES {
+            return Err(format!("its braces stand more than {MAX_BRACES} deep in each other"));
+        }
+    }
+    Ok(())
+}
