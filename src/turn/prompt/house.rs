@@ -112,7 +112,7 @@ fn was_refused(request: &Request) -> bool {
         match entry {
             Entry::Note(_) => noted = true,
             Entry::Reply(reply) => return noted && is_result(reply),
-            Entry::Result { .. } | Entry::Mail(_) | Entry::Answer { .. } => {}
+            Entry::Result { .. } | Entry::Known { .. } | Entry::Mail(_) | Entry::Answer { .. } => {}
         }
     }
     false
