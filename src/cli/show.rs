@@ -107,6 +107,7 @@ fn node_of(event: &Event) -> Option<NodeIx> {
         | Event::ScopeOpened { node, .. }
         | Event::Judged { node, .. }
         | Event::TurnStarted { node, .. }
+        | Event::TurnHeld { node, .. }
         | Event::TurnEnded { node, .. }
         | Event::ToolReturned { node, .. }
         | Event::NotHappened { node, .. }

@@ -26,7 +26,7 @@ fn endless(limits: &str) -> Ran {
 }
 
 fn reached(ran: &Ran) -> Vec<String> {
-    ran.events(|e| if let Event::LimitReached { limit } = e { Some(limit.to_string()) } else { None })
+    ran.events(|e| if let Event::LimitReached { limit, .. } = e { Some(limit.to_string()) } else { None })
 }
 
 #[test]

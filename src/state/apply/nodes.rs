@@ -39,6 +39,7 @@ impl State {
                     Activation {
                         attempt,
                         turn: Turn(0),
+                        begun: false,
                         task: self.started.task.clone(),
                         thread: Vec::new(),
                         stage: Stage::Due,
@@ -139,7 +140,7 @@ impl State {
         }
         let keep = match outcome {
             Outcome::Ok(_) => true,
-            Outcome::Failed(failure) => failure.kind == FailureKind::Limit,
+            Outcome::Failed(failure) => matches!(failure.kind, FailureKind::Limit | FailureKind::Budget),
             Outcome::Skipped(_) | Outcome::Cancelled => false,
         };
         self.leave(node, true, keep);
@@ -155,6 +156,7 @@ impl State {
         }
         self.todo.doubts.retain(|key| key.node != node);
         let Some(activation) = self.activations.get(&node) else { return };
+        self.budget.held.remove(&node);
         self.ready.give(limiter, activation.in_flight());
         let flying = activation.flying(node);
         let waiting: Vec<Due> = std::iter::once(Due::Turn)
@@ -165,6 +167,7 @@ impl State {
             self.unwant(node, due);
         }
         self.late.extend(flying);
+        self.let_go();
         self.todo.agents.remove(&node);
         self.answered.remove(&node);
         if drop {
@@ -207,7 +210,8 @@ impl State {
         if failed && !allowed && !caught {
             let first = &mut self.instances[ix].failed;
             *first = Some(first.map_or(node, |other| other.min(node)));
-            if self.finale.is_none() && self.team_of(node).1.fail_fast {
+            let synthesizes = self.budget.short.is_some() && is_budget(outcome);
+            if self.finale.is_none() && !synthesizes && self.team_of(node).1.fail_fast {
                 self.fail_fast(node);
             }
         }
@@ -242,4 +246,8 @@ impl State {
     pub(super) fn is_synthesis(&self, node: NodeIx) -> bool {
         matches!(&self.node(node).kind, NodeKind::Agent(agent) if agent.phase == Phase::Synthesize)
     }
+}
+
+fn is_budget(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failed(failure) if failure.kind == FailureKind::Budget)
 }
