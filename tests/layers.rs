@@ -24,7 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("report", &["value", "graph", "event", "plan", "turn", "state"]),
     ("http", &[]),
     ("model", &["value", "graph", "event", "team", "rule", "turn", "state", "http"]),
-    ("tool", &["value", "http"]),
+    ("tool", &["value", "http", "knowledge"]),
     ("knowledge", &["value"]),
     ("store", &["value", "graph", "event", "team"]),
     (

@@ -32,7 +32,7 @@ fn create(store: &dyn Store) -> Claim {
 }
 
 fn record(seq: u64) -> Record {
-    Record { seq: Seq(seq), at: Timestamp(1), event: Event::NodeStarted { node: NodeIx(seq as u32), attempt: 1 } }
+    Record { seq: Seq(seq), at: Timestamp(1), event: Event::NodeStarted { node: NodeIx(seq as u32), attempt: 1, lookup: None } }
 }
 
 fn finish(seq: u64) -> Record {
