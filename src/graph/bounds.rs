@@ -103,4 +103,7 @@ pub struct AgentBound {
     pub tokens: u64,
     /// Cost; `None` when its model has no price.
     pub cost: Option<Usd>,
+    /// What the file allows it.
+    #[serde(default)]
+    pub limits: Limits,
 }

@@ -337,7 +337,7 @@ fn team_plan(team: &Team, functions: &[Arc<str>], models: &dyn Models) -> TeamPl
         priority: m.priority,
         writes: m.writes.clone(),
         call: models::cap(&m.profile, models),
-        limits: Limits::default(),
+        limits: m.limits,
     };
     TeamPlan {
         name: team.name.clone(),

@@ -4,7 +4,10 @@
 //! reserved together stays within the limits, unless a reply took more than its call had reserved. A turn that does not fit waits
 //! while calls are in flight; turns that wait go on in node order. A part of the session's limits is kept for its synthesis.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{Due, Spent, State};
 use crate::{
@@ -27,6 +30,8 @@ pub struct Budget {
     pub synthesizes: bool,
     /// Whether that costs something, so that a share is kept for it.
     pub keeps_share: bool,
+    /// Calls that had not stopped when the session was over: they count as what they had reserved, whatever comes of them.
+    pub closed: BTreeSet<Key>,
     /// The limit into which nothing fits any more: only a synthesis goes on.
     pub short: Option<&'static str>,
 }
@@ -51,11 +56,14 @@ pub struct Lack {
     pub own: bool,
 }
 
+/// What a limit counts.
+type Part = fn(&Usage) -> u64;
+
 /// What is used of a limit.
 struct Used {
     spent: Usage,
     reserved: Usage,
-    /// Percent of the limit that are kept from this turn, less what is used of them.
+    /// What is used of the share for the synthesis, where that is kept from this turn.
     kept: Option<Usage>,
 }
 
@@ -119,8 +127,7 @@ impl State {
     fn lack(&self, node: NodeIx, needs: Usage) -> Option<Lack> {
         if let (Some(seat), Some(limits)) = (self.seat_of(node), self.own_limits(node)) {
             let spent = self.spent_by.get(&seat).map(|spent| spent.usage).unwrap_or_default();
-            let used =
-                Used { spent, reserved: self.reserved_where(|key| self.seat_of(key.node).as_ref() == Some(&seat)), kept: None };
+            let used = Used { spent, reserved: self.reserved_by(&seat), kept: None };
             if let Some(limit) = used.exceeds(limits, needs) {
                 return Some(Lack { limit, own: true });
             }
@@ -151,6 +158,11 @@ impl State {
             Some(Lack { own: true, .. }) => self.seat_of(*earlier) == seat,
             None => false,
         })
+    }
+
+    /// What calls of an agent in flight have reserved.
+    pub fn reserved_by(&self, seat: &(TeamIx, Role)) -> Usage {
+        self.reserved_where(|key| self.seat_of(key.node).as_ref() == Some(seat))
     }
 
     fn reserved_where(&self, counts: impl Fn(&Key) -> bool) -> Usage {
@@ -230,6 +242,14 @@ impl State {
         }
     }
 
+    /// The session is over: nobody hears of the calls that have not stopped yet.
+    pub(super) fn close_budget(&mut self) {
+        self.budget.closed = self.budget.reserved.keys().copied().collect();
+        for key in self.budget.closed.clone() {
+            self.settle_call(&key, None, None);
+        }
+    }
+
     /// Nothing fits into a limit of the session any more, but what is kept for its synthesis.
     pub(super) fn run_short(&mut self, limit: &Arc<str>) {
         self.budget.short = Some(if **limit == *"tokens" { "tokens" } else { "cost_usd" });
@@ -251,9 +271,9 @@ impl State {
 impl Used {
     /// The limit into which `needs` does not fit. A call that nobody could size fits while anything is left.
     fn exceeds(&self, limits: &Limits, needs: Usage) -> Option<&'static str> {
-        let sums: [(Option<u64>, fn(&Usage) -> u64, &'static str); 2] =
+        let sums: [(Option<u64>, Part, &'static str); 2] =
             [(limits.tokens, Usage::tokens, "tokens"), (limits.cost.map(|usd| usd.0), |usage| usage.cost.0, "cost_usd")];
-        let over = |limit: u64, part: fn(&Usage) -> u64| {
+        let over = |limit: u64, part: Part| {
             if needs.is_nothing() {
                 return limit > 0 && part(&self.spent) >= limit;
             }

@@ -1,6 +1,6 @@
 //! Does a session stay within its budgets? [`Ledger`] adds up what the records say, without the fold that wrote them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use synod::{
     event::{Event, Key, Record, TurnEnd},
@@ -19,6 +19,8 @@ pub struct Ledger {
     reserved: BTreeMap<Key, Usage>,
     spent: Usage,
     spent_by: BTreeMap<(TeamIx, Role), Usage>,
+    /// Calls that had not stopped at the end.
+    closed: BTreeSet<Key>,
     /// Where each activation stands: the key of its turn.
     turns: BTreeMap<NodeIx, Key>,
 }
@@ -46,7 +48,12 @@ impl Ledger {
                 let key = self.turns.get(node).copied().ok_or_else(|| format!("{node} ends a turn that has not begun"))?;
                 self.settle(key, Some(usage), state);
             }
+            Event::LateResult { key, .. } if self.closed.contains(key) => {}
             Event::LateResult { key, usage } => self.settle(*key, *usage, state),
+            Event::Finished(_) => {
+                self.closed = self.reserved.keys().copied().collect();
+                self.closed.clone().into_iter().for_each(|key| self.settle(key, None, state));
+            }
             Event::Resumed { .. } => {
                 lost = self.reserved.keys().copied().collect();
                 lost.iter().for_each(|key| self.settle(*key, None, state));

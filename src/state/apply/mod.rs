@@ -72,6 +72,7 @@ impl State {
             }
             Event::LateResult { key, usage } => self.late_result(key, *usage)?,
             Event::Finished(finished) => {
+                self.close_budget();
                 self.finished = Some(std::sync::Arc::new((**finished).clone()));
                 self.timers = super::Timers::default();
             }

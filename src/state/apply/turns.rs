@@ -141,7 +141,9 @@ impl State {
     pub(super) fn late_result(&mut self, key: &Key, usage: Option<Usage>) -> Result<(), FoldError> {
         self.known(key.node)?;
         self.late.remove(key);
-        self.settle_call(key, usage, None);
+        if !self.budget.closed.contains(key) {
+            self.settle_call(key, usage, None);
+        }
         Ok(())
     }
 
