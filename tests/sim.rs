@@ -13,6 +13,8 @@ mod audit;
 mod damage;
 #[path = "sim/doubts.rs"]
 mod doubts;
+#[path = "sim/ledger.rs"]
+mod ledger;
 #[path = "sim/life.rs"]
 mod life;
 #[path = "sim/plan.rs"]

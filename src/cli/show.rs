@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{CommandError, Global, Outcome, output};
 use crate::{
     event::{Event, Record},
+    report::budget,
     state::State,
     value::{CallIx, NodeIx, Seq},
 };
@@ -50,7 +51,12 @@ impl Show {
             output::json(&rows)?;
             return Ok(exit);
         }
-        output::text(&lines(&state, &shown).map_err(|e| CommandError::Usage(e.to_string()))?)?;
+        let mut page = lines(&state, &shown).map_err(|e| CommandError::Usage(e.to_string()))?;
+        let known = State::fold(records.iter().filter(|record| self.as_of.is_none_or(|seq| record.seq.0 <= seq)))?;
+        for pool in budget(&known) {
+            page.push_str(&format!("{pool}\n"));
+        }
+        output::text(&page)?;
         Ok(exit)
     }
 
@@ -116,6 +122,7 @@ fn node_of(event: &Event) -> Option<NodeIx> {
         | Event::ScopeOpened { node, .. }
         | Event::Judged { node, .. }
         | Event::TurnStarted { node, .. }
+        | Event::TurnHeld { node, .. }
         | Event::TurnEnded { node, .. }
         | Event::ToolReturned { node, .. }
         | Event::NotHappened { node, .. }

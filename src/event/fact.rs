@@ -94,6 +94,18 @@ pub enum Event {
         attempt: u32,
         /// What the agent had read: no record at or after this one.
         read_upto: Seq,
+        /// What the call may take at most, which nobody else may spend until it is back.
+        #[serde(default, skip_serializing_if = "Usage::is_nothing")]
+        reserved: Usage,
+    },
+    /// A turn does not fit into what is left; it waits for calls in flight, which may take less than they reserved.
+    TurnHeld {
+        /// Of which activation.
+        node: NodeIx,
+        /// Which turn.
+        turn: Turn,
+        /// What its call may take at most.
+        needs: Usage,
     },
     /// A model replied, or did not.
     TurnEnded {
@@ -201,6 +213,9 @@ pub enum Event {
     LimitReached {
         /// `turns`, `tokens`, `cost_usd` or `wall_seconds`.
         limit: Arc<str>,
+        /// Whether the session goes on to the synthesis of what there is: no other turn that costs something begins.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        synthesize: bool,
     },
     /// Somebody wants the session to end.
     CancelRequested {
@@ -213,8 +228,8 @@ pub enum Event {
     LateResult {
         /// Of which call.
         key: Key,
-        /// What it took.
-        usage: Usage,
+        /// What it took; `None` when nobody knows, and it counts as what was reserved.
+        usage: Option<Usage>,
     },
     /// The session is over; the last record.
     Finished(Box<Finished>),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::value::{Role, Usd};
+use crate::value::{Role, Usage, Usd};
 
 /// Turns of one activation that synthesizes, votes or debates (V). They are kept for it, whatever the seat has spent of its own.
 pub const RESERVED_TURNS: u32 = 6;
@@ -21,6 +21,42 @@ pub const MAX_DEBATED_TOPICS: u32 = 4;
 
 /// How long an attempt of a tool node may take where nobody says; the compiler fills it in.
 pub const DEFAULT_TOOL_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Percent of a session's tokens and cost that are kept for the synthesis of its coordinator, where that costs something:
+/// nobody else may reserve them, so that there is a result when the rest is spent.
+pub const SYNTHESIS_SHARE: u64 = 10;
+
+/// Millions of tokens are what prices are for.
+const PRICED_TOKENS: u128 = 1_000_000;
+
+/// What a call of an agent's model may take at most: the dearest of its model and its fallbacks in each regard. The default is
+/// that of a script or recording, which takes nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallCap {
+    /// Tokens of a request.
+    pub read: u64,
+    /// Tokens of a reply.
+    pub written: u64,
+    /// What a million tokens read cost.
+    pub input: Usd,
+    /// What a million tokens written cost.
+    pub output: Usd,
+}
+
+impl CallCap {
+    /// What a call takes at most whose request has about `read` tokens.
+    pub fn with(&self, read: u64) -> Usage {
+        let input = read.min(self.read);
+        let parts = |tokens: u64, price: Usd| u128::from(tokens) * u128::from(price.0);
+        let cost = (parts(input, self.input).saturating_add(parts(self.written, self.output))).div_ceil(PRICED_TOKENS);
+        Usage { input, cached: 0, output: self.written, cost: Usd(u64::try_from(cost).unwrap_or(u64::MAX)) }
+    }
+
+    /// Whether it takes nothing.
+    pub fn is_free(&self) -> bool {
+        *self == Self::default()
+    }
+}
 
 /// What a file allows; whichever is reached first ends the session as `out_of_budget`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,4 +103,7 @@ pub struct AgentBound {
     pub tokens: u64,
     /// Cost; `None` when its model has no price.
     pub cost: Option<Usd>,
+    /// What the file allows it.
+    #[serde(default)]
+    pub limits: Limits,
 }

@@ -12,7 +12,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use petgraph::graph::DiGraph;
 use serde::{Deserialize, Serialize};
 
-pub use bounds::{AgentBound, Bounds, DEFAULT_TOOL_TIMEOUT, Limits, MAX_DEBATED_TOPICS, REPAIRS, RESERVED_TURNS, SECOND_CHANCES};
+pub use bounds::{
+    AgentBound, Bounds, CallCap, DEFAULT_TOOL_TIMEOUT, Limits, MAX_DEBATED_TOPICS, REPAIRS, RESERVED_TURNS, SECOND_CHANCES,
+    SYNTHESIS_SHARE,
+};
 pub use node::{
     AgentNode, AskNode, Backoff, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Retry, ScopeKind, SettleOver,
     SettleSpec, Stragglers, ToolNode, VoteProtocol,
@@ -51,6 +54,12 @@ pub struct Member {
     /// Variables that it may write in activations that a scope grows (sub-tasks, a relay, a debate); those of an agent node
     /// stand in the node as well.
     pub writes: Vec<WriteSpec>,
+    /// What a call of its model may take at most.
+    #[serde(default)]
+    pub call: CallCap,
+    /// What all its activations together may use up; no running time.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 impl Member {

@@ -72,10 +72,12 @@ pub(super) fn worst_case(plan: &Plan, models: &dyn Models) -> Result<Bounds, Ove
     let mut seats: Vec<_> = agents.into_iter().collect();
     seats.sort_by_key(|(who, _)| order(who));
     for ((team, role), cost) in seats {
+        let limits = plan.team(team).agent(&role).map(|member| member.limits);
         // Roles are unique in a team only.
         let agent = if team == TeamIx(0) { role } else { Role::new(format!("{}/{role}", plan.team(team).name)) };
+        let limits = limits.unwrap_or_default();
         let Cost { seats, turns, model_calls, tokens, cost } = cost;
-        bounds.agents.push(AgentBound { agent, seats, turns, model_calls, tokens, cost: cost.map(Usd) });
+        bounds.agents.push(AgentBound { agent, seats, turns, model_calls, tokens, cost: cost.map(Usd), limits });
     }
     Ok(bounds)
 }

@@ -7,6 +7,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use super::{
     compile::Machine,
     edges,
+    models::{self, Models},
     names::{Frame, Question, Scope, View},
     scripts, text,
     topo::{self, Order},
@@ -34,6 +35,7 @@ const MAX_TRIALS: usize = 1_000;
 pub(super) struct Builder<'a> {
     pub tools: BTreeMap<&'a str, &'a ToolSpec>,
     pub effect: &'a dyn Fn(&str, &Value) -> Option<EffectClass>,
+    models: &'a dyn Models,
     pub found: Vec<Diagnostic>,
     /// Whether parts of the team are missing because of mistakes that were told, so that its order says nothing.
     pub incomplete: bool,
@@ -84,6 +86,7 @@ impl<'a> Builder<'a> {
             sources,
             tools: machine.tools.iter().map(|t| (&*t.name, t)).collect(),
             effect: machine.effect,
+            models: machine.models,
             found: Vec::new(),
             incomplete: false,
             graphs: Vec::new(),
@@ -114,7 +117,7 @@ impl<'a> Builder<'a> {
         let (functions, wrong) = scripts::check(team, self.sources);
         self.found.extend(wrong);
         let ix = TeamIx(self.teams.len() as u32);
-        self.teams.push(team_plan(team, &functions));
+        self.teams.push(team_plan(team, &functions, self.models));
         let Fragment { nodes, output } = match pattern::expand(team, &functions) {
             Ok(fragment) => fragment,
             Err(errors) => {
@@ -327,12 +330,14 @@ pub(super) fn file_of(team: &Team) -> Place {
     Place { file: team.file.clone(), line: 0, column: 0 }
 }
 
-fn team_plan(team: &Team, functions: &[Arc<str>]) -> TeamPlan {
+fn team_plan(team: &Team, functions: &[Arc<str>], models: &dyn Models) -> TeamPlan {
     let member = |m: &MemberSpec| Member {
         role: m.role.clone(),
         profile: m.profile.clone(),
         priority: m.priority,
         writes: m.writes.clone(),
+        call: models::cap(&m.profile, models),
+        limits: m.limits,
     };
     TeamPlan {
         name: team.name.clone(),

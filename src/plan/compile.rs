@@ -95,10 +95,11 @@ pub fn mistakes_beside<'a>(found: &[Diagnostic], team: &'a Team, machine: &Machi
 
 /// A limit on a cost that cannot be known. Models that the catalog lacks are the loader's to report.
 fn check_cost(team: &Team, plan: &Plan, models: &dyn Models) -> Option<Diagnostic> {
-    let limit = plan.limits.cost?;
-    let agents = plan.teams.iter().flat_map(|t| t.members.iter().chain(&t.coordinator));
+    let all = plan.teams.iter().flat_map(|t| t.members.iter().chain(&t.coordinator));
+    let agents: Vec<_> = all.filter(|m| plan.limits.cost.or(m.limits.cost).is_some()).collect();
+    let limit = plan.limits.cost.or_else(|| agents.first()?.limits.cost)?;
     let mut names: Vec<&str> =
-        agents.flat_map(|m| std::iter::once(&m.profile.model).chain(&m.profile.fallback_models)).map(|n| &**n).collect();
+        agents.iter().flat_map(|m| std::iter::once(&m.profile.model).chain(&m.profile.fallback_models)).map(|n| &**n).collect();
     names.sort_unstable();
     names.dedup();
     names.retain(|name| !is_offline(name) && models.facts(name).is_some_and(|facts| facts.price.is_none()));

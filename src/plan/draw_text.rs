@@ -40,6 +40,7 @@ pub fn describe(plan: &Plan, review: &Review) -> String {
     };
     section("worst case", &bounds(&plan.bounds, &plan.limits));
     section("by agent", &by_agent(&plan.bounds));
+    section("limits of agents", &own_limits(&plan.bounds));
     section("longest path", &format!("  {}\n", review.longest_path.join(" → ")));
     section("people", &lines(&review.people));
     section("irreversible", &lines(&review.irreversible));
@@ -119,6 +120,16 @@ fn bounds(bounds: &Bounds, limits: &Limits) -> String {
         ["  cost".to_owned(), cost(bounds.cost, "unknown"), cost(limits.cost, "none")],
         ["  wall time".to_owned(), span(bounds.wall_seconds), wall],
     ])
+}
+
+fn own_limits(bounds: &Bounds) -> String {
+    let of = |limits: &Limits| {
+        let counts = [(limits.turns, "turns"), (limits.tokens, "tokens")];
+        let counts = counts.into_iter().filter_map(|(n, what)| Some(format!("{} {what}", grouped(n?))));
+        counts.chain(limits.cost.map(|cost| cost.to_string())).collect::<Vec<_>>().join(", ")
+    };
+    let limited = bounds.agents.iter().filter(|agent| agent.limits != Limits::default());
+    lines(&limited.map(|agent| format!("{}: {}", agent.agent, of(&agent.limits))).collect::<Vec<_>>())
 }
 
 fn by_agent(bounds: &Bounds) -> String {

@@ -1,6 +1,7 @@
 //! What does a call of a model take at most? [`Models`] tells what the compiler must know of them.
 
 use crate::{
+    graph::CallCap,
     team::ModelCatalog,
     value::{Profile, Usd, is_offline},
 };
@@ -44,14 +45,35 @@ pub(super) struct Call {
     pub cost: Option<u128>,
 }
 
+/// What one call for `profile` takes at most: the dearest of its model and its fallbacks in each regard.
+pub(super) fn cap(profile: &Profile, models: &dyn Models) -> CallCap {
+    let names = std::iter::once(&profile.model).chain(&profile.fallback_models).filter(|name| !is_offline(name));
+    names.fold(CallCap::default(), |most, name| {
+        let facts = models.facts(name).unwrap_or_default();
+        let written = written(profile);
+        let (input, output) = facts.price.unwrap_or_default();
+        CallCap {
+            read: most.read.max(facts.window.unwrap_or(DEFAULT_WINDOW).saturating_sub(written)),
+            written,
+            input: most.input.max(input),
+            output: most.output.max(output),
+        }
+    })
+}
+
+/// Tokens that a reply may have.
+fn written(profile: &Profile) -> u64 {
+    let set = profile.model_config.get("max_tokens").and_then(|v| v.as_int()).and_then(|n| u64::try_from(n).ok());
+    set.unwrap_or(DEFAULT_MAX_TOKENS)
+}
+
 /// What one call of `name` for `profile` takes at most: the request fills what the reply leaves of the window.
 pub(super) fn call(name: &str, profile: &Profile, models: &dyn Models) -> Call {
     if is_offline(name) {
         return Call { tokens: 0, cost: Some(0) };
     }
     let facts = models.facts(name).unwrap_or_default();
-    let written = profile.model_config.get("max_tokens").and_then(|v| v.as_int()).and_then(|n| u64::try_from(n).ok());
-    let written = written.unwrap_or(DEFAULT_MAX_TOKENS);
+    let written = written(profile);
     let window = facts.window.unwrap_or(DEFAULT_WINDOW).max(written);
     let read = window - written;
     let cost =

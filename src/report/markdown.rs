@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{DecisionRow, EscalationRow, FindingRow, Report};
+use super::{Contribution, DecisionRow, EscalationRow, FindingRow, Report};
 use crate::value::{Timestamp, Value};
 
 /// Characters of a value that a line shows.
@@ -28,6 +28,15 @@ impl Report {
         self.write_output(page)?;
         self.write_open(page)?;
         self.write_contributions(page)?;
+        section(page, "Models", &self.models, |m| {
+            let lost = if m.lost_usd > 0.0 {
+                format!(", of which ${:.4} at most for calls that were cut off", m.lost_usd)
+            } else {
+                String::new()
+            };
+            format!("- {}: {} calls, {} tokens, ${:.4}{lost}\n", m.model, m.calls, m.tokens, m.cost_usd)
+        })?;
+        section(page, "Budget", &self.budget, |pool| format!("- {pool}\n"))?;
         section(page, "Findings", &self.findings, finding)?;
         section(page, "Decisions", &self.decisions, decision)?;
         let closed: Vec<&EscalationRow> = self.escalations.iter().filter(|row| row.state != Some("open")).collect();
@@ -96,7 +105,9 @@ impl Report {
         for c in &self.contributions {
             let summary = c.output.get("summary").and_then(Value::as_str).map_or_else(|| short(&c.output), str::to_owned);
             let said = if c.output.is_null() { c.status.to_owned() } else { summary };
-            writeln!(page, "- **{}** ({} turns, {} tool calls, {:.0} ms): {said}", c.agent, c.turns, c.tool_calls, c.busy_ms)?;
+            let paid = if c.tokens > 0 { format!(", {} tokens, ${:.4}", c.tokens, c.cost_usd) } else { String::new() };
+            let Contribution { agent, turns, tool_calls, busy_ms, .. } = c;
+            writeln!(page, "- **{agent}** ({turns} turns, {tool_calls} tool calls, {busy_ms:.0} ms{paid}): {said}")?;
             let phases: Vec<_> = self.threads.iter().filter(|(_, thread)| thread.agent == c.agent).collect();
             for (path, thread) in phases.iter().filter(|_| phases.len() > 1) {
                 writeln!(page, "  - {} at `{path}`: {}, {} turns", thread.phase.replace('_', " "), thread.status, thread.turns)?;

@@ -10,6 +10,7 @@ mod markdown;
 mod messages;
 mod metrics;
 mod rows;
+mod spending;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -22,6 +23,7 @@ pub use escalations::EscalationRow;
 pub use messages::{MessageRow, messages};
 pub use metrics::Metrics;
 pub use rows::{Contribution, DecisionRow, FindingRow, ThreadRow};
+pub use spending::{ModelRow, PoolRow, budget};
 pub use timeline::{Span, Timeline};
 
 use crate::{
@@ -59,6 +61,10 @@ pub struct Report {
     pub decisions: Vec<DecisionRow>,
     /// What each agent did, in order of role.
     pub contributions: Vec<Contribution>,
+    /// What each model took, scripts and recordings apart.
+    pub models: Vec<ModelRow>,
+    /// What is used of the limits on tokens and cost: the session's first, then those of agents.
+    pub budget: Vec<PoolRow>,
     /// Who was stuck or unsure, and what people were asked, in declared order of nodes.
     pub escalations: Vec<EscalationRow>,
     /// How it went.
@@ -152,6 +158,8 @@ impl Report {
             findings: rows::findings(&state),
             decisions: rows::decisions(&state),
             contributions: rows::contributions(&state, &timeline),
+            models: spending::models(&state),
+            budget: spending::budget(&state),
             escalations: escalations::escalations(&state, records),
             metrics: Metrics::of(&state, &timeline),
             threads: rows::threads(&state, &timeline),

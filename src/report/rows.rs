@@ -135,7 +135,7 @@ fn agent_nodes(state: &State) -> Vec<(NodeIx, &AgentNode)> {
 pub(super) fn contributions(state: &State, timeline: &Timeline) -> Vec<Contribution> {
     let mut by_role: BTreeMap<Role, Contribution> = BTreeMap::new();
     for (ix, agent) in agent_nodes(state) {
-        let spent = state.spent_by.get(&agent.role).copied().unwrap_or_default();
+        let spent = state.spent_of(&agent.role);
         let entry = by_role.entry(agent.role.clone()).or_insert_with(|| Contribution {
             agent: agent.role.clone(),
             output: Value::Null,

@@ -44,8 +44,11 @@ impl Scheduler {
 
     fn accept_reply(&mut self, key: Key, reply: Result<Arc<Reply>, Failure>) -> Result<(), FoldError> {
         if self.state.late.contains(&key) {
-            let usage = reply.map(|r| r.usage).unwrap_or_default();
-            return self.late(key, usage);
+            return match reply {
+                Ok(reply) => self.late(key, Some(reply.usage)),
+                Err(failure) if failure.kind == FailureKind::Cancelled => self.late(key, None),
+                Err(_) => self.late(key, Some(Usage::default())),
+            };
         }
         let awaited = self
             .state
@@ -66,14 +69,14 @@ impl Scheduler {
     }
 
     /// What was cancelled has stopped; if it arrives in the step that cancels it, there is nothing to cancel.
-    fn late(&mut self, key: Key, usage: Usage) -> Result<(), FoldError> {
+    fn late(&mut self, key: Key, usage: Option<Usage>) -> Result<(), FoldError> {
         self.step.effects.retain(|effect| !matches!(effect, Effect::Cancel(other) if *other == key));
         self.emit(Event::LateResult { key, usage })
     }
 
     fn accept_result(&mut self, key: Key, result: Result<Value, Failure>) -> Result<(), FoldError> {
         if self.state.late.contains(&key) {
-            return self.late(key, Usage::default());
+            return self.late(key, None);
         }
         if self.is_over() || key.node.index() >= self.state.nodes.len() {
             return Ok(());
@@ -130,7 +133,7 @@ impl Scheduler {
             }
             match timer {
                 Timer::Wall => {
-                    self.emit(Event::LimitReached { limit: Arc::from("wall_seconds") })?;
+                    self.emit(Event::LimitReached { limit: Arc::from("wall_seconds"), synthesize: false })?;
                 }
                 Timer::Timeout(node) => self.timed_out(node)?,
                 Timer::Retry(node) => self.emit(Event::RetryDue { node })?,

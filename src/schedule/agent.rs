@@ -6,9 +6,9 @@ use super::{Scheduler, doubt::no_more_chances, rule_failure};
 use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Key, ModelCall, Outcome, Skip},
     graph::{EscalationPolicy, Member, NodeKind, Phase, REPAIRS, SECOND_CHANCES},
-    state::{FoldError, Stage},
-    turn::{Ending, ending},
-    value::{Entry, EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Turn, Value, is_offline},
+    state::{FoldError, Grant, Lack, Stage},
+    turn::{Ending, conversation, ending, tokens},
+    value::{Entry, EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Turn, Usage, Value, is_offline},
 };
 
 impl Scheduler {
@@ -71,7 +71,11 @@ impl Scheduler {
 
     /// A slot is free for an agent's next turn.
     pub(super) fn begin_turn(&mut self, node: NodeIx) -> Result<(), FoldError> {
-        if self.turns_left(node) == 0 {
+        let Some(activation) = self.state.activations.get(&node) else {
+            return Err(FoldError::Contradiction { seq: self.state.seq, reason: format!("node {node} is not at work") });
+        };
+        let (turn, attempt, again) = (activation.turn, activation.attempt, activation.begun);
+        if !again && self.turns_left(node) == 0 {
             if let Some(value) = self.answered_result(node) {
                 return self.end(node, Outcome::Ok(value));
             }
@@ -79,23 +83,47 @@ impl Scheduler {
             let failure = Failure::new(FailureKind::Limit, format!("all {limit} turns of {} are used", self.state.path(node)));
             return self.attempt_failed(node, Arc::new(failure));
         }
-        if let Some(limit) = self.limit_reached() {
-            if self.state.stopping.is_none() && self.state.finale.is_none() {
-                return self.emit(Event::LimitReached { limit: Arc::from(limit) });
-            }
-            let failure = Failure::new(FailureKind::Budget, format!("the session's {limit} are spent"));
-            return self.end(node, Outcome::Failed(Arc::new(failure)));
+        if !again && let Some(lack) = self.state.lack_of_turns(node) {
+            return self.out_of_budget(node, lack);
         }
-        let Some(activation) = self.state.activations.get(&node) else {
-            return Err(FoldError::Contradiction { seq: self.state.seq, reason: format!("node {node} is not at work") });
-        };
-        let (turn, attempt) = (activation.turn, activation.attempt);
-        let read_upto = self.state.seq;
-        self.emit(Event::TurnStarted { node, turn, attempt, read_upto })?;
+        let needs = self.needs(node);
+        match needs.map_or(Grant::Now, |needs| self.state.grant(node, needs)) {
+            Grant::Now => {}
+            Grant::Wait => return self.emit(Event::TurnHeld { node, turn, needs: needs.unwrap_or_default() }),
+            Grant::Never(lack) => return self.out_of_budget(node, lack),
+        }
+        let (read_upto, reserved) = (self.state.seq, needs.unwrap_or_default());
+        self.emit(Event::TurnStarted { node, turn, attempt, read_upto, reserved })?;
         if let Some(effect) = self.model_call(node) {
             self.effect(effect);
         }
         Ok(())
+    }
+
+    /// What the next turn of an activation may take at most; `None` for a script or recording.
+    fn needs(&self, node: NodeIx) -> Option<Usage> {
+        let member = self.member(node)?;
+        if member.call.is_free() {
+            // Old journals do not say what a call may take: then it is what it has taken that counts.
+            return (!is_offline(&member.profile.model)).then(Usage::default);
+        }
+        let mut request = self.request(node)?;
+        let begun = self.state.activations.get(&node).is_some_and(|a| a.begun);
+        request.turns_left = request.turns_left.saturating_sub(u32::from(!begun));
+        let read = conversation(&request, &*self.judge, Some(member.call.read)).map_or(member.call.read, |c| tokens(&c));
+        Some(member.call.with(read))
+    }
+
+    /// A turn fits into no budget: the session winds down, or the node fails.
+    fn out_of_budget(&mut self, node: NodeIx, lack: Lack) -> Result<(), FoldError> {
+        let limit = lack.limit;
+        if !lack.own && self.state.budget.short.is_none() && self.state.stopping.is_none() && self.state.finale.is_none() {
+            let synthesize = limit != "turns" && self.state.budget.synthesizes;
+            return self.emit(Event::LimitReached { limit: Arc::from(limit), synthesize });
+        }
+        let role = self.state.role_of(node).map_or("", |role| role.as_str());
+        let whose = if lack.own { format!("{role}'s own") } else { "the session's".to_owned() };
+        self.attempt_failed(node, Arc::new(Failure::new(FailureKind::Budget, format!("{whose} {limit} are spent"))))
     }
 
     /// The result of an agent that was unsure, with the answer beside it: what there is when it has no turn left to go on.
@@ -130,22 +158,6 @@ impl Scheduler {
 
     pub(super) fn turns_left(&self, node: NodeIx) -> u32 {
         self.turn_limit(node).saturating_sub(self.state.seat_turns.get(&node).copied().unwrap_or(0))
-    }
-
-    /// The limit of the file that is spent, if one is.
-    fn limit_reached(&self) -> Option<&'static str> {
-        let limits = &self.state.started.plan.limits;
-        let spent = &self.state.spent;
-        let over = |limit: Option<u64>, spent: u64| limit.is_some_and(|limit| spent >= limit);
-        if over(limits.turns, spent.turns) {
-            Some("turns")
-        } else if over(limits.tokens, spent.usage.input.saturating_add(spent.usage.output)) {
-            Some("tokens")
-        } else if limits.cost.is_some_and(|limit| limit.0 > 0 && spent.usage.cost >= limit) {
-            Some("cost_usd")
-        } else {
-            None
-        }
     }
 
     /// The member whose activation a node is.
@@ -234,7 +246,8 @@ impl Scheduler {
         let attempt = self.state.nodes[node.index()].attempt;
         let retry = self.state.node(node).retry.clone();
         let doubtful = failure.kind == FailureKind::InDoubt;
-        if let Some(retry) = retry.filter(|_| self.state.winding_down().is_none() && !doubtful) {
+        let final_word = doubtful || failure.kind == FailureKind::Budget;
+        if let Some(retry) = retry.filter(|_| self.state.winding_down().is_none() && !final_word) {
             let wanted = if retry.on.is_empty() { failure.kind.is_retryable() } else { retry.on.contains(&failure.kind) };
             if wanted && attempt < retry.max_attempts {
                 let not_before = self.now.after(retry.backoff.before(attempt + 1));
@@ -323,9 +336,16 @@ impl Scheduler {
 
     /// Whether a failure waits for a person.
     fn escalate_failure(&mut self, node: NodeIx, failure: &Arc<Failure>) -> Result<bool, FoldError> {
-        let policy = if failure.kind == FailureKind::Timeout { EscalationPolicy::OnTimeout } else { EscalationPolicy::OnFailure };
+        let policy = if failure.kind == FailureKind::Timeout {
+            EscalationPolicy::OnTimeout
+        } else if failure.kind == FailureKind::Budget {
+            EscalationPolicy::OnBudget
+        } else {
+            EscalationPolicy::OnFailure
+        };
         let is_agent = self.state.activations.contains_key(&node) && self.state.chances_ordered(node) < SECOND_CHANCES;
-        if !is_agent || self.state.winding_down().is_some() || !self.escalates(node, policy) {
+        let ends = self.state.winding_down().is_some() || self.state.budget.short.is_some();
+        if !is_agent || ends || !self.escalates(node, policy) {
             return Ok(false);
         }
         let reason: Arc<str> = Arc::from(failure.to_string());

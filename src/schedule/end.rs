@@ -60,6 +60,7 @@ impl Scheduler {
             && !state.asks.is_empty()
             && state.in_flight() == 0
             && state.ready.is_empty()
+            && state.budget.held.is_empty()
             && state.todo.is_empty()
             && !state.timers.has_work();
         if waits { self.emit(Event::Parked) } else { Ok(()) }

@@ -49,6 +49,8 @@ pub struct Activation {
     pub attempt: u32,
     /// The current or next turn, from 0.
     pub turn: Turn,
+    /// Whether the current turn has begun: it counts once, however often its request is sent.
+    pub begun: bool,
     /// What it was asked to do.
     pub task: Arc<str>,
     /// What was said in it so far.

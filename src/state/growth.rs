@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Due, FoldError, Instance, NodeState, Ready, Stand, State, Todo};
+use super::{Budget, Due, FoldError, Instance, NodeState, Ready, Stand, State, Todo};
 use crate::{
     event::{EVENT_VERSION, Event, Grown, GrownFrom, Record},
     graph::{Graph, NodeKind, On, ScopeKind},
@@ -47,6 +47,8 @@ impl State {
             unsure: std::collections::BTreeSet::new(),
             spent: Spent::default(),
             spent_by: BTreeMap::new(),
+            spent_on: BTreeMap::new(),
+            budget: Budget::of(&plan),
             stopping: None,
             cancelled: false,
             parked: false,

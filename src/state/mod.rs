@@ -6,6 +6,7 @@
 
 mod activation;
 mod apply;
+mod budget;
 mod context;
 mod doubt;
 mod growth;
@@ -23,6 +24,7 @@ use std::{
 };
 
 pub use activation::{Activation, CallState, Stage};
+pub use budget::{Budget, Grant, Lack};
 pub use context::{Context, Found, Made, Settled, Spoken};
 pub use names::{At, seen_failure};
 pub use node::{Instance, NodeState, Stand};
@@ -33,7 +35,7 @@ pub use todo::Todo;
 
 use crate::{
     event::{Ask, AskOutcome, Event, Finished, Key, Record, Started, Status},
-    value::{AskId, Epoch, Failure, NodeIx, Role, Seq, Timestamp, Turn, Usage, Value},
+    value::{AskId, Epoch, Failure, NodeIx, Role, Seq, TeamIx, Timestamp, Turn, Usage, Value},
 };
 
 /// Why nothing new starts.
@@ -63,6 +65,8 @@ pub struct Spent {
     pub tool_calls: u64,
     /// Tokens and cost.
     pub usage: Usage,
+    /// Of these, what was reserved by calls that an outage or a cancellation cut off: nobody knows what they took.
+    pub lost: Usage,
 }
 
 /// A session as its records tell it.
@@ -110,8 +114,12 @@ pub struct State {
     pub unsure: BTreeSet<NodeIx>,
     /// What was spent, in all.
     pub spent: Spent,
-    /// What was spent, by agent.
-    pub spent_by: BTreeMap<Role, Spent>,
+    /// What was spent, by agent of each team.
+    pub spent_by: BTreeMap<(TeamIx, Role), Spent>,
+    /// Tokens and cost by model.
+    pub spent_on: BTreeMap<Arc<str>, Spent>,
+    /// What calls in flight have reserved, and who waits for it.
+    pub budget: Budget,
     /// Why nothing new starts.
     pub stopping: Option<Stopping>,
     /// Whether somebody wants it to end, whatever stopped it before.
@@ -267,6 +275,7 @@ impl State {
         match &self.stopping {
             Some(Stopping::Cancelled { .. }) => Status::Cancelled,
             Some(Stopping::Limit(_)) => Status::OutOfBudget,
+            Some(Stopping::FailFast) | None if self.budget.short.is_some() => Status::OutOfBudget,
             Some(Stopping::FailFast) => Status::Failed,
             None if self.instances.first().is_some_and(|root| root.failed.is_some()) => Status::Failed,
             None => Status::Completed,

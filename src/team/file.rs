@@ -120,6 +120,8 @@ written! {
     set: Option<Tree>,
     /// Variables of the shared context that it may write.
     writes: Option<OneOrMany<WriteFile>>,
+    /// What its activations together may use up.
+    limits: Option<OwnLimitsFile>,
 }
 
 written! {
@@ -141,6 +143,22 @@ written! {
     with: Option<Named<Expression>>,
     /// Variables of the shared context that it may write.
     writes: Option<OneOrMany<WriteFile>>,
+    /// What its activations together may use up; then it fails as `budget`, and the others go on.
+    limits: Option<OwnLimitsFile>,
+}
+
+written! {
+    /// What an agent may use up in a session.
+    struct OwnLimitsFile is "the `limits` of an agent", hints &[
+        ("cost", "did you mean `cost_usd`?"),
+        ("wall_seconds", "an agent's time is limited by `timeout_per_agent_seconds`"),
+    ];
+    /// Turns of all its activations together.
+    turns: Option<Whole<1, { i64::MAX as u64 }>>,
+    /// Tokens read and written.
+    tokens: Option<Whole<1, { i64::MAX as u64 }>>,
+    /// Cost in US dollars.
+    cost_usd: Option<Dollars>,
 }
 
 written! {
@@ -252,9 +270,13 @@ impl Read for CoordinatorFile {
     fn read(node: &Node, found: &mut Found) -> Option<Self> {
         match node.kind {
             Kind::Map(_) => CoordinatorMap::read(node, found).map(Self),
-            _ => {
-                Some(Self(CoordinatorMap { agent: Spot::read(node, found)?, set: None, writes: None, keys: Default::default() }))
-            }
+            _ => Some(Self(CoordinatorMap {
+                agent: Spot::read(node, found)?,
+                set: None,
+                writes: None,
+                limits: None,
+                keys: Default::default(),
+            })),
         }
     }
 }

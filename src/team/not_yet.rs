@@ -1,7 +1,6 @@
 //! Which keys does this version read without acting on them? [`without_effect`] warns of each, so that nobody relies on it.
 
 use super::{Code, Diagnostic, file::TeamFile, read::Found, scalar::Whole, tree::Key};
-use crate::graph::EscalationPolicy;
 
 /// Warns of what `team` asks for and a later version will do.
 pub(super) fn without_effect(team: &TeamFile, found: &mut Found) {
@@ -27,11 +26,8 @@ pub(super) fn without_effect(team: &TeamFile, found: &mut Found) {
         let help = "`synod sessions` lists the sessions that wait for a person, and `synod show` says for whom";
         warn(step.keys.get("notify").filter(|_| step.notify.is_some()), "nobody is notified by this version", help);
     }
-    let policy = team.coordination_rules.as_ref().and_then(|rules| rules.escalation_policy.as_ref());
-    if let Some(policy) = policy.filter(|policy| policy.value.0.contains(&EscalationPolicy::OnBudget)) {
-        let message = "`on_budget` has no effect yet: a limit that is reached ends the session as `out_of_budget`";
-        found.push(
-            policy.warning(Code::NotYet, message).help("leave room in `limits`, or watch `synod plan` for what may cut in"),
-        );
+    for member in team.member_agents.iter().flatten().filter(|member| member.team.is_some()) {
+        let help = "limit the agents of that team in its own file";
+        warn(member.keys.get("limits"), "of a member that is a team in this version", help);
     }
 }

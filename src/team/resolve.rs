@@ -179,6 +179,7 @@ fn resolve_coordinator(written: &CoordinatorFile, path: &str, loader: &mut Loade
         team: None,
         with: Vec::new(),
         writes: writes(written.writes.as_ref()),
+        limits: rules::own_limits(written.limits.as_ref()),
     }
 }
 
@@ -193,6 +194,7 @@ fn resolve_member(written: &MemberFile, path: &str, loader: &mut Loader<'_>) -> 
         team,
         with: with(written.with.as_ref()),
         writes: writes(written.writes.as_ref()),
+        limits: rules::own_limits(written.limits.as_ref()),
     })
 }
 

@@ -180,6 +180,16 @@ pub(super) fn limits(written: &file::LimitsFile) -> Limits {
     }
 }
 
+/// What an agent may use up.
+pub(super) fn own_limits(written: Option<&file::OwnLimitsFile>) -> Limits {
+    written.map_or_else(Limits::default, |written| Limits {
+        turns: written.turns.map(|w| w.0),
+        tokens: written.tokens.map(|w| w.0),
+        cost: written.cost_usd.map(|d| d.0),
+        wall_seconds: None,
+    })
+}
+
 /// What a run takes.
 pub(super) fn inputs(written: Option<&Named<InputFile>>, found: &mut Found) -> Vec<InputSpec> {
     let mut inputs = Vec::new();

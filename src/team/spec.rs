@@ -115,6 +115,8 @@ pub struct MemberSpec {
     pub with: Vec<(Arc<str>, Text)>,
     /// Variables that it may write.
     pub writes: Vec<WriteSpec>,
+    /// What its activations together may use up.
+    pub limits: Limits,
 }
 
 /// How a team works together; defaults filled in.

@@ -251,7 +251,6 @@ fn what_has_no_effect_yet_is_a_warning_at_its_key() {
         ("coordination_rules:\n  max_asks: 2", 5, "max_asks"),
         ("coordination_rules:\n  max_depth: 2", 5, "max_depth"),
         ("coordination_rules:\n  max_replans: 1", 5, "max_replans"),
-        ("coordination_rules:\n  escalation_policy: [on_failure, on_budget]", 5, "on_budget"),
         ("may_write: { a: [] }", 4, "may_write"),
         ("escalation:\n  - { to: ann }\n  - { to: bob, notify: page }", 6, "notify"),
     ] {

@@ -8,16 +8,16 @@ use synod::{
 
 use crate::common::{Bench, Ran, reply, reply_with, say};
 
-/// An agent that goes on for ever; each of its turns costs 100 tokens and a cent.
+/// An agent that goes on for ever; each of its turns takes 4,020 tokens and ten cents.
 fn endless(limits: &str) -> Ran {
     let bench = Bench::new();
-    let usage = Usage { input: 80, cached: 0, output: 20, cost: Usd(10_000) };
+    let usage = Usage { input: 4_000, cached: 0, output: 20, cost: Usd(100_000) };
     bench.model("gpt-4", say(move |_| Ok(reply_with(reply(&[("say", Value::map([("value", Value::from(1))]))]), usage))));
     let ran = bench.run(&format!(
         "
         name: Team
         collaboration_pattern: parallel
-        member_agents: [{{ agent: agent, role: a, set: {{ model: gpt-4, max_conversation_turns: 20 }} }}]
+        member_agents: [{{ agent: agent, role: a, set: {{ model: gpt-4, max_conversation_turns: 20, model_config: {{ max_tokens: 20 }} }} }}]
         limits: {{ {limits} }}
         "
     ));
@@ -26,7 +26,7 @@ fn endless(limits: &str) -> Ran {
 }
 
 fn reached(ran: &Ran) -> Vec<String> {
-    ran.events(|e| if let Event::LimitReached { limit } = e { Some(limit.to_string()) } else { None })
+    ran.events(|e| if let Event::LimitReached { limit, .. } = e { Some(limit.to_string()) } else { None })
 }
 
 #[test]
@@ -36,17 +36,45 @@ fn turns_end_the_session() {
 }
 
 #[test]
-fn tokens_end_the_session() {
-    let ran = endless("tokens: 250");
+fn tokens_end_the_session_before_a_call_that_may_take_too_many() {
+    let ran = endless("tokens: 20000");
     assert_eq!(reached(&ran), ["tokens"]);
-    assert_eq!((ran.report.metrics.tokens, ran.report.metrics.turns), (300, 3), "what was in flight is counted");
+    let (tokens, turns) = (ran.report.metrics.tokens, ran.report.metrics.turns);
+    assert!((2..5).contains(&turns) && tokens == turns * 4_020, "{tokens} in {turns} turns");
+    let [pool] = &ran.report.budget[..] else { panic!("{:?}", ran.report.budget) };
+    assert_eq!((pool.limit, &pool.of, &pool.reserved), ("tokens", &Value::from(20_000), &Value::from(0)));
+    let [model] = &ran.report.models[..] else { panic!("{:?}", ran.report.models) };
+    assert_eq!((&*model.model, model.calls, model.tokens), ("gpt-4", turns, tokens));
 }
 
 #[test]
-fn cost_ends_the_session() {
-    let ran = endless("cost_usd: 0.04");
+fn cost_ends_the_session_before_a_call_that_may_cost_too_much() {
+    let ran = endless("cost_usd: 1");
     assert_eq!(reached(&ran), ["cost_usd"]);
-    assert_eq!((ran.report.metrics.cost_usd, ran.report.metrics.turns), (0.04, 4));
+    assert!((0.5..=1.0).contains(&ran.report.metrics.cost_usd), "{}", ran.report.metrics.cost_usd);
+}
+
+#[test]
+fn an_agent_that_has_used_up_its_own_limits_fails_and_the_others_go_on() {
+    let bench = Bench::new();
+    let turn = || say(|_| Ok(reply(&[("say", Value::map([("value", Value::from(1))]))])));
+    bench.model("gpt-4", turn());
+    let team = "
+        name: Team
+        collaboration_pattern: graph
+        member_agents:
+          - { agent: agent, role: a, set: { model: gpt-4 }, limits: { turns: 2, tokens: 500000, cost_usd: 90 } }
+          - { agent: agent, role: b }
+        nodes:
+          x: { agent: a, allow_failure: true }
+          y: { agent: b }
+        ";
+    let ran = bench.run(team);
+    assert_eq!((ran.status, ["x", "y"].map(|node| ran.of(node))), (Status::Completed, ["failed", "ok"]));
+    assert_eq!(ran.report.warnings, ["x: budget: a's own turns are spent"]);
+    bench.file("team.yaml", team);
+    let plan = bench.synod(&["plan", "team.yaml"]).stdout;
+    assert!(plan.contains("a: 2 turns, 500,000 tokens, $90.0000"), "{plan}");
 }
 
 #[test]

@@ -9,19 +9,21 @@ use synod::{
     value::{AskId, Epoch, NodeIx, Value},
 };
 
-use crate::{doubts::Doubts, world::Violation};
+use crate::{doubts::Doubts, ledger::Ledger, world::Violation};
 
 /// Reads the records one after another; `state` only says what a node is.
 pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
     let mut ended: BTreeSet<NodeIx> = BTreeSet::new();
     let mut attempts: BTreeMap<NodeIx, u32> = BTreeMap::new();
     let mut called = BTreeSet::new();
+    let mut asked = BTreeSet::new();
     let mut open: BTreeMap<AskId, Option<(NodeIx, u32, u32)>> = BTreeMap::new();
     let mut epoch = Epoch(0);
     let mut turns: BTreeMap<NodeIx, u32> = BTreeMap::new();
     let mut over: Option<Status> = None;
     let mut cancelled = false;
     let mut doubts = Doubts::default();
+    let mut ledger = Ledger::of(&state.started.plan);
     let mut before = None;
     for (at, record) in records.iter().enumerate() {
         let wrong = |what: &str| Err(format!("record {at} {what}: {:?}", record.event));
@@ -30,6 +32,10 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
         }
         before = Some(record.at);
         doubts.follow(&record.event, state)?;
+        let lost = ledger.follow(record, state)?;
+        for key in lost {
+            called.remove(&(key.node, key.attempt, key.turn.0, None));
+        }
         if over.is_some() && !matches!(record.event, Event::LateResult { .. }) {
             return wrong("comes after the end");
         }
@@ -49,7 +55,8 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
                 ended.insert(*node);
             }
             Event::TurnStarted { node, turn, attempt, .. } => {
-                *turns.entry(*node).or_default() += 1;
+                let again = !asked.insert((*node, *attempt, *turn));
+                *turns.entry(*node).or_default() += u32::from(!again);
                 if !called.insert((*node, *attempt, turn.0, None)) {
                     return wrong("asks a model a second time");
                 }
@@ -100,6 +107,7 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
             | Event::ScopeOpened { .. }
             | Event::Grown(_)
             | Event::Judged { .. }
+            | Event::TurnHeld { .. }
             | Event::TurnEnded { .. }
             | Event::ToolReturned { .. }
             | Event::Said { .. }
@@ -114,6 +122,7 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
         }
     }
     let Some(status) = over else { return Err("the journal has no end".to_owned()) };
+    ledger.close(state)?;
     if !open.is_empty() {
         return Err(format!("it is over with {open:?} open"));
     }
@@ -149,6 +158,7 @@ fn subject(event: &Event) -> Option<NodeIx> {
         | Event::NodeEnded { node, .. }
         | Event::ScopeOpened { node, .. }
         | Event::TurnStarted { node, .. }
+        | Event::TurnHeld { node, .. }
         | Event::TurnEnded { node, .. }
         | Event::ToolReturned { node, .. }
         | Event::NotHappened { node, .. }

@@ -76,6 +76,7 @@ impl Doubts {
             | Event::Grown(_)
             | Event::Judged { .. }
             | Event::TurnStarted { .. }
+            | Event::TurnHeld { .. }
             | Event::TurnEnded { .. }
             | Event::ToolCalled(_)
             | Event::ToolReturned { .. }

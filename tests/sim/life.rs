@@ -19,7 +19,7 @@ use synod::{
     state::State,
     value::{
         Call, EffectClass, Entry, Expr, Failure, FailureKind, Judge, NodeIx, Reply, Request, RuleError, RuleKind, TeamIx,
-        TextTemplate, Timestamp, Usage, Usd, Value, Verdict,
+        TextTemplate, Timestamp, Usage, Usd, Value, Verdict, is_offline,
     },
 };
 
@@ -211,10 +211,10 @@ fn unique(what: &str, mut ids: Vec<String>) -> Result<(), Violation> {
     twice.map_or(Ok(()), |pair| Err(format!("two {what}s are called {}", pair[0])))
 }
 
-/// A report without what tells the time, and without the numbers of questions, which people are asked one after another.
+/// A report without what tells the time or what was spent, and without the numbers of questions, which people are asked one after another.
 fn timeless(report: serde_json::Value) -> serde_json::Value {
     use serde_json::Value::{Array, Object};
-    const TIMES: [&str; 12] = [
+    const TIMES: [&str; 16] = [
         "started_at",
         "completed_at",
         "duration_ms",
@@ -227,6 +227,11 @@ fn timeless(report: serde_json::Value) -> serde_json::Value {
         "overhead",
         "deadline",
         "ask",
+        // What an outage cut off counts as spent.
+        "tokens",
+        "cost_usd",
+        "models",
+        "budget",
     ];
     match report {
         Object(map) => {
@@ -497,7 +502,12 @@ fn call(random: &mut Random, n: u64, value: &Value, fires: bool) -> Call {
 impl World for Chance {
     fn model(&mut self, call: &ModelCall) -> Vec<(u64, Result<Reply, Failure>)> {
         let mut random = self.draw(&format!("{} {}", call.key.attempt, read(&call.request)));
-        let reply = said(&mut random, self.fires);
+        let mut reply = said(&mut random, self.fires);
+        if let Ok(reply) = &mut reply
+            && is_offline(&call.request.profile.model)
+        {
+            reply.usage = Usage::default();
+        }
         if self.full {
             return match random.below(4) {
                 0 => Vec::new(),

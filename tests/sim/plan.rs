@@ -4,10 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use synod::{
     graph::{
-        Backoff, EscalationPolicy, EscalationStep, GateBy, Limits, Node, NodeKind, Phase, Plan, Retry, ScopeKind, SettleOver,
-        SettleSpec, VoteProtocol,
+        Backoff, CallCap, EscalationPolicy, EscalationStep, GateBy, Limits, Node, NodeKind, Phase, Plan, Retry, ScopeKind,
+        SettleOver, SettleSpec, VoteProtocol,
     },
-    value::{EffectClass, EscalateTo, FailureKind, Merge, Role, RuleKind, SettleVerdict, Subtask, TeamIx, Usd, Value, Verdict},
+    value::{
+        EffectClass, EscalateTo, FailureKind, Merge, Role, RuleKind, SettleVerdict, Subtask, TeamIx, Usd, Value, Verdict,
+        is_offline,
+    },
 };
 
 use crate::{
@@ -55,11 +58,33 @@ pub fn scene(seed: u64) -> Scene {
             wall_seconds: some(&mut random, 60),
         };
     }
+    if random.percent(40) {
+        price(&mut plan, &mut random, ordered);
+    }
     let rules = rules(&mut random);
     for team in &mut plan.teams {
         team.rules = rules.keys().filter(|_| random.percent(70)).map(|name| Arc::from(*name)).collect();
     }
     Scene { plan, rules, ordered, fires }
+}
+
+/// Gives every model that is no script a price and a size, which no reply exceeds, and budgets that may be too small for them.
+fn price(plan: &mut Plan, random: &mut Random, limited: bool) {
+    for member in plan.teams.iter_mut().flat_map(|team| team.members.iter_mut().chain(&mut team.coordinator)) {
+        if !is_offline(&member.profile.model) {
+            let (read, written) = (20 + random.below(80), 5 + random.below(40));
+            member.call = CallCap { read, written, input: Usd(5_000_000), output: Usd(10_000_000) };
+        }
+        if limited && random.percent(15) {
+            let tokens = random.percent(50).then(|| 1 + random.below(500));
+            let turns = random.percent(30).then(|| 1 + random.below(6));
+            member.limits = Limits { tokens, turns, cost: Some(Usd(1 + random.below(5_000))), wall_seconds: None };
+        }
+    }
+    if limited {
+        plan.limits.tokens = random.percent(60).then(|| 1 + random.below(2_500));
+        plan.limits.cost = random.percent(40).then(|| Usd(1 + random.below(20_000)));
+    }
 }
 
 /// The session of a seed in which everything has a time limit, nothing else ends it, and limits on calls in flight are narrow.
@@ -115,8 +140,8 @@ fn a_team(random: &mut Random, ordered: bool) -> synod::graph::TeamPlan {
     made.coordinator = random.percent(50).then(|| agent("boss"));
     made.calls_per_turn = 1 + random.below(4) as u32;
     made.fail_fast = ordered && random.percent(20);
-    use EscalationPolicy::{Always, Never, OnDisagreement, OnFailure, OnTimeout, OnUncertainty};
-    let policies = [Never, Always, OnDisagreement, OnUncertainty, OnFailure, OnTimeout];
+    use EscalationPolicy::{Always, Never, OnBudget, OnDisagreement, OnFailure, OnTimeout, OnUncertainty};
+    let policies = [Never, Always, OnDisagreement, OnUncertainty, OnFailure, OnTimeout, OnBudget];
     made.escalation_policy = policies.into_iter().filter(|_| random.percent(20)).collect();
     let deadline = (ordered && random.percent(50)).then(|| Duration::from_secs(1 + random.below(30)));
     let step = |to| EscalationStep { to: Arc::from(to), deadline, notify: None };

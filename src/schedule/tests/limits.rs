@@ -30,7 +30,10 @@ fn spent(limits: Limits, limit: &str) {
     let run = run(busy(limits), calling());
     compare(&run, "out_of_budget null", "speak: failed budget\ntidy: ok tidy\nx: cancelled\ny: skipped budget");
     let reached: Vec<_> = run.events().into_iter().filter(|e| matches!(e, Event::LimitReached { .. })).collect();
-    assert!(matches!(reached.as_slice(), [Event::LimitReached { limit: found }] if **found == *limit), "{reached:?}");
+    assert!(
+        matches!(reached.as_slice(), [Event::LimitReached { limit: found, synthesize: false }] if **found == *limit),
+        "{reached:?}"
+    );
 }
 
 #[test]

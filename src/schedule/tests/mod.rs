@@ -3,6 +3,7 @@
 use crate as synod;
 
 mod agents;
+mod budgets;
 mod doubts;
 mod failures;
 mod joins;

@@ -24,6 +24,7 @@ impl State {
             Event::Resumed { epoch } => {
                 self.timers.shift(record.at.since(self.now));
                 self.epoch = *epoch;
+                self.lose_reserved();
                 self.late.clear();
                 self.doubt_irreversible();
             }
@@ -45,7 +46,8 @@ impl State {
             }
             Event::Judged { .. } => {}
             Event::NotHappened { node, call, .. } => self.not_happened(*node, *call)?,
-            Event::TurnStarted { node, read_upto, .. } => self.turn_started(*node, *read_upto, record)?,
+            Event::TurnStarted { node, read_upto, reserved, .. } => self.turn_started(*node, *read_upto, *reserved, record)?,
+            Event::TurnHeld { node, needs, .. } => self.turn_held(*node, *needs)?,
             Event::TurnEnded { node, end, effects, .. } => self.turn_ended(*node, end, effects)?,
             Event::ToolCalled(called) => self.tool_called(called)?,
             Event::ToolReturned { node, call, result, .. } => self.tool_returned(*node, *call, result)?,
@@ -58,7 +60,8 @@ impl State {
             Event::Asked(ask) => self.asked(ask, record)?,
             Event::AskMoved { ask, to, deadline } => self.ask_moved(*ask, to, *deadline)?,
             Event::AskClosed { ask, outcome } => self.close_ask(*ask, outcome, record)?,
-            Event::LimitReached { limit } => {
+            Event::LimitReached { limit, synthesize: true } => self.run_short(limit),
+            Event::LimitReached { limit, synthesize: false } => {
                 self.timers.clear(super::Timer::Wall);
                 self.stop(Stopping::Limit(limit.clone()));
             }
@@ -69,6 +72,7 @@ impl State {
             }
             Event::LateResult { key, usage } => self.late_result(key, *usage)?,
             Event::Finished(finished) => {
+                self.close_budget();
                 self.finished = Some(std::sync::Arc::new((**finished).clone()));
                 self.timers = super::Timers::default();
             }

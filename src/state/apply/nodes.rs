@@ -45,6 +45,7 @@ impl State {
                     Activation {
                         attempt,
                         turn: Turn(0),
+                        begun: false,
                         task: self.started.task.clone(),
                         thread: Vec::new(),
                         stage: lookup.map_or(Stage::Due, |call| Stage::Looking(CallState::New(call.clone()))),
@@ -145,7 +146,7 @@ impl State {
         }
         let keep = match outcome {
             Outcome::Ok(_) => true,
-            Outcome::Failed(failure) => failure.kind == FailureKind::Limit,
+            Outcome::Failed(failure) => matches!(failure.kind, FailureKind::Limit | FailureKind::Budget),
             Outcome::Skipped(_) | Outcome::Cancelled => false,
         };
         self.leave(node, true, keep);
@@ -161,6 +162,7 @@ impl State {
         }
         self.todo.doubts.retain(|key| key.node != node);
         let Some(activation) = self.activations.get(&node) else { return };
+        self.budget.held.remove(&node);
         self.ready.give(limiter, activation.in_flight());
         let flying = activation.flying(node);
         let waiting: Vec<Due> = std::iter::once(Due::Turn).chain(activation.numbered().map(|(ix, _)| Due::Call(ix))).collect();
@@ -169,6 +171,7 @@ impl State {
             self.unwant(node, due);
         }
         self.late.extend(flying);
+        self.let_go();
         self.todo.agents.remove(&node);
         self.answered.remove(&node);
         if drop {
@@ -211,7 +214,8 @@ impl State {
         if failed && !allowed && !caught {
             let first = &mut self.instances[ix].failed;
             *first = Some(first.map_or(node, |other| other.min(node)));
-            if self.finale.is_none() && self.team_of(node).1.fail_fast {
+            let synthesizes = self.budget.short.is_some() && is_budget(outcome);
+            if self.finale.is_none() && !synthesizes && self.team_of(node).1.fail_fast {
                 self.fail_fast(node);
             }
         }
@@ -246,4 +250,8 @@ impl State {
     pub(super) fn is_synthesis(&self, node: NodeIx) -> bool {
         matches!(&self.node(node).kind, NodeKind::Agent(agent) if agent.phase == Phase::Synthesize)
     }
+}
+
+fn is_budget(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failed(failure) if failure.kind == FailureKind::Budget)
 }

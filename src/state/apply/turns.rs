@@ -6,50 +6,68 @@ use crate::{
     event::Record,
     event::{Key, ToolCalled, TurnEnd},
     graph::NodeKind,
-    state::{CallState, Due, FoldError, Spent, Stage, State},
-    value::{CallIx, CallResult, EffectClass, Entry, Failure, FailureKind, NodeIx, Role, Seq, Turn, Usage},
+    state::{CallState, Due, FoldError, Stage, State},
+    value::{CallIx, CallResult, EffectClass, Entry, Failure, FailureKind, NodeIx, Seq, Turn, Usage},
 };
 
 impl State {
-    pub(super) fn turn_started(&mut self, node: NodeIx, read_upto: Seq, record: &Record) -> Result<(), FoldError> {
+    pub(super) fn turn_started(
+        &mut self,
+        node: NodeIx,
+        read_upto: Seq,
+        reserved: Usage,
+        record: &Record,
+    ) -> Result<(), FoldError> {
         let limiter = self.limiter(node)?;
         self.unwant(node, Due::Turn);
         let activation = self.activation(node)?;
         activation.stage = Stage::Asked;
         activation.read_upto = read_upto;
+        let again = std::mem::replace(&mut activation.begun, true);
+        let key = Key { node, attempt: activation.attempt, turn: activation.turn, call: None };
         self.ready.take(limiter);
-        *self.seat_turns.entry(node).or_default() += 1;
+        if !again {
+            *self.seat_turns.entry(node).or_default() += 1;
+            self.spend(node, |spent| {
+                spent.turns += 1;
+                spent.model_calls += 1;
+            });
+        }
+        self.reserve(key, reserved);
         let role = self.role_of(node).cloned();
-        self.spend(role.as_ref(), |spent| {
-            spent.turns += 1;
-            spent.model_calls += 1;
-        });
         if let Some(role) = &role {
             self.context.read(role, read_upto, record.at);
         }
         Ok(())
     }
 
+    /// A turn does not fit into what is left; it goes on when a call in flight is back.
+    pub(super) fn turn_held(&mut self, node: NodeIx, needs: Usage) -> Result<(), FoldError> {
+        self.limiter(node)?;
+        self.activation(node)?;
+        self.unwant(node, Due::Turn);
+        self.budget.held.insert(node, needs);
+        Ok(())
+    }
+
     pub(super) fn turn_ended(&mut self, node: NodeIx, end: &TurnEnd, effects: &[EffectClass]) -> Result<(), FoldError> {
         let limiter = self.limiter(node)?;
-        let role = self.role_of(node).cloned();
         let activation = self.activation(node)?;
-        let usage = match end {
+        let key = Key { node, attempt: activation.attempt, turn: activation.turn, call: None };
+        let (usage, model) = match end {
             TurnEnd::Reply(reply) => {
                 activation.thread.push(Entry::Reply(reply.clone()));
                 activation.stage = Stage::Calls(reply.calls.iter().cloned().map(CallState::New).collect());
                 activation.effects = effects.to_vec();
-                Some(reply.usage)
+                (reply.usage, reply.model.as_ref())
             }
             TurnEnd::Failed(failure) => {
                 activation.stage = Stage::Failing(failure.clone());
-                None
+                (Usage::default(), None)
             }
         };
         self.ready.give(limiter, 1);
-        if let Some(usage) = usage {
-            self.spend(role.as_ref(), |spent| spent.usage = spent.usage.plus(usage));
-        }
+        self.settle_call(&key, Some(usage), model);
         self.look_again(node);
         Ok(())
     }
@@ -65,8 +83,7 @@ impl State {
         }
         self.look_again(called.node);
         self.ready.take(limiter);
-        let role = self.role_of(called.node).cloned();
-        self.spend(role.as_ref(), |spent| spent.tool_calls += 1);
+        self.spend(called.node, |spent| spent.tool_calls += 1);
         Ok(())
     }
 
@@ -121,11 +138,12 @@ impl State {
     }
 
     /// What came too late only costs.
-    pub(super) fn late_result(&mut self, key: &Key, usage: Usage) -> Result<(), FoldError> {
+    pub(super) fn late_result(&mut self, key: &Key, usage: Option<Usage>) -> Result<(), FoldError> {
         self.known(key.node)?;
         self.late.remove(key);
-        let role = self.role_of(key.node).cloned();
-        self.spend(role.as_ref(), |spent| spent.usage = spent.usage.plus(usage));
+        if !self.budget.closed.contains(key) {
+            self.settle_call(key, usage, None);
+        }
         Ok(())
     }
 
@@ -164,6 +182,7 @@ impl State {
     pub(super) fn next_turn(&mut self, node: NodeIx) {
         let Some(activation) = self.activations.get_mut(&node) else { return };
         activation.turn = activation.turn.next();
+        activation.begun = false;
         activation.stage = Stage::Due;
         self.todo.agents.remove(&node);
         self.want(node, Due::Turn);
@@ -180,13 +199,6 @@ impl State {
             self.todo.agents.insert(node);
         } else {
             self.todo.agents.remove(&node);
-        }
-    }
-
-    fn spend(&mut self, role: Option<&Role>, change: impl Fn(&mut Spent)) {
-        change(&mut self.spent);
-        if let Some(role) = role {
-            change(self.spent_by.entry(role.clone()).or_default());
         }
     }
 

@@ -370,7 +370,7 @@ fn what_came_too_late_does_not_reopen_a_session_whose_owner_died() {
     let session = claim.session();
     let finished = crate::event::Finished { status: Status::Completed, output: Value::Null, failure: None };
     let key = crate::event::Key { node: crate::value::NodeIx(1), attempt: 1, turn: crate::value::Turn(0), call: None };
-    let late = |seq| record(seq, Event::LateResult { key, usage: Default::default() });
+    let late = |seq| record(seq, Event::LateResult { key, usage: None });
     let mut all = vec![record(0, Event::Parked), record(1, Event::Finished(Box::new(finished)))];
     all.extend((2..40).map(late));
     store.append(&claim, Seq(0), &all).unwrap().wait().unwrap();

@@ -9,8 +9,8 @@ use petgraph::{
 
 use super::synod::{
     graph::{
-        AgentNode, AskNode, Backoff, Bounds, Edge, GateBy, Graph, Join, Limits, Member, Node, NodeKind, On, Phase, Plan, Retry,
-        ScopeKind, Stragglers, TeamPlan, ToolNode,
+        AgentNode, AskNode, Backoff, Bounds, CallCap, Edge, GateBy, Graph, Join, Limits, Member, Node, NodeKind, On, Phase, Plan,
+        Retry, ScopeKind, Stragglers, TeamPlan, ToolNode,
     },
     value::{
         EffectClass, Expr, FailureKind, KnowledgeSpec, Map, Merge, Place, Profile, ProfileRole, Ref, Role, Style, TeamIx,
@@ -41,7 +41,14 @@ pub fn agent(role: &str) -> Member {
         output_schema: None,
         tags: Vec::new(),
     };
-    Member { role: Role::new(role), profile: Arc::new(profile), priority: 1, writes: Vec::new() }
+    Member {
+        role: Role::new(role),
+        profile: Arc::new(profile),
+        priority: 1,
+        writes: Vec::new(),
+        call: CallCap::default(),
+        limits: Limits::default(),
+    }
 }
 
 /// A team of agents without a coordinator, rules or escalation.

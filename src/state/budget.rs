@@ -1,0 +1,301 @@
+//! What may still be spent? [`Budget`]: what calls in flight have reserved, and whose turns wait for it.
+//!
+//! A call reserves what it may take at most; when it is back, what it took is spent and the reservation gone. So what is spent and
+//! reserved together stays within the limits, unless a reply took more than its call had reserved. A turn that does not fit waits
+//! while calls are in flight; turns that wait go on in node order. A part of the session's limits is kept for its synthesis.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{Due, Spent, State};
+use crate::{
+    event::Key,
+    graph::{Limits, NodeKind, Phase, Plan, SYNTHESIS_SHARE},
+    state::Stage,
+    value::{NodeIx, Role, TeamIx, Usage},
+};
+
+/// Reservations, and who waits for them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Budget {
+    /// What calls in flight may take at most, those included that were cut off and have not stopped yet.
+    pub reserved: BTreeMap<Key, Usage>,
+    /// Activations whose next turn waits, and what it needs.
+    pub held: BTreeMap<NodeIx, Usage>,
+    /// What syntheses of the session's own team have spent.
+    pub synthesis: Usage,
+    /// Whether the session's own team has a synthesis.
+    pub synthesizes: bool,
+    /// Whether that costs something, so that a share is kept for it.
+    pub keeps_share: bool,
+    /// Calls that had not stopped when the session was over: they count as what they had reserved, whatever comes of them.
+    pub closed: BTreeSet<Key>,
+    /// The limit into which nothing fits any more: only a synthesis goes on.
+    pub short: Option<&'static str>,
+}
+
+/// Whether a turn may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// Now.
+    Now,
+    /// When calls in flight leave room for it.
+    Wait,
+    /// Not any more.
+    Never(Lack),
+}
+
+/// What a turn does not fit into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lack {
+    /// `turns`, `tokens` or `cost_usd`.
+    pub limit: &'static str,
+    /// Whether it is the agent's own limit, not the session's.
+    pub own: bool,
+}
+
+/// What a limit counts.
+type Part = fn(&Usage) -> u64;
+
+/// What is used of a limit.
+struct Used {
+    spent: Usage,
+    reserved: Usage,
+    /// What is used of the share for the synthesis, where that is kept from this turn.
+    kept: Option<Usage>,
+}
+
+impl Budget {
+    /// Of a session that begins.
+    pub(super) fn of(plan: &Plan) -> Self {
+        let agents = plan.graphs.iter().filter(|g| g.team == TeamIx(0)).flat_map(|g| g.dag.node_weights());
+        let leaders = agents.filter_map(|node| match &node.kind {
+            NodeKind::Agent(agent) if agent.phase == Phase::Synthesize => plan.teams.first()?.agent(&agent.role),
+            NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => None,
+        });
+        leaders.fold(Self::default(), |budget, leader| Self {
+            synthesizes: true,
+            keeps_share: budget.keeps_share || !leader.call.is_free(),
+            ..budget
+        })
+    }
+
+    /// What calls in flight have reserved, in all.
+    pub fn in_flight(&self) -> Usage {
+        self.reserved.values().fold(Usage::default(), |sum, usage| sum.plus(*usage))
+    }
+}
+
+impl State {
+    /// What an agent has spent, in whichever team it goes by that role.
+    pub fn spent_of(&self, role: &Role) -> Spent {
+        let shares = self.spent_by.iter().filter(|((_, who), _)| who == role);
+        shares.fold(Spent::default(), |sum, (_, spent)| sum.plus(spent))
+    }
+
+    /// Whether an activation's next turn, which may take `needs`, may begin.
+    pub fn grant(&self, node: NodeIx, needs: Usage) -> Grant {
+        let over = self.budget.short.filter(|_| self.finale.is_none() && !self.is_own_synthesis(node));
+        if let Some(limit) = over {
+            return Grant::Never(Lack { limit, own: false });
+        }
+        match self.lack(node, needs) {
+            Some(lack) if self.may_change(node, lack) => Grant::Wait,
+            Some(lack) => Grant::Never(lack),
+            None if self.comes_after_others(node) => Grant::Wait,
+            None => Grant::Now,
+        }
+    }
+
+    /// The limit on turns that is reached, if one is.
+    pub fn lack_of_turns(&self, node: NodeIx) -> Option<Lack> {
+        let over = |limit: Option<u64>, turns: u64| limit.is_some_and(|limit| turns >= limit);
+        let own = self.own_limits(node).and_then(|limits| limits.turns);
+        let lack = |own| Some(Lack { limit: "turns", own });
+        if over(self.started.plan.limits.turns, self.spent.turns) {
+            lack(false)
+        } else if over(own, self.spent_by.get(&self.seat_of(node)?).map_or(0, |spent| spent.turns)) {
+            lack(true)
+        } else {
+            None
+        }
+    }
+
+    /// The limit into which a call does not fit beside what is spent and reserved.
+    fn lack(&self, node: NodeIx, needs: Usage) -> Option<Lack> {
+        if let (Some(seat), Some(limits)) = (self.seat_of(node), self.own_limits(node)) {
+            let spent = self.spent_by.get(&seat).map(|spent| spent.usage).unwrap_or_default();
+            let used = Used { spent, reserved: self.reserved_by(&seat), kept: None };
+            if let Some(limit) = used.exceeds(limits, needs) {
+                return Some(Lack { limit, own: true });
+            }
+        }
+        let keeps = self.budget.keeps_share && self.finale.is_none() && !self.is_own_synthesis(node);
+        let share = || self.budget.synthesis.plus(self.reserved_where(|key| self.is_own_synthesis(key.node)));
+        let used = Used { spent: self.spent.usage, reserved: self.budget.in_flight(), kept: keeps.then(share) };
+        used.exceeds(&self.started.plan.limits, needs).map(|limit| Lack { limit, own: false })
+    }
+
+    /// Whether a call in flight may leave room where there is none.
+    fn may_change(&self, node: NodeIx, lack: Lack) -> bool {
+        if !lack.own {
+            return !self.budget.reserved.is_empty();
+        }
+        let seat = self.seat_of(node);
+        self.budget.reserved.keys().any(|key| self.seat_of(key.node) == seat)
+    }
+
+    /// Whether somebody before it waits for the same: a synthesis waits for nobody else's turn.
+    fn comes_after_others(&self, node: NodeIx) -> bool {
+        if self.is_own_synthesis(node) {
+            return false;
+        }
+        let seat = self.seat_of(node);
+        self.budget.held.range(..node).any(|(earlier, needs)| match self.lack(*earlier, *needs) {
+            Some(Lack { own: false, .. }) => true,
+            Some(Lack { own: true, .. }) => self.seat_of(*earlier) == seat,
+            None => false,
+        })
+    }
+
+    /// What calls of an agent in flight have reserved.
+    pub fn reserved_by(&self, seat: &(TeamIx, Role)) -> Usage {
+        self.reserved_where(|key| self.seat_of(key.node).as_ref() == Some(seat))
+    }
+
+    fn reserved_where(&self, counts: impl Fn(&Key) -> bool) -> Usage {
+        let reserved = self.budget.reserved.iter().filter(|(key, _)| counts(key));
+        reserved.fold(Usage::default(), |sum, (_, usage)| sum.plus(*usage))
+    }
+
+    /// Whether an activation makes the session's result.
+    fn is_own_synthesis(&self, node: NodeIx) -> bool {
+        self.team_of(node).0 == TeamIx(0)
+            && matches!(&self.node(node).kind, NodeKind::Agent(agent) if agent.phase == Phase::Synthesize)
+    }
+
+    fn seat_of(&self, node: NodeIx) -> Option<(TeamIx, Role)> {
+        Some((self.team_of(node).0, self.role_of(node)?.clone()))
+    }
+
+    fn own_limits(&self, node: NodeIx) -> Option<&Limits> {
+        let limits = &self.team_of(node).1.agent(self.role_of(node)?)?.limits;
+        (*limits != Limits::default()).then_some(limits)
+    }
+
+    /// Counts what an agent did.
+    pub(super) fn spend(&mut self, node: NodeIx, change: impl Fn(&mut Spent)) {
+        change(&mut self.spent);
+        if let Some(seat) = self.seat_of(node) {
+            change(self.spent_by.entry(seat).or_default());
+        }
+    }
+
+    /// Holds back what a call may take.
+    pub(super) fn reserve(&mut self, key: Key, usage: Usage) {
+        self.budget.held.remove(&key.node);
+        if !usage.is_nothing() {
+            self.budget.reserved.insert(key, usage);
+        }
+        self.let_go();
+    }
+
+    /// A call is back, or nobody knows what it took (`None`), and it counts as what it had reserved.
+    pub(super) fn settle_call(&mut self, key: &Key, usage: Option<Usage>, model: Option<&Arc<str>>) {
+        let reserved = self.budget.reserved.remove(key).unwrap_or_default();
+        let lost = if usage.is_none() { reserved } else { Usage::default() };
+        let usage = usage.unwrap_or(reserved);
+        let count = |spent: &mut Spent| {
+            spent.usage = spent.usage.plus(usage);
+            spent.lost = spent.lost.plus(lost);
+        };
+        self.spend(key.node, count);
+        if self.is_own_synthesis(key.node) {
+            self.budget.synthesis = self.budget.synthesis.plus(usage);
+        }
+        let member = self.role_of(key.node).and_then(|role| self.team_of(key.node).1.agent(role));
+        let model = model.or_else(|| member.map(|member| &member.profile.model)).cloned();
+        if let Some(model) = model.filter(|_| key.call.is_none()) {
+            let spent = self.spent_on.entry(model).or_default();
+            spent.model_calls += 1;
+            count(spent);
+        }
+        self.let_go();
+    }
+
+    /// After an outage nobody knows what the calls in flight took. The turns that wait for a reply begin anew.
+    pub(super) fn lose_reserved(&mut self) {
+        let lost: Vec<Key> = self.budget.reserved.keys().copied().collect();
+        for key in lost {
+            self.settle_call(&key, None, None);
+            let limiter = self.instance_of(key.node).limiter;
+            let awaited = |a: &&mut super::Activation| a.stage == Stage::Asked && a.turn == key.turn && a.attempt == key.attempt;
+            if !self.late.contains(&key)
+                && let Some(activation) = self.activations.get_mut(&key.node).filter(awaited)
+            {
+                activation.stage = Stage::Due;
+                self.ready.give(limiter, 1);
+                self.want(key.node, Due::Turn);
+            }
+        }
+    }
+
+    /// The session is over: nobody hears of the calls that have not stopped yet.
+    pub(super) fn close_budget(&mut self) {
+        self.budget.closed = self.budget.reserved.keys().copied().collect();
+        for key in self.budget.closed.clone() {
+            self.settle_call(&key, None, None);
+        }
+    }
+
+    /// Nothing fits into a limit of the session any more, but what is kept for its synthesis.
+    pub(super) fn run_short(&mut self, limit: &Arc<str>) {
+        self.budget.short = Some(if **limit == *"tokens" { "tokens" } else { "cost_usd" });
+        for (node, _) in std::mem::take(&mut self.budget.held) {
+            self.want(node, Due::Turn);
+        }
+    }
+
+    /// Lets the first that waits go on, once nothing in flight stands in its way.
+    pub(super) fn let_go(&mut self) {
+        let next = self.budget.held.iter().find(|(node, needs)| self.grant(**node, **needs) != Grant::Wait);
+        if let Some((node, _)) = next.map(|(node, needs)| (*node, *needs)) {
+            self.budget.held.remove(&node);
+            self.want(node, Due::Turn);
+        }
+    }
+}
+
+impl Used {
+    /// The limit into which `needs` does not fit. A call that nobody could size fits while anything is left.
+    fn exceeds(&self, limits: &Limits, needs: Usage) -> Option<&'static str> {
+        let sums: [(Option<u64>, Part, &'static str); 2] =
+            [(limits.tokens, Usage::tokens, "tokens"), (limits.cost.map(|usd| usd.0), |usage| usage.cost.0, "cost_usd")];
+        let over = |limit: u64, part: Part| {
+            if needs.is_nothing() {
+                return limit > 0 && part(&self.spent) >= limit;
+            }
+            let share = limit / 100 * SYNTHESIS_SHARE + limit % 100 * SYNTHESIS_SHARE / 100;
+            let kept = self.kept.map_or(0, |used| share.saturating_sub(part(&used)));
+            let sum = [&self.spent, &self.reserved, &needs].into_iter().fold(kept, |sum, usage| sum.saturating_add(part(usage)));
+            part(&needs) > 0 && sum > limit
+        };
+        sums.into_iter().find_map(|(limit, part, name)| limit.filter(|limit| over(*limit, part)).map(|_| name))
+    }
+}
+
+impl Spent {
+    /// The sum of both.
+    #[must_use]
+    fn plus(self, other: &Self) -> Self {
+        Self {
+            turns: self.turns + other.turns,
+            model_calls: self.model_calls + other.model_calls,
+            tool_calls: self.tool_calls + other.tool_calls,
+            usage: self.usage.plus(other.usage),
+            lost: self.lost.plus(other.lost),
+        }
+    }
+}
