@@ -154,7 +154,7 @@ impl Bench {
             builder = builder.model(name, model.clone());
         }
         if let Some(catalog) = &*self.catalog.lock().unwrap() {
-            builder = builder.catalog(catalog.clone()).env(|_| Some(KEY.to_owned()));
+            builder = builder.catalog(catalog.clone()).env(synod::secret::Env::of(|_| Some(KEY.to_owned())));
         }
         builder.build()
     }
