@@ -15,6 +15,7 @@ mod messages;
 mod models;
 mod output;
 mod plan;
+mod replay;
 mod report;
 mod resume;
 mod rules;
@@ -107,8 +108,12 @@ enum Command {
     Cancel(cancel::Cancel),
     /// Show what came of a session
     Report(report::ReportCommand),
-    /// Write the records of a session as JSON lines: a cassette for `replay:FILE` models
+    /// Write a session as one file, which `import`, `replay` and `replay:FILE` models read
     Export(export::Export),
+    /// Put an exported session into the store, under its own id
+    Import(export::Import),
+    /// Run a session again from its record: without network, keys or tools, to the same report
+    Replay(replay::Replay),
     /// List agents and search them by skill
     Agents(agents::Agents),
     /// List models, what they cost, and which keys are set
@@ -203,6 +208,8 @@ pub fn run(cli: Cli) -> Exit {
         Command::Cancel(args) => args.run(&global),
         Command::Report(args) => args.run(&global),
         Command::Export(args) => args.run(&global),
+        Command::Import(args) => args.run(&global),
+        Command::Replay(args) => args.run(&global),
         Command::Agents(args) => args.run(&global),
         Command::Models(args) => args.run(&global),
         Command::Rules(args) => args.run(&global),

@@ -12,6 +12,7 @@ mod library;
 mod perform;
 mod prepare;
 mod publish;
+mod replay;
 mod toolbox;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -23,6 +24,7 @@ pub use files::FileSources;
 pub use handle::{Ended, SessionHandle, Unheard};
 pub use library::{LibraryEntry, library_files, library_text};
 pub use prepare::{PrepareError, Prepared};
+pub use replay::{Difference, Replayed};
 
 use crate::{
     event::{EVENT_VERSION, Started},

@@ -4,14 +4,14 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Answer, Model};
 use crate::{
-    event::{Event, Record, TurnEnd},
+    event::{Cassette, Event, TurnEnd},
     state::State,
     value::{Failure, FailureKind, Reply, Request, Turn},
 };
 
 /// The replies of an exported session, by path of the node and turn.
 ///
-/// A cassette is a file of JSON lines, one record each, as `synod export` writes it. Where a node was tried more than once, the
+/// A cassette is what `synod export` writes: see [`Cassette`]. Where a node was tried more than once, the
 /// replies of its last attempt count.
 pub struct Replay {
     replies: BTreeMap<(Arc<str>, Turn), Result<Arc<Reply>, Failure>>,
@@ -25,10 +25,9 @@ impl Replay {
     pub fn read(text: &str) -> Result<Self, String> {
         let mut state: Option<State> = None;
         let mut replies = BTreeMap::new();
-        for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
-            let record: Record = serde_json::from_str(line).map_err(|e| format!("line {number} is no record: {e}"))?;
+        for record in Cassette::read(text).map_err(|e| e.to_string())?.records {
             match &mut state {
-                None => state = Some(State::start(&record).map_err(|e| format!("line {number}: {e}"))?),
+                None => state = Some(State::start(&record).map_err(|e| e.to_string())?),
                 Some(state) => {
                     if let Event::TurnEnded { node, turn, end, .. } = &record.event {
                         let reply = match end {
@@ -37,12 +36,9 @@ impl Replay {
                         };
                         replies.insert((state.path(*node), *turn), reply);
                     }
-                    state.apply(&record).map_err(|e| format!("line {number}: {e}"))?;
+                    state.apply(&record).map_err(|e| e.to_string())?;
                 }
             }
-        }
-        if state.is_none() {
-            return Err("the cassette is empty".to_owned());
         }
         Ok(Self { replies })
     }
