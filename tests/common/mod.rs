@@ -274,6 +274,9 @@ impl Bench {
 
     fn ran(&self, ended: Ended) -> Ran {
         let records = self.store.read_all(ended.report.session).unwrap();
+        // Whatever a test does, its session can be told again from its record.
+        let replayed = self.engine().replay(&records).unwrap();
+        assert_eq!(replayed.difference.map(|difference| difference.to_string()), None);
         Ran::new(ended, records)
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::{
     event::{Ask, AskFor, AskOutcome, Event, Input, Key, Outcome, Record, TurnEnd},
     state::{CallState, FoldError, State, Timer},
-    value::{CallIx, Failure, FailureKind, NodeIx, Reply, Timestamp, Turn},
+    value::{CallIx, Failure, FailureKind, NodeIx, Reply, RuleKind, Timestamp, Turn},
 };
 
 /// What one step of the scheduler took.
@@ -16,6 +16,8 @@ pub(super) struct Arrivals {
     pub(super) inputs: Vec<Input>,
 }
 
+/// Why a call is in doubt of which only a rule was asked: the words are not on the record.
+const BROKE_OFF: &str = "the connection broke off";
 /// Where the words stand that say why a call is in doubt.
 const DOUBT: (&str, &str) = ("and no result came: ", ". Did the call happen?");
 
@@ -28,7 +30,7 @@ pub(super) fn arrivals(records: &[Record]) -> Result<Vec<Arrivals>, FoldError> {
     let mut taking = false;
     for (ix, record) in records.iter().enumerate().skip(1) {
         let same_time = record.at == state.now;
-        let own = input(&state, record);
+        let own = input(&state, record).filter(|_| !(same_time && is_ruled(&records[ix - 1], record)));
         let fires = own.is_none() && is_timer(&state, record);
         if own.is_some() || fires || !same_time {
             if !(taking && same_time) {
@@ -37,14 +39,29 @@ pub(super) fn arrivals(records: &[Record]) -> Result<Vec<Arrivals>, FoldError> {
             taking = own.is_some() || fires;
             let own = own.or_else(|| if fires { None } else { failure(&state, &records[ix..]) });
             if let Some(step) = steps.last_mut() {
-                step.inputs.extend(own);
+                step.inputs.extend(own.or_else(|| fires.then_some(Input::Tick)));
             }
         } else {
             taking = false;
         }
         state.apply(record)?;
     }
+    for step in &mut steps {
+        // Whoever takes a session over looks at the clock once everything else was taken.
+        if step.inputs.iter().any(|input| matches!(input, Input::Resume { .. })) {
+            step.inputs.push(Input::Tick);
+        }
+    }
     Ok(steps)
+}
+
+/// Whether the result of a call is the word of the `reconcile` rule, which was asked just before.
+fn is_ruled(before: &Record, record: &Record) -> bool {
+    let Event::Judged { node: asked, rule: RuleKind::Reconcile, .. } = &before.event else { return false };
+    match &record.event {
+        Event::NodeEnded { node, .. } | Event::NodeRetried { node, .. } | Event::ToolReturned { node, .. } => node == asked,
+        _ => false,
+    }
 }
 
 /// The input that a record is the acceptance of.
@@ -120,7 +137,10 @@ fn failure(state: &State, rest: &[Record]) -> Option<Input> {
             Event::Asked(ask) if ask.node == node => asked(ask)?,
             Event::NodeEnded { node: ended, outcome: Outcome::Failed(failure) } if *ended == node => (None, (**failure).clone()),
             Event::NodeRetried { node: tried, failure, .. } if *tried == node => (None, (**failure).clone()),
-            Event::NotHappened { node: other, call, .. } if *other == node => (Some(*call), broken("the connection broke off")),
+            Event::NodeEnded { node: ended, outcome: Outcome::Ok(_) } if *ended == node => (None, broken(BROKE_OFF)),
+            Event::NotHappened { node: other, call, .. } | Event::ToolReturned { node: other, call, .. } if *other == node => {
+                (Some(*call), broken(BROKE_OFF))
+            }
             _ => return None,
         };
         let key = match (only_call(state, node), state.activations.get(&node)) {
