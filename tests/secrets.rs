@@ -132,7 +132,8 @@ fn no_key_is_in_any_byte_that_a_run_leaves_behind() {
         said.push((command, synod(folder.path(), &[command, session, "--models", "models.yaml"])));
     }
     for (command, (_, bytes)) in &said {
-        assert_eq!(leak(bytes), None, "synod {command} prints a key");
+        let line = bytes.split(|byte| *byte == b'\n').find(|line| leak(line).is_some()).map(String::from_utf8_lossy);
+        assert_eq!(leak(bytes), None, "synod {command} prints a key: {line:?}");
     }
     // What each of them said is there, without its key.
     let exported = &said.iter().find(|(command, _)| *command == "export").expect("it was exported").1.1;

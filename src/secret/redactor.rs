@@ -13,8 +13,10 @@ use regex::Regex;
 use super::SHORTEST;
 use crate::value::{Call, Failure, Map, Reply, Value};
 
-/// Bytes of a secret, at its beginning or end, that give it away; all of it where it is shorter than twice that.
+/// Bytes of a long secret, at its beginning or end, that give it away.
 const PART: usize = 12;
+/// The shortest secret that counts in part.
+const LONG: usize = 16;
 /// The shortest line of a secret of several lines that counts by itself.
 const LINE: usize = 16;
 
@@ -179,7 +181,7 @@ impl Redactor {
 /// Where a secret stands in a text, whole or cut off at its end or its beginning.
 fn find(text: &str, secret: &str, found: &mut dyn FnMut(Range<usize>)) {
     // The beginning of an address is no secret.
-    let part = if secret.len() < 2 * PART || secret.contains("://") { secret.len() } else { PART };
+    let part = if secret.len() < LONG || secret.contains("://") { secret.len() } else { PART };
     let (bytes, sought) = (text.as_bytes(), secret.as_bytes());
     for start in memmem::find_iter(bytes, &sought[..part]) {
         let same = bytes[start..].iter().zip(sought).take_while(|(a, b)| a == b).count();
