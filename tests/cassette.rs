@@ -81,6 +81,20 @@ fn a_changed_cassette_is_not_imported_and_a_strict_replay_names_the_first_reques
 }
 
 #[test]
+fn agents_whose_model_is_a_cassette_say_what_was_said_then() {
+    let here = folder();
+    let (_, report) = exported(here.path());
+    let again = |set: &str| {
+        let (code, out, said) = synod(here.path(), &["run", "incident-response", "--json", "--quiet", "--set", set]);
+        assert_eq!(code, 0, "{set}: {said}");
+        json(&out)["output"].clone()
+    };
+    assert_eq!(again("*.model=replay:run.jsonl"), report["output"]);
+    let role = report["contributions"][0]["agent"].as_str().expect("an agent").to_owned();
+    assert_eq!(again(&format!("{role}.model=replay:run.jsonl")), report["output"], "one among scripts");
+}
+
+#[test]
 fn what_is_no_cassette_is_refused_with_file_line_and_remedy() {
     let here = folder();
     for (name, text, expected) in [
@@ -116,7 +130,10 @@ fn a_journal_of_a_hundred_turns_grows_with_what_is_said_and_not_with_its_square(
     const TURNS: u32 = 100;
     let words = |turn: u32, count: u32| (0..count).map(|n| format!("word {turn}.{n}, ")).collect::<String>();
     let bench = Bench::new();
-    bench.file("agent.yaml", &format!("name: A\nrole: worker\nmodel: gpt-4\nmax_conversation_turns: {TURNS}\nallowed_tools: [say]\n"));
+    bench.file(
+        "agent.yaml",
+        &format!("name: A\nrole: worker\nmodel: gpt-4\nmax_conversation_turns: {TURNS}\nallowed_tools: [say]\n"),
+    );
     bench.model(
         "gpt-4",
         say(move |request| {

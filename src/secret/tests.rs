@@ -1,3 +1,5 @@
+//! What does a redactor take out, and what does it leave?
+
 use super::*;
 use crate::value::{Failure, FailureKind, Reply, Value};
 

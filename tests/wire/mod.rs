@@ -1,6 +1,8 @@
 //! What does a provider look like to the program? [`Provider`]: an OpenAI server on loopback that says what a function makes of each
 //! request, and keeps what it was asked.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
