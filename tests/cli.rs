@@ -155,6 +155,8 @@ fn rules_are_tested_and_explained() {
     assert_eq!((code, rows[0]["passed"].as_bool(), rows[1]["passed"].as_bool()), (1, Some(true), Some(false)), "{out}");
     let (code, out, said) = synod(folder.path(), &["rules", "test", "incident-response"]);
     assert_eq!(code, 0, "{out}{said}");
+    let (code, out, _) = synod(folder.path(), &["rules", "facts", "turn"]);
+    assert!(code == 0 && out.contains("fn turn(view)") && out.contains("\"knowledge\": ["), "{out}");
     let (code, out, _) = synod(folder.path(), &["rules", "facts", "settle", "--json"]);
     assert!(code == 0 && json(&out)[0]["sample"]["positions"].is_array(), "{out}");
 }

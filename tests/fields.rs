@@ -2,6 +2,8 @@
 
 mod common;
 
+#[path = "fields/knowledge.rs"]
+mod knowledge;
 #[path = "fields/limits.rs"]
 mod limits;
 #[path = "fields/node.rs"]

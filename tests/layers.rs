@@ -25,7 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("http", &[]),
     ("secret", &["value"]),
     ("model", &["value", "graph", "event", "team", "rule", "turn", "state", "http", "secret"]),
-    ("tool", &["value", "http", "secret"]),
+    ("tool", &["value", "http", "knowledge", "secret"]),
     ("knowledge", &["value"]),
     ("store", &["value", "graph", "event", "team"]),
     (

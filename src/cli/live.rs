@@ -131,7 +131,7 @@ impl View {
                     self.start(node, &format!("{path} (resumed)"));
                 }
             }
-            Event::NodeStarted { node, attempt } => {
+            Event::NodeStarted { node, attempt, .. } => {
                 let path = state.path(*node);
                 let again = if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
                 self.start(*node, &format!("{path}{again}"));

@@ -9,7 +9,7 @@ use super::{CommandError, Global, Outcome, output};
 use crate::{
     event::{Event, Record},
     state::State,
-    value::{NodeIx, Seq},
+    value::{CallIx, NodeIx, Seq},
 };
 
 /// Show the facts of a session, in order
@@ -70,7 +70,8 @@ fn row<'a>(state: &State, record: &'a Record) -> Row<'a> {
 fn lines(state: &State, records: &[&Record]) -> Result<String, std::fmt::Error> {
     let mut page = String::new();
     for record in records {
-        let json = serde_json::to_value(&record.event).unwrap_or_default();
+        let mut json = serde_json::to_value(&record.event).unwrap_or_default();
+        name_lookup(&mut json);
         let (name, detail) = match &json {
             serde_json::Value::Object(map) => map.iter().next().map_or(("event", String::new()), |(k, v)| (k.as_str(), brief(v))),
             serde_json::Value::String(name) => (name.as_str(), String::new()),
@@ -81,6 +82,14 @@ fn lines(state: &State, records: &[&Record]) -> Result<String, std::fmt::Error> 
         writeln!(page, "{:>6}  {}  {name}{node}  {detail}", record.seq.0, record.at)?;
     }
     Ok(page)
+}
+
+/// Calls the look-up before the first turn by its name, which as a number tells people nothing.
+fn name_lookup(event: &mut serde_json::Value) {
+    let calls = event.as_object_mut().into_iter().flat_map(serde_json::Map::values_mut).filter_map(|fact| fact.get_mut("call"));
+    for call in calls.filter(|call| **call == CallIx::LOOKUP.0) {
+        *call = "lookup".into();
+    }
 }
 
 /// A fact in at most 160 characters.

@@ -28,6 +28,7 @@ pub use replay::{Difference, Replayed};
 
 use crate::{
     event::{EVENT_VERSION, Started},
+    knowledge::{Knowledge, Source},
     model::{Model, Models, Providers},
     report::Report,
     schedule::Scheduler,
@@ -37,8 +38,8 @@ use crate::{
         AppendError, ClaimError, Closing, FindError, InboxItem, MemoryStore, NewSession, PostError, ReadError, Store, StoreError,
     },
     team::ModelCatalog,
-    tool::{Bash, CommandPolicy, McpPool, McpServers, Registry, RegistryError, Tool, builtin},
-    value::{AskId, Map, SessionId, Tenant, Value},
+    tool::{Bash, Blocking, CommandPolicy, McpPool, McpServers, Registry, RegistryError, SearchKnowledge, Tool, builtin},
+    value::{AskId, Map, SEARCH_KNOWLEDGE, SessionId, Tenant, Value},
 };
 use claimed::Claimed;
 use perform::Means;
@@ -58,10 +59,15 @@ pub(crate) struct Inner {
     env: Env,
     /// The models that teams may name, and which of their keys are missing.
     catalog: ModelCatalog,
-    workspace: PathBuf,
-    state_folder: Option<PathBuf>,
+    places: Places,
     tenant: Tenant,
     clock: Arc<dyn Clock>,
+}
+
+/// Where a machine keeps what teams name.
+struct Places {
+    workspace: PathBuf,
+    state_folder: Option<PathBuf>,
 }
 
 /// Why the engine could not do its job. A failed agent is not among the reasons: that is an event.
@@ -114,6 +120,7 @@ pub struct EngineBuilder {
     state_folder: Option<PathBuf>,
     tenant: Tenant,
     clock: Arc<dyn Clock>,
+    knowledge: Vec<(String, Arc<dyn Source>)>,
 }
 
 impl EngineBuilder {
@@ -129,6 +136,9 @@ impl EngineBuilder {
     /// # Errors
     /// Its name is taken, or its schema is none.
     pub fn tool(mut self, tool: Arc<dyn Tool>) -> Result<Self, EngineError> {
+        if *tool.spec().name == *SEARCH_KNOWLEDGE {
+            return Err(RegistryError::Duplicate(tool.spec().name.clone()).into());
+        }
         self.tools.add(tool)?;
         Ok(self)
     }
@@ -151,6 +161,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn model(mut self, name: impl AsRef<str>, model: Arc<dyn Model>) -> Self {
         self.models.add(name, model);
+        self
+    }
+
+    /// Adds documents under the name that profiles use in place of a folder.
+    #[must_use]
+    pub fn knowledge(mut self, name: impl Into<String>, source: Arc<dyn Source>) -> Self {
+        self.knowledge.push((name.into(), source));
         self
     }
 
@@ -198,8 +215,15 @@ impl EngineBuilder {
     }
 
     /// The engine.
-    pub fn build(self) -> Engine {
+    pub fn build(mut self) -> Engine {
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let places = Places { workspace: self.workspace.clone(), state_folder: self.state_folder.clone() };
+        let mut knowledge = Knowledge::new(Box::new(move |folder| places.absolute(folder).map_err(|e| e.to_string())));
+        for (name, source) in self.knowledge {
+            knowledge.add(name, source);
+        }
+        let search: Arc<dyn Tool> = Arc::new(Blocking::new(SearchKnowledge::new(Arc::new(knowledge))));
+        self.tools.add(search).expect("no other tool has that name: `tool` refuses it");
         let (mut models, mut catalog) = (self.models, self.catalog.clone());
         let providers = Providers::new(self.catalog, self.env.clone());
         let keyless = catalog.providers.iter().filter(|(_, provider)| !providers.has_key(provider));
@@ -216,8 +240,7 @@ impl EngineBuilder {
                 models,
                 env: self.env,
                 catalog,
-                workspace: self.workspace,
-                state_folder: self.state_folder,
+                places: Places { workspace: self.workspace, state_folder: self.state_folder },
                 tenant: self.tenant,
                 clock: self.clock,
             }),
@@ -239,6 +262,7 @@ impl Engine {
             state_folder: None,
             tenant: Tenant::default(),
             clock: Arc::new(SystemClock),
+            knowledge: Vec::new(),
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Engine, EngineError, FileSources, Inner, library};
+use super::{Engine, EngineError, FileSources, Inner, Places, library};
 use crate::{
     graph::Plan,
     model::ModelError,
@@ -85,7 +85,7 @@ impl Engine {
     /// # Errors
     /// [`PrepareError::Invalid`] with every mistake in its files.
     pub fn load(&self, name: &str, overrides: &Overrides) -> Result<Prepared, PrepareError> {
-        let sources = FileSources::new(&self.inner.workspace);
+        let sources = FileSources::new(&self.inner.places.workspace);
         let models = &self.inner.catalog;
         let names = self.known_tools();
         let tools: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -108,7 +108,7 @@ impl Engine {
 
     /// Everything that is wrong with a team or profile file, plan and rules included.
     pub fn check(&self, name: &str) -> Vec<Diagnostic> {
-        let sources = FileSources::new(&self.inner.workspace);
+        let sources = FileSources::new(&self.inner.places.workspace);
         let models = &self.inner.catalog;
         let names = self.known_tools();
         let tools: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -161,7 +161,7 @@ impl Engine {
     /// Every mistake in its file.
     pub fn profile(&self, name: &str) -> Result<LoadedProfile, Vec<Diagnostic>> {
         let models = &self.inner.catalog;
-        let sources = FileSources::new(&self.inner.workspace);
+        let sources = FileSources::new(&self.inner.places.workspace);
         team::load_profile(name, &sources, &Known::models(models)).map(|(profile, _)| profile)
     }
 
@@ -236,9 +236,16 @@ impl Inner {
                 if written.is_empty() && default == Some("") {
                     continue;
                 }
-                let path = self.absolute(name, &written)?;
+                if written.trim().is_empty() {
+                    let why = format!("the input {name} is empty; give a path with --input {name}=…");
+                    return Err(PrepareError::Input(why).into());
+                }
+                let wrong = |why: String| PrepareError::Input(format!("the input {name}: {why}"));
+                let path = match self.places.absolute(&written) {
+                    Err(PrepareError::Input(why)) => return Err(wrong(why).into()),
+                    other => other?,
+                };
                 if let Some(spec) = specs.iter().find(|spec| spec.name == *name) {
-                    let wrong = |why: String| PrepareError::Input(format!("the input {name}: {why}"));
                     check_root(spec.kind, &written, &path).map_err(wrong)?;
                 }
                 inputs.insert(name.to_string(), Value::from(path.to_string_lossy().into_owned()));
@@ -247,32 +254,30 @@ impl Inner {
         Ok(inputs)
     }
 
-    /// Where the folder or file of an input is on this machine; a folder of the library is unpacked first.
-    fn absolute(&self, input: &str, path: &str) -> Result<PathBuf, PrepareError> {
-        if path.trim().is_empty() {
-            return Err(PrepareError::Input(format!("the input {input} is empty; give a path with --input {input}=…")));
-        }
-        let Some(folder) = path.strip_prefix(LIBRARY) else {
-            return self.workspace.join(path).canonicalize().map_err(|e| {
-                PrepareError::Input(format!("the input {input}: {path} cannot be opened: {e}; give one that exists"))
-            });
-        };
-        let target = self.state_folder.clone().unwrap_or_else(|| std::env::temp_dir().join("synod")).join(UNPACKED);
-        let unpacked = library::unpack(folder, &target).and_then(|path| path.canonicalize());
-        unpacked.map_err(|e| PrepareError::Unpack { folder: folder.to_owned(), reason: e.to_string() })
-    }
-
     /// What the tools of a session may reach.
     pub(super) fn session_roots(&self, plan: &Plan, inputs: &Map) -> Result<Arc<Roots>, EngineError> {
-        let mut roots = Roots::new(&self.workspace).map_err(PrepareError::Roots)?;
+        let mut roots = Roots::new(&self.places.workspace).map_err(PrepareError::Roots)?;
         for name in &plan.roots {
             if let Some(path) = inputs.get(&**name).and_then(Value::as_str).filter(|path| !path.is_empty()) {
                 roots = roots.with_input(Path::new(path)).map_err(PrepareError::Roots)?;
             }
         }
-        if let Some(folder) = &self.state_folder {
+        if let Some(folder) = &self.places.state_folder {
             roots = roots.without(folder).sparing(&folder.join(UNPACKED));
         }
         Ok(Arc::new(roots))
+    }
+}
+
+impl Places {
+    /// Where a folder that a team names is on this machine; a folder of the library is unpacked first.
+    pub(super) fn absolute(&self, path: &str) -> Result<PathBuf, PrepareError> {
+        let Some(folder) = path.strip_prefix(LIBRARY) else {
+            let found = self.workspace.join(path).canonicalize();
+            return found.map_err(|e| PrepareError::Input(format!("{path} cannot be opened: {e}; give one that exists")));
+        };
+        let target = self.state_folder.clone().unwrap_or_else(|| std::env::temp_dir().join("synod")).join(UNPACKED);
+        let unpacked = library::unpack(folder, &target).and_then(|path| path.canonicalize());
+        unpacked.map_err(|e| PrepareError::Unpack { folder: folder.to_owned(), reason: e.to_string() })
     }
 }

@@ -8,8 +8,8 @@ use super::effect::Key;
 use crate::{
     graph::{EscalationPolicy, Graph, Plan},
     value::{
-        AskId, CallIx, CallResult, Decision, EffectClass, Epoch, EscalateTo, Failure, Finding, Map, Message, NodeIx, Reply, Role,
-        RuleKind, Seq, SessionId, TemplateIx, Tenant, Timestamp, Turn, Usage, Value, Verdict,
+        AskId, Call, CallIx, CallResult, Decision, EffectClass, Epoch, EscalateTo, Failure, Finding, Map, Message, NodeIx, Reply,
+        Role, RuleKind, Seq, SessionId, TemplateIx, Tenant, Timestamp, Turn, Usage, Value, Verdict,
     },
 };
 
@@ -32,6 +32,9 @@ pub enum Event {
         node: NodeIx,
         /// From 1.
         attempt: u32,
+        /// What is looked up in the agent's name before its first turn.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lookup: Option<Arc<Call>>,
     },
     /// A node's attempt failed and it is tried again.
     NodeRetried {
@@ -322,7 +325,7 @@ pub enum TurnEnd {
     Failed(Arc<Failure>),
 }
 
-/// The intent of a tool call of an agent. Tool and arguments stand in the turn's reply.
+/// The intent of a tool call of an agent. Tool and arguments stand in the turn's reply, those of a look-up in the start of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolCalled {
     /// By which activation.

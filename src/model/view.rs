@@ -2,15 +2,26 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::value::{Call, CallResult, Entry, KnowledgeSpec, Map, Profile, ProfileRole, Request, Role, Style, Turn, Value};
+use crate::{
+    turn::passages,
+    value::{
+        Call, CallResult, Entry, Failure, KnowledgeSpec, Map, Profile, ProfileRole, Request, Role, SEARCH_KNOWLEDGE, Style, Turn,
+        Value,
+    },
+};
 
 /// What a view has, and what each part of it means.
-pub const VIEW_FIELDS: [(&str, &str); 15] = [
+pub const VIEW_FIELDS: [(&str, &str); 16] = [
     ("answers", "what people answered: a list of #{ question, answer, by }"),
     ("context", "what the team shares: #{ findings, decisions, variables, results, team, proposal, objections }"),
     ("errors", "the calls that failed, by name: #{ kind, message }"),
     ("input", "the node's input: its `input` filter, else the outputs of the nodes that it follows, by id"),
     ("inputs", "the inputs of the session, by name"),
+    (
+        "knowledge",
+        "what was looked up before its first turn, if its profile has a `top_k`: a list of #{ document, title, section, line, text, score }; \
+         where that failed, errors.knowledge says why",
+    ),
     ("mail", "messages to this agent: a list of #{ id, type, from, to, content, metadata, private }"),
     ("node", "the path of its node, such as work/performance"),
     ("notes", "remarks of the engine, such as why a finish was refused"),
@@ -39,7 +50,7 @@ pub fn sample_view() -> Value {
         prompt_template: None,
         allowed_tools: texts(&["Read", "Grep"]),
         mcp_servers: Vec::new(),
-        knowledge: KnowledgeSpec::default(),
+        knowledge: KnowledgeSpec { folders: texts(&["runbooks"]), top_k: 1, ..KnowledgeSpec::default() },
         style: Style::Concise,
         max_turns: 10,
         escalate_on_uncertainty: true,
@@ -50,6 +61,18 @@ pub fn sample_view() -> Value {
     let args = Value::map([("pattern", Value::text("ERROR")), ("path", Value::text("incidents/payment-outage/logs"))]);
     let call = Call { id: Arc::from("errors"), tool: Arc::from("Grep"), args };
     let found = Value::map([("count", Value::Int(3))]);
+    let query = Value::map([("query", Value::text("latency of payment above 2 s")), ("limit", Value::Int(1))]);
+    let lookup = Call { id: Arc::from("knowledge"), tool: Arc::from(SEARCH_KNOWLEDGE), args: query };
+    let passage = Value::map([
+        ("document", Value::text("runbooks/latency.md")),
+        ("title", Value::text("A service answers slowly")),
+        ("section", Value::text("Check")),
+        ("line", Value::Int(12)),
+        ("text", Value::text("Look at its own dependencies first.")),
+        ("score", Value::Float(7.5)),
+    ]);
+    let passages = Value::map([("passages", Value::list([passage]))]);
+    let result = |value| Arc::new(CallResult { outcome: Ok(value) });
     let inputs = Value::map([("data", Value::text("incidents/payment-outage"))]);
     let nothing = || Value::list([]);
     let shared = ["findings", "decisions", "results", "team", "objections"].map(|name| (name, nothing()));
@@ -65,7 +88,7 @@ pub fn sample_view() -> Value {
         input: Value::Map(Arc::default()),
         inputs: Arc::new(inputs.as_map().cloned().unwrap_or_default()),
         context: Value::map(shared.into_iter().chain(rest)),
-        thread: vec![Entry::Result { call, result: Arc::new(CallResult { outcome: Ok(found) }) }],
+        thread: vec![Entry::Known { call: lookup, result: result(passages) }, Entry::Result { call, result: result(found) }],
         tools: Vec::new(),
     })
 }
@@ -76,6 +99,7 @@ pub fn view(request: &Request) -> Value {
     let mut results = BTreeMap::new();
     let mut errors = BTreeMap::new();
     let (mut mail, mut answers, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    let mut knowledge: &[Value] = &[];
     for entry in &request.thread {
         match entry {
             Entry::Result { call, result } => {
@@ -87,10 +111,13 @@ pub fn view(request: &Request) -> Value {
                     }
                     Err(failure) => {
                         results.remove(&name);
-                        let kind = Value::text(failure.kind.name());
-                        errors.insert(name, Value::map([("kind", kind), ("message", Value::Text(failure.message.clone()))]));
+                        errors.insert(name, error(failure));
                     }
                 }
+            }
+            Entry::Known { call, result } => {
+                knowledge = passages(result);
+                errors.extend(result.outcome.as_ref().err().map(|failure| (call.id.to_string(), error(failure))));
             }
             Entry::Mail(messages) => mail.extend(messages.iter().map(|m| Value::of(&**m).unwrap_or_default())),
             Entry::Answer { question, answer, by } => answers.push(Value::map([
@@ -128,8 +155,13 @@ pub fn view(request: &Request) -> Value {
         ("context", request.context.clone()),
         ("answers", Value::list(answers)),
         ("notes", Value::list(notes)),
+        ("knowledge", Value::list(knowledge.iter().cloned())),
         ("profile", about),
     ])
+}
+
+fn error(failure: &Failure) -> Value {
+    Value::map([("kind", Value::text(failure.kind.name())), ("message", Value::Text(failure.message.clone()))])
 }
 
 #[cfg(test)]
@@ -141,5 +173,6 @@ mod tests {
         let sample = sample_view();
         let fields: Vec<&str> = sample.as_map().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
         assert_eq!(fields, VIEW_FIELDS.map(|(name, _)| name));
+        assert_eq!(sample.get("knowledge").and_then(Value::as_list).map(<[Value]>::len), Some(1));
     }
 }

@@ -375,7 +375,7 @@ fn has_rule(team: &TeamPlan, kind: &RuleKind) -> bool {
 /// Calls that an activation may have in flight at once: those of a turn, if it has tools, or its model's.
 fn calls_at_once(team: &TeamPlan, member: &Member, slots: u32) -> u32 {
     let profile = &member.profile;
-    let tools = !profile.allowed_tools.is_empty() || !profile.mcp_servers.is_empty();
+    let tools = !(profile.allowed_tools.is_empty() && profile.mcp_servers.is_empty() && profile.knowledge.folders.is_empty());
     if tools { team.calls_per_turn.clamp(1, slots.max(1)) } else { 1 }
 }
 

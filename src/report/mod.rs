@@ -67,7 +67,7 @@ pub struct Report {
     pub threads: BTreeMap<String, ThreadRow>,
     /// The variables of the shared context.
     pub variables: BTreeMap<String, Value>,
-    /// Failures that did not fail the session.
+    /// Failures that did not fail the session, look-ups that failed among them.
     pub warnings: Vec<String>,
     /// When it started.
     #[serde(serialize_with = "rfc3339")]
@@ -156,7 +156,7 @@ impl Report {
             metrics: Metrics::of(&state, &timeline),
             threads: rows::threads(&state, &timeline),
             variables: state.variables(),
-            warnings: rows::warnings(&state),
+            warnings: rows::warnings(&state, records),
             started_at: state.started_at,
             completed_at,
             duration_ms: u64::try_from(last.since(state.started_at).as_millis()).unwrap_or(u64::MAX),

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::{Timeline, maybe_rfc3339, tokens};
 use crate::{
-    event::Outcome,
+    event::{Event, Outcome, Record},
     graph::{AgentNode, NodeKind, Phase},
     state::State,
-    value::{Evidence, FindingId, FindingStatus, NodeIx, Position, Role, Timestamp, Value},
+    value::{CallIx, Evidence, FindingId, FindingStatus, NodeIx, Position, Role, Timestamp, Value},
 };
 
 /// A finding in a report.
@@ -184,7 +184,7 @@ pub(super) fn threads(state: &State, timeline: &Timeline) -> BTreeMap<String, Th
     rows.collect()
 }
 
-pub(super) fn warnings(state: &State) -> Vec<String> {
+pub(super) fn warnings(state: &State, records: &[Record]) -> Vec<String> {
     let nodes = (0..state.nodes.len()).filter_map(|ix| u32::try_from(ix).ok().map(NodeIx));
     let failed = nodes.filter_map(|ix| match state.outcome(ix) {
         Some(Outcome::Failed(failure)) => Some((ix, failure)),
@@ -201,5 +201,12 @@ pub(super) fn warnings(state: &State) -> Vec<String> {
             told.push(warning);
         }
     }
+    let lookups = records.iter().filter_map(|record| {
+        let Event::ToolReturned { node, call: CallIx::LOOKUP, result, .. } = &record.event else { return None };
+        Some((*node, result.outcome.as_ref().err()?))
+    });
+    let mut failed: Vec<_> = lookups.collect();
+    failed.sort_by_cached_key(|(ix, _)| state.position(*ix));
+    told.extend(failed.into_iter().map(|(ix, failure)| format!("{}: it began without its knowledge: {failure}", state.path(ix))));
     told
 }

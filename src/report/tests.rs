@@ -29,7 +29,7 @@ fn report(events: impl IntoIterator<Item = (i64, Event)>) -> Report {
 }
 
 fn started(attempt: u32) -> Event {
-    Event::NodeStarted { node: WORK, attempt }
+    Event::NodeStarted { node: WORK, attempt, lookup: None }
 }
 
 fn retried() -> Event {

@@ -40,7 +40,8 @@ impl Scheduler {
             NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => task,
         };
         let attempt = self.state.nodes[node.index()].attempt + 1;
-        self.emit(Event::NodeStarted { node, attempt })?;
+        let lookup = self.lookup(node, &task).map(Arc::new);
+        self.emit(Event::NodeStarted { node, attempt, lookup })?;
         let role = self.state.role_of(node).cloned();
         let from = self.state.team_of(node).1.coordinator.as_ref().map(|c| c.role.clone()).filter(|c| Some(c) != role.as_ref());
         let message = Message {
@@ -167,7 +168,7 @@ impl Scheduler {
             }
             Stage::Calls(calls) if calls.is_empty() => self.take_reply(node),
             Stage::Calls(_) => self.look_at_calls(node),
-            Stage::Due | Stage::Asked | Stage::Unsure(_) => {
+            Stage::Looking(_) | Stage::Due | Stage::Asked | Stage::Unsure(_) => {
                 Err(FoldError::Contradiction { seq: self.state.seq, reason: format!("node {node} has nothing to decide") })
             }
         }

@@ -7,10 +7,10 @@ use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Key, Outcome, ToolCall, ToolCalled},
     graph::NodeKind,
     state::{CallState, FoldError},
-    turn::{Action, cut, is_collaboration, is_repeated, repeated, unreadable},
+    turn::{Action, cut, is_collaboration, is_repeated, knowledge_args, knowledge_tool, repeated, unreadable},
     value::{
         Call, CallIx, CallResult, EffectClass, Entry, EscalateTo, Failure, FailureKind, Finding, FindingStatus, NodeIx, Origin,
-        RuleKind, Value, Verdict,
+        RuleKind, SEARCH_KNOWLEDGE, Value, Verdict,
     },
 };
 
@@ -21,7 +21,7 @@ impl Scheduler {
             return self.end(node, Outcome::Failed(Arc::new(failure)));
         }
         let attempt = self.state.nodes[node.index()].attempt + 1;
-        self.emit(Event::NodeStarted { node, attempt })?;
+        self.emit(Event::NodeStarted { node, attempt, lookup: None })?;
         if let Some(effect) = self.tool_call(node) {
             self.effect(effect);
         }
@@ -62,7 +62,7 @@ impl Scheduler {
     /// Looks at the calls of a turn that need no slot.
     pub(super) fn look_at_calls(&mut self, node: NodeIx) -> Result<(), FoldError> {
         let Some(activation) = self.state.activations.get(&node) else { return Ok(()) };
-        let calls: Vec<(CallIx, CallState)> = (0..).map(CallIx).zip(activation.calls().iter().cloned()).collect();
+        let calls: Vec<(CallIx, CallState)> = activation.numbered().map(|(ix, state)| (ix, state.clone())).collect();
         for (ix, state) in &calls {
             match state {
                 CallState::Heard(_, purpose, outcome) => return self.heard_call(node, *ix, purpose, outcome),
@@ -194,7 +194,10 @@ impl Scheduler {
         let Some(activation) = self.state.activations.get(&node) else { return Ok(()) };
         let (turn, effect) = (activation.turn, activation.effect(ix));
         let Some(state) = activation.call(ix).cloned() else { return Ok(()) };
-        if let CallState::New(call) = &state {
+        // Nobody is asked whether an agent may look up what its profile tells the engine to.
+        if let CallState::New(call) = &state
+            && ix != CallIx::LOOKUP
+        {
             if let Some((kind, why)) = self.objection(node, ix, call) {
                 return self.refuse(node, ix, kind, why);
             }
@@ -223,12 +226,16 @@ impl Scheduler {
     pub(super) fn agent_call(&self, node: NodeIx, ix: CallIx) -> Option<Effect> {
         let activation = self.state.activations.get(&node)?;
         let call = activation.call(ix)?.call()?;
+        let args = match self.member(node) {
+            Some(member) if *call.tool == *SEARCH_KNOWLEDGE => knowledge_args(&call.args, &member.profile.knowledge),
+            Some(_) | None => call.args.clone(),
+        };
         Some(Effect::Tool(ToolCall {
             key: Key { node, attempt: activation.attempt, turn: activation.turn, call: Some(ix) },
             role: self.state.role_of(node).cloned(),
             path: self.state.path(node),
             tool: call.tool.clone(),
-            args: call.args.clone(),
+            args,
             effect: activation.effect(ix),
             timeout: self.state.node(node).timeout,
         }))
@@ -240,6 +247,12 @@ impl Scheduler {
             return Some(objection);
         }
         let profile = &self.member(node)?.profile;
+        if *call.tool == *SEARCH_KNOWLEDGE {
+            return match profile.knowledge.folders.is_empty() {
+                true => Some((FailureKind::Denied, "the profile of this agent names no `knowledge` to search".to_owned())),
+                false => self.tools.fits(&knowledge_tool().parameters, &call.args).err().map(|why| (FailureKind::Schema, why)),
+            };
+        }
         if self.tools.spec(&call.tool).is_none() {
             let names: Vec<String> = self.tools.allowed(profile).iter().map(|t| t.name.to_string()).collect();
             let have = if names.is_empty() { "none beside the collaboration tools".to_owned() } else { names.join(", ") };

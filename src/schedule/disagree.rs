@@ -30,8 +30,11 @@ impl Scheduler {
             let outcome = if answer.is_null() { stands(spec, &positions).0 } else { chosen(&positions, &answer) };
             return self.decided(node, topic, positions, outcome, rule, "a person was asked");
         }
+        if positions.is_empty() {
+            return self.decided(node, topic, positions, no_position(spec), Arc::from("default"), "nobody took a position");
+        }
         if !differ(&positions) {
-            let outcome = positions.first().map_or_else(|| no_position(spec), |p| p.value.clone());
+            let outcome = positions[0].value.clone();
             return self.decided(node, topic, positions, outcome, Arc::from("unanimous"), "nobody holds anything else");
         }
         let left = rounds_left(scope, topic, spec);

@@ -23,8 +23,8 @@ pub(super) fn outstanding(scheduler: &Scheduler) -> Vec<Effect> {
     for (node, activation) in &state.activations {
         match &activation.stage {
             Stage::Asked => effects.extend(scheduler.model_call(*node)),
-            Stage::Calls(calls) => {
-                for (ix, call) in (0..).map(CallIx).zip(calls) {
+            Stage::Calls(_) | Stage::Looking(_) => {
+                for (ix, call) in activation.numbered() {
                     if matches!(call, CallState::InFlight(_)) && !doubted(*node, Some(ix)) {
                         effects.extend(scheduler.agent_call(*node, ix));
                     }

@@ -6,8 +6,8 @@ use super::Scheduler;
 use crate::{
     graph::{NodeKind, Phase},
     state::State,
-    turn::collaboration_tools,
-    value::{Entry, FindingStatus, Message, MessageKind, NodeIx, Request, Role, Value},
+    turn::{collaboration_tools, knowledge_tool, lookup},
+    value::{Call, Entry, FindingStatus, Message, MessageKind, NodeIx, Request, Role, SEARCH_KNOWLEDGE, Value},
 };
 
 impl Scheduler {
@@ -17,7 +17,10 @@ impl Scheduler {
         let member = self.member(node)?;
         let NodeKind::Agent(agent) = &self.state.node(node).kind else { return None };
         let mut tools = collaboration_tools();
-        tools.extend(self.tools.allowed(&member.profile));
+        if !member.profile.knowledge.folders.is_empty() {
+            tools.push(knowledge_tool());
+        }
+        tools.extend(self.tools.allowed(&member.profile).into_iter().filter(|tool| *tool.name != *SEARCH_KNOWLEDGE));
         let mail = self.mail(node, &member.role);
         let mut thread = Vec::with_capacity(activation.thread.len() + 1);
         if !mail.is_empty() {
@@ -38,6 +41,15 @@ impl Scheduler {
             thread,
             tools,
         })
+    }
+
+    /// What is looked up before an agent's first turn. Folders have their paths in the session's inputs, whatever a sub-team calls them.
+    pub(super) fn lookup(&self, node: NodeIx, task: &str) -> Option<Call> {
+        let knowledge = Some(&self.member(node)?.profile.knowledge).filter(|knowledge| knowledge.looks_up())?;
+        let started = &self.state.started;
+        let folders = || started.plan.roots.iter().filter_map(|name| started.inputs.get(&**name)?.as_str());
+        let found = self.state.visible_findings(node, &self.state.past(node));
+        Some(lookup(knowledge, task, &self.frame_inputs(node), |text| folders().any(|folder| folder == text), &found))
     }
 
     /// The inputs of the team that a node belongs to.

@@ -11,6 +11,8 @@ use crate::{
 /// What an activation waits for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stage {
+    /// For what is looked up before its first turn.
+    Looking(CallState),
     /// For a slot for its next turn.
     Due,
     /// For a model's reply to the current turn.
@@ -73,18 +75,32 @@ impl Activation {
         if let Stage::Calls(calls) = &self.stage { calls } else { &[] }
     }
 
-    /// The call `ix` of the current turn.
+    /// Its calls by number: those of the current turn, or the look-up before the first.
+    pub fn numbered(&self) -> impl Iterator<Item = (CallIx, &CallState)> {
+        let lookup = if let Stage::Looking(state) = &self.stage { Some((CallIx::LOOKUP, state)) } else { None };
+        (0..).map(CallIx).zip(self.calls()).chain(lookup)
+    }
+
+    /// The call `ix`, as [`Activation::numbered`] counts.
     pub fn call(&self, ix: CallIx) -> Option<&CallState> {
-        self.calls().get(ix.index())
+        match &self.stage {
+            Stage::Looking(state) => Some(state).filter(|_| ix == CallIx::LOOKUP),
+            Stage::Calls(calls) => calls.get(ix.index()),
+            Stage::Due | Stage::Asked | Stage::Unsure(_) | Stage::Failing(_) => None,
+        }
     }
 
     pub(super) fn call_mut(&mut self, ix: CallIx) -> Option<&mut CallState> {
-        if let Stage::Calls(calls) = &mut self.stage { calls.get_mut(ix.index()) } else { None }
+        match &mut self.stage {
+            Stage::Looking(state) => Some(state).filter(|_| ix == CallIx::LOOKUP),
+            Stage::Calls(calls) => calls.get_mut(ix.index()),
+            Stage::Due | Stage::Asked | Stage::Unsure(_) | Stage::Failing(_) => None,
+        }
     }
 
-    /// What repeating the call `ix` of the current turn would do.
+    /// What repeating the call `ix` would do.
     pub fn effect(&self, ix: CallIx) -> EffectClass {
-        self.effects.get(ix.index()).copied().unwrap_or_default()
+        if ix == CallIx::LOOKUP { EffectClass::Read } else { self.effects.get(ix.index()).copied().unwrap_or_default() }
     }
 
     /// Whether the scheduler has something to decide: a result, a failure, a collaboration call, a person's word.
@@ -118,7 +134,7 @@ impl Activation {
     /// The calls that may be wanted now: all that can be repeated, and the first irreversible one once those are answered.
     pub(super) fn callable(&self) -> Vec<CallIx> {
         let open = |state: &CallState| matches!(state, CallState::New(_) | CallState::Allowed(_));
-        let unanswered = (0..).map(CallIx).zip(self.calls()).filter_map(|(ix, state)| Some((ix, state, state.call()?)));
+        let unanswered = self.numbered().filter_map(|(ix, state)| Some((ix, state, state.call()?)));
         let waiting: Vec<_> = unanswered.filter(|(_, _, call)| &*call.tool != "finish").collect();
         let (alone, together): (Vec<_>, Vec<_>) = waiting
             .into_iter()
@@ -148,9 +164,8 @@ impl Activation {
         let key = |call| Key { node, attempt: self.attempt, turn: self.turn, call };
         match &self.stage {
             Stage::Asked => vec![key(None)],
-            Stage::Calls(calls) => (0..)
-                .map(CallIx)
-                .zip(calls)
+            Stage::Calls(_) | Stage::Looking(_) => self
+                .numbered()
                 .filter(|(_, state)| matches!(state, CallState::InFlight(_)))
                 .map(|(ix, _)| key(Some(ix)))
                 .collect(),

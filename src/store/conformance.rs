@@ -66,7 +66,9 @@ pub fn ended(seq: u64, output: Value) -> Record {
 
 /// `count` small records from `from` on.
 pub fn records(from: u64, count: u64) -> Vec<Record> {
-    (from..from + count).map(|seq| record(seq, Event::NodeStarted { node: NodeIx(seq as u32), attempt: 1 })).collect()
+    (from..from + count)
+        .map(|seq| record(seq, Event::NodeStarted { node: NodeIx(seq as u32), attempt: 1, lookup: None }))
+        .collect()
 }
 
 pub fn park() -> Closing {

@@ -5,6 +5,7 @@
 
 mod action;
 mod ending;
+mod knowledge;
 mod prompt;
 mod repeat;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 pub use action::{Action, ActionError, collaboration_tools, cut, is_collaboration, unreadable};
 pub use ending::{Ending, ending};
+pub use knowledge::{knowledge_args, knowledge_tool, lookup, passages};
 pub use prompt::{Conversation, Spoken, Told, arguments, conversation, tokens};
 pub use repeat::{SAME_AT_MOST, is_repeated, repeated};
 

@@ -33,7 +33,7 @@ pub fn is_repeated(thread: &[Entry], earlier: &[&Call], call: &Call, changes: im
     let refused = CallResult { outcome: Err(repeated(call)) };
     let past = thread.iter().rev().filter_map(|entry| match entry {
         Entry::Result { call, result } => Some((call, result)),
-        Entry::Reply(_) | Entry::Mail(_) | Entry::Answer { .. } | Entry::Note(_) => None,
+        Entry::Reply(_) | Entry::Mail(_) | Entry::Answer { .. } | Entry::Note(_) | Entry::Known { .. } => None,
     });
     let mut last: Option<&CallResult> = None;
     let mut count = 0;

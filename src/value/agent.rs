@@ -42,15 +42,28 @@ impl Style {
     }
 }
 
+/// The name of the tool that looks things up in what a profile names as its `knowledge`.
+pub const SEARCH_KNOWLEDGE: &str = "search_knowledge";
+
+/// The longest query of it that is read, in characters; the rest is left out.
+pub const QUERY_LIMIT: usize = 2_000;
+
 /// Which runbooks an agent may search and how many go into its prompt.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnowledgeSpec {
     /// Folders of Markdown files, relative to the profile's file.
     pub folders: Vec<Arc<str>>,
-    /// How many of them are put into the prompt; 0 for none.
+    /// How many passages are looked up before the first turn of each activation; 0 for none.
     pub top_k: u32,
     /// Only documents that carry one of the values for every key (`tags: [security]`).
     pub filters: BTreeMap<String, Vec<String>>,
+}
+
+impl KnowledgeSpec {
+    /// Whether something is looked up before the first turn.
+    pub fn looks_up(&self) -> bool {
+        self.top_k > 0 && !self.folders.is_empty()
+    }
 }
 
 /// A resolved profile: everything that a run needs to know of an agent. It is pinned in the journal.

@@ -58,6 +58,11 @@ counter!(
     /// A tool call of one turn, from 0, in the order in which the model asked for them.
     CallIx(u32)
 );
+impl CallIx {
+    /// The look-up before the first turn, which is none of the calls of a reply: what comes of it can answer none of them.
+    pub const LOOKUP: Self = Self(u32::MAX);
+}
+
 counter!(
     /// How often a session was claimed: the owner with the highest epoch is the only one that may append.
     Epoch(u32)

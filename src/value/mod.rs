@@ -20,7 +20,7 @@ mod said;
 mod text;
 mod time;
 
-pub use agent::{KnowledgeSpec, Merge, Profile, ProfileRole, Style, WriteSpec, is_offline};
+pub use agent::{KnowledgeSpec, Merge, Profile, ProfileRole, QUERY_LIMIT, SEARCH_KNOWLEDGE, Style, WriteSpec, is_offline};
 pub use command::{CommandSpec, CommandWord, HttpSpec, TeamTools};
 pub use data::{Map, Value, ValueError};
 pub use facts::{

@@ -151,6 +151,13 @@ pub enum Entry {
     },
     /// A word of the engine, such as a repair after an invalid finish.
     Note(Arc<str>),
+    /// What the engine looked up in the agent's name before its first turn.
+    Known {
+        /// The call.
+        call: Call,
+        /// What came of it.
+        result: Arc<CallResult>,
+    },
 }
 
 /// What a model is asked: all of it by reference, so that building one copies nothing that was said.

@@ -23,7 +23,7 @@ fn answers(request: &Request) -> Vec<(String, String)> {
             let said = result.outcome.as_ref().map_or_else(|failure| format!("{failure}"), Value::to_string);
             Some((call.id.to_string(), said))
         }
-        Entry::Reply(_) | Entry::Mail(_) | Entry::Answer { .. } | Entry::Note(_) => None,
+        Entry::Reply(_) | Entry::Known { .. } | Entry::Mail(_) | Entry::Answer { .. } | Entry::Note(_) => None,
     };
     request.thread.iter().filter_map(answer).collect()
 }

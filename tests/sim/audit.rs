@@ -39,7 +39,7 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
             return wrong("is about a node that has ended");
         }
         match &record.event {
-            Event::NodeStarted { node, attempt } => {
+            Event::NodeStarted { node, attempt, .. } => {
                 let last = attempts.insert(*node, *attempt).unwrap_or(0);
                 if *attempt != last + 1 {
                     return wrong("is no next attempt");

@@ -436,6 +436,7 @@ fn read(request: &Request) -> String {
             Entry::Mail(mail) => mail.iter().map(|m| format!("{} {}", m.id, m.content)).collect(),
             Entry::Answer { answer, .. } => answer.to_string(),
             Entry::Note(note) => note.to_string(),
+            Entry::Known { call, result } => format!("{} {:?}", call.args, result.outcome),
         })
         .collect();
     let Request { node, phase, turn, turns_left, task, input, inputs, context, .. } = request;

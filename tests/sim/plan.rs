@@ -107,6 +107,10 @@ fn a_team(random: &mut Random, ordered: bool) -> synod::graph::TeamPlan {
         if random.percent(20) {
             profile.allowed_tools = vec![Arc::from("read")];
         }
+        if random.percent(30) {
+            profile.knowledge.folders = vec![Arc::from("runbooks")];
+            profile.knowledge.top_k = random.below(3) as u32;
+        }
     }
     made.coordinator = random.percent(50).then(|| agent("boss"));
     made.calls_per_turn = 1 + random.below(4) as u32;

@@ -98,13 +98,16 @@ fn a_narrow_scope_among_others_waits_for_its_own_limiter_and_for_the_session() {
 fn an_agent_with_tools_may_hold_a_slot_for_each_call_of_a_turn() {
     // Two activations of 300 s with four calls at once each: eight slots are enough for both; with four, one may keep the other
     // waiting for as long as it takes.
-    let team = |slots: u32| {
+    let team = |slots: u32, agent: &str| {
         format!(
             "name: T\ncollaboration_pattern: parallel\nresult: {{ by: merge }}\ncoordination_rules: {{ max_parallel: {slots}, calls_per_turn: 4 }}\n\
-             member_agents: [{{ agent: llm, role: ann }}, {{ agent: llm, role: bob }}]\n"
+             member_agents: [{{ role: ann, agent: {agent} }}, {{ role: bob, agent: {agent} }}]\n"
         )
     };
-    assert_eq!((bounds(&team(8)).4, bounds(&team(4)).4), (300, 600));
+    for agent in ["llm", "a, set: { knowledge: { folders: [lib:runbooks] } }"] {
+        assert_eq!((bounds(&team(8, agent)).4, bounds(&team(4, agent)).4), (300, 600), "{agent}");
+    }
+    assert_eq!(bounds(&team(4, "a")).4, 300, "without tools it has its model's call only");
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn results(request: &Request) -> Vec<String> {
             Ok(value) => format!("{} {value}", call.tool),
             Err(failure) => format!("{} {failure}", call.tool),
         }),
-        Entry::Reply(_) | Entry::Mail(_) | Entry::Answer { .. } | Entry::Note(_) => None,
+        Entry::Reply(_) | Entry::Mail(_) | Entry::Answer { .. } | Entry::Note(_) | Entry::Known { .. } => None,
     };
     request.thread.iter().filter_map(shown).collect()
 }

@@ -186,6 +186,32 @@ fn a_skip_travels_on_but_an_or_join_takes_the_other_branch() {
 }
 
 #[test]
+fn a_condition_that_fails_counts_whichever_edge_is_known_first() {
+    for (conditional, other) in [(1, 3), (3, 1)] {
+        let plan = Plans::root(|g| {
+            g.tool("a");
+            g.tool("b").allow_failure();
+            g.tool("c").when("a", "fail").failed("b");
+        });
+        let run = run(plan, Script::default().takes(&[("a", conditional), ("b", other)]));
+        assert!(run.outcomes().contains("c: failed rule"), "{}", run.outcomes());
+    }
+}
+
+#[test]
+fn a_condition_that_fails_waits_for_the_others_and_then_fails_its_target() {
+    for (conditional, other) in [(1, 3), (3, 1)] {
+        let plan = Plans::root(|g| {
+            g.tool("a");
+            g.tool("b");
+            g.tool("c").when("a", "fail").after(&["b"]);
+        });
+        let run = run(plan, Script::default().takes(&[("a", conditional), ("b", other)]));
+        assert!(run.outcomes().contains("c: failed rule"), "{}", run.outcomes());
+    }
+}
+
+#[test]
 fn a_condition_that_is_no_truth_value_fails_its_target() {
     let plan = Plans::root(|g| {
         g.gate("switch", "1");

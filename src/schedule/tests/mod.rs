@@ -7,6 +7,7 @@ mod doubts;
 mod failures;
 mod joins;
 mod limits;
+mod lookups;
 mod order;
 mod people;
 mod repeats;

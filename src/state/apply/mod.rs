@@ -28,7 +28,7 @@ impl State {
                 self.doubt_irreversible();
             }
             Event::Parked => self.parked = true,
-            Event::NodeStarted { node, attempt } => self.node_started(*node, *attempt, record)?,
+            Event::NodeStarted { node, attempt, lookup } => self.node_started(*node, *attempt, lookup.as_deref(), record)?,
             Event::NodeRetried { node, attempt, failure, not_before } => {
                 self.node_retried(*node, *attempt, failure, *not_before, record)?;
             }

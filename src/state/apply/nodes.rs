@@ -5,16 +5,22 @@ use std::sync::Arc;
 use crate::{
     event::{Key, Outcome, Record},
     graph::{NodeKind, Phase, Stragglers},
-    state::{Activation, Due, FoldError, Stage, Stand, State, Timer},
+    state::{Activation, CallState, Due, FoldError, Stage, Stand, State, Timer},
     turn::cut,
-    value::{CallIx, Failure, FailureKind, MessageKind, NodeIx, Timestamp, Turn, Value},
+    value::{Call, CallIx, Failure, FailureKind, MessageKind, NodeIx, Timestamp, Turn, Value},
 };
 
 /// Characters of an agent's result that its `response` message shows.
 const RESPONSE_LIMIT: usize = 1_000;
 
 impl State {
-    pub(super) fn node_started(&mut self, node: NodeIx, attempt: u32, record: &Record) -> Result<(), FoldError> {
+    pub(super) fn node_started(
+        &mut self,
+        node: NodeIx,
+        attempt: u32,
+        lookup: Option<&Call>,
+        record: &Record,
+    ) -> Result<(), FoldError> {
         let limiter = self.limiter(node)?;
         if self.nodes[node.index()].stand != Stand::Ready {
             return Err(self.contradiction(format!("node {node} starts before it is ready")));
@@ -41,7 +47,7 @@ impl State {
                         turn: Turn(0),
                         task: self.started.task.clone(),
                         thread: Vec::new(),
-                        stage: Stage::Due,
+                        stage: lookup.map_or(Stage::Due, |call| Stage::Looking(CallState::New(call.clone()))),
                         effects: Vec::new(),
                         read_upto: self.seq,
                         writes: Vec::new(),
@@ -50,7 +56,7 @@ impl State {
                         asked_person: false,
                     },
                 );
-                self.want(node, Due::Turn);
+                self.want(node, if lookup.is_some() { Due::Call(CallIx::LOOKUP) } else { Due::Turn });
             }
             NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => {
                 return Err(self.contradiction(format!("node {node} has no attempts")));
@@ -157,9 +163,7 @@ impl State {
         let Some(activation) = self.activations.get(&node) else { return };
         self.ready.give(limiter, activation.in_flight());
         let flying = activation.flying(node);
-        let waiting: Vec<Due> = std::iter::once(Due::Turn)
-            .chain((0..activation.calls().len()).filter_map(|ix| u32::try_from(ix).ok()).map(|ix| Due::Call(CallIx(ix))))
-            .collect();
+        let waiting: Vec<Due> = std::iter::once(Due::Turn).chain(activation.numbered().map(|(ix, _)| Due::Call(ix))).collect();
         let found = activation.found.clone();
         for due in waiting {
             self.unwant(node, due);

@@ -129,9 +129,17 @@ impl State {
         Ok(())
     }
 
-    /// Lets the next turn come once every call of this one is answered; results enter the thread in the order of the calls.
+    /// Lets the next turn come once every call of this one is answered, the first once the look-up before it is; results enter the
+    /// thread in the order of the calls.
     fn close_turn(&mut self, node: NodeIx) -> Result<(), FoldError> {
         let activation = self.activation(node)?;
+        if let Stage::Looking(CallState::Answered(call, result)) = &activation.stage {
+            let known = Entry::Known { call: call.clone(), result: result.clone() };
+            activation.thread.push(known);
+            activation.stage = Stage::Due;
+            self.want(node, Due::Turn);
+            return Ok(());
+        }
         let Stage::Calls(calls) = &activation.stage else { return Ok(()) };
         let answered: Vec<Entry> = calls
             .iter()
@@ -194,7 +202,7 @@ impl State {
             }
         }
         for (node, activation) in &self.activations {
-            for (ix, state) in (0..).map(CallIx).zip(activation.calls()) {
+            for (ix, state) in activation.numbered() {
                 if matches!(state, CallState::InFlight(_)) && activation.effect(ix) == EffectClass::Irreversible {
                     doubts.push(Key { node: *node, attempt: activation.attempt, turn: activation.turn, call: Some(ix) });
                 }

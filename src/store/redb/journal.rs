@@ -1,7 +1,7 @@
 //! Where do the records of this process go? Into a [`Journal`]: one file, one thread that commits for all sessions together.
 //!
 //! A file has one writer, the process that holds the lock beside it. While it writes others read. A process takes the first file that is
-//! neither locked nor full, else makes one. One commit takes whatever has come since the last, so that a hundred sessions pay for one sync.
+//! neither locked, full nor damaged, else makes one. One commit takes whatever has come since the last, so that a hundred sessions pay for one sync.
 
 use std::{
     collections::BTreeSet,
@@ -89,6 +89,19 @@ pub fn lock_of(folder: &Path, number: u32) -> PathBuf {
     folder.join(format!("{number:04}.lock"))
 }
 
+/// What says that nothing more is written to a journal, because its file is damaged.
+fn mark_of(journal: &Path) -> PathBuf {
+    journal.with_extension("damaged")
+}
+
+/// Lets no more sessions into a journal whose file is damaged; what stands in it is read as before.
+fn mark(journal: &Path, why: &StoreError) {
+    let text = format!("{why}\n\nNothing more is written to {}. Delete this file once it is whole again.\n", journal.display());
+    if let Err(error) = fs::write(mark_of(journal), text) {
+        tracing::warn!(%error, "a damaged journal could not be marked");
+    }
+}
+
 /// The numbers of all journals of a folder, in order.
 pub fn numbers(folder: &Path) -> Result<BTreeSet<u32>, StoreError> {
     let entries = match fs::read_dir(folder) {
@@ -108,7 +121,12 @@ impl Journal {
             match Self::take_number(folder, *number) {
                 Ok(Some(journal)) => return Ok(journal),
                 Ok(None) => {}
-                Err(error) => tracing::warn!(%error, "a journal is left alone"),
+                Err(error) => {
+                    tracing::warn!(%error, "a journal is left alone");
+                    if matches!(error, StoreError::Damaged { .. }) {
+                        mark(&path_of(folder, *number), &error);
+                    }
+                }
             }
         }
         for number in there.last().map_or(1, |last| last + 1)..=MAX_JOURNALS {
@@ -125,7 +143,7 @@ impl Journal {
 
     fn take_number(folder: &Path, number: u32) -> Result<Option<Self>, StoreError> {
         let path = path_of(folder, number);
-        if is_full(&path) {
+        if is_full(&path) || mark_of(&path).exists() {
             return Ok(None);
         }
         let lock_path = lock_of(folder, number);
@@ -205,9 +223,14 @@ impl Writer {
             expected = jobs.len();
             let appends: Vec<_> = jobs.iter().filter_map(Job::live_append).collect();
             let outcome = if appends.is_empty() { Ok(()) } else { self.commit(&appends) };
-            if outcome.is_err() {
+            if let Err(error) = &outcome {
                 appends.iter().for_each(|append| append.dead.store(true, Ordering::Release));
-                self.open_again();
+                if matches!(error, StoreError::Damaged { .. }) {
+                    mark(&self.path, error);
+                    self.queue.close();
+                } else {
+                    self.open_again();
+                }
             }
             for job in jobs {
                 match (job, &outcome) {

@@ -169,6 +169,25 @@ fn a_damaged_blob_does_not_harm_the_next_session_that_says_the_same() {
     assert_eq!(folder.store().read_all(first).unwrap(), said, "it is whole again");
 }
 
+/// It was tried again and again, and a session could begin in it that failed at its first write.
+#[test]
+fn a_damaged_journal_is_marked_and_takes_no_more_sessions_until_the_mark_is_deleted() {
+    let folder = Folder::new();
+    folder.session(3);
+    let whole = fs::read(folder.journal(1)).unwrap();
+    fs::write(folder.journal(1), &whole[..5_000]).unwrap();
+    check_usable(&folder);
+    let mark = folder.journal(1).with_extension("damaged");
+    let text = fs::read_to_string(&mark).unwrap();
+    assert!(text.contains("Nothing more is written") && text.contains("0001.redb"), "{text}");
+    fs::write(folder.journal(1), &whole).unwrap();
+    check_usable(&folder);
+    assert_eq!(fs::read(folder.journal(1)).unwrap(), whole);
+    fs::remove_file(&mark).unwrap();
+    check_usable(&folder);
+    assert_ne!(fs::read(folder.journal(1)).unwrap(), whole);
+}
+
 #[test]
 fn a_journal_that_is_none_is_named_and_others_are_used() {
     let check = |damage: &dyn Fn(&Path), why: &str| {
@@ -332,7 +351,7 @@ fn a_tool_node_that_does_nothing_takes_less_than_400_bytes() {
     let store = folder.store();
     let claim = store.create(new_session()).unwrap();
     for node in 0..1_000 {
-        let started = record(2 * node, Event::NodeStarted { node: crate::value::NodeIx(node as u32), attempt: 1 });
+        let started = record(2 * node, Event::NodeStarted { node: crate::value::NodeIx(node as u32), attempt: 1, lookup: None });
         let appended = store.append(&claim, Seq(2 * node), &[started, ended(2 * node + 1, Value::Null)]).unwrap();
         if node % 40 == 0 {
             appended.wait().unwrap();

@@ -1,6 +1,7 @@
 //! Does a conversation fit? [`elide`] leaves out what tools returned, oldest first, until it does.
 
 use super::{Conversation, Spoken, Told};
+use crate::value::SEARCH_KNOWLEDGE;
 
 /// Bytes of text that make a token. English prose has more to a token, JSON and logs about these.
 const BYTES_PER_TOKEN: u64 = 3;
@@ -35,7 +36,7 @@ fn of_message(message: &Spoken) -> u64 {
 fn of_part(part: &Told) -> u64 {
     match part {
         Told::Result { call, text, .. } => count(call.id.len() + text.len()),
-        Told::Text(text) => count(text.len()),
+        Told::Text(text) | Told::Known(text) => count(text.len()),
     }
 }
 
@@ -52,15 +53,16 @@ pub(super) fn elide(conversation: &mut Conversation, room: u64) {
                 break 'done;
             }
             let before = of_part(part);
-            let Told::Result { call, text, .. } = part else { continue };
+            let (text, tool) = match part {
+                Told::Result { call, text, .. } => (text, &*call.tool),
+                Told::Known(text) => (text, SEARCH_KNOWLEDGE),
+                Told::Text(_) => continue,
+            };
             if text.len() <= KEPT {
                 continue;
             }
-            *text = format!(
-                "({} bytes that {} returned were left out to save room; call it again if you need them)",
-                text.len(),
-                call.tool
-            );
+            *text =
+                format!("({} bytes that {tool} returned were left out to save room; call it again if you need them)", text.len());
             left_out += 1;
             size = size.saturating_sub(before).saturating_add(of_part(part));
         }

@@ -99,7 +99,7 @@ fn message(message: &Spoken) -> JsonValue {
             let parts: Vec<JsonValue> = told
                 .iter()
                 .map(|part| match part {
-                    Told::Text(text) => json!({ "type": "text", "text": text }),
+                    Told::Text(text) | Told::Known(text) => json!({ "type": "text", "text": text }),
                     Told::Result { call, text, is_error } => {
                         let mut part = Json::new();
                         part.insert("type".into(), "tool_result".into());

@@ -93,7 +93,7 @@ fn content(message: &Spoken) -> JsonValue {
             let parts: Vec<JsonValue> = told
                 .iter()
                 .map(|part| match part {
-                    Told::Text(text) => json!({ "text": text }),
+                    Told::Text(text) | Told::Known(text) => json!({ "text": text }),
                     Told::Result { call, text, is_error } => {
                         let response = if *is_error { json!({ "error": text }) } else { json!({ "result": text }) };
                         json!({ "functionResponse": { "name": plain(&call.tool), "response": response } })

@@ -78,7 +78,7 @@ fn add(messages: &mut Vec<JsonValue>, message: &Spoken) {
             for part in told {
                 messages.push(match part {
                     Told::Result { call, text, .. } => json!({ "role": "tool", "tool_name": plain(&call.tool), "content": text }),
-                    Told::Text(text) => json!({ "role": "user", "content": text }),
+                    Told::Text(text) | Told::Known(text) => json!({ "role": "user", "content": text }),
                 });
             }
         }

@@ -53,7 +53,7 @@ fn add(messages: &mut Vec<JsonValue>, message: &Spoken) {
             for part in told {
                 messages.push(match part {
                     Told::Result { call, text, .. } => json!({ "role": "tool", "tool_call_id": &*call.id, "content": text }),
-                    Told::Text(text) => json!({ "role": "user", "content": text }),
+                    Told::Text(text) | Told::Known(text) => json!({ "role": "user", "content": text }),
                 });
             }
         }

@@ -83,7 +83,7 @@ fn add(input: &mut Vec<JsonValue>, message: &Spoken) {
                     Told::Result { call, text, .. } => {
                         json!({ "type": "function_call_output", "call_id": &*call.id, "output": text })
                     }
-                    Told::Text(text) => json!({ "role": "user", "content": text }),
+                    Told::Text(text) | Told::Known(text) => json!({ "role": "user", "content": text }),
                 });
             }
         }
