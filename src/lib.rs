@@ -47,6 +47,7 @@
 //! | [`report`] | What came of it? |
 //! | — | *I/O begins here* |
 //! | `http` | How does this program ask others over HTTP? |
+//! | [`secret`] | What must nobody read? |
 //! | [`model`], [`tool`], [`knowledge`], [`store`] | one trait each, one file for each implementation |
 //! | [`engine`] | Who does what the scheduler asks for? The only async loop. |
 //! | [`cli`] | What can be typed? |
@@ -73,6 +74,7 @@ pub mod plan;
 pub mod report;
 pub mod rule;
 pub mod schedule;
+pub mod secret;
 pub mod state;
 pub mod store;
 pub mod team;

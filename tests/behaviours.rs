@@ -17,3 +17,5 @@ mod journal;
 mod order;
 #[path = "behaviours/people.rs"]
 mod people;
+#[path = "behaviours/turns.rs"]
+mod turns;

@@ -17,6 +17,7 @@ use synod::{
     engine::Engine,
     event::Status,
     model::{Answer, Model},
+    secret::Env,
     team::Overrides,
     tool::{CallContext, McpPool, McpServer, McpServers, Outcome, Progress, Roots, Stop},
     value::{Call, EffectClass, FailureKind, Map, Reply, Request, Value},
@@ -71,7 +72,7 @@ impl Bench {
     }
 
     fn pool(&self, server: McpServer) -> McpPool {
-        let pool = McpPool::new(&McpServers::default().with("t", server), self.folder.path());
+        let pool = McpPool::new(&McpServers::default().with("t", server), self.folder.path(), &Env::process());
         self.runtime.block_on(pool.open(["t"]));
         pool
     }

@@ -4,6 +4,7 @@
 use std::{path::PathBuf, process::Command, sync::Arc};
 
 use synod::{
+    secret::Env,
     tool::{CallContext, McpPool, McpServer, McpServers, Outcome, Registry, Roots},
     value::{FailureKind, Value},
 };
@@ -39,7 +40,7 @@ impl Bench {
     fn on(server: impl FnOnce(&str) -> McpServer) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().canonicalize().unwrap();
-        let pool = McpPool::new(&McpServers::default().with("s", server(&path.to_string_lossy())), &path);
+        let pool = McpPool::new(&McpServers::default().with("s", server(&path.to_string_lossy())), &path, &Env::process());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let failed = runtime.block_on(pool.open(["s"]));
         assert!(failed.is_empty(), "{failed:?}");

@@ -15,6 +15,7 @@ mod messages;
 mod models;
 mod output;
 mod plan;
+mod replay;
 mod report;
 mod resume;
 mod rules;
@@ -24,6 +25,7 @@ mod sessions;
 mod show;
 
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -34,6 +36,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     engine::{Engine, EngineError},
     event::{Record, Status},
+    secret::{Env, Redactor},
     store::RedbStore,
     team::{Diagnostic, ModelCatalog},
     tool::{CommandPolicy, McpServers},
@@ -76,6 +79,9 @@ struct Global {
     /// Say nothing on stderr but errors
     #[arg(long, short, global = true)]
     quiet: bool,
+    /// Where keys come from.
+    #[arg(skip)]
+    env: Env,
 }
 
 #[derive(Debug, Subcommand)]
@@ -102,8 +108,12 @@ enum Command {
     Cancel(cancel::Cancel),
     /// Show what came of a session
     Report(report::ReportCommand),
-    /// Write the records of a session as JSON lines: a cassette for `replay:FILE` models
+    /// Write a session as one file, which `import`, `replay` and `replay:FILE` models read
     Export(export::Export),
+    /// Put an exported session into the store, under its own id
+    Import(export::Import),
+    /// Run a session again from its record: without network, keys or tools, to the same report
+    Replay(replay::Replay),
     /// List agents and search them by skill
     Agents(agents::Agents),
     /// List models, what they cost, and which keys are set
@@ -179,11 +189,12 @@ type Outcome = Result<Exit, CommandError>;
 
 /// Runs a command.
 pub fn run(cli: Cli) -> Exit {
+    let Cli { global, command } = cli;
+    let env = global.env.clone();
     let _ = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_env("SYNOD_LOG"))
-        .with_writer(std::io::stderr)
+        .with_writer(move || Log(env.clone()))
         .try_init();
-    let Cli { global, command } = cli;
     let outcome = match command {
         Command::Init(args) => args.run(&global),
         Command::Check(args) => args.run(&global),
@@ -197,25 +208,42 @@ pub fn run(cli: Cli) -> Exit {
         Command::Cancel(args) => args.run(&global),
         Command::Report(args) => args.run(&global),
         Command::Export(args) => args.run(&global),
+        Command::Import(args) => args.run(&global),
+        Command::Replay(args) => args.run(&global),
         Command::Agents(args) => args.run(&global),
         Command::Models(args) => args.run(&global),
         Command::Rules(args) => args.run(&global),
         Command::Schema(args) => args.run(&global),
         Command::Completions(args) => args.run(&global),
     };
-    outcome.unwrap_or_else(|error| error.show())
+    outcome.unwrap_or_else(|error| error.show(&global.env.redactor()))
+}
+
+/// Where the log goes: to stderr, without secrets. Each event comes as one write.
+struct Log(Env);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        std::io::stderr().write_all(self.0.redactor().text(&text).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
 }
 
 impl CommandError {
-    fn show(self) -> Exit {
+    fn show(self, redactor: &Redactor) -> Exit {
         match self {
             Self::Usage(why) => {
-                eprintln!("synod: {why}");
+                eprintln!("synod: {}", redactor.text(&why));
                 Exit::Usage
             }
             Self::Invalid => Exit::Usage,
             Self::Engine(error) => {
-                eprintln!("synod: {error}");
+                eprintln!("synod: {}", redactor.text(&error.to_string()));
                 match error {
                     EngineError::Prepare(_) | EngineError::Find(_) | EngineError::Answer(_) => Exit::Usage,
                     // What was not written did not happen; the session can be resumed.
@@ -258,7 +286,7 @@ impl Global {
         let servers = self.mcp.as_ref().map_or_else(|| McpServers::find(Path::new(".")), |file| McpServers::read(file));
         let servers = servers.map_err(|e| CommandError::Usage(e.to_string()))?;
         let mut builder = Engine::builder().tenant(self.tenant()).workspace(".").state_folder(&self.store);
-        builder = builder.catalog(self.catalog()?).mcp(servers).commands(commands());
+        builder = builder.env(self.env.clone()).catalog(self.catalog()?).mcp(servers).commands(commands());
         if let Some(store) = store {
             builder = builder.store(store);
         }

@@ -55,13 +55,14 @@ pub(super) fn spawn(
     let (words, _) = broadcast::channel::<Arc<str>>(WORDS_KEPT);
     let interrupt = CancellationToken::new();
     let heard = words.clone();
+    let env = inner.env.clone();
     let progress = Progress::to(move |word| {
         // Nobody may be listening.
-        let _ = heard.send(Arc::from(word));
+        let _ = heard.send(Arc::from(env.redactor().text(word)));
     });
     let max_parallel = scheduler.state().started.plan.max_parallel;
     let performer = Performer::new(session, means, inbox, progress, max_parallel);
-    let clock = inner.clock.clone();
+    let (clock, env) = (inner.clock.clone(), inner.env.clone());
     let drive = Drive {
         inner,
         claim: Some(claim),
@@ -77,7 +78,7 @@ pub(super) fn spawn(
         mail: Vec::new(),
     };
     let task = tokio::spawn(drive.run(first));
-    SessionHandle { session, callers, clock, events, words, first: Some(follower), interrupt, task }
+    SessionHandle { session, callers, clock, env, events, words, first: Some(follower), interrupt, task }
 }
 
 struct Drive {

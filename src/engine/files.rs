@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::library;
-use crate::team::{LIBRARY, MAX_FILE_BYTES, SourceError, Sources};
+use crate::team::{LIBRARY, SourceError, Sources, max_bytes};
 
 /// Reads files relative to a folder, and `lib:` names from the shipped library.
 #[derive(Clone, Debug)]
@@ -66,7 +66,7 @@ fn read_text(path: &Path) -> Result<Arc<str>, SourceError> {
     if about.is_dir() {
         return Err(SourceError::NotFound);
     }
-    let limit = MAX_FILE_BYTES as u64;
+    let limit = max_bytes(&path.to_string_lossy()) as u64;
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| SourceError::Other(e.to_string()))?;
     if bytes.len() as u64 > limit {

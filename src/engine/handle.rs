@@ -14,6 +14,7 @@ use super::{Clock, EngineError};
 use crate::{
     event::{Input, Record, Status},
     report::Report,
+    secret::Env,
     value::{AskId, SessionId, Value},
 };
 
@@ -45,6 +46,7 @@ pub struct SessionHandle {
     pub(super) session: SessionId,
     pub(super) callers: mpsc::Sender<Input>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) env: Env,
     pub(super) events: broadcast::Sender<Arc<Record>>,
     pub(super) words: broadcast::Sender<Arc<str>>,
     pub(super) first: Option<broadcast::Receiver<Arc<Record>>>,
@@ -73,7 +75,8 @@ impl SessionHandle {
     /// # Errors
     /// The session does not hear it.
     pub fn cancel(&self, by: impl AsRef<str>, reason: impl AsRef<str>) -> Result<(), Unheard> {
-        self.say(Input::Cancel { by: Arc::from(by.as_ref()), reason: Arc::from(reason.as_ref()) })
+        let reason = Arc::from(self.env.redactor().text(reason.as_ref()));
+        self.say(Input::Cancel { by: Arc::from(by.as_ref()), reason })
     }
 
     /// Answers an open question of a session that is being driven. A wrong answer changes nothing.
@@ -81,6 +84,7 @@ impl SessionHandle {
     /// # Errors
     /// The session does not hear it.
     pub fn answer(&self, ask: AskId, value: Value, by: impl AsRef<str>) -> Result<(), Unheard> {
+        let value = self.env.redactor().value(&value).unwrap_or(value);
         self.say(Input::Answered { ask, value, by: Arc::from(by.as_ref()), at: self.clock.now() })
     }
 

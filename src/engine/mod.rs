@@ -12,6 +12,7 @@ mod library;
 mod perform;
 mod prepare;
 mod publish;
+mod replay;
 mod toolbox;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -23,6 +24,7 @@ pub use files::FileSources;
 pub use handle::{Ended, SessionHandle, Unheard};
 pub use library::{LibraryEntry, library_files, library_text};
 pub use prepare::{PrepareError, Prepared};
+pub use replay::{Difference, Replayed};
 
 use crate::{
     event::{EVENT_VERSION, Started},
@@ -30,6 +32,7 @@ use crate::{
     model::{Model, Models, Providers},
     report::Report,
     schedule::Scheduler,
+    secret::Env,
     state::{FoldError, State},
     store::{
         AppendError, ClaimError, Closing, FindError, InboxItem, MemoryStore, NewSession, PostError, ReadError, Store, StoreError,
@@ -52,6 +55,8 @@ pub(crate) struct Inner {
     store: Arc<dyn Store>,
     tools: Arc<MachineTools>,
     models: Models,
+    /// Where keys come from, and what takes them out of what is said.
+    env: Env,
     /// The models that teams may name, and which of their keys are missing.
     catalog: ModelCatalog,
     places: Places,
@@ -102,9 +107,6 @@ pub enum EngineError {
     #[error("the session's task broke off: {0}")]
     Broken(String),
 }
-
-/// The value of an environment variable.
-type Env = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// Puts an [`Engine`] together.
 pub struct EngineBuilder {
@@ -176,10 +178,11 @@ impl EngineBuilder {
         self
     }
 
-    /// Looks up keys there; in the environment of the process otherwise.
+    /// Takes keys from there; from the environment of the process otherwise. Whatever was read there becomes `[redacted NAME]`
+    /// wherever a tool or a model says it.
     #[must_use]
-    pub fn env(mut self, env: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
-        self.env = Box::new(env);
+    pub fn env(mut self, env: Env) -> Self {
+        self.env = env;
         self
     }
 
@@ -222,15 +225,20 @@ impl EngineBuilder {
         let search: Arc<dyn Tool> = Arc::new(Blocking::new(SearchKnowledge::new(Arc::new(knowledge))));
         self.tools.add(search).expect("no other tool has that name: `tool` refuses it");
         let (mut models, mut catalog) = (self.models, self.catalog.clone());
-        let providers = Providers::new(self.catalog, self.env);
+        let providers = Providers::new(self.catalog, self.env.clone());
         let keyless = catalog.providers.iter().filter(|(_, provider)| !providers.has_key(provider));
         catalog.without_key = keyless.map(|(name, _)| name.clone()).collect();
         models.set_providers(Arc::new(providers));
         Engine {
             inner: Arc::new(Inner {
                 store,
-                tools: Arc::new(MachineTools::new(self.tools, McpPool::new(&self.mcp, &self.workspace))),
+                tools: Arc::new(MachineTools::new(
+                    self.tools,
+                    McpPool::new(&self.mcp, &self.workspace, &self.env),
+                    self.env.clone(),
+                )),
                 models,
+                env: self.env,
                 catalog,
                 places: Places { workspace: self.workspace, state_folder: self.state_folder },
                 tenant: self.tenant,
@@ -249,7 +257,7 @@ impl Engine {
             mcp: McpServers::default(),
             models: Models::default(),
             catalog: ModelCatalog::built_in(),
-            env: Box::new(|variable| std::env::var(variable).ok()),
+            env: Env::process(),
             workspace: PathBuf::from("."),
             state_folder: None,
             tenant: Tenant::default(),
@@ -294,7 +302,8 @@ impl Engine {
     /// An input is missing, a folder cannot be opened, or the store cannot be written.
     pub async fn start(&self, team: &Prepared, task: impl AsRef<str>, inputs: Map) -> Result<SessionHandle, EngineError> {
         let session = SessionId(Uuid::now_v7());
-        let inputs = self.inner.inputs(team, inputs)?;
+        let redactor = self.inner.env.redactor();
+        let inputs = self.inner.inputs(team, redactor.map(inputs))?;
         let roots = self.inner.session_roots(&team.plan, &inputs)?;
         let models = self.inner.session_models(&team.plan, &team.sources)?;
         let tools = self.inner.session_tools(&team.plan).await?;
@@ -304,7 +313,7 @@ impl Engine {
             session,
             tenant: self.inner.tenant.clone(),
             team: team.name.clone(),
-            task: Arc::from(task.as_ref()),
+            task: Arc::from(redactor.text(task.as_ref())),
             inputs: Arc::new(inputs),
             plan: team.plan.clone(),
             sources: team.sources.clone(),
@@ -319,7 +328,14 @@ impl Engine {
         let store = self.inner.store.clone();
         let claim = blocking(move || Claimed::create(store, new)).await??;
         let (scheduler, step) = Scheduler::start(at, started, team.judge.clone(), tools.clone())?;
-        Ok(drive::spawn(self.inner.clone(), session, claim, scheduler, drive::First::Step(step), Means { tools, roots, models }))
+        Ok(drive::spawn(
+            self.inner.clone(),
+            session,
+            claim,
+            scheduler,
+            drive::First::Step(step),
+            Means { tools, roots, models, env: self.inner.env.clone() },
+        ))
     }
 
     /// Goes on with a session where its journal ends. A session that is over gives its result again, and nothing runs.
@@ -347,7 +363,7 @@ impl Engine {
             claim,
             scheduler,
             drive::First::Resume(epoch),
-            Means { tools, roots, models },
+            Means { tools, roots, models, env: self.inner.env.clone() },
         ))
     }
 
@@ -365,6 +381,7 @@ impl Engine {
     ) -> Result<Option<SessionHandle>, EngineError> {
         let inner = self.inner.clone();
         let at = inner.clock.now();
+        let value = inner.env.redactor().value(&value).unwrap_or(value);
         let checked = value.clone();
         blocking(move || -> Result<(), EngineError> {
             let records = inner.store.read_all(session)?;
@@ -394,7 +411,11 @@ impl Engine {
         reason: impl AsRef<str>,
     ) -> Result<Option<SessionHandle>, EngineError> {
         let at = self.inner.clock.now();
-        let item = InboxItem::Cancel { by: Arc::from(by.as_ref()), reason: Arc::from(reason.as_ref()), at };
+        let item = InboxItem::Cancel {
+            by: Arc::from(by.as_ref()),
+            reason: Arc::from(self.inner.env.redactor().text(reason.as_ref())),
+            at,
+        };
         self.post(session, item).await
     }
 

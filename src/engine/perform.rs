@@ -16,6 +16,7 @@ use super::toolbox::SessionTools;
 use crate::{
     event::{Effect, Input, Key, ModelCall, ToolCall},
     model::Models,
+    secret::Env,
     store::Ticket,
     tool::{CallContext, Progress, Roots, Stop},
     value::{EffectClass, Failure, FailureKind, SessionId},
@@ -29,6 +30,7 @@ pub(super) struct Means {
     pub(super) tools: Arc<SessionTools>,
     pub(super) roots: Arc<Roots>,
     pub(super) models: Models,
+    pub(super) env: Env,
 }
 
 /// Performs the effects of one session.
@@ -146,7 +148,7 @@ impl Performer {
 
     fn ask_model(&mut self, call: ModelCall, ticket: Option<&Ticket>) {
         let ticket = ticket.filter(|_| !call.free).cloned();
-        let (models, key) = (self.means.models.clone(), call.key);
+        let (models, env, key) = (self.means.models.clone(), self.means.env.clone(), call.key);
         let name = format!("{}/{}/{}/{}", self.session, call.request.node, key.attempt, key.turn);
         let stop = Stop::default();
         let word = Word { inbox: self.inbox.clone(), key, is_model: true, begun: None, stop: stop.clone(), said: false };
@@ -160,7 +162,9 @@ impl Performer {
                     return word.keep();
                 }
                 let _slot = slot.acquire_owned().await;
-                let reply = models.ask(&call.request, &name).await.map(Arc::new);
+                let reply = models.ask(&call.request, &name).await;
+                let redactor = env.redactor();
+                let reply = reply.map(|reply| Arc::new(redactor.reply(reply))).map_err(|failure| redactor.failure(failure));
                 word.say(Input::Replied { key, reply });
             }
             .instrument(span),
@@ -182,7 +186,7 @@ impl Performer {
         };
         let mut word = Word { inbox: self.inbox.clone(), key, is_model: false, begun: None, stop: stop.clone(), said: false };
         let slot = self.slots.clone();
-        let tools = self.means.tools.clone();
+        let (tools, env) = (self.means.tools.clone(), self.means.env.clone());
         let span = tracing::debug_span!("tool", session = %self.session, node = %call.path, tool = %call.tool);
         let task = tokio::spawn(
             async move {
@@ -198,7 +202,7 @@ impl Performer {
                 word.begun = Some(call.effect);
                 let called = tools.call(&call.tool, &context, &call.args);
                 let Some(result) = context.stop.or_soon_after(STOP_WAIT, called).await else { return };
-                word.say(Input::Returned { key, result });
+                word.say(Input::Returned { key, result: env.redactor().result(result) });
             }
             .instrument(span),
         );

@@ -11,9 +11,10 @@ use std::{
 
 use crate::{
     graph::{NodeKind, Plan},
+    secret::Env,
     tool::{CallContext, Command, Http, McpPool, Outcome, Registry, RegistryError, Tool, permits, server_prefix},
     turn::Toolbox,
-    value::{EffectClass, Profile, TeamTools, ToolSpec, Value},
+    value::{CommandSpec, EffectClass, Profile, TeamTools, ToolSpec, Value},
 };
 
 /// Compiled `output_schema`s that are kept; when there are more, all are forgotten.
@@ -23,12 +24,13 @@ const SCHEMAS_KEPT: usize = 256;
 pub(crate) struct MachineTools {
     registry: Arc<Registry>,
     mcp: McpPool,
+    env: Env,
     schemas: Mutex<BTreeMap<String, Arc<jsonschema::Validator>>>,
 }
 
 impl MachineTools {
-    pub(crate) fn new(registry: Registry, mcp: McpPool) -> Self {
-        Self { registry: Arc::new(registry), mcp, schemas: Mutex::new(BTreeMap::new()) }
+    pub(crate) fn new(registry: Registry, mcp: McpPool, env: Env) -> Self {
+        Self { registry: Arc::new(registry), mcp, env, schemas: Mutex::new(BTreeMap::new()) }
     }
 
     pub(crate) fn mcp(&self) -> &McpPool {
@@ -42,14 +44,21 @@ impl MachineTools {
     /// The tools of this machine and those that a team brings along.
     pub(crate) fn specs(&self, team: &TeamTools) -> Vec<ToolSpec> {
         let own = self.registry.names().filter_map(|name| self.registry.spec(name)).map(|spec| (**spec).clone());
-        own.chain(brought(team).iter().map(|tool| tool.spec().clone())).collect()
+        own.chain(self.brought(team).iter().map(|tool| tool.spec().clone())).collect()
     }
 
     /// What repeating that call would do; `None` for a tool that neither this machine nor the team has.
     pub(crate) fn effect_of(&self, team: &TeamTools, tool: &str, args: &Value) -> Option<EffectClass> {
         let found = self.registry.get(tool).cloned();
-        let found = found.or_else(|| brought(team).into_iter().find(|own| *own.spec().name == *tool));
+        let found = found.or_else(|| self.brought(team).into_iter().find(|own| *own.spec().name == *tool));
         found.map(|tool| tool.effect(args))
+    }
+
+    /// The tools that a team brings along.
+    fn brought(&self, team: &TeamTools) -> Vec<Arc<dyn Tool>> {
+        let command = |spec: &CommandSpec| Arc::new(Command::new(spec.clone(), self.env.clone())) as Arc<dyn Tool>;
+        let http = team.http.iter().map(|http| Arc::new(Http::new(http.clone())) as Arc<dyn Tool>);
+        team.commands.iter().map(command).chain(http).collect()
     }
 
     fn validator(&self, schema: &Value) -> Result<Arc<jsonschema::Validator>, String> {
@@ -68,12 +77,6 @@ impl MachineTools {
     }
 }
 
-/// The tools that a team brings along.
-fn brought(team: &TeamTools) -> Vec<Arc<dyn Tool>> {
-    let commands = team.commands.iter().map(|command| Arc::new(Command::new(command.clone())) as Arc<dyn Tool>);
-    commands.chain(team.http.iter().map(|http| Arc::new(Http::new(http.clone())) as Arc<dyn Tool>)).collect()
-}
-
 /// The tools of one session.
 pub(crate) struct SessionTools {
     machine: Arc<MachineTools>,
@@ -90,7 +93,7 @@ impl SessionTools {
     /// A tool of the team has the name of one of the machine.
     pub(crate) fn of(machine: &Arc<MachineTools>, plan: &Plan) -> Result<Self, RegistryError> {
         let mut team = Registry::default();
-        for tool in brought(&plan.tools) {
+        for tool in machine.brought(&plan.tools) {
             if machine.registry.get(&tool.spec().name).is_some() {
                 return Err(RegistryError::Duplicate(tool.spec().name.clone()));
             }

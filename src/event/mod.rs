@@ -4,11 +4,13 @@
 //! [`Effect`] is what the engine must do. Events are additive: a new field has a default, a variant
 //! is never renamed or removed, and golden journals of every version must fold for ever.
 
+mod cassette;
 mod effect;
 mod fact;
 
 use serde::{Deserialize, Serialize};
 
+pub use cassette::{CASSETTE_VERSION, Cassette, CassetteError};
 pub use effect::{Effect, Input, Key, ModelCall, ToolCall};
 pub use fact::{Ask, AskFor, AskOutcome, Event, Finished, Grown, GrownFrom, Outcome, Skip, Started, Status, ToolCalled, TurnEnd};
 

@@ -100,6 +100,11 @@ impl Scheduler {
         &self.state
     }
 
+    /// Where the session stood last.
+    pub fn into_state(self) -> State {
+        self.state
+    }
+
     /// When [`Input::Tick`] is due.
     pub fn next_timer(&self) -> Option<Timestamp> {
         self.state.next_timer().map(|(at, _)| at)

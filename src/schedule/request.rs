@@ -12,7 +12,7 @@ use crate::{
 
 impl Scheduler {
     /// The request of an activation's current turn.
-    pub(super) fn request(&self, node: NodeIx) -> Option<Request> {
+    pub fn request(&self, node: NodeIx) -> Option<Request> {
         let activation = self.state.activations.get(&node)?;
         let member = self.member(node)?;
         let NodeKind::Agent(agent) = &self.state.node(node).kind else { return None };

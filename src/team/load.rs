@@ -16,7 +16,7 @@ use super::{
     scalar::Words,
     sources::{FILES, LIBRARY, SCRIPTS, beside, candidates, folder},
     suggest::{did_you_mean, nearest},
-    tree::{self, MAX_FILE_BYTES, Node, quoted},
+    tree::{self, Node, quoted},
 };
 use crate::value::{Place, Profile, TeamTools, includes};
 
@@ -223,8 +223,9 @@ impl<'a> Loader<'a> {
             ));
             return None;
         }
-        if text.len() > MAX_FILE_BYTES {
-            let message = format!("{name} has {} bytes, more than the {MAX_FILE_BYTES} allowed", text.len());
+        let limit = tree::max_bytes(name);
+        if text.len() > limit {
+            let message = format!("{name} has {} bytes, more than the {limit} allowed", text.len());
             self.found.push(Diagnostic::error(Code::TooLarge, place, message).help("keep data in files of its own"));
             return None;
         }
@@ -276,16 +277,6 @@ impl<'a> Loader<'a> {
                 }
             }
         }
-    }
-
-    /// The name that a reference comes to, unread; a missing one is reported.
-    pub(super) fn find(&mut self, at: &Spot<Words>, reference: &str, extensions: &[&str], what: &str) -> Option<Arc<str>> {
-        let names = candidates(&at.place.file, reference, extensions);
-        let found = names.iter().find(|name| self.sources.exists(name)).map(|name| Arc::from(name.as_str()));
-        if found.is_none() {
-            self.missing(at, reference, &names, what);
-        }
-        found
     }
 
     fn missing(&mut self, at: &Spot<Words>, reference: &str, names: &[String], what: &str) {

@@ -44,7 +44,7 @@ pub use spec::{
     Text, ToolSpecNode, What,
 };
 pub use suggest::{did_you_mean, nearest};
-pub use tree::{MAX_ALIASES, MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES};
+pub use tree::{MAX_ALIASES, MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, MAX_RECORDING_BYTES, max_bytes};
 
 #[cfg(test)]
 mod tests;

@@ -198,17 +198,13 @@ pub(super) fn stand_in() -> Arc<Profile> {
     })
 }
 
-/// The model as a run names it; the text of a script is kept.
+/// The model as a run names it; the text of a script or of a recorded session is kept.
 fn resolve_model(model: &Spot<Words>, loader: &mut Loader<'_>) -> Option<Arc<str>> {
     let name = &model.value.0;
     for (scheme, extensions) in [("script:", SCRIPTS), ("replay:", &[])] {
         let Some(path) = name.strip_prefix(scheme) else { continue };
         let what = if scheme == "script:" { "script" } else { "recorded session" };
-        let found = if scheme == "script:" {
-            loader.text(model, path, extensions, what).map(|(file, _)| file)
-        } else {
-            loader.find(model, path, extensions, what)
-        };
+        let found = loader.text(model, path, extensions, what).map(|(file, _)| file);
         return found.map(|file| Arc::from(format!("{scheme}{file}")));
     }
     let catalog: &ModelCatalog = loader.known.models;

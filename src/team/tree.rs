@@ -15,12 +15,19 @@ use crate::value::{Map, Place, Value};
 
 /// Bytes of a file at most.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
+/// Bytes of a recorded session at most, which no person writes.
+pub const MAX_RECORDING_BYTES: usize = 64 << 20;
 /// Levels of nesting in a file at most.
 pub const MAX_DEPTH: usize = 40;
 /// Values in a file at most, those that aliases repeat included.
 pub const MAX_NODES: usize = 20_000;
 /// Aliases in a file at most.
 pub const MAX_ALIASES: usize = 500;
+
+/// Bytes that a file of that name has at most.
+pub fn max_bytes(name: &str) -> usize {
+    if name.ends_with(".jsonl") { MAX_RECORDING_BYTES } else { MAX_FILE_BYTES }
+}
 /// Characters of a text of the author's that a message shows at most.
 const MAX_SHOWN: usize = 60;
 

@@ -154,7 +154,7 @@ impl Bench {
             builder = builder.model(name, model.clone());
         }
         if let Some(catalog) = &*self.catalog.lock().unwrap() {
-            builder = builder.catalog(catalog.clone()).env(|_| Some(KEY.to_owned()));
+            builder = builder.catalog(catalog.clone()).env(synod::secret::Env::of(|_| Some(KEY.to_owned())));
         }
         builder.build()
     }
@@ -274,6 +274,9 @@ impl Bench {
 
     fn ran(&self, ended: Ended) -> Ran {
         let records = self.store.read_all(ended.report.session).unwrap();
+        // Whatever a test does, its session can be told again from its record.
+        let replayed = self.engine().replay(&records).unwrap();
+        assert_eq!(replayed.difference.map(|difference| difference.to_string()), None);
         Ran::new(ended, records)
     }
 

@@ -173,7 +173,7 @@ fn a_model_that_cannot_be_used_is_refused_before_anything_happens() {
     for (model, word) in [("nobody-knows-it", "synod models"), ("claude-haiku", "ANTHROPIC_API_KEY")] {
         bench.file("agent.yaml", &AGENT.replace("model: small", &format!("model: {model}")));
         let prepared = bench.load(&alone());
-        let engine = synod::engine::Engine::builder().workspace(bench.folder()).env(|_| None).build();
+        let engine = synod::engine::Engine::builder().workspace(bench.folder()).env(synod::secret::Env::of(|_| None)).build();
         let started = bench.block_on(engine.start(&prepared, "task", synod::value::Map::new()));
         let error = started.err().unwrap().to_string();
         assert!(error.contains(model) && error.contains(word), "{error}");

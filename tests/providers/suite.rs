@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 use synod::{
     model::{Model, Providers, Remote},
+    secret::Env,
     team::ModelCatalog,
     turn::collaboration_tools,
     value::{
@@ -79,7 +80,7 @@ models:
     );
     let mut catalog = ModelCatalog::default();
     assert_eq!(catalog.extend("models.yaml", &text), []);
-    Providers::new(catalog, |variable| (variable == "P_KEY").then(|| KEY.to_owned())).open("m").unwrap().unwrap()
+    Providers::new(catalog, Env::of(|variable| (variable == "P_KEY").then(|| KEY.to_owned()))).open("m").unwrap().unwrap()
 }
 
 pub async fn ask(kind: Kind, server: &Server, request: &Request) -> Result<Reply, Failure> {

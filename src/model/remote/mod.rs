@@ -31,6 +31,7 @@ use self::{
 use super::{Answer, Model, ModelError};
 use crate::{
     rule::RuleBook,
+    secret::Env,
     team::{self, ModelCatalog, Provider, Structured, Timeouts},
     turn::{Conversation, conversation, tokens},
     value::{Failure, FailureKind, Reply, Request, Usage},
@@ -42,9 +43,6 @@ const DEFAULT_WINDOW: u64 = 200_000;
 const DEFAULT_MAX_TOKENS: u64 = 4_096;
 /// The most characters of an idempotency key; a longer one is digested.
 const MAX_KEY: usize = 255;
-
-/// The value of an environment variable.
-type Env = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// A key that no log, error or journal shows.
 #[derive(Clone)]
@@ -64,6 +62,7 @@ pub struct Remote {
     wire: Wire,
     base: String,
     key: Option<Secret>,
+    env: Env,
     waits: Timeouts,
     client: reqwest::Client,
     /// The provider's gate is the first, the model's the second.
@@ -87,9 +86,9 @@ struct Open {
 }
 
 impl Providers {
-    /// The models of a catalog, with keys that `env` reads from the environment.
-    pub fn new(catalog: ModelCatalog, env: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
-        Self { catalog, env: Box::new(env), open: Mutex::default() }
+    /// The models of a catalog, with keys from that environment.
+    pub fn new(catalog: ModelCatalog, env: Env) -> Self {
+        Self { catalog, env, open: Mutex::default() }
     }
 
     /// What it opens models of.
@@ -103,7 +102,7 @@ impl Providers {
     }
 
     fn key(&self, variable: &str) -> Option<Secret> {
-        let key = (self.env)(variable)?;
+        let key = self.env.get(variable)?;
         let key = key.trim();
         (!key.is_empty()).then(|| Secret(Arc::from(key)))
     }
@@ -146,7 +145,8 @@ impl Providers {
             open.gates.entry((model.provider.clone(), model.id.clone())).or_insert_with(|| Arc::new(Gate::new(model.limits)));
         let gates = [gate, own.clone()];
         let (wire, waits, judge) = (Wire(provider.kind), provider.timeouts, RuleBook::default());
-        let remote = Arc::new(Remote { name: name.clone(), model, wire, base, key, waits, client, gates, judge });
+        let env = self.env.clone();
+        let remote = Arc::new(Remote { name: name.clone(), model, wire, base, key, env, waits, client, gates, judge });
         open.models.insert(name, remote.clone());
         Ok(Some(remote))
     }
@@ -261,10 +261,8 @@ impl Remote {
 
     /// The failure, with the model's name and without its key.
     fn named(&self, failure: Failure) -> Failure {
-        let mut message = format!("{} of {}: {}", self.name, self.model.provider, failure.message);
-        if let Some(Secret(secret)) = &self.key {
-            message = message.replace(&**secret, "[secret]");
-        }
+        let said = self.env.redactor().text(&failure.message).into_owned();
+        let mut message = format!("{} of {}: {said}", self.name, self.model.provider);
         if matches!(failure.status, Some(401 | 403))
             && let Some(Secret(_)) = &self.key
         {
@@ -280,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_model_without_its_key_is_refused_with_the_variable_to_set() {
-        let providers = Providers::new(ModelCatalog::built_in(), |_| None);
+        let providers = Providers::new(ModelCatalog::built_in(), Env::of(|_| None));
         let error = providers.open("claude-sonnet-4").err().unwrap().to_string();
         assert!(error.contains("ANTHROPIC_API_KEY") && error.contains("claude-sonnet-4"), "{error}");
         assert!(providers.open("nobody-knows").unwrap().is_none());
@@ -294,7 +292,7 @@ mod tests {
                 "providers: {{ p: {{ kind: {kind}, base_url: \"{base}\" }} }}\nmodels: {{ m: {{ provider: p, id: big }} }}"
             );
             assert_eq!(catalog.extend("m.yaml", &text), []);
-            Providers::new(catalog, |_| None).open("m").unwrap().unwrap().url()
+            Providers::new(catalog, Env::of(|_| None)).open("m").unwrap().unwrap().url()
         };
         assert_eq!(url("http://h/v1/", "openai"), "http://h/v1/chat/completions");
         assert_eq!(url("http://h/d?api-version=1", "openai"), "http://h/d/chat/completions?api-version=1");
@@ -307,10 +305,10 @@ mod tests {
 
     #[test]
     fn a_key_is_in_no_debug_text_and_in_no_failure() {
-        let providers = Providers::new(ModelCatalog::built_in(), |_| Some("sk-very-secret".to_owned()));
+        let providers = Providers::new(ModelCatalog::built_in(), Env::of(|_| Some("sk-very-secret".to_owned())));
         let remote = providers.open("gpt-4").unwrap().unwrap();
         assert!(!format!("{:?} {:?}", remote.key, remote.headers("k").unwrap()).contains("very-secret"));
         let failure = remote.named(Failure { status: Some(401), ..Failure::new(FailureKind::Model, "bad key sk-very-secret") });
-        assert!(!failure.message.contains("very-secret") && failure.message.contains("[secret]"), "{failure}");
+        assert!(!failure.message.contains("very-secret") && failure.message.contains("[redacted "), "{failure}");
     }
 }

@@ -6,6 +6,7 @@ use minijinja::{Environment, UndefinedBehavior};
 
 use super::job::Job;
 use crate::{
+    secret::Env,
     tool::{CallContext, Outcome, Tool, Work},
     value::{CommandSpec, CommandWord, Failure, FailureKind, ToolSpec, Value},
 };
@@ -20,24 +21,28 @@ const MAX_ARGUMENTS: usize = 1_000;
 pub struct Command {
     spec: ToolSpec,
     command: CommandSpec,
+    /// Where the variables that it is given come from.
+    env: Env,
 }
 
 impl Command {
-    /// The tool of that declaration.
-    pub fn new(command: CommandSpec) -> Self {
+    /// The tool of that declaration, given the variables that it names from `env`.
+    pub fn new(command: CommandSpec, env: Env) -> Self {
+        // They are secrets from now on, whoever says them.
+        command.env.iter().for_each(|name| drop(env.get(name)));
         let spec = ToolSpec {
             name: command.name.clone(),
             description: command.description.clone(),
             parameters: command.parameters.clone(),
             effect: command.effect,
         };
-        Self { spec, command }
+        Self { spec, command, env }
     }
 
     fn job(&self, call: &CallContext, args: &Value) -> Result<Job, Failure> {
         let mut words = words(&self.command.command, args).map_err(|why| self.wrong(&why))?.into_iter();
         let program = words.next().filter(|program| !program.is_empty()).ok_or_else(|| self.wrong("the command is empty"))?;
-        let env = |name: &str| std::env::var_os(name).map(|value| (OsString::from(name), value));
+        let env = |name: &str| self.env.get(name).map(|value| (OsString::from(name), OsString::from(value)));
         let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
         Ok(Job {
             tool: self.spec.name.clone(),

@@ -257,7 +257,7 @@ fn declared(command: &[&str], change: impl FnOnce(&mut CommandSpec)) -> Arc<dyn 
         json: false,
     };
     change(&mut spec);
-    Arc::new(Command::new(spec))
+    Arc::new(Command::new(spec, crate::secret::Env::process()))
 }
 
 #[test]

@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 pub use config::{MCP_FILE, McpFileError, McpServer, McpServers};
 
 use super::{Registry, Stop};
-use crate::value::Failure;
+use crate::{secret::Env, value::Failure};
 use server::Server;
 
 /// The MCP servers of a process.
@@ -29,12 +29,12 @@ pub struct McpPool {
 }
 
 impl McpPool {
-    /// Those servers, none of them started; `workspace` is what they get as their root.
-    pub fn new(servers: &McpServers, workspace: &Path) -> Self {
+    /// Those servers, none of them started; `workspace` is what they get as their root, `env` fills in the variables that they name.
+    pub fn new(servers: &McpServers, workspace: &Path, env: &Env) -> Self {
         let workspace = std::path::absolute(workspace).unwrap_or_else(|_| workspace.to_owned());
         let base = servers.folder().unwrap_or(&workspace).to_owned();
         let kept = |(name, config): (&str, &McpServer)| {
-            (name.to_owned(), Server::new(name, config.clone(), base.clone(), workspace.clone()))
+            (name.to_owned(), Server::new(name, config.clone(), base.clone(), workspace.clone(), env.clone()))
         };
         Self { servers: servers.iter().map(kept).collect() }
     }

@@ -22,6 +22,7 @@ use super::{
     tools,
 };
 use crate::{
+    secret::Env,
     tool::{
         Registry, Stop,
         process::{Launch, Limits},
@@ -48,6 +49,8 @@ pub(super) struct Server {
     /// What `cwd` is relative to.
     pub(super) base: PathBuf,
     pub(super) workspace: PathBuf,
+    /// What fills in the variables that its configuration names.
+    env: Env,
     pub(super) listeners: Listeners,
     link: Mutex<Link>,
     /// What it offers, as it was last told; a tool to try again while it cannot be reached; `None` before it was first needed.
@@ -70,12 +73,13 @@ struct Up {
 }
 
 impl Server {
-    pub(super) fn new(name: &str, config: McpServer, base: PathBuf, workspace: PathBuf) -> Arc<Self> {
+    pub(super) fn new(name: &str, config: McpServer, base: PathBuf, workspace: PathBuf, env: Env) -> Arc<Self> {
         let server = Arc::new(Self {
             name: Arc::from(name),
             config,
             base,
             workspace,
+            env,
             listeners: Listeners::default(),
             link: Mutex::default(),
             tools: RwLock::default(),
@@ -144,6 +148,7 @@ impl Server {
     fn unreachable(&self, link: &mut Link, why: &str) -> Failure {
         link.failed();
         let failure = Failure::new(FailureKind::Tool, format!("the MCP server {} cannot be used: {why}", self.name));
+        let failure = self.env.redactor().failure(failure);
         let known = self.tools().is_some_and(|tools| tools.names().count() > 1);
         if !known && let Some(this) = self.this.get().and_then(Weak::upgrade) {
             self.set_tools(tools::try_again(&this, &failure.message));
@@ -174,15 +179,16 @@ impl Server {
     }
 
     async fn over_pipes(&self, handler: Handler, command: &str) -> Result<RunningService<RoleClient, Handler>, String> {
-        let program = expanded(command, "`command`")?;
-        let args = self.config.args.iter().map(|arg| expanded(arg, "`args`").map(OsString::from)).collect::<Result<_, _>>()?;
+        let program = self.expanded(command, "`command`")?;
+        let args =
+            self.config.args.iter().map(|arg| self.expanded(arg, "`args`").map(OsString::from)).collect::<Result<_, _>>()?;
         let mut env: Vec<(OsString, OsString)> =
             INHERITED.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?))).collect();
         for (name, value) in &self.config.env {
-            env.push((name.into(), expanded(value, &format!("`env.{name}`"))?.into()));
+            env.push((name.into(), self.expanded(value, &format!("`env.{name}`"))?.into()));
         }
         let folder = match &self.config.cwd {
-            Some(cwd) => self.base.join(expanded(cwd, "`cwd`")?),
+            Some(cwd) => self.base.join(self.expanded(cwd, "`cwd`")?),
             None => self.workspace.clone(),
         };
         let launch = Launch {
@@ -214,10 +220,10 @@ impl Server {
     }
 
     async fn over_http(&self, handler: Handler, url: &str) -> Result<RunningService<RoleClient, Handler>, String> {
-        let url = expanded(url, "`url`")?;
+        let url = self.expanded(url, "`url`")?;
         let mut headers = HashMap::new();
         for (name, value) in &self.config.headers {
-            let value = expanded(value, &format!("`headers.{name}`"))?;
+            let value = self.expanded(value, &format!("`headers.{name}`"))?;
             let name = reqwest::header::HeaderName::try_from(name.as_str())
                 .map_err(|_| format!("`headers.{name}` is no name of a header"))?;
             let mut value = reqwest::header::HeaderValue::try_from(value)
@@ -233,6 +239,12 @@ impl Server {
         handler.serve(StreamableHttpClientTransport::with_client(client, config)).await.map_err(|error| {
             if error.is_authorization_required() { sign_in() } else { format!("{url} does not answer: {}", reasons(&error)) }
         })
+    }
+
+    /// The text with the variables of the environment that it names.
+    fn expanded(&self, text: &str, whose: &str) -> Result<String, String> {
+        expand(text, &|name| self.env.get(name))
+            .map_err(|name| format!("{whose} needs the variable {name}, which is not set: set it, or write ${{{name}:-DEFAULT}}"))
     }
 
     async fn list(&self, peer: &Peer<RoleClient>) -> Result<(), String> {
@@ -292,12 +304,6 @@ pub(super) fn failure(server: &str, tool: &str, error: &ServiceError) -> Failure
         ),
         other => fail(FailureKind::Tool, other.to_string()),
     }
-}
-
-/// The text with the variables of the environment that it names.
-fn expanded(text: &str, whose: &str) -> Result<String, String> {
-    expand(text, &|name| std::env::var(name).ok())
-        .map_err(|name| format!("{whose} needs the variable {name}, which is not set: set it, or write ${{{name}:-DEFAULT}}"))
 }
 
 fn sign_in() -> String {

@@ -1,0 +1,213 @@
+//! How does a session travel? As a cassette: JSON lines, a header and then each record with its hash, all payloads in it.
+//!
+//! ```text
+//! {"synod_cassette":1,"session":"…","team":"…","records":42,"head":"…"}
+//! {"hash":"…","record":{"seq":0,"at":…,"event":{…}}}
+//! ```
+//!
+//! A hash is the BLAKE3 of the hash before it (nothing for the first) and of the text of its record, in hexadecimal; `head` is
+//! the last one. So a line that was changed, lost or moved is named. Lines that are bare records, without a header, are read too.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Event, Record};
+use crate::value::SessionId;
+
+/// The version of cassettes that this build writes.
+pub const CASSETTE_VERSION: u32 = 1;
+
+const BEFORE_HASH: &str = "{\"hash\":\"";
+const BEFORE_RECORD: &str = "\",\"record\":";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    synod_cassette: u32,
+    session: SessionId,
+    team: String,
+    records: u64,
+    head: String,
+}
+
+/// The records of a session, and whether they are those that were written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cassette {
+    /// All of them, in order.
+    pub records: Vec<Record>,
+    /// What does not fit the hashes, line by line: a change after the export. The first few.
+    pub changed: Vec<String>,
+}
+
+/// Why a text is no cassette.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CassetteError {
+    /// There is nothing in it.
+    #[error("the cassette is empty")]
+    Empty,
+    /// A later version wrote it.
+    #[error(
+        "the cassette has version {found} and this program knows up to {CASSETTE_VERSION}: use the version that wrote it, or a newer one"
+    )]
+    Newer {
+        /// Its version.
+        found: u32,
+    },
+    /// A line is no record.
+    #[error("line {line} is no record: {why}")]
+    Line {
+        /// Which, from 1.
+        line: usize,
+        /// Why not.
+        why: String,
+    },
+}
+
+/// Changed lines that are named at most.
+const NAMED: usize = 3;
+
+impl Cassette {
+    /// The text of a cassette with those records.
+    ///
+    /// # Errors
+    /// A record has no JSON.
+    pub fn write(records: &[Record]) -> Result<String, serde_json::Error> {
+        let (mut lines, mut hash) = (String::new(), String::new());
+        for record in records {
+            let text = serde_json::to_string(record)?;
+            hash = hash_of(&hash, &text);
+            lines.extend([BEFORE_HASH, &hash, BEFORE_RECORD, &text, "}\n"]);
+        }
+        let Some(Event::Started(started)) = records.first().map(|record| &record.event) else { return Ok(lines) };
+        let (session, team) = (started.session, started.team.to_string());
+        let header = Header { synod_cassette: CASSETTE_VERSION, session, team, records: records.len() as u64, head: hash };
+        Ok(format!("{}\n{lines}", serde_json::to_string(&header)?))
+    }
+
+    /// Reads a cassette.
+    ///
+    /// # Errors
+    /// It is empty, of a later version, or a line is no record; the sentence names the line.
+    pub fn read(text: &str) -> Result<Self, CassetteError> {
+        let lines = (1..).zip(text.lines()).map(|(number, line): (usize, &str)| (number, line.trim()));
+        let mut lines = lines.filter(|(_, line)| !line.is_empty()).peekable();
+        let (_, first) = *lines.peek().ok_or(CassetteError::Empty)?;
+        let header = header(first)?;
+        if header.is_some() {
+            lines.next();
+        }
+        let (mut records, mut changed, mut hash) = (Vec::new(), Vec::new(), String::new());
+        for (line, text) in lines {
+            let (own, text) = match split(text) {
+                Some((own, text)) => (Some(own), text),
+                None => (None, text),
+            };
+            if header.is_some() || own.is_some() {
+                let expected = hash_of(&hash, text);
+                if own != Some(&expected) {
+                    changed.push(format!("line {line} is not what was exported"));
+                }
+                // The lines after it are judged by themselves.
+                hash = own.map_or(expected, str::to_owned);
+            }
+            records.push(serde_json::from_str(text).map_err(|e| CassetteError::Line { line, why: e.to_string() })?);
+        }
+        if let Some(header) = header {
+            if records.is_empty() {
+                return Err(CassetteError::Empty);
+            }
+            if header.records != records.len() as u64 {
+                changed.push(format!("it has {} records, and {} were exported", records.len(), header.records));
+            } else if header.head != hash {
+                changed.push("its last record is not the one that was exported".to_owned());
+            }
+        }
+        changed.truncate(NAMED);
+        Ok(Self { records, changed })
+    }
+}
+
+/// The header, where the first line is one.
+fn header(line: &str) -> Result<Option<Header>, CassetteError> {
+    #[derive(Deserialize)]
+    struct Version {
+        synod_cassette: u32,
+    }
+    let Ok(Version { synod_cassette: found }) = serde_json::from_str(line) else { return Ok(None) };
+    if found > CASSETTE_VERSION {
+        return Err(CassetteError::Newer { found });
+    }
+    serde_json::from_str(line).map(Some).map_err(|e| CassetteError::Line { line: 1, why: e.to_string() })
+}
+
+/// The hash and the record of a line.
+fn split(line: &str) -> Option<(&str, &str)> {
+    let (hash, rest) = line.strip_prefix(BEFORE_HASH)?.split_once(BEFORE_RECORD)?;
+    Some((hash, rest.strip_suffix('}')?))
+}
+
+fn hash_of(before: &str, record: &str) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(before.as_bytes()).update(record.as_bytes());
+    hasher.finalize().to_hex().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::{Seq, Timestamp, Value};
+
+    fn records() -> Vec<Record> {
+        let wrote = |text: &str| Event::Wrote { node: crate::value::NodeIx(0), variable: "v".into(), value: Value::text(text) };
+        let record = |seq, event| Record { seq: Seq(seq), at: Timestamp(7), event };
+        vec![record(0, Event::Parked), record(1, wrote("with \"quotes\"},\"record\":{")), record(2, wrote("x"))]
+    }
+
+    /// As `write` does, which takes the header from the first record.
+    fn text() -> String {
+        let session = SessionId(uuid::Uuid::nil());
+        let lines = Cassette::write(&records()).unwrap();
+        let head = split(lines.lines().last().unwrap()).unwrap().0.to_owned();
+        let header = Header { synod_cassette: 1, session, team: "t".to_owned(), records: 3, head };
+        format!("{}\n{lines}", serde_json::to_string(&header).unwrap())
+    }
+
+    fn check(text: &str, expected: Result<&[&str], &str>) {
+        match (Cassette::read(text), expected) {
+            (Ok(found), Ok(changed)) => assert_eq!(found.changed, changed),
+            (Err(found), Err(expected)) => assert!(found.to_string().contains(expected), "{found}"),
+            (found, expected) => panic!("{found:?} is not {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        assert_eq!(Cassette::read(&text()), Ok(Cassette { records: records(), changed: Vec::new() }));
+    }
+
+    #[test]
+    fn bare_records_are_read_as_well() {
+        let bare: Vec<String> = records().iter().map(|record| serde_json::to_string(record).unwrap()).collect();
+        check(&bare.join("\n"), Ok(&[]));
+    }
+
+    #[test]
+    fn a_line_that_was_changed_lost_or_moved_is_named() {
+        let text = text();
+        check(&text.replace("\"x\"", "\"y\""), Ok(&["line 4 is not what was exported"]));
+        let lines: Vec<&str> = text.lines().collect();
+        let without_last = lines[..3].join("\n");
+        check(&without_last, Ok(&["it has 2 records, and 3 were exported"]));
+        let without_middle = [lines[0], lines[1], lines[3]].join("\n");
+        check(&without_middle, Ok(&["line 3 is not what was exported", "it has 2 records, and 3 were exported"]));
+    }
+
+    #[test]
+    fn what_is_no_cassette_is_refused_with_its_line() {
+        check("", Err("empty"));
+        check("\n\n", Err("empty"));
+        check(text().lines().next().unwrap(), Err("empty"));
+        check(&text().replacen("cassette\":1", "cassette\":9", 1), Err("version 9"));
+        check(&format!("{}{{}}\n", text()), Err("line 5 is no record"));
+        check("hello", Err("line 1 is no record"));
+    }
+}

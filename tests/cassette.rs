@@ -1,0 +1,180 @@
+//! Does a session travel, and come to the same again? Through the real program, and by what the journal of a long thread holds.
+
+mod common;
+
+use std::{fs, path::Path, process::Command};
+
+use common::{Bench, graph, reply, say};
+use redb::{Database, ReadableDatabase, ReadableTableMetadata, TableDefinition};
+use serde_json::Value as Json;
+use synod::{store::RedbStore, value::Value};
+
+fn synod(folder: &Path, args: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_synod"));
+    let output = command.current_dir(folder).args(args).env("NO_COLOR", "1").env_remove("SYNOD_STORE").output();
+    let output = output.expect("the binary starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+fn json(text: &str) -> Json {
+    serde_json::from_str(text).unwrap_or_else(|e| panic!("no JSON: {e}\n{text}"))
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder can be made")
+}
+
+/// A run of the shipped team, exported to `FOLDER/run.jsonl`, and its report.
+fn exported(folder: &Path) -> (String, Json) {
+    let (code, out, said) = synod(folder, &["run", "incident-response", "--json", "--quiet"]);
+    assert_eq!(code, 0, "{said}");
+    let report = json(&out);
+    let session = report["session"].as_str().expect("an id").to_owned();
+    let (code, out, said) = synod(folder, &["export", &session, "--out", "run.jsonl"]);
+    assert_eq!((code, out.as_str()), (0, ""), "{said}");
+    (session, report)
+}
+
+#[test]
+fn a_session_is_replayed_imported_and_exported_to_the_same() {
+    let (here, there) = (folder(), folder());
+    let (session, report) = exported(here.path());
+    let (code, out, said) = synod(here.path(), &["replay", &session, "--strict", "--json"]);
+    assert_eq!((code, json(&out)), (0, report.clone()), "from the store: {said}");
+    // Elsewhere there is neither the team's input nor a store.
+    fs::copy(here.path().join("run.jsonl"), there.path().join("run.jsonl")).expect("a file can be copied");
+    fs::remove_dir_all(here.path().join(".synod")).expect("a store can be removed");
+    let (code, out, said) = synod(there.path(), &["replay", "run.jsonl", "--strict", "--json"]);
+    assert_eq!((code, json(&out)), (0, report.clone()), "from the file: {said}");
+    assert!(!there.path().join(".synod/journals").exists(), "a replay leaves nothing behind");
+    for _ in 0..2 {
+        let (code, out, said) = synod(there.path(), &["import", "run.jsonl"]);
+        assert_eq!((code, out.trim()), (0, session.as_str()), "{said}");
+    }
+    let (_, out, _) = synod(there.path(), &["report", &session, "--json"]);
+    assert_eq!(json(&out), report);
+    let (_, out, _) = synod(there.path(), &["export", &session]);
+    assert_eq!(out, fs::read_to_string(there.path().join("run.jsonl")).expect("a file can be read"), "not a byte is lost");
+    let (_, out, _) = synod(there.path(), &["sessions", "--json"]);
+    assert_eq!((json(&out)[0]["status"].as_str(), json(&out).as_array().map(Vec::len)), (Some("completed"), Some(1)));
+}
+
+#[test]
+fn a_changed_cassette_is_not_imported_and_a_strict_replay_names_the_first_request_that_differs() {
+    let here = folder();
+    let (_, report) = exported(here.path());
+    let task = report["task"].as_str().expect("a task");
+    let text = fs::read_to_string(here.path().join("run.jsonl")).expect("a file can be read");
+    // Only in the first record: what was made of the task then stays as it was.
+    let changed = text.replacen(&format!("\"task\":{}", Json::from(task)), "\"task\":\"something else\"", 1);
+    assert_ne!(changed, text);
+    fs::write(here.path().join("changed.jsonl"), &changed).expect("a file can be written");
+    let (code, _, said) = synod(here.path(), &["import", "changed.jsonl"]);
+    assert!(code == 2 && said.contains("line 2 is not what was exported"), "{said}");
+    let (code, out, said) = synod(here.path(), &["replay", "changed.jsonl", "--json"]);
+    assert_eq!((code, json(&out)["task"].as_str()), (0, Some("something else")), "{said}");
+    let (code, _, said) = synod(here.path(), &["replay", "changed.jsonl", "--strict"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("turn 0 of ") && said.contains("the request differs at /"), "{said}");
+    assert!(said.contains("recorded \"") && said.contains("something else"), "both values: {said}");
+}
+
+#[test]
+fn agents_whose_model_is_a_cassette_say_what_was_said_then() {
+    let here = folder();
+    let (_, report) = exported(here.path());
+    let again = |set: &str| {
+        let (code, out, said) = synod(here.path(), &["run", "incident-response", "--json", "--quiet", "--set", set]);
+        assert_eq!(code, 0, "{set}: {said}");
+        json(&out)["output"].clone()
+    };
+    assert_eq!(again("*.model=replay:run.jsonl"), report["output"]);
+    let role = report["contributions"][0]["agent"].as_str().expect("an agent").to_owned();
+    assert_eq!(again(&format!("{role}.model=replay:run.jsonl")), report["output"], "one among scripts");
+}
+
+#[test]
+fn what_is_no_cassette_is_refused_with_file_line_and_remedy() {
+    let here = folder();
+    for (name, text, expected) in [
+        ("empty.jsonl", "", "empty.jsonl: the cassette is empty"),
+        ("words.jsonl", "hello\n", "line 1 is no record"),
+        ("newer.jsonl", "{\"synod_cassette\":7}\n", "use the version that wrote it"),
+        ("none.jsonl", "{\"seq\":0,\"at\":1,\"event\":\"parked\"}\n", "does not begin with the start of a session"),
+    ] {
+        fs::write(here.path().join(name), text).expect("a file can be written");
+        for command in ["import", "replay"] {
+            let (code, _, said) = synod(here.path(), &[command, name]);
+            assert!(code == 2 && said.contains(expected), "{command} {name}: {said}");
+        }
+    }
+    let (code, _, said) = synod(here.path(), &["import", "nowhere.jsonl"]);
+    assert!(code == 2 && said.contains("nowhere.jsonl"), "{said}");
+}
+
+/// Bytes in the tables of a journal, without pages and indices.
+fn stored(path: &Path) -> u64 {
+    let copy = path.with_extension("copy");
+    fs::copy(path, &copy).expect("a closed journal can be copied");
+    let database = Database::create(&copy).expect("a journal is a database");
+    let read = database.begin_read().expect("it can be read");
+    let records: TableDefinition<(u128, u32, u64), &[u8]> = TableDefinition::new("records_v1");
+    let blobs: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("blobs_v1");
+    let records = read.open_table(records).expect("it has records").stats().expect("and statistics").stored_bytes();
+    records + read.open_table(blobs).map_or(0, |blobs| blobs.stats().expect("it has statistics").stored_bytes())
+}
+
+#[test]
+fn a_journal_of_a_hundred_turns_grows_with_what_is_said_and_not_with_its_square() {
+    const TURNS: u32 = 100;
+    let words = |turn: u32, count: u32| (0..count).map(|n| format!("word {turn}.{n}, ")).collect::<String>();
+    let bench = Bench::new();
+    bench.file(
+        "agent.yaml",
+        &format!("name: A\nrole: worker\nmodel: gpt-4\nmax_conversation_turns: {TURNS}\nallowed_tools: [say]\n"),
+    );
+    bench.model(
+        "gpt-4",
+        say(move |request| {
+            let turn = request.turn.0;
+            let value = Value::text(words(turn, 150));
+            let last = turn + 1 == TURNS;
+            let call = if last { ("finish", Value::map([("result", value)])) } else { ("say", Value::map([("value", value)])) };
+            let mut said = reply(&[call]);
+            said.text = Some(words(turn, 100).into());
+            Ok(said)
+        }),
+    );
+    let prepared = bench.load(&graph("member_agents: [{ agent: agent, role: a }]\nnodes:\n  work: { agent: a }\n"));
+    let folder = folder();
+    let messages = {
+        let store = std::sync::Arc::new(RedbStore::open(folder.path()).expect("a store can be made"));
+        let engine = bench.engine_on(store);
+        let session = bench.block_on(async {
+            let handle = engine.start(&prepared, "talk", synod::value::Map::new()).await.expect("it starts");
+            let session = handle.session();
+            let ended = handle.wait().await.expect("it ends");
+            assert_eq!(ended.status.name(), "completed", "{}", ended.report.markdown());
+            session
+        });
+        let records = engine.store().read_all(session).expect("it can be read");
+        let size = |event: &synod::event::Event| match event {
+            synod::event::Event::TurnEnded { end: synod::event::TurnEnd::Reply(reply), .. } => {
+                let calls: usize = reply.calls.iter().map(|call| call.args.to_string().len() + call.tool.len()).sum();
+                reply.text.as_deref().map_or(0, str::len) + calls
+            }
+            synod::event::Event::ToolReturned { result, .. } => {
+                result.outcome.as_ref().map_or(0, |value| value.to_string().len())
+            }
+            _ => 0,
+        };
+        records.iter().map(|record| size(&record.event)).sum::<usize>()
+    };
+    let journals = fs::read_dir(folder.path().join("journals")).expect("journals").flatten();
+    let journal = journals.map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "redb"));
+    let stored = stored(&journal.expect("there is a journal"));
+    println!("{TURNS} turns: {messages} bytes of messages, {stored} bytes of records");
+    assert!(messages > 200_000, "it is a long talk: {messages}");
+    assert!(stored * 10 <= messages as u64 * 12, "{stored} bytes of records for {messages} bytes of messages");
+}
