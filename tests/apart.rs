@@ -20,6 +20,7 @@ use server::{Response, Server};
 use synod::{
     engine::Engine,
     event::Status,
+    secret::Env,
     team::{ModelCatalog, Overrides},
     tool::{McpServer, McpServers},
     turn::collaboration_tools,
@@ -103,7 +104,7 @@ fn each_server_sees_what_its_agent_may_do_and_nothing_of_the_other() {
         .workspace(folder.path())
         .state_folder(file(".synod"))
         .catalog(catalog)
-        .env(|variable| Some(format!("sk-of-{variable}")))
+        .env(Env::of(|variable| Some(format!("sk-of-{variable}"))))
         .mcp(McpServers::default().with("one", one).with("two", two))
         .build();
     let team = engine.load("team.yaml", &Overrides::default()).unwrap_or_else(|e| panic!("{e}"));

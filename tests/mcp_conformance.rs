@@ -5,6 +5,7 @@
 use std::{path::PathBuf, process::Command, sync::Arc};
 
 use synod::{
+    secret::Env,
     tool::{CallContext, McpPool, McpServer, McpServers, Roots},
     value::Value,
 };
@@ -22,8 +23,8 @@ fn client() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let pool =
-            McpPool::new(&McpServers::default().with("s", McpServer { url: Some(url), ..McpServer::default() }), folder.path());
+        let server = McpServer { url: Some(url), ..McpServer::default() };
+        let pool = McpPool::new(&McpServers::default().with("s", server), folder.path(), &Env::process());
         let failed = pool.open(["s"]).await;
         assert!(failed.is_empty(), "{failed:?}");
         let tools = pool.tools("s").unwrap();

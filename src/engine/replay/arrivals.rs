@@ -98,7 +98,9 @@ fn input(state: &State, record: &Record) -> Option<Input> {
             Some(Input::Returned { key, result: Err((**failure).clone()) })
         }
         Event::LateResult { key, usage } => {
-            Some(Input::Replied { key: *key, reply: Ok(Arc::new(Reply { usage: *usage, ..Reply::default() })) })
+            let gone = || Failure::new(FailureKind::Cancelled, "it came to nothing that is on the record");
+            let reply = usage.map(|usage| Arc::new(Reply { usage, ..Reply::default() })).ok_or_else(gone);
+            Some(Input::Replied { key: *key, reply })
         }
         _ => None,
     }
@@ -115,7 +117,7 @@ fn is_timer(state: &State, record: &Record) -> bool {
     match &record.event {
         Event::RetryDue { .. } | Event::AskMoved { .. } => true,
         Event::AskClosed { outcome, .. } => matches!(outcome, AskOutcome::Lapsed),
-        Event::LimitReached { limit } => &**limit == "wall_seconds",
+        Event::LimitReached { limit, .. } => &**limit == "wall_seconds",
         Event::NodeEnded { node, .. } | Event::NodeRetried { node, .. } => state.timers.is_due(Timer::Timeout(*node), record.at),
         _ => false,
     }
