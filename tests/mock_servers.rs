@@ -224,7 +224,7 @@ fn the_incident_team_gets_by_with_everything_that_models_do_in_the_language_of_e
         assert_eq!((code, &report["status"]), (0, &json!("completed")), "{kind}: {report:#}");
         let output = |role: &str| part(&report, role)["output"].clone();
         assert_eq!(output("performance"), json!({ "saturated": "payment-service" }), "{kind}");
-        assert_eq!(part(&report, "performance")["tool_calls"], 3, "{kind}: two of them in one turn");
+        assert_eq!(part(&report, "performance")["tool_calls"], 5, "{kind}: two of them in one turn, and two look-ups");
         assert_eq!(report["findings"][0]["claim"], "the pool of payment-service ran dry", "{kind}");
         // Ollama as it is played there has one reason only to stop, so that words which were cut off are a result.
         let first = if kind == "ollama" { json!({ "text": "It all beg" }) } else { json!({ "first": "payment-service" }) };
