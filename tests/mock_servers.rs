@@ -234,7 +234,8 @@ fn the_incident_team_gets_by_with_everything_that_models_do_in_the_language_of_e
         assert_eq!(part(&report, "compliance")["status"], "failed", "{kind}");
         let loops = report["warnings"].to_string();
         assert!(loops.contains("all 10 turns of work/compliance are used"), "{kind}: {loops}");
-        assert_eq!(part(&report, "compliance")["tool_calls"], 2, "{kind}: the same call is carried out twice and then refused");
+        let calls = &part(&report, "compliance")["tool_calls"];
+        assert_eq!(calls, 4, "{kind}: two look-ups, and the same call is carried out twice and then refused");
         assert_eq!(report["output"]["service"], "payment-service", "{kind}: the words were sent back");
 
         let journal = mock.ask("GET", "/__aimock/journal", None);
@@ -294,8 +295,7 @@ fn a_judge_of_clients_finds_nothing_to_say_against_the_incident_team() {
             let left = mock.ask("GET", "/_llmock/scenario", None);
             assert!(!left.to_string().contains("\"type\""), "{kind}: a fault never came: {left}");
         }
-        let out =
-            Command::new(installed("venv-llmock/bin/llmock")).args(["report", "--strict", "--url", &address]).output().unwrap();
+        let out = Command::new(installed("venv-llmock/bin/llmock")).args(["report", "--url", &address]).output().unwrap();
         let verdict = String::from_utf8_lossy(&out.stdout);
         assert!(out.status.success(), "{kind}:\n{verdict}");
         let injected = mock.ask("GET", "/_llmock/verdict", None)["faults_injected"].clone();
