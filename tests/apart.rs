@@ -1,14 +1,16 @@
 //! Are two agents of one run kept apart? Each has a provider, tools and an MCP server of its own, all of them real programs on
 //! this machine, and each tries what is the other's: every server must have seen what its agent may do, and nothing else.
 
-#![allow(dead_code, reason = "it uses a part of what other tests serve")]
-
+#[allow(dead_code, reason = "shared with other tests, which use other parts")]
 #[path = "providers/kinds.rs"]
 mod kinds;
+#[allow(dead_code, reason = "shared with other tests, which use other parts")]
 #[path = "mcp/server.rs"]
 mod mcp;
+#[allow(dead_code, reason = "shared with other tests, which use other parts")]
 #[path = "providers/requests.rs"]
 mod requests;
+#[allow(dead_code, reason = "shared with other tests, which use other parts")]
 #[path = "providers/server.rs"]
 mod server;
 

@@ -2,24 +2,12 @@
 
 mod common;
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
-use common::{Bench, graph, reply, say};
+use common::{Bench, graph, json, reply, say, synod};
 use redb::{Database, ReadableDatabase, ReadableTableMetadata, TableDefinition};
 use serde_json::Value as Json;
 use synod::{store::RedbStore, value::Value};
-
-fn synod(folder: &Path, args: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_synod"));
-    let output = command.current_dir(folder).args(args).env("NO_COLOR", "1").env_remove("SYNOD_STORE").output();
-    let output = output.expect("the binary starts");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
-}
-
-fn json(text: &str) -> Json {
-    serde_json::from_str(text).unwrap_or_else(|e| panic!("no JSON: {e}\n{text}"))
-}
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder can be made")

@@ -1,20 +1,11 @@
 //! Does the binary keep its contracts: JSON on stdout, the rest on stderr, exit codes that scripts rely on?
 
+mod common;
+
 use std::{fs, path::Path, process::Command};
 
+use common::{json, synod};
 use serde_json::Value as Json;
-
-fn synod(folder: &Path, args: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_synod"));
-    let output = command.current_dir(folder).args(args).env("NO_COLOR", "1").env_remove("SYNOD_STORE").output();
-    let output = output.expect("the binary starts");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
-}
-
-fn json(text: &str) -> Json {
-    serde_json::from_str(text).unwrap_or_else(|e| panic!("no JSON: {e}\n{text}"))
-}
 
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder can be made");

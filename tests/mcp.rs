@@ -188,19 +188,24 @@ fn a_server_that_dies_in_a_call_fails_it_and_serves_the_next() {
     }
 }
 
-#[test]
-fn a_cancelled_call_is_cancelled_there_too() {
-    let bench = Bench::new();
-    let pool = bench.pool(bench.server("t"));
+/// Makes a slow call and cancels it, until the server has heard of both.
+fn cancel_one(bench: &Bench, pool: &McpPool) {
     let stop = Stop::default();
     let context = CallContext { stop: stop.clone(), ..bench.context() };
     std::thread::scope(|scope| {
-        let call = scope.spawn(|| bench.call_with(&pool, "slow", r#"{"steps": 600}"#, &context));
+        let call = scope.spawn(|| bench.call_with(pool, "slow", r#"{"steps": 600}"#, &context));
         bench.until("t", r#"call slow {"steps":600}"#);
         stop.cancel();
         assert_eq!(call.join().unwrap().unwrap_err().kind, FailureKind::Cancelled);
     });
     bench.until("t", "cancelled");
+}
+
+#[test]
+fn a_cancelled_call_is_cancelled_there_too() {
+    let bench = Bench::new();
+    let pool = bench.pool(bench.server("t"));
+    cancel_one(&bench, &pool);
     let tools = pool.tools("t").unwrap();
     let context = bench.context();
     let task = bench.runtime.spawn(async move { tools.call("mcp__t__slow", &context, &json(r#"{"steps": 700}"#)).await });
@@ -314,15 +319,7 @@ fn a_server_over_http_serves_as_one_over_pipes_does() {
         assert!(began.elapsed() < PATIENCE, "it is never listed");
         std::thread::sleep(Duration::from_millis(10));
     }
-    let stop = Stop::default();
-    let context = CallContext { stop: stop.clone(), ..bench.context() };
-    std::thread::scope(|scope| {
-        let call = scope.spawn(|| bench.call_with(&pool, "slow", r#"{"steps": 600}"#, &context));
-        bench.until("t", r#"call slow {"steps":600}"#);
-        stop.cancel();
-        assert_eq!(call.join().unwrap().unwrap_err().kind, FailureKind::Cancelled);
-    });
-    bench.until("t", "cancelled");
+    cancel_one(&bench, &pool);
 }
 
 #[test]

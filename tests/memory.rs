@@ -1,14 +1,16 @@
 //! Does memory stay flat, however many sessions have run? Two hundred at a time, round after round, against a server that takes
 //! its time and refuses every fifth request. In a program of its own: what is measured is the whole process.
 #![cfg(target_os = "linux")]
-#![allow(dead_code, reason = "it uses a part of what other tests serve")]
 
 #[path = "common/mod.rs"]
 mod common;
+#[allow(dead_code, reason = "shared with other tests, which use other parts")]
 #[path = "providers/kinds.rs"]
 mod kinds;
+#[allow(dead_code, reason = "shared with other tests, which use other parts")]
 #[path = "providers/requests.rs"]
 mod requests;
+#[allow(dead_code, reason = "shared with other tests, which use other parts")]
 #[path = "providers/server.rs"]
 mod server;
 

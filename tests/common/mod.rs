@@ -19,7 +19,7 @@ use std::{
 
 pub use board::Board;
 pub use models::{finish, reply, reply_with, say};
-pub use process::{Said, kill};
+pub use process::{Said, json, kill, synod};
 pub use ran::Ran;
 
 use synod::{

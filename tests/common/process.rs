@@ -1,6 +1,7 @@
 //! What does the program do, as a process of its own? [`Bench::synod`] runs it in the folder of a bench.
 
 use std::{
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -27,14 +28,32 @@ impl Said {
     }
 }
 
+/// The program with such arguments in a folder, with nothing of this machine's settings.
+fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_synod"));
+    for name in ["SYNOD_STORE", "SYNOD_ORG", "SYNOD_USER", "SYNOD_LOG"] {
+        command.env_remove(name);
+    }
+    command.current_dir(folder).args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs the program in a folder to its end: its exit code, stdout and stderr.
+pub fn synod(folder: &Path, args: &[&str]) -> (i32, String, String) {
+    let output = command(folder, args).env("NO_COLOR", "1").output().expect("the binary starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+/// What a program printed, as JSON.
+#[track_caller]
+pub fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|e| panic!("no JSON: {e}\n{text}"))
+}
+
 impl Bench {
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_synod"));
-        for name in ["SYNOD_STORE", "SYNOD_ORG", "SYNOD_USER", "SYNOD_LOG"] {
-            command.env_remove(name);
-        }
-        command.current_dir(self.folder()).args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        command(self.folder(), args)
     }
 
     /// Runs the program to its end.
