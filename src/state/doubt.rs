@@ -34,7 +34,7 @@ impl State {
     fn is_firing(&self, node: NodeIx) -> bool {
         let calls = self.calling.contains(&node)
             && matches!(&self.node(node).kind, NodeKind::Tool(tool) if tool.effect == EffectClass::Irreversible);
-        let asks = |ask: &Ask| ask.node == node && matches!(ask.purpose, AskFor::InDoubt(..));
+        let asks = |ask: &Ask| ask.node == node && is_about_doubt(&ask.purpose);
         let heard = self.answered.get(&node).is_some_and(|(ask, outcome)| is_unknown(&ask.purpose, outcome));
         let acts = self.activations.get(&node).is_some_and(|activation| {
             activation.calls().iter().zip(&activation.effects).any(|(call, effect)| match call {
@@ -47,8 +47,17 @@ impl State {
     }
 }
 
-/// Whether somebody was asked about a call in doubt and it stays so.
+/// Whether a question is about a call in doubt: whether it happened, or what becomes of the agent that made it.
+fn is_about_doubt(purpose: &AskFor) -> bool {
+    match purpose {
+        AskFor::InDoubt(..) => true,
+        AskFor::Failure(failure) => failure.kind == FailureKind::InDoubt,
+        AskFor::Node | AskFor::Uncertain | AskFor::Settle(_) | AskFor::Permit(..) | AskFor::Escalation(..) => false,
+    }
+}
+
+/// Whether somebody was asked about a call in doubt and it stays so. Whoever orders a retry takes it for one that did not happen.
 fn is_unknown(purpose: &AskFor, outcome: &AskOutcome) -> bool {
-    let known = |value: &Value| matches!(value.as_str(), Some("happened" | "not_happened"));
-    matches!(purpose, AskFor::InDoubt(..)) && !matches!(outcome, AskOutcome::Answered { value, .. } if known(value))
+    let known = |value: &Value| matches!(value.as_str(), Some("happened" | "not_happened" | "retry"));
+    is_about_doubt(purpose) && !matches!(outcome, AskOutcome::Answered { value, .. } if known(value))
 }

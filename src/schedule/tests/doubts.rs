@@ -291,3 +291,22 @@ fn an_agent_that_does_not_know_whether_its_call_happened_is_not_tried_again() {
     let fired = run.made.iter().filter(|m| &*m.tool == "fire").count();
     assert_eq!((fired, run.outcomes().as_str()), (1, "n: failed in_doubt\n"));
 }
+
+/// A person who skipped an agent that was cut off while firing took the doubt with it: the scope's next attempt fired again.
+#[test]
+fn a_scope_is_not_tried_again_after_a_person_skipped_the_agent_below_it_whose_call_is_in_doubt() {
+    let mut plan = Plans::root(|g| {
+        g.group("g", |g| {
+            g.agent("n", "a").timeout(5);
+            g.tool("b").done("n");
+        })
+        .retry(3, &[]);
+    });
+    plan.teams[0].escalation_policy = vec![EscalationPolicy::OnFailure];
+    let script = shooter().takes(&[("fire", 60)]).tool("g/b", vec![(1, fails(FailureKind::Tool))]);
+    let mut run = run(plan, script);
+    run.answer(AskId(0), "skip").unwrap();
+    go(&mut run);
+    let fired = run.made.iter().filter(|m| &*m.tool == "fire").count();
+    assert_eq!((fired, run.outcomes().as_str()), (1, "g: failed in_doubt\ng/b: failed tool\ng/n: skipped moot\n"));
+}
