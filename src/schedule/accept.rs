@@ -157,6 +157,9 @@ impl Scheduler {
     fn timed_out(&mut self, node: NodeIx) -> Result<(), FoldError> {
         let seconds = self.state.node(node).timeout.unwrap_or_default().as_secs_f64();
         let took = format!("took longer than {seconds} s");
+        if self.state.todo.moot.contains(&node) {
+            return self.cut_off(node);
+        }
         self.stop_calls(node);
         if self.state.calling.contains(&node) && self.effect_of(node) == EffectClass::Irreversible {
             let only = Key { node, attempt: self.state.nodes[node.index()].attempt, turn: ONLY_TURN, call: None };

@@ -245,8 +245,9 @@ impl Scheduler {
         let failure = self.doubtful(node, failure);
         let attempt = self.state.nodes[node.index()].attempt;
         let retry = self.state.node(node).retry.clone();
-        let doubtful = failure.kind == FailureKind::InDoubt;
-        let final_word = doubtful || failure.kind == FailureKind::Budget;
+        // What is around a moot node has just been given up: another attempt would work for nobody.
+        let moot = self.state.todo.moot.contains(&node);
+        let final_word = moot || matches!(failure.kind, FailureKind::InDoubt | FailureKind::Budget);
         if let Some(retry) = retry.filter(|_| self.state.winding_down().is_none() && !final_word) {
             let wanted = if retry.on.is_empty() { failure.kind.is_retryable() } else { retry.on.contains(&failure.kind) };
             if wanted && attempt < retry.max_attempts {
@@ -254,7 +255,7 @@ impl Scheduler {
                 return self.emit(Event::NodeRetried { node, attempt, failure, not_before });
             }
         }
-        if self.escalate_failure(node, &failure)? {
+        if !moot && self.escalate_failure(node, &failure)? {
             return Ok(());
         }
         self.end_returned(node, Outcome::Failed(failure))

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::{Plans, Rules, Said, Script, check, compare, fails, json, run, run_by};
 use crate::{
+    event::Event,
     graph::{Node, NodeKind, ScopeKind},
-    value::{FailureKind, Role, TeamIx, Value, Verdict},
+    value::{FailureKind, NodeIx, Role, TeamIx, Value, Verdict},
 };
 
 fn like() -> Box<Node> {
@@ -250,4 +251,29 @@ fn the_handoff_rule_says_who_is_next_and_with_what_brief() {
     let mut wrong = Rules::new();
     wrong.insert("handoff", Box::new(|_| Verdict::Handoff(Some((Role::new("stranger"), Value::Null)))));
     assert_eq!(run_by(relay(2), Script::default(), wrong).result(), "failed null");
+}
+
+/// A scope and one inside it ran out of time at once: both were tried again, the inner one for nobody.
+#[test]
+fn a_scope_whose_time_is_up_together_with_that_of_the_one_around_it_is_not_tried_again_for_nobody() {
+    let plan = Plans::root(|g| {
+        g.group("g", |g| {
+            g.group("h", |g| {
+                g.tool("a");
+            })
+            .timeout(5)
+            .retry(2, &[]);
+        })
+        .timeout(5)
+        .retry(2, &[]);
+    });
+    let mut run = run(plan, Script::default().takes(&[("g/h/a", 60)]).stops_after(1));
+    while run.step().unwrap() {}
+    run.check_fold().unwrap();
+    let tried = |path: &str| {
+        let node = |node: &NodeIx| *run.state().path(*node) == *path;
+        run.events().iter().filter(|e| matches!(e, Event::NodeRetried { node: n, .. } if node(n))).count()
+    };
+    assert_eq!((tried("g"), tried("g/h")), (1, 0));
+    assert_eq!(run.calls(), "g/h/a@0 g/h/a@7");
 }
