@@ -8,7 +8,12 @@ use std::{
 use clap::{Args, ValueEnum};
 
 use super::{CommandError, Exit, Global, Outcome, output, run::load};
-use crate::{plan as planner, team::Team, tool};
+use crate::{
+    graph::{self, Node, NodeKind},
+    plan as planner,
+    team::Team,
+    tool,
+};
 
 /// How a plan is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -65,15 +70,19 @@ impl Plan {
         let review = engine.review(&prepared);
         let format = if global.json { Format::Json } else { self.format };
         match format {
-            Format::Text => {
-                output::text(&format!("{}\n{}{}", heading(team), planner::describe(&prepared.plan, &review), commands(&review)))?
-            }
+            Format::Text => output::text(&format!(
+                "{}\n{}{}",
+                heading(team),
+                planner::describe(&prepared.plan, &review),
+                commands(&prepared.plan, &review)
+            ))?,
             Format::Mermaid => output::text(&planner::draw_mermaid(&prepared.plan))?,
             Format::Dot => output::text(&planner::draw_dot(&prepared.plan))?,
             Format::Json => {
                 let mut drawn = planner::draw_json(&prepared.plan, &review);
                 drawn["team"] = about(team);
                 drawn["confined"] = serde_json::json!(tool::is_confined());
+                drawn["confinement"] = serde_json::json!(tool::confinement());
                 output::json(&drawn)?;
             }
         }
@@ -105,10 +114,12 @@ fn heading(team: &Team) -> String {
     format!("{} ({})\n{description}", team.name, words.join(", "))
 }
 
-/// What keeps commands inside their folders here, where an agent may run any.
-fn commands(review: &planner::Review) -> String {
-    let runs = |name: &str| name == "Bash";
-    let any = review.permissions.iter().any(|p| p.tools.iter().any(|t| runs(&t.tool)));
+/// What keeps commands inside their folders here, where an agent or a node may run any.
+fn commands(plan: &graph::Plan, review: &planner::Review) -> String {
+    let runs = |name: &str| name == "Bash" || plan.tools.commands.iter().any(|command| *command.name == *name);
+    let called = |node: &Node| matches!(&node.kind, NodeKind::Tool(call) if runs(&call.tool));
+    let any = review.permissions.iter().any(|p| p.tools.iter().any(|t| runs(&t.tool)))
+        || plan.graphs.iter().any(|graph| graph.dag.node_weights().any(called));
     if any { format!("\ncommands\n  {}\n", tool::confinement()) } else { String::new() }
 }
 

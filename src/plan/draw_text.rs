@@ -50,6 +50,8 @@ pub fn describe(plan: &Plan, review: &Review) -> String {
     });
     section("order-sensitive", &lines(&sensitive.collect::<Vec<_>>()));
     section("permissions", &permissions(review));
+    let reach: Vec<[String; 2]> = review.reach.iter().map(|r| [format!("  {}", r.what), r.reaches.join(", ")]).collect();
+    section("reach of tools", &columns(&reach));
     let lint = review.lints.iter().map(|l| match &l.node {
         Some(node) => format!("{}: {node}: {}", l.name, l.message),
         None => format!("{}: {}", l.name, l.message),
@@ -151,7 +153,9 @@ fn permissions(review: &Review) -> String {
         let servers = permission.mcp_servers.iter().map(|s| format!("mcp {}", short(s)));
         let knowledge = permission.knowledge.iter().map(|k| format!("knowledge {}", short(k)));
         let writes = permission.writes.iter().map(|w| format!("writes {w}"));
-        let all = list(tools.chain(servers).chain(knowledge).chain(writes));
+        let only = permission.mcp_only.iter().map(|pattern| format!("of mcp only {}", short(pattern)));
+        let rule = permission.narrowed_by_rule.then(|| "each call asks the rule `permit`".to_owned());
+        let all = list(tools.chain(servers).chain(only).chain(knowledge).chain(writes).chain(rule));
         rows.push([format!("  {}", permission.path.join(" → ")), if all.is_empty() { "no tools".to_owned() } else { all }]);
     }
     columns(&rows)
