@@ -120,7 +120,14 @@ fn commands(plan: &graph::Plan, review: &planner::Review) -> String {
     let called = |node: &Node| matches!(&node.kind, NodeKind::Tool(call) if runs(&call.tool));
     let any = review.permissions.iter().any(|p| p.tools.iter().any(|t| runs(&t.tool)))
         || plan.graphs.iter().any(|graph| graph.dag.node_weights().any(called));
-    if any { format!("\ncommands\n  {}\n", tool::confinement()) } else { String::new() }
+    if !any {
+        return String::new();
+    }
+    let policy = super::commands();
+    let network = policy.network.then(|| "Bash may use the network, as SYNOD_COMMANDS_NETWORK says".to_owned());
+    let read = policy.read.iter().map(|path| format!("commands may read {}, as SYNOD_COMMANDS_READ says", path.display()));
+    let lines = std::iter::once(tool::confinement()).chain(network).chain(read);
+    format!("\ncommands\n{}", lines.map(|line| format!("  {line}\n")).collect::<String>())
 }
 
 /// The same for programs.

@@ -242,4 +242,9 @@ fn plan_says_how_commands_are_confined_where_a_node_runs_one() {
     let bench = Bench::new();
     bench.file("team.yaml", &graph("nodes: { n: { tool: Bash, args: { command: ls } } }"));
     assert!(bench.synod(&["plan", "team.yaml"]).stdout.contains("\ncommands\n  commands are"));
+    let mut open = std::process::Command::new(env!("CARGO_BIN_EXE_synod"));
+    open.args(["plan", "team.yaml"]).current_dir(bench.folder());
+    open.env("SYNOD_COMMANDS_NETWORK", "1").env("SYNOD_COMMANDS_READ", "/srv/data");
+    let text = String::from_utf8(open.output().unwrap().stdout).unwrap();
+    assert!(text.contains("Bash may use the network") && text.contains("commands may read /srv/data"), "{text}");
 }

@@ -13,6 +13,17 @@ mod confine;
 mod spawner;
 #[cfg(target_os = "linux")]
 mod supervise;
+/// There is no supervisor where orphans go to nobody in particular.
+#[cfg(not(target_os = "linux"))]
+mod supervise {
+    pub(super) fn is_possible() -> bool {
+        false
+    }
+
+    pub(super) fn split() -> std::io::Result<()> {
+        Ok(())
+    }
+}
 
 use std::{ffi::OsString, io, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
@@ -110,16 +121,12 @@ impl Launch {
         command.stdin(if self.stdin { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped()).stderr(Stdio::piped());
         let (limits, confinement) = (self.limits, self.confinement);
         let engine = std::process::id();
-        #[cfg(target_os = "linux")]
         let supervised = self.supervised && supervise::is_possible();
-        #[cfg(not(target_os = "linux"))]
-        let supervised = false;
         // SAFETY: between fork and exec the closure makes system calls only; it neither allocates nor takes a lock.
         unsafe {
             command.pre_exec(move || {
                 die_with(engine)?;
                 close_files()?;
-                #[cfg(target_os = "linux")]
                 if supervised {
                     supervise::split()?;
                 }

@@ -97,19 +97,16 @@ async fn of_server(server: &Server, wanted: &Wanted<'_>, reading: &Reading, note
     let until = window.to.unwrap_or_else(|| jiff::Timestamp::now().as_microsecond());
     let begin = window.from.unwrap_or_else(|| until.saturating_sub(HOUR));
     let asked = Window { from: begin, to: until };
+    let at_once = args.query.as_ref().filter(|_| window.from.is_none() && matches!(args.op, Op::Range | Op::Aggregate));
+    if window.from.is_none() && at_once.is_none() {
+        notes.add("no `since`: the last hour was asked for");
+    }
     if args.op == Op::List {
         return Ok(Gathered { series: fetch.list(asked, notes).await?, edges: Edges::new(), baseline: Vec::new() });
     }
-    let series = match &args.query {
-        Some(query) if window.from.is_none() && matches!(args.op, Op::Range | Op::Aggregate) => {
-            fetch.instant(query, until, notes).await?
-        }
-        Some(_) | None => {
-            if window.from.is_none() {
-                notes.add("no `since`: the last hour was asked for");
-            }
-            fetch.series(fetched(args, asked)?, notes).await?
-        }
+    let series = match at_once {
+        Some(query) => fetch.instant(query, until, notes).await?,
+        None => fetch.series(fetched(args, asked)?, notes).await?,
     };
     let needs_baseline = matches!(args.op, Op::Changes | Op::Outliers | Op::Compare);
     let baseline = match normal {
