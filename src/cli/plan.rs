@@ -74,7 +74,7 @@ impl Plan {
                 "{}\n{}{}",
                 heading(team),
                 planner::describe(&prepared.plan, &review),
-                commands(&prepared.plan, &review)
+                commands(&prepared.plan, &review, global)
             ))?,
             Format::Mermaid => output::text(&planner::draw_mermaid(&prepared.plan))?,
             Format::Dot => output::text(&planner::draw_dot(&prepared.plan))?,
@@ -115,7 +115,7 @@ fn heading(team: &Team) -> String {
 }
 
 /// What keeps commands inside their folders here, where an agent or a node may run any.
-fn commands(plan: &graph::Plan, review: &planner::Review) -> String {
+fn commands(plan: &graph::Plan, review: &planner::Review, global: &Global) -> String {
     let runs = |name: &str| name == "Bash" || plan.tools.commands.iter().any(|command| *command.name == *name);
     let called = |node: &Node| matches!(&node.kind, NodeKind::Tool(call) if runs(&call.tool));
     let any = review.permissions.iter().any(|p| p.tools.iter().any(|t| runs(&t.tool)))
@@ -126,8 +126,20 @@ fn commands(plan: &graph::Plan, review: &planner::Review) -> String {
     let policy = super::commands();
     let network = policy.network.then(|| "Bash may use the network, as SYNOD_COMMANDS_NETWORK says".to_owned());
     let read = policy.read.iter().map(|path| format!("commands may read {}, as SYNOD_COMMANDS_READ says", path.display()));
-    let lines = std::iter::once(tool::confinement()).chain(network).chain(read);
+    let inside = std::env::current_dir()
+        .and_then(|here| here.canonicalize())
+        .is_ok_and(|here| real(&here.join(&global.store)).starts_with(here));
+    // What the kernel allows of a folder it allows of all that is in it.
+    let store = inside
+        .then(|| format!("commands reach the store {} with the workspace; `--store` keeps it elsewhere", global.store.display()));
+    let lines = std::iter::once(tool::confinement()).chain(network).chain(read).chain(store);
     format!("\ncommands\n{}", lines.map(|line| format!("  {line}\n")).collect::<String>())
+}
+
+/// The path without links, of something that may not exist yet.
+fn real(path: &Path) -> PathBuf {
+    let beside = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(beside).unwrap_or_else(|| path.to_owned())
 }
 
 /// The same for programs.

@@ -192,7 +192,7 @@ fn metrics_names_the_servers_that_query_metrics_may_ask() {
 fn plan_shows_all_that_tools_reach() {
     let bench = Bench::new();
     bench.file(".mcp.json", r#"{"mcpServers": {"git": {"command": "x"}, "time": {"command": "y"}}}"#);
-    bench.file("agent.yaml", "name: A\nrole: specialist\nmodel: gpt-4\nallowed_tools: ['Bash(git log:*)', 'Bash(echo (x))', 'scan', 'http', 'query_metrics', 'Write(reports/*)', 'mcp__git__log']\nmcp_servers: [git, time]\n");
+    bench.file("agent.yaml", "name: A\nrole: specialist\nmodel: gpt-4\nallowed_tools: ['Bash(git log:*)', 'Bash(echo (x))', 'scan', 'http', 'query_metrics', 'Write(reports/*)', 'mcp__git__log', 'Bash(kubectl --context production --namespace payments get pods --selector app=checkout:*)']\nmcp_servers: [git, time]\n");
     bench.file("permit.rhai", "fn permit(facts) { \"allow\" }\n");
     let team = "
         name: Team
@@ -213,6 +213,7 @@ fn plan_shows_all_that_tools_reach() {
     for expected in [
         "Bash(git log:*) (irreversible)",
         "Bash(echo (x)) (irreversible)",
+        "Bash(kubectl --context production --namespace payments get pods --selector app=checkout:*) (irreversible)",
         "scan (read)",
         "http (irreversible)",
         "query_metrics (read)",
@@ -247,4 +248,7 @@ fn plan_says_how_commands_are_confined_where_a_node_runs_one() {
     open.env("SYNOD_COMMANDS_NETWORK", "1").env("SYNOD_COMMANDS_READ", "/srv/data");
     let text = String::from_utf8(open.output().unwrap().stdout).unwrap();
     assert!(text.contains("Bash may use the network") && text.contains("commands may read /srv/data"), "{text}");
+    assert!(text.contains("commands reach the store .synod with the workspace"), "{text}");
+    let elsewhere = bench.synod(&["plan", "team.yaml", "--store", "../elsewhere"]).stdout;
+    assert!(elsewhere.contains("\ncommands\n") && !elsewhere.contains("reach the store"), "{elsewhere}");
 }
