@@ -8,7 +8,12 @@ use std::{
 use clap::{Args, ValueEnum};
 
 use super::{CommandError, Exit, Global, Outcome, output, run::load};
-use crate::{plan as planner, team::Team, tool};
+use crate::{
+    graph::{self, Node, NodeKind},
+    plan as planner,
+    team::Team,
+    tool,
+};
 
 /// How a plan is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -65,15 +70,19 @@ impl Plan {
         let review = engine.review(&prepared);
         let format = if global.json { Format::Json } else { self.format };
         match format {
-            Format::Text => {
-                output::text(&format!("{}\n{}{}", heading(team), planner::describe(&prepared.plan, &review), commands(&review)))?
-            }
+            Format::Text => output::text(&format!(
+                "{}\n{}{}",
+                heading(team),
+                planner::describe(&prepared.plan, &review),
+                commands(&prepared.plan, &review, global)
+            ))?,
             Format::Mermaid => output::text(&planner::draw_mermaid(&prepared.plan))?,
             Format::Dot => output::text(&planner::draw_dot(&prepared.plan))?,
             Format::Json => {
                 let mut drawn = planner::draw_json(&prepared.plan, &review);
                 drawn["team"] = about(team);
                 drawn["confined"] = serde_json::json!(tool::is_confined());
+                drawn["confinement"] = serde_json::json!(tool::confinement());
                 output::json(&drawn)?;
             }
         }
@@ -105,11 +114,32 @@ fn heading(team: &Team) -> String {
     format!("{} ({})\n{description}", team.name, words.join(", "))
 }
 
-/// What keeps commands inside their folders here, where an agent may run any.
-fn commands(review: &planner::Review) -> String {
-    let runs = |name: &str| name == "Bash";
-    let any = review.permissions.iter().any(|p| p.tools.iter().any(|t| runs(&t.tool)));
-    if any { format!("\ncommands\n  {}\n", tool::confinement()) } else { String::new() }
+/// What keeps commands inside their folders here, where an agent or a node may run any.
+fn commands(plan: &graph::Plan, review: &planner::Review, global: &Global) -> String {
+    let runs = |name: &str| name == "Bash" || plan.tools.commands.iter().any(|command| *command.name == *name);
+    let called = |node: &Node| matches!(&node.kind, NodeKind::Tool(call) if runs(&call.tool));
+    let any = review.permissions.iter().any(|p| p.tools.iter().any(|t| runs(&t.tool)))
+        || plan.graphs.iter().any(|graph| graph.dag.node_weights().any(called));
+    if !any {
+        return String::new();
+    }
+    let policy = super::commands();
+    let network = policy.network.then(|| "Bash may use the network, as SYNOD_COMMANDS_NETWORK says".to_owned());
+    let read = policy.read.iter().map(|path| format!("commands may read {}, as SYNOD_COMMANDS_READ says", path.display()));
+    let inside = std::env::current_dir()
+        .and_then(|here| here.canonicalize())
+        .is_ok_and(|here| real(&here.join(&global.store)).starts_with(here));
+    // What the kernel allows of a folder it allows of all that is in it.
+    let store = inside
+        .then(|| format!("commands reach the store {} with the workspace; `--store` keeps it elsewhere", global.store.display()));
+    let lines = std::iter::once(tool::confinement()).chain(network).chain(read).chain(store);
+    format!("\ncommands\n{}", lines.map(|line| format!("  {line}\n")).collect::<String>())
+}
+
+/// The path without links, of something that may not exist yet.
+fn real(path: &Path) -> PathBuf {
+    let beside = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(beside).unwrap_or_else(|| path.to_owned())
 }
 
 /// The same for programs.

@@ -12,7 +12,10 @@ use std::{
 use crate::{
     graph::{NodeKind, Plan},
     secret::Env,
-    tool::{CallContext, Command, Http, McpPool, Outcome, Registry, RegistryError, Tool, permits, server_prefix},
+    tool::{
+        Blocking, CallContext, Command, Http, McpPool, Outcome, QUERY_METRICS, QueryMetrics, Registry, RegistryError, Tool,
+        permits, server_prefix,
+    },
     turn::Toolbox,
     value::{CommandSpec, EffectClass, Profile, TeamTools, ToolSpec, Value},
 };
@@ -43,22 +46,25 @@ impl MachineTools {
 
     /// The tools of this machine and those that a team brings along.
     pub(crate) fn specs(&self, team: &TeamTools) -> Vec<ToolSpec> {
-        let own = self.registry.names().filter_map(|name| self.registry.spec(name)).map(|spec| (**spec).clone());
-        own.chain(self.brought(team).iter().map(|tool| tool.spec().clone())).collect()
+        let brought: Vec<ToolSpec> = self.brought(team).iter().map(|tool| tool.spec().clone()).collect();
+        let own = self.registry.names().filter(|name| !brought.iter().any(|spec| *spec.name == **name));
+        let own: Vec<ToolSpec> = own.filter_map(|name| self.registry.spec(name)).map(|spec| (**spec).clone()).collect();
+        own.into_iter().chain(brought).collect()
     }
 
     /// What repeating that call would do; `None` for a tool that neither this machine nor the team has.
     pub(crate) fn effect_of(&self, team: &TeamTools, tool: &str, args: &Value) -> Option<EffectClass> {
-        let found = self.registry.get(tool).cloned();
-        let found = found.or_else(|| self.brought(team).into_iter().find(|own| *own.spec().name == *tool));
+        let brought = self.brought(team).into_iter().find(|own| *own.spec().name == *tool);
+        let found = brought.or_else(|| self.registry.get(tool).cloned());
         found.map(|tool| tool.effect(args))
     }
 
-    /// The tools that a team brings along.
+    /// The tools that a team brings along, among them those of the machine that it changes: `query_metrics`, where it has servers to ask.
     fn brought(&self, team: &TeamTools) -> Vec<Arc<dyn Tool>> {
         let command = |spec: &CommandSpec| Arc::new(Command::new(spec.clone(), self.env.clone())) as Arc<dyn Tool>;
         let http = team.http.iter().map(|http| Arc::new(Http::new(http.clone())) as Arc<dyn Tool>);
-        team.commands.iter().map(command).chain(http).collect()
+        let metrics = QueryMetrics::of_team(team, &self.env).map(|tool| Arc::new(Blocking::new(tool)) as Arc<dyn Tool>);
+        team.commands.iter().map(command).chain(http).chain(metrics).collect()
     }
 
     fn validator(&self, schema: &Value) -> Result<Arc<jsonschema::Validator>, String> {
@@ -94,7 +100,7 @@ impl SessionTools {
     pub(crate) fn of(machine: &Arc<MachineTools>, plan: &Plan) -> Result<Self, RegistryError> {
         let mut team = Registry::default();
         for tool in machine.brought(&plan.tools) {
-            if machine.registry.get(&tool.spec().name).is_some() {
+            if *tool.spec().name != *QUERY_METRICS && machine.registry.get(&tool.spec().name).is_some() {
                 return Err(RegistryError::Duplicate(tool.spec().name.clone()));
             }
             team.add(tool)?;

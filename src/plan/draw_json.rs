@@ -54,6 +54,7 @@ pub fn draw_json(plan: &Plan, review: &Review) -> Value {
             "wall_seconds": limits.wall_seconds,
         },
         "permissions": review.permissions,
+        "reach": review.reach,
         "lints": review.lints,
         "longest_path": review.longest_path,
         "people": review.people,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{
-    outline::{Outline, effect, join, list, on, short, what},
+    outline::{Outline, effect, join, list, on, short, what, whole},
     review::{Review, span},
 };
 use crate::{
@@ -50,6 +50,8 @@ pub fn describe(plan: &Plan, review: &Review) -> String {
     });
     section("order-sensitive", &lines(&sensitive.collect::<Vec<_>>()));
     section("permissions", &permissions(review));
+    let reach: Vec<[String; 2]> = review.reach.iter().map(|r| [format!("  {}", r.what), whole(&r.reaches.join(", "))]).collect();
+    section("reach of tools", &columns(&reach));
     let lint = review.lints.iter().map(|l| match &l.node {
         Some(node) => format!("{}: {node}: {}", l.name, l.message),
         None => format!("{}: {}", l.name, l.message),
@@ -145,13 +147,15 @@ fn permissions(review: &Review) -> String {
     let mut rows = Vec::new();
     for permission in &review.permissions {
         let tools = permission.tools.iter().map(|t| {
-            let only = t.only.as_ref().map_or_else(String::new, |only| format!("({})", short(only)));
-            format!("{}{only} ({})", short(&t.tool), t.effect.map_or("not on this machine", effect))
+            let only = t.only.as_ref().map_or_else(String::new, |only| format!("({})", whole(only)));
+            format!("{}{only} ({})", whole(&t.tool), t.effect.map_or("not on this machine", effect))
         });
-        let servers = permission.mcp_servers.iter().map(|s| format!("mcp {}", short(s)));
-        let knowledge = permission.knowledge.iter().map(|k| format!("knowledge {}", short(k)));
+        let servers = permission.mcp_servers.iter().map(|s| format!("mcp {}", whole(s)));
+        let knowledge = permission.knowledge.iter().map(|k| format!("knowledge {}", whole(k)));
         let writes = permission.writes.iter().map(|w| format!("writes {w}"));
-        let all = list(tools.chain(servers).chain(knowledge).chain(writes));
+        let only = permission.mcp_only.iter().map(|pattern| format!("of mcp only {}", whole(pattern)));
+        let rule = permission.narrowed_by_rule.then(|| "each call asks the rule `permit`".to_owned());
+        let all = list(tools.chain(servers).chain(only).chain(knowledge).chain(writes).chain(rule));
         rows.push([format!("  {}", permission.path.join(" → ")), if all.is_empty() { "no tools".to_owned() } else { all }]);
     }
     columns(&rows)

@@ -29,7 +29,7 @@ pub struct Lint {
 pub(super) fn lints(plan: &Plan, outline: &Outline<'_>, permissions: &[Permission]) -> Vec<Lint> {
     let mut found = limits(plan);
     found.extend(fan_outs(plan, outline));
-    found.extend(exfiltration(permissions));
+    found.extend(exfiltration(permissions, plan.tools.http.is_some()));
     found.extend(nodes(plan, outline));
     found.extend(unused_outputs(plan, outline));
     found.extend(members(plan, outline));
@@ -174,12 +174,14 @@ const PRIVATE: [&str; 7] = ["Read", "Grep", "Glob", "sql_query", "search_logs", 
 /// Tools that can carry something out.
 const OUTWARD: [&str; 6] = ["Bash", "WebFetch", "fetch", "http_request", "send_email", "browser"];
 
-fn exfiltration(permissions: &[Permission]) -> Vec<Lint> {
+fn exfiltration(permissions: &[Permission], asks_hosts: bool) -> Vec<Lint> {
     let mut found = Vec::new();
     for permission in permissions {
         let named = |names: &[&str]| permission.tools.iter().find(|t| names.contains(&&*t.tool)).map(|t| format!("`{}`", t.tool));
         let server = || permission.mcp_servers.first().map(|s| format!("the MCP server `{s}`"));
-        let sends = |t: &&Allowed| t.effect == Some(EffectClass::Irreversible) && t.tool != "Write";
+        // What a model asks a host of its choice is said to that host.
+        let asks = |t: &Allowed| t.tool == "query_metrics" && asks_hosts;
+        let sends = |t: &&Allowed| t.effect == Some(EffectClass::Irreversible) && t.tool != "Write" || asks(t);
         let outward =
             named(&OUTWARD).or_else(|| permission.tools.iter().find(sends).map(|t| format!("`{}`", t.tool))).or_else(server);
         let private =

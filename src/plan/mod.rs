@@ -25,6 +25,7 @@ mod node;
 mod order;
 mod outline;
 mod permissions;
+mod reach;
 mod review;
 mod scripts;
 #[cfg(test)]
@@ -49,5 +50,6 @@ pub use models::{DEFAULT_MAX_TOKENS, DEFAULT_WINDOW, ModelFacts, Models};
 pub use order::OrderSensitive;
 pub use outline::{Outline, Step, Wait};
 pub use permissions::{Allowed, Permission};
+pub use reach::Reach;
 pub use review::{Review, review};
 pub use scripts::{rule_book, with_includes};

@@ -136,9 +136,14 @@ const SHOWN: usize = 60;
 
 /// The author's text on one line, cut when it is long; control characters cannot steer a terminal.
 pub(super) fn short(text: &str) -> String {
+    let whole = whole(text);
+    if whole.chars().count() <= SHOWN { whole } else { whole.chars().take(SHOWN - 1).chain(['…']).collect() }
+}
+
+/// The author's text on one line: what is permitted is shown to its end.
+pub(super) fn whole(text: &str) -> String {
     let flat: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let plain = flat.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
-    if flat.chars().count() <= SHOWN { plain.collect() } else { plain.take(SHOWN - 1).chain(['…']).collect() }
+    flat.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// `a, b, c`.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     graph::{Member, NodeKind, Plan, ScopeKind},
-    value::{EffectClass, Profile, Role, TeamIx, fits_glob},
+    value::{EffectClass, Profile, Role, TeamIx, fits_star},
 };
 
 /// Tools that every agent has.
@@ -25,8 +25,11 @@ pub struct Permission {
     pub tools: Vec<Allowed>,
     /// Tools that every agent has.
     pub collaboration: Vec<&'static str>,
-    /// MCP servers, all of whose tools it may call.
+    /// MCP servers, all of whose tools it may call, unless `mcp_only` has a pattern for the server.
     pub mcp_servers: Vec<String>,
+    /// Patterns of `allowed_tools` that narrow the tools of the servers that they name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mcp_only: Vec<String>,
     /// Folders of documents that it may search.
     pub knowledge: Vec<String>,
     /// Variables that it may write.
@@ -65,6 +68,7 @@ pub(super) fn permissions(plan: &Plan, outline: &Outline<'_>, machine: &Machine<
                 tools: tools(&member.profile, machine),
                 collaboration: COLLABORATION.to_vec(),
                 mcp_servers: member.profile.mcp_servers.iter().map(ToString::to_string).collect(),
+                mcp_only: mcp_only(&member.profile),
                 knowledge: member.profile.knowledge.folders.iter().map(ToString::to_string).collect(),
                 writes: writes(plan, ix, member),
                 narrowed_by_rule: narrowed,
@@ -84,16 +88,20 @@ fn way_to(plan: &Plan, outline: &Outline<'_>, team: TeamIx) -> Option<String> {
     outline.steps.iter().find(holds).map(|s| s.id.clone())
 }
 
-/// The tools that a profile's patterns cover.
+/// Whether a pattern is about tools of MCP servers, which this machine learns of when a run begins.
+fn is_of_servers(pattern: &str) -> bool {
+    pattern.trim().starts_with("mcp__")
+}
+
+/// The tools of this machine that a profile's patterns cover.
 pub(super) fn tools(profile: &Profile, machine: &Machine<'_>) -> Vec<Allowed> {
     let mut found: Vec<Allowed> = Vec::new();
-    for pattern in &profile.allowed_tools {
+    for pattern in profile.allowed_tools.iter().filter(|pattern| !is_of_servers(pattern)) {
         let (name, only) = match pattern.split_once('(') {
-            Some((name, rest)) => (name.trim(), Some(rest.trim_end_matches(')').to_owned())),
+            Some((name, rest)) => (name.trim(), Some(rest.trim_end().strip_suffix(')').unwrap_or(rest).to_owned())),
             None => (pattern.trim(), None),
         };
-        let glob = fits_glob(name).ok().and_then(|()| globset::Glob::new(name).ok()).map(|g| g.compile_matcher());
-        let covered = machine.tools.iter().filter(|t| *t.name == *name || glob.as_ref().is_some_and(|g| g.is_match(&*t.name)));
+        let covered = machine.tools.iter().filter(|t| fits_star(name, &t.name));
         let before = found.len();
         found.extend(covered.map(|t| Allowed { tool: t.name.to_string(), effect: Some(t.effect), only: only.clone() }));
         if found.len() == before {
@@ -107,6 +115,13 @@ pub(super) fn tools(profile: &Profile, machine: &Machine<'_>) -> Vec<Allowed> {
         }
     }
     kept
+}
+
+fn mcp_only(profile: &Profile) -> Vec<String> {
+    if profile.mcp_servers.is_empty() {
+        return Vec::new();
+    }
+    profile.allowed_tools.iter().filter(|pattern| is_of_servers(pattern)).map(|pattern| pattern.trim().to_owned()).collect()
 }
 
 fn writes(plan: &Plan, team: TeamIx, member: &Member) -> Vec<String> {

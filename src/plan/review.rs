@@ -8,6 +8,7 @@ use super::{
     order::{OrderSensitive, order_sensitive},
     outline::{Outline, body, short},
     permissions::{Permission, permissions},
+    reach::{Reach, reach},
 };
 use crate::{
     graph::{NodeKind, Plan},
@@ -27,6 +28,8 @@ pub struct Review {
     pub order_sensitive: Vec<OrderSensitive>,
     /// Who may do what.
     pub permissions: Vec<Permission>,
+    /// What tools reach.
+    pub reach: Vec<Reach>,
     /// What should be looked at.
     pub lints: Vec<Lint>,
 }
@@ -41,6 +44,7 @@ pub fn review(plan: &Plan, machine: &Machine<'_>) -> Review {
         irreversible: irreversible(&outline, &permissions),
         order_sensitive: order_sensitive(plan, &outline),
         lints: lints(plan, &outline, &permissions),
+        reach: reach(plan, &permissions),
         permissions,
     }
 }
@@ -78,6 +82,8 @@ fn irreversible(outline: &Outline<'_>, permissions: &[Permission]) -> Vec<String
             let unknown = if tool.effect.is_none() { " (not on this machine)" } else { "" };
             found.push(format!("{}: {}{unknown}", permission.agent, short(&tool.tool)));
         }
+        let later = |pattern: &String| format!("{}: {} (known when its server is asked)", permission.agent, short(pattern));
+        found.extend(permission.mcp_only.iter().map(later));
     }
     found
 }

@@ -10,7 +10,7 @@ use super::{
     profile::CATALOG_COLUMNS,
     read::{Found, Must, Named, OneOrMany, Read, Spot, words, written},
     scalar::{Anything, Dollars, Expression, Id, Span, Whole, Words},
-    tools::{HttpFile, ToolFile},
+    tools::{HttpFile, MetricsFile, ToolFile},
     tree::{Kind, Node},
 };
 use crate::graph::{EscalationPolicy, Stragglers, VoteProtocol};
@@ -94,6 +94,9 @@ written! {
     tools: Option<Named<ToolFile>>,
     /// What the tool `http` may ask; without it there is no such tool.
     http: Option<HttpFile>,
+    /// Servers of metrics that `query_metrics` may ask, by name; each answers as Prometheus does.
+    #[schemars(extend("propertyNames" = { "pattern": super::scalar::ID_PATTERN }))]
+    metrics: Option<Named<MetricsFile>>,
     /// What a run may use up.
     limits: Option<LimitsFile>,
     /// What a run takes, by name.

@@ -396,6 +396,16 @@ impl<'a> Loader<'a> {
                 None => self.tools.commands.push(command.clone()),
             }
         }
+        for server in &tools.metrics {
+            match self.tools.metrics.iter().find(|known| known.name == server.name) {
+                Some(known) if known == server => {}
+                Some(_) => {
+                    let message = format!("two teams declare the server of metrics `{}`, each in its own way", server.name);
+                    self.found.push(Diagnostic::error(Code::DuplicateId, place, message).help("give one of them another name"));
+                }
+                None => self.tools.metrics.push(server.clone()),
+            }
+        }
         if let Some(http) = &tools.http {
             let all = self.tools.http.get_or_insert_default();
             for (known, hosts) in [(&mut all.hosts, &http.hosts), (&mut all.private_hosts, &http.private_hosts)] {

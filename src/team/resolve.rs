@@ -35,7 +35,7 @@ pub(super) fn team(written: TeamFile, place: &Place, path: &str, loader: &mut Lo
     if let Some(active) = written.is_active.as_ref().filter(|a| !a.value) {
         loader.found.push(active.error(Code::Inactive, "the team is not active").help("set `is_active: true`"));
     }
-    let tools = tools::resolve(written.tools.as_ref(), written.http.as_ref(), loader.known.tools, &mut loader.found);
+    let tools = tools::resolve(&written, loader.known.tools, &mut loader.found);
     if let Some(tools) = &tools {
         loader.declare(tools, place);
     }

@@ -1,4 +1,5 @@
-//! How does a file declare tools of its own? [`ToolFile`], a program, and [`HttpFile`], what may be asked on the web.
+//! How does a file declare tools of its own? [`ToolFile`], a program, [`HttpFile`], what may be asked on the web, and [`MetricsFile`], a
+//! server of metrics.
 
 use std::sync::Arc;
 
@@ -6,12 +7,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{
     Code, Diagnostic, Text,
-    file::short_or_map,
+    file::{TeamFile, short_or_map},
     read::{Found, Must, Named, OneOrMany, Read, Spot, words, written, wrong},
     scalar::{Anything, Span, Template, Whole, Words, describe, is_id},
     tree::{Key, Kind, Node, quoted},
 };
-use crate::value::{CommandSpec, CommandWord, EffectClass, HttpSpec, Map, TeamTools, Value};
+use crate::value::{CommandSpec, CommandWord, EffectClass, HttpSpec, Map, MetricsSpec, TeamTools, Value};
 
 /// The longest that a call of a declared command may take where it does not say, in seconds.
 pub const DEFAULT_COMMAND_SECONDS: u64 = 120;
@@ -79,6 +80,25 @@ written! {
     private_hosts: Option<OneOrMany<Spot<Words>>>,
 }
 
+written! {
+    /// A server of metrics: Prometheus, or one that answers as it does.
+    struct MetricsFile is "a server of metrics", hints &[
+        ("base_url", "did you mean `url`?"),
+        ("host", "write `url: http://HOST:9090`"),
+        ("token", "keys come from the environment: name the variable in `authorization_env`"),
+        ("authorization", "keys come from the environment: name the variable in `authorization_env`"),
+        ("headers", "name the variable with the `Authorization` header in `authorization_env`"),
+        ("api_key_env", "did you mean `authorization_env`?"),
+    ];
+    /// Where it is; what follows is `/api/v1/…`.
+    url: Must<Spot<Words>>,
+    /// Whether it may be at a private address: of this machine, of this network.
+    #[schemars(extend("default" = false))]
+    private: Option<bool>,
+    /// The variable of the environment with the value of the `Authorization` header; one word alone is sent as a bearer token.
+    authorization_env: Option<Spot<Words>>,
+}
+
 /// A word of a command line, or several that belong together.
 #[derive(Clone, Debug)]
 pub(super) enum WordFile {
@@ -114,15 +134,72 @@ short_or_map! {
 }
 
 /// The tools of a team; what is wrong with them is reported.
-pub(super) fn resolve(
-    tools: Option<&Named<ToolFile>>,
-    http: Option<&HttpFile>,
-    machine: Option<&[&str]>,
-    found: &mut Found,
-) -> Option<TeamTools> {
-    let commands: Vec<_> =
-        tools.iter().flat_map(|t| &t.entries).map(|(key, file)| command(key, file, machine.unwrap_or_default(), found)).collect();
-    Some(TeamTools { commands: commands.into_iter().collect::<Option<_>>()?, http: http.map(|file| hosts(file, found)) })
+pub(super) fn resolve(team: &TeamFile, machine: Option<&[&str]>, found: &mut Found) -> Option<TeamTools> {
+    let tools = team.tools.iter().flat_map(|named: &Named<ToolFile>| &named.entries);
+    let commands: Vec<_> = tools.map(|(key, file)| command(key, file, machine.unwrap_or_default(), found)).collect();
+    let servers = team.metrics.iter().flat_map(|named| &named.entries);
+    let metrics: Vec<_> = servers.map(|(key, file)| server(key, file, found)).collect();
+    Some(TeamTools {
+        commands: commands.into_iter().collect::<Option<_>>()?,
+        http: team.http.as_ref().map(|file| hosts(file, found)),
+        metrics: metrics.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn server(key: &Key, file: &MetricsFile, found: &mut Found) -> Option<MetricsSpec> {
+    if !is_id(&key.name) {
+        let help = "a server's name has lower-case letters, digits and `_`, such as `prometheus`";
+        found.push(key.error(Code::BadId, format!("{} is no name of a server", quoted(&key.name))).help(help));
+    }
+    if let Some(variable) = file.authorization_env.as_ref().filter(|name| !is_variable(&name.value.0)) {
+        let help = "name a variable of the environment that holds the key, such as `PROMETHEUS_TOKEN`";
+        let message = format!("{} is no name of a variable", quoted(&variable.value.0));
+        found.push(variable.error(Code::InvalidValue, message).help(help));
+    }
+    let url = file.url.0.as_ref()?;
+    if let Err(why) = is_base(&url.value.0) {
+        let message = format!("{} is no address of a server: {why}", quoted(&url.value.0));
+        found.push(url.error(Code::InvalidValue, message).help("write `http://HOST:9090` or `https://HOST/PATH`"));
+    }
+    Some(MetricsSpec {
+        name: key.name.clone(),
+        url: url.value.0.clone(),
+        private: file.private.unwrap_or(false),
+        authorization_env: file.authorization_env.as_ref().map(|name| name.value.0.clone()),
+    })
+}
+
+fn is_variable(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// Whether requests can be made below that address; why not.
+fn is_base(url: &str) -> Result<(), &'static str> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let rest = rest.ok_or("it begins with neither `http://` nor `https://`")?;
+    if url.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
+        return Err("it has a blank or a backslash in it");
+    }
+    if rest.contains(['?', '#']) {
+        return Err("the question is the tool's to ask; leave out what begins with `?` or `#`");
+    }
+    let authority = rest.split('/').next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err("a name or password does not stand in it; name their variable in `authorization_env`");
+    }
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        Some(_) | None => (authority, None),
+    };
+    if port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|number| number > 0)) {
+        return Err("its port is no number from 1 to 65535");
+    }
+    let address = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
+    let fits = match address {
+        Some(inner) => inner.contains(':') && inner.bytes().all(|b| b.is_ascii_hexdigit() || b == b':' || b == b'.'),
+        None => !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || "-._".contains(c)) && !host.contains(".."),
+    };
+    if fits { Ok(()) } else { Err("it names no host") }
 }
 
 fn command(key: &Key, file: &ToolFile, machine: &[&str], found: &mut Found) -> Option<CommandSpec> {

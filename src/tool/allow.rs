@@ -1,15 +1,21 @@
 //! May this call be made at all? [`allows`]: what the patterns of a profile's `allowed_tools` cover.
 
-use crate::value::Value;
+use crate::value::{Value, fits_star as matches};
 
 /// The arguments that a pattern in brackets is about, the first that the call has.
-const SUBJECTS: [&str; 6] = [COMMAND, "path", "file", "url", "query", "pattern"];
+const SUBJECTS: [&str; 7] = [COMMAND, "path", "file", "url", "server", "query", "pattern"];
 /// The argument that a shell reads.
 const COMMAND: &str = "command";
 /// What the names of the tools of MCP servers begin with.
 pub(super) const MCP: &str = "mcp__";
 /// What lets one command line run another: a prefix says nothing of what follows it.
 const CHAINING: [char; 10] = [';', '&', '|', '<', '>', '`', '$', '\n', '\r', '\\'];
+/// What makes the name of a program another one than it looks like: quotes, patterns, a home, a variable set before it, a function.
+const DISGUISING: [char; 15] = ['\'', '"', '*', '?', '[', ']', '{', '}', '~', '=', '!', '(', ')', '^', '#'];
+/// What separates words for a shell, whatever else Unicode calls a blank.
+const BLANKS: [char; 2] = [' ', '\t'];
+/// The tool whose calls with `write: true` its pattern `(write)` covers.
+const WRITING: &str = "sql_query";
 
 /// Whether one of the patterns covers a call of `tool` with `args`. Without a pattern nothing is covered.
 ///
@@ -19,7 +25,8 @@ const CHAINING: [char; 10] = [';', '&', '|', '<', '>', '`', '$', '\n', '\r', '\\
 /// - `Bash(git log:*)`: calls whose command, path or address is `git log` or starts with it as a word. A command that chains
 ///   another (`;`, `|`, `$(…)`, …) is not covered.
 /// - `Write(reports/*)`, `Bash(make *)`: calls whose command, path or address matches as a whole; a command that chains another
-///   is not covered, but by `*` alone.
+///   is not covered, but by `*` alone, and neither is one whose program is in disguise (quotes, patterns, a variable set before it).
+///   What a program does with its arguments is its own: `Bash(cat logs/*)` also covers `cat logs/a /etc/passwd`.
 pub fn allows<S: AsRef<str>>(patterns: &[S], tool: &str, args: &Value) -> bool {
     patterns.iter().any(|pattern| covers(pattern.as_ref().trim(), tool, args))
 }
@@ -33,7 +40,7 @@ fn covers(pattern: &str, tool: &str, args: &Value) -> bool {
     if !names(name.trim_end(), tool) {
         return false;
     }
-    if inner == "write" {
+    if inner == "write" && tool == WRITING {
         return true;
     }
     let subject = SUBJECTS.iter().find_map(|key| Some((*key, args.get(key)?)));
@@ -41,8 +48,14 @@ fn covers(pattern: &str, tool: &str, args: &Value) -> bool {
     !writes && covers_subject(inner, subject.trim(), key == COMMAND)
 }
 
+/// Whether a command line runs another program than the one that its first word names, or more than that one.
+fn is_devious(command: &str) -> bool {
+    let program = command.split(BLANKS).next().unwrap_or_default();
+    command.contains(CHAINING) || command.chars().any(|c| c.is_control() && c != '\t') || program.contains(DISGUISING)
+}
+
 fn covers_subject(inner: &str, subject: &str, is_command: bool) -> bool {
-    if is_command && inner != "*" && inner.contains('*') && subject.contains(CHAINING) {
+    if is_command && inner != "*" && inner.contains('*') && is_devious(subject) {
         return false;
     }
     if subject.split('/').any(|part| part == "..") && inner.contains('/') {
@@ -52,7 +65,7 @@ fn covers_subject(inner: &str, subject: &str, is_command: bool) -> bool {
     if subject.contains(CHAINING) {
         return false;
     }
-    subject.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+    subject.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(BLANKS))
 }
 
 /// Whether a pattern stands for a tool. `*` is for the tools of the machine: whoever means those of a server says so.
@@ -102,20 +115,6 @@ fn fitting_server(server: &str) -> String {
 /// The name with what no provider takes in one replaced by `_`.
 pub(super) fn fitting(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' }).collect()
-}
-
-/// Whether `text` matches `pattern` as a whole, `*` standing for any characters.
-fn matches(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.len() >= last.len() && rest.ends_with(last)
 }
 
 #[cfg(test)]
@@ -176,6 +175,105 @@ mod tests {
         check("Bash(git log:*)", "Bash", &[("command", Value::from("env git log"))], false);
         check("Bash(git log:*)", "Bash", &[("command", Value::from("x=1 git log"))], false);
         check("Bash(git log:*)", "Bash", &[("command", Value::list([])), ("path", Value::from("git log"))], false);
+    }
+
+    #[test]
+    fn no_trick_of_a_shell_makes_another_program_of_a_covered_one() {
+        let log = ["Bash(git log:*)", "Bash(git log*)", "Bash(git log *)"];
+        for command in [
+            "git log; rm x",
+            "git log;rm x",
+            "git log && x",
+            "git log || x",
+            "git log | sh",
+            "git log |& sh",
+            "git log & x",
+            "git log $(x)",
+            "git log ${x}",
+            "git log $'\\x3b' x",
+            "git log `x`",
+            "git log \"`x`\"",
+            "git log \"$(x)\"",
+            "git log <(x)",
+            "git log > /etc/x",
+            "git log >> /etc/x",
+            "git log << x",
+            "git log\nx",
+            "git log\r\nx",
+            "git log \\\nx",
+            "git log \u{0}x",
+            "git log \u{7f}",
+            "A=1 git log",
+            "PATH=. git log",
+            "GIT_PAGER=x git log",
+            "env git log",
+            "command git log",
+            "! git log",
+            "{ git log",
+            "( git log )",
+            "time git log",
+            "\"git\" log",
+            "g\"i\"t log",
+            "git 'log'",
+            "git  log",
+            "git\tlog",
+            "git\u{a0}log",
+            "git\u{2003}log",
+            "\u{2028}x git log",
+            "ｇｉｔ log",
+            "gıt log",
+            "git -c x=y log",
+            "GIT LOG",
+            "",
+        ] {
+            for pattern in log {
+                check(pattern, "Bash", &[("command", Value::from(command))], false);
+            }
+        }
+        for command in ["git logs", "git log\u{a0}x", "git log\u{2028}x", "git log\u{b}x", "git log-x"] {
+            check("Bash(git log:*)", "Bash", &[("command", Value::from(command))], false);
+        }
+        for command in
+            ["git log", " git log\t-n 3 \n", "git log --output=/etc/x", "git log --grep 'fix(api): a=b' -- \"src/*\" ü"]
+        {
+            check("Bash(git log:*)", "Bash", &[("command", Value::from(command))], true);
+        }
+        for (pattern, command, expected) in [
+            ("Bash(./scripts/*)", "./scripts/lint --all", true),
+            ("Bash(./scripts/*)", "./scripts/../evil", false),
+            ("Bash(./scripts/*)", "./scripts/'..'/evil", false),
+            ("Bash(./scripts/*)", "./scripts/\"..\"/evil", false),
+            ("Bash(./scripts/*)", "./scripts/.?/evil", false),
+            ("Bash(./scripts/*)", "./scripts/{.,}./evil", false),
+            ("Bash(*lint)", "x=./evil lint", false),
+            ("Bash(git*)", "git() ( x )", false),
+            ("Bash(npm run *:*)", "npm run x", false),
+            ("Bash(:*)", "x", false),
+            ("Bash(**)", "a; b", false),
+            ("Bash()", "x", false),
+            ("Bash()", "", true),
+            ("Bash(make lint", "make lint", false),
+            ("Bash(make lint) ", "make lint", true),
+            ("bash(make lint)", "make lint", false),
+        ] {
+            check(pattern, "Bash", &[("command", Value::from(command))], expected);
+        }
+    }
+
+    #[test]
+    fn a_program_called_write_is_not_the_permission_to_write() {
+        check("Bash(write)", "Bash", &[("command", Value::from("rm x"))], false);
+        check("Bash(write)", "Bash", &[("command", Value::from("write"))], true);
+        check("Write(write)", "Write", &[("path", Value::from("x"))], false);
+        check("*(write)", "Bash", &[("command", Value::from("rm x"))], false);
+    }
+
+    #[test]
+    fn a_pattern_for_paths_covers_no_server() {
+        let args = [("server", Value::from("prom")), ("query", Value::from("metrics/1"))];
+        check("query_metrics(metrics/*)", "query_metrics", &args, false);
+        check("query_metrics(prom)", "query_metrics", &args, true);
+        check("query_metrics(metrics/*)", "query_metrics", &[("path", Value::from("metrics/a.csv"))], true);
     }
 
     #[test]

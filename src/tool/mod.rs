@@ -45,6 +45,7 @@ pub use call::{CallContext, Progress, Stop};
 pub use command::{Bash, Command, CommandPolicy, DEFAULT_TIMEOUT, MAX_TIMEOUT, confinement, is_confined};
 pub(crate) use knowledge::SearchKnowledge;
 pub use mcp::{MCP_FILE, McpFileError, McpPool, McpServer, McpServers};
+pub(crate) use metrics::{NAME as QUERY_METRICS, QueryMetrics};
 pub use names::{nearest, strip_pod_hash};
 pub use registry::{Registry, RegistryError, builtin};
 pub use roots::{Found, Roots, RootsError};

@@ -1,6 +1,11 @@
 //! What must every tool do? [`suite`], run by the tests of each.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    path::Path,
+    sync::Arc,
+};
 
 use super::{CallContext, RESULT_LIMIT, Registry, Roots, Stop, Tool};
 use crate::value::{EffectClass, FailureKind, Value};
@@ -37,6 +42,40 @@ pub(crate) fn call_on(tool: Arc<dyn Tool>, roots: Roots, stop: Stop, args: &Valu
     let context = CallContext { stop, ..CallContext::on(Arc::new(roots)) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(registry.call(&name, &context, args))
+}
+
+/// A server that answers each request with what `answer` makes of its first line and its body.
+pub(crate) fn serve(answer: impl Fn(&str, &str) -> String + Send + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
+            let (mut head, mut length) = (String::new(), 0);
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line).unwrap_or(0) == 0 || line.trim().is_empty() {
+                    break;
+                }
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().expect("a length");
+                }
+                head.push_str(&line);
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).expect("a body");
+            let text = answer(&head, &String::from_utf8_lossy(&body));
+            // A client that has read enough hangs up.
+            let _ = stream.write_all(text.as_bytes());
+        }
+    });
+    port
+}
+
+/// An answer of HTTP.
+pub(crate) fn reply(status: &str, extra: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nConnection: close\r\n{extra}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
 /// The demands on every tool.

@@ -1,4 +1,4 @@
-//! Which tools does a team bring along? [`TeamTools`]: programs, and servers on the web, as its file declares them.
+//! Which tools does a team bring along? [`TeamTools`]: programs, and servers on the web and of metrics, as its file declares them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,6 +13,9 @@ pub struct TeamTools {
     pub commands: Vec<CommandSpec>,
     /// What the `http` tool may ask; nothing where there is none.
     pub http: Option<HttpSpec>,
+    /// Servers that the tool `query_metrics` may ask beside files.
+    #[serde(default)]
+    pub metrics: Vec<MetricsSpec>,
 }
 
 /// What the `http` tool may ask: hosts, `*.` for all below one, `:port` for another port than those of http and https.
@@ -22,6 +25,19 @@ pub struct HttpSpec {
     pub hosts: Vec<Arc<str>>,
     /// Hosts at whatever address.
     pub private_hosts: Vec<Arc<str>>,
+}
+
+/// A server that answers as Prometheus does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricsSpec {
+    /// What calls name it by.
+    pub name: Arc<str>,
+    /// Where it is: `/api/v1/…` follows.
+    pub url: Arc<str>,
+    /// Whether it may be at a private address: of this machine, of this network.
+    pub private: bool,
+    /// The variable of the environment with the value of the `Authorization` header.
+    pub authorization_env: Option<Arc<str>>,
 }
 
 /// A program that agents may call by name: no shell, each word of its command line one argument.

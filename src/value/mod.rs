@@ -21,7 +21,7 @@ mod text;
 mod time;
 
 pub use agent::{KnowledgeSpec, Merge, Profile, ProfileRole, QUERY_LIMIT, SEARCH_KNOWLEDGE, Style, WriteSpec, is_offline};
-pub use command::{CommandSpec, CommandWord, HttpSpec, TeamTools};
+pub use command::{CommandSpec, CommandWord, HttpSpec, MetricsSpec, TeamTools};
 pub use data::{Map, Value, ValueError};
 pub use facts::{
     AgentFacts, EscalateFacts, HandoffFacts, HandoffRequest, MergeFacts, OwnFacts, PartFacts, PermitFacts, ReconcileFacts,
@@ -32,7 +32,7 @@ pub use id::{AskId, CallIx, Epoch, FindingId, MessageId, NodeIx, Role, Seq, Sess
 pub use include::{Include, includes};
 pub use judge::{EscalateTo, Expr, Judge, Ref, RuleError, RuleKind, SettleVerdict, Subtask, Verdict};
 pub use money::Usd;
-pub use pattern::fits_glob;
+pub use pattern::{fits_glob, fits_star};
 pub use present::{nested, present};
 pub use request::{Call, CallResult, EffectClass, Entry, Reply, Request, Stop, ToolSpec, Usage};
 pub use said::{Decision, Evidence, Finding, FindingStatus, Message, MessageKind, Origin, Position, Variable};

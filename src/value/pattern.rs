@@ -1,4 +1,5 @@
-//! Is a glob pattern small enough to be compiled? [`fits_glob`]: globset follows braces within braces by recursion.
+//! What does a pattern cover? [`fits_star`], where only `*` is special; [`fits_glob`] says whether a glob is small enough to be compiled:
+//! globset follows braces within braces by recursion.
 
 /// Bytes of a glob pattern.
 const MAX_PATTERN: usize = 1_024;
@@ -25,4 +26,18 @@ pub fn fits_glob(pattern: &str) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether `text` matches `pattern` as a whole, `*` standing for any characters.
+pub fn fits_star(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.len() >= last.len() && rest.ends_with(last)
 }

@@ -1,4 +1,6 @@
-//! What the keys `tools` and `http` of a team do.
+//! What the keys `tools`, `http` and `metrics` of a team do.
+
+use std::io::{Read, Write};
 
 use serde_json::json;
 use synod::{event::Status, value::Value};
@@ -129,4 +131,124 @@ fn servers_of_the_file_are_known_and_others_are_a_warning() {
     let said = bench.synod(&["check", "agent.yaml", "--mcp", "other.json"]);
     assert_eq!(said.code, Some(2));
     assert!(said.stderr.contains("other.json:1: the server `tme` has neither a command nor a url: give one"), "{}", said.stderr);
+}
+
+#[test]
+fn metrics_names_the_servers_that_query_metrics_may_ask() {
+    let bench = Bench::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = [0; 4096];
+            let count = stream.read(&mut head).unwrap_or(0);
+            assert!(String::from_utf8_lossy(&head[..count]).starts_with("GET /api/v1/query?query=up&time=7.000 "));
+            let body = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"up","job":"a"},"value":[7,"1"]}]}}"#;
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        }
+    });
+    let team = |private: bool| {
+        graph(&format!(
+            "
+            metrics: {{ prom: {{ url: 'http://127.0.0.1:{port}', private: {private} }} }}
+            nodes: {{ ask: {{ tool: query_metrics, args: {{ server: prom, op: range, query: up, until: 7 }} }} }}
+            output: ask.output
+            "
+        ))
+    };
+    let answer = bench.run(&team(true)).completed();
+    assert_eq!(answer["rows"][0]["points"], json!([["1970-01-01T00:00:07Z", 1.0]]), "{answer}");
+    let refused = bench.run(&team(false)).report.markdown();
+    assert!(refused.contains("says `private: true`"), "{refused}");
+
+    let check = |servers: &str, code: &str, expected: &str| {
+        let found = bench.check(&graph(&format!("\nmetrics: {servers}\nnodes: {{ n: {{ gate: '1' }} }}\n")));
+        let (found, _, _, message) = sole_error(&found);
+        assert!(found == code && message.contains(expected), "{servers}: {found}: {message}");
+    };
+    for (url, expected) in [
+        ("prometheus:9090", "neither `http://` nor `https://`"),
+        ("ftp://x", "neither `http://` nor `https://`"),
+        ("http://", "names no host"),
+        ("http://a b/", "a blank"),
+        ("http://me:secret@x/", "a name or password"),
+        ("http://x/?token=1", "the tool's to ask"),
+        ("http://x:99999/", "its port"),
+        ("http://x:/", "its port"),
+        ("http://[::1/", "names no host"),
+        ("http://x!/", "names no host"),
+    ] {
+        check(&format!("{{ p: {{ url: '{url}' }} }}"), "invalid-value", expected);
+    }
+    check("{ P-1: { url: 'http://x' } }", "bad-id", "no name of a server");
+    check("{ p: { url: 'http://x', authorization_env: 'my key' } }", "invalid-value", "no name of a variable");
+    check("{ p: { private: true } }", "missing-key", "url");
+    check("{ p: { url: 'http://x', token: abc } }", "unknown-key", "token");
+    let fine = "{ a: { url: 'http://x' }, b: { url: 'https://[::1]:9090/prom/' }, c: { url: 'http://münchen.example:80' } }";
+    assert!(bench.check(&graph(&format!("\nmetrics: {fine}\nnodes: {{ n: {{ gate: '1' }} }}\n"))).is_empty());
+}
+
+#[test]
+fn plan_shows_all_that_tools_reach() {
+    let bench = Bench::new();
+    bench.file(".mcp.json", r#"{"mcpServers": {"git": {"command": "x"}, "time": {"command": "y"}}}"#);
+    bench.file("agent.yaml", "name: A\nrole: specialist\nmodel: gpt-4\nallowed_tools: ['Bash(git log:*)', 'Bash(echo (x))', 'scan', 'http', 'query_metrics', 'Write(reports/*)', 'mcp__git__log', 'Bash(kubectl --context production --namespace payments get pods --selector app=checkout:*)']\nmcp_servers: [git, time]\n");
+    bench.file("permit.rhai", "fn permit(facts) { \"allow\" }\n");
+    let team = "
+        name: Team
+        collaboration_pattern: parallel
+        member_agents: [{ agent: agent, role: a }]
+        rules: permit.rhai
+        inputs: { logs: { type: folder }, note: { type: string } }
+        tools:
+          scan: { description: Scans, command: [scan], effect: read, network: true, read: [~/.trivy, /opt/db], env: SCAN_TOKEN }
+          tidy: { description: Tidies, command: [tidy] }
+        http: { hosts: ['*.example.com'], private_hosts: 'build:8080' }
+        metrics:
+          prom: { url: 'http://prometheus:9090', private: true, authorization_env: PROM_KEY }
+          far: { url: 'https://far.example.com/prom' }
+        ";
+    bench.file("team.yaml", team);
+    let text = bench.synod(&["plan", "team.yaml"]).stdout;
+    for expected in [
+        "Bash(git log:*) (irreversible)",
+        "Bash(echo (x)) (irreversible)",
+        "Bash(kubectl --context production --namespace payments get pods --selector app=checkout:*) (irreversible)",
+        "scan (read)",
+        "http (irreversible)",
+        "query_metrics (read)",
+        "Write(reports/*) (",
+        "mcp git",
+        "mcp time",
+        "of mcp only mcp__git__log",
+        "each call asks the rule `permit`",
+        "\nreach of tools\n",
+        "the workspace (read and write), input logs (read)\n",
+        "the network, ~/.trivy (read), /opt/db (read), the variable SCAN_TOKEN",
+        "  tidy           no network\n",
+        "host *.example.com, host build:8080 (private addresses too)",
+        "server prom at http://prometheus:9090 (private addresses too) with the key PROM_KEY, server far at https://far.example.com/prom, host",
+        "\ncommands\n  commands are",
+    ] {
+        assert!(text.contains(expected), "{expected} in\n{text}");
+    }
+    let drawn = bench.synod(&["plan", "team.yaml", "--json"]).json();
+    assert_eq!(drawn["reach"][0], json!({ "what": "files", "reaches": ["the workspace (read and write)", "input logs (read)"] }));
+    assert_eq!(drawn["permissions"][0]["mcp_only"], json!(["mcp__git__log"]));
+    assert!(drawn["confinement"].as_str().is_some_and(|text| text.starts_with("commands are")), "{}", drawn["confinement"]);
+}
+
+#[test]
+fn plan_says_how_commands_are_confined_where_a_node_runs_one() {
+    let bench = Bench::new();
+    bench.file("team.yaml", &graph("nodes: { n: { tool: Bash, args: { command: ls } } }"));
+    assert!(bench.synod(&["plan", "team.yaml"]).stdout.contains("\ncommands\n  commands are"));
+    let mut open = std::process::Command::new(env!("CARGO_BIN_EXE_synod"));
+    open.args(["plan", "team.yaml"]).current_dir(bench.folder());
+    open.env("SYNOD_COMMANDS_NETWORK", "1").env("SYNOD_COMMANDS_READ", "/srv/data");
+    let text = String::from_utf8(open.output().unwrap().stdout).unwrap();
+    assert!(text.contains("Bash may use the network") && text.contains("commands may read /srv/data"), "{text}");
+    assert!(text.contains("commands reach the store .synod with the workspace"), "{text}");
+    let elsewhere = bench.synod(&["plan", "team.yaml", "--store", "../elsewhere"]).stdout;
+    assert!(elsewhere.contains("\ncommands\n") && !elsewhere.contains("reach the store"), "{elsewhere}");
 }

@@ -98,6 +98,7 @@ impl Job {
             stdin: false,
             limits,
             confinement: Some(confinement),
+            supervised: true,
         })
     }
 

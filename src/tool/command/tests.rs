@@ -95,6 +95,14 @@ fn nothing_that_it_starts_outlives_the_call() {
         ("7301.5", "sleep 7301.5 & echo started"),
         ("7302.5", "setsid sleep 7302.5 & sleep 0.1; echo started"),
         ("7303.5", "(setsid nohup sleep 7303.5 >/dev/null 2>&1 &) ; sleep 0.1; echo started"),
+        // What has neither its group nor its environment is found all the same.
+        ("7310.5", "env -i setsid sleep 7310.5 & sleep 0.1; echo started"),
+        ("7311.5", "unset SYNOD_JOB; (setsid -f nohup sleep 7311.5 >/dev/null 2>&1 &); sleep 0.1; echo started"),
+        (
+            "7312.5",
+            "env -i setsid -f setsid -f sh -c 'trap \"\" HUP TERM INT; sleep 7312.5 & sleep 7312.5' & sleep 0.1; echo started",
+        ),
+        ("7313.5", "exec env -i sh -c '(sleep 7313.5 >/dev/null 2>&1 &); echo started'"),
     ] {
         assert_eq!(stdout(folder.path(), command), "started");
         dies(word);
@@ -104,12 +112,13 @@ fn nothing_that_it_starts_outlives_the_call() {
 #[test]
 fn at_its_time_limit_it_dies_with_its_children() {
     let folder = tempfile::tempdir().expect("a folder");
-    let args =
-        json(r#"{"command": "echo begun; sleep 7304.5 & setsid sleep 7305.5 & trap '' TERM; sleep 7306.5", "timeout": 1}"#);
+    let args = json(
+        r#"{"command": "echo begun; sleep 7304.5 & setsid sleep 7305.5 & env -i setsid -f sleep 7314.5; trap '' TERM; sleep 7306.5", "timeout": 1}"#,
+    );
     let failure = call_in(bash(), folder.path(), &args).expect_err("it takes too long");
     assert_eq!(failure.kind, FailureKind::Timeout);
     assert!(failure.message.contains("after 1 s") && failure.message.contains("begun"), "{failure}");
-    for word in ["7304.5", "7305.5", "7306.5"] {
+    for word in ["7304.5", "7305.5", "7306.5", "7314.5"] {
         dies(word);
     }
 }
@@ -126,18 +135,22 @@ fn a_cancelled_call_kills_it_and_so_does_a_dropped_one() {
         other.cancel();
     });
     let roots = crate::tool::Roots::new(folder.path()).expect("a root");
-    let failure = call_on(bash(), roots, stop, &json(r#"{"command": "sleep 7307.5"}"#)).expect_err("it is cancelled");
-    assert_eq!(failure.kind, FailureKind::Cancelled);
+    let failure = call_on(bash(), roots, stop, &json(r#"{"command": "env -i setsid -f sleep 7315.5; sleep 7307.5"}"#));
+    assert_eq!(failure.expect_err("it is cancelled").kind, FailureKind::Cancelled);
     dies("7307.5");
+    dies("7315.5");
 
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let call = CallContext::on(Arc::new(crate::tool::Roots::new(folder.path()).expect("a root")));
-    let task = runtime.spawn(async move { Bash::default().call(&call, &json(r#"{"command": "sleep 7308.5"}"#)).await });
+    let task = runtime.spawn(async move {
+        Bash::default().call(&call, &json(r#"{"command": "env -i setsid -f sleep 7316.5; sleep 7308.5"}"#)).await
+    });
     while !lives("7308.5") {
         std::thread::sleep(Duration::from_millis(5));
     }
     task.abort();
     dies("7308.5");
+    dies("7316.5");
 }
 
 #[test]
@@ -162,6 +175,10 @@ fn a_flood_of_output_is_cut_and_a_flood_without_end_is_ended() {
     let failure = failure(folder.path(), "yes aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
     assert_eq!(failure.kind, FailureKind::Limit);
     assert!(failure.message.contains("wrote more than"), "{}", &failure.message[..100]);
+    let failure =
+        self::failure(folder.path(), "setsid -f sh -c 'yes errrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrror >&2'; sleep 7317.5");
+    assert_eq!(failure.kind, FailureKind::Limit, "another process may not write without end either");
+    dies("7317.5");
 }
 
 #[cfg(target_os = "linux")]
@@ -172,6 +189,43 @@ fn a_bomb_of_processes_is_ended() {
     assert_eq!(failure.kind, FailureKind::Limit, "{failure}");
     assert!(failure.message.contains("more than 512 processes"), "{failure}");
     dies("7309.5");
+    for bomb in [
+        "for i in $(seq 1 700); do env -i setsid sleep 7318.5 & done; wait",
+        "f() { if [ $1 -gt 9 ]; then sleep 7318.5; else f $(($1 + 1)) & f $(($1 + 1)) & wait; fi; }; f 0",
+    ] {
+        let failure = self::failure(folder.path(), bomb);
+        assert!(failure.kind == FailureKind::Limit && failure.message.contains("more than 512 processes"), "{bomb}: {failure}");
+        dies("7318.5");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_of_all_that_it_started_counts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let policy = CommandPolicy::default();
+    let one = "perl -e '$x = \"x\" x (5 << 30); sleep 20'";
+    let failure = call_in(Arc::new(Bash::new(policy)), folder.path(), &Value::map([("command", Value::text(one))]));
+    let failure = failure.expect_err("it wants more than there is for it");
+    assert!(matches!(failure.kind, FailureKind::Limit | FailureKind::Exit), "{failure}");
+}
+
+#[test]
+fn its_end_is_told_as_it_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (command, status, expected) in [
+        ("exit 7", 7, "exit status 7"),
+        ("kill -TERM $$", 143, "ended by signal 15"),
+        ("kill -SEGV $$", 139, "it crashed"),
+        ("kill -HUP $$", 129, "ended by signal 1"),
+        ("exec no-such-program", 127, "not found"),
+        ("sleep 7319.5 & exit 3", 3, "exit status 3"),
+    ] {
+        let failure = failure(folder.path(), command);
+        assert_eq!((failure.kind, failure.status), (FailureKind::Exit, Some(status)), "{command}: {failure}");
+        assert!(failure.message.contains(expected), "{command}: {failure}");
+    }
+    dies("7319.5");
 }
 
 #[cfg(target_os = "linux")]
@@ -198,7 +252,21 @@ fn where_the_kernel_can_confine_it_reaches_its_folders_only() {
         "cat link/secret".to_owned(),
         format!("echo x > {outside}/new"),
         format!("echo x > {input}/new"),
+        format!("ln -s {outside} own && cat own/secret"),
+        format!("ln {outside}/secret hard && cat hard"),
+        format!("mv {outside}/secret moved"),
+        format!("cat /proc/self/root{outside}/secret"),
+        format!("cat /proc/self/cwd/../../{outside}/secret"),
+        format!("cd {outside} && cat secret"),
+        format!("exec 3< {outside}/secret && cat <&3"),
+        format!("mount --bind {outside} . && cat secret"),
+        format!("chroot {outside} /secret"),
+        format!("unshare -r cat {outside}/secret"),
+        "cat /proc/self/environ".to_owned(),
+        "cat /proc/self/maps".to_owned(),
+        "ls /proc/self/fd".to_owned(),
         "cat /proc/$PPID/environ".to_owned(),
+        "cat /proc/$PPID/mem".to_owned(),
         "cat /proc/1/environ".to_owned(),
         "cat /etc/shadow".to_owned(),
         "ls /root /home /tmp".to_owned(),
@@ -236,6 +304,46 @@ fn where_the_kernel_can_confine_it_has_no_network() {
     let result =
         call_in(open, folder.path(), &Value::map([("command", Value::text(connect))])).expect("with the network it connects");
     assert_eq!(result.get("stdout").and_then(Value::as_str), Some("connected\n"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn where_the_kernel_can_confine_it_no_socket_of_any_kind_opens() {
+    if !crate::tool::process::abilities().network {
+        println!("skipped: {}", confinement());
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = |domain: i32, kind: i32| format!("perl -e 'print socket(my $s, {domain}, {kind}, 0) ? \"open\" : \"$!\"'");
+    for (domain, kind) in [
+        (libc::AF_INET, libc::SOCK_STREAM),
+        (libc::AF_INET, libc::SOCK_DGRAM),
+        (libc::AF_INET, libc::SOCK_RAW),
+        (libc::AF_INET6, libc::SOCK_STREAM),
+        (libc::AF_INET6, libc::SOCK_DGRAM),
+        (libc::AF_UNIX, libc::SOCK_STREAM),
+        (libc::AF_UNIX, libc::SOCK_DGRAM),
+        (libc::AF_NETLINK, libc::SOCK_RAW),
+        (libc::AF_PACKET, libc::SOCK_RAW),
+        (libc::AF_VSOCK, libc::SOCK_STREAM),
+    ] {
+        assert_eq!(stdout(folder.path(), &socket(domain, kind)), "Permission denied", "{domain} {kind}");
+    }
+    // A server of this machine, one in the workspace, and one without a file: nobody is reached by any of them.
+    let listener = std::os::unix::net::UnixListener::bind(folder.path().join("s")).expect("a socket");
+    let connect = "perl -MIO::Socket::UNIX -e 'print IO::Socket::UNIX->new(Peer => \"s\") ? \"connected\" : \"no\"'";
+    assert_eq!(stdout(folder.path(), connect), "no");
+    let open = Arc::new(Bash::new(CommandPolicy { network: true, ..CommandPolicy::default() }));
+    let result = call_in(open, folder.path(), &Value::map([("command", Value::text(connect))])).expect("it runs");
+    assert_eq!(
+        result.get("stdout").and_then(Value::as_str),
+        Some("connected"),
+        "the same is possible where the network is allowed"
+    );
+    drop(listener);
+    // A name is looked up by a question over UDP, or of a server of the machine.
+    let failure = failure(folder.path(), "perl -e 'exit(gethostbyname(\"synod.example.com\") ? 0 : 5)'");
+    assert_eq!(failure.status, Some(5), "{failure}");
 }
 
 fn declared(command: &[&str], change: impl FnOnce(&mut CommandSpec)) -> Arc<dyn Tool> {

@@ -199,6 +199,7 @@ impl Server {
             stdin: true,
             limits: Limits::default(),
             confinement: None,
+            supervised: false,
         };
         let running = launch.start().await.map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound if !folder.is_dir() => format!("there is no folder {}", folder.display()),

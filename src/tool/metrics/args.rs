@@ -29,7 +29,15 @@ const NO_BASELINE: &str = "none";
 #[serde(deny_unknown_fields)]
 pub struct Args {
     /// A file or folder of metrics, or several: CSV (wide or long), JSON lines, OpenMetrics text, gzip too. Folders are searched through.
-    pub path: Texts,
+    #[serde(default)]
+    pub path: Option<Texts>,
+    /// In place of `path`, a server of metrics: its name in the team file, or the address of one at a host that may be asked.
+    #[serde(default)]
+    pub server: Option<String>,
+    /// For a server: what to ask, in PromQL. With `since` it is evaluated every `step` of the window; without, `range` and `aggregate` take one
+    /// instant. Without it, `metric` and `kind` say which metrics are fetched.
+    #[serde(default)]
+    pub query: Option<String>,
     /// What to do: `list` the series; `range` for their points; `aggregate` for statistics; `changes` for the series that changed, when and how much,
     /// against a baseline or their own earlier part; `outliers` for single unusual points; `compare` for a window beside a baseline.
     pub op: Op,
@@ -93,6 +101,11 @@ pub struct Args {
 }
 
 impl Args {
+    /// The files and folders of the question.
+    pub fn paths(&self) -> &[String] {
+        self.path.as_ref().map(Texts::list).unwrap_or_default()
+    }
+
     /// The zone of times without one.
     ///
     /// # Errors

@@ -3,7 +3,8 @@
 //!
 //! The way of a question: [`args`] → [`read`] (files to samples) → [`series`] (samples to sorted series) →
 //! [`mod@resample`] (grouped, gathered in buckets) → [`op`] (the answer). Metrics are told apart by generic words
-//! ([`mod@kind`]) alone; no name of a system steers anything.
+//! ([`mod@kind`]) alone; no name of a system steers anything. Where the team declares servers of metrics, [`server`] asks one
+//! of them in place of [`read`]; the rest of the way is the same.
 //!
 //! Deliberately absent: a query language; writing; anything kept between two calls.
 
@@ -17,6 +18,7 @@ mod op;
 mod read;
 mod resample;
 mod series;
+mod server;
 mod stats;
 mod terms;
 #[cfg(test)]
@@ -28,10 +30,16 @@ use notes::Notes;
 use op::{Rows, changes, seconds, time};
 use read::{Edges, File};
 use series::Series;
+use server::{Servers, Wanted};
 use terms::{Agg, Counters, Op, Span};
 
+use std::sync::Arc;
+
 use super::{BlockingTool, CallContext, Outcome, RESULT_LIMIT, count, parse, spec};
-use crate::value::{EffectClass, Map, ToolSpec, Value};
+use crate::{
+    secret::Env,
+    value::{EffectClass, Map, TeamTools, ToolSpec, Value},
+};
 
 /// The name that files and models use.
 pub const NAME: &str = "query_metrics";
@@ -43,9 +51,13 @@ const ROW_BYTES: usize = RESULT_LIMIT / 4 * 3;
 /// The most paths of one question.
 const MAX_PATHS: usize = 50;
 
+/// The arguments that only a team with servers of metrics has.
+const OF_SERVERS: [&str; 2] = ["server", "query"];
+
 /// The tool `query_metrics`.
 pub struct QueryMetrics {
     spec: ToolSpec,
+    servers: Option<Servers>,
 }
 
 impl Default for QueryMetrics {
@@ -55,9 +67,25 @@ impl Default for QueryMetrics {
 }
 
 impl QueryMetrics {
-    /// The tool.
+    /// The tool, which reads files only.
     pub fn new() -> Self {
-        Self { spec: spec::<Args>(NAME, EffectClass::Read, DESCRIPTION) }
+        let mut spec = spec::<Args>(NAME, EffectClass::Read, DESCRIPTION);
+        if let Value::Map(schema) = &mut spec.parameters {
+            let schema = Arc::make_mut(schema);
+            if let Some(Value::Map(properties)) = schema.get_mut("properties") {
+                Arc::make_mut(properties).retain(|name, _| !OF_SERVERS.contains(&name.as_str()));
+            }
+            schema.insert("required".to_owned(), Value::list(["op", "path"].map(Value::text)));
+        }
+        Self { spec, servers: None }
+    }
+
+    /// The tool for the agents of a team, which also asks servers: those that the team declares, and those at hosts that its `http` tool may
+    /// ask. `None` where there are neither; then nothing is different.
+    pub fn of_team(tools: &TeamTools, env: &Env) -> Option<Self> {
+        let servers = Servers::of(tools, env)?;
+        let description = format!("{DESCRIPTION} {}", servers.description());
+        Some(Self { spec: spec::<Args>(NAME, EffectClass::Read, &description), servers: Some(servers) })
     }
 }
 
@@ -67,7 +95,7 @@ impl BlockingTool for QueryMetrics {
     }
 
     fn run(&self, call: &CallContext, args: &Value) -> Outcome {
-        Ok(answer(&parse(args)?, call)?)
+        Ok(answer(&parse(args)?, self.servers.as_ref(), call)?)
     }
 }
 
@@ -79,12 +107,15 @@ struct Gathered {
     baseline: Vec<Series>,
 }
 
-fn answer(args: &Args, call: &CallContext) -> Result<Value, MetricsError> {
+fn answer(args: &Args, servers: Option<&Servers>, call: &CallContext) -> Result<Value, MetricsError> {
     // Everything that may be wrong with the question is found before a file is opened.
     let (window, step, limit, before) = (args.window()?, args.step()?, args.rows()?, args.before()?);
     let (aggs, threshold) = (args.aggs()?, args.threshold()?);
     let mut notes = Notes::default();
-    let gathered = gather(args, window, call, &mut notes)?;
+    let gathered = match servers.map(|servers| servers.asked(args)).transpose()?.flatten() {
+        Some(server) => server::gather(&server, &Wanted { args, window, step }, &call.stop, &mut notes)?,
+        None => gather(args, window, call, &mut notes)?,
+    };
     if gathered.series.is_empty() && gathered.edges.is_empty() {
         notes.add("no samples match; `op: list` without filters shows what there is");
     }
@@ -197,7 +228,7 @@ fn ask(
 
 /// Reads what the question is about.
 fn gather(args: &Args, window: Span, call: &CallContext, notes: &mut Notes) -> Result<Gathered, MetricsError> {
-    let mut files = find(args, args.path.list(), call, notes)?;
+    let mut files = find(args, args.paths(), call, notes)?;
     let normal = args.baseline_window()?;
     let needs_baseline = matches!(args.op, Op::Changes | Op::Outliers | Op::Compare);
     let mut baseline_files = Vec::new();
@@ -225,7 +256,7 @@ fn gather(args: &Args, window: Span, call: &CallContext, notes: &mut Notes) -> R
         }
     }
     if files.is_empty() {
-        let paths = args.path.list().join(", ");
+        let paths = args.paths().join(", ");
         let problem =
             format!("no metrics at {paths}: no CSV, JSON lines or OpenMetrics file; name a file, or give its pattern as `files`");
         return Err(MetricsError::Nothing(problem.into()));

@@ -2,7 +2,8 @@
 //!
 //! Nothing that the engine starts outlives it. A group dies when its [`Group`] is dropped: the processes in it, and those that left
 //! it but carry the mark that it put into their environment. If the engine is killed, the kernel kills the child (Linux), and a
-//! guard, a shell that waits for the engine's end of a pipe to close, kills the rest.
+//! guard, a shell that waits for the engine's end of a pipe to close, kills the rest. What may try to get away, because an agent wrote it,
+//! has a [supervisor](supervise) in place of the guard, from which nothing gets away (Linux).
 
 #![expect(unsafe_code, reason = "what a child does between fork and exec, and signals to groups, are bare system calls")]
 
@@ -10,6 +11,19 @@
 mod census;
 mod confine;
 mod spawner;
+#[cfg(target_os = "linux")]
+mod supervise;
+/// There is no supervisor where orphans go to nobody in particular.
+#[cfg(not(target_os = "linux"))]
+mod supervise {
+    pub(super) fn is_possible() -> bool {
+        false
+    }
+
+    pub(super) fn split() -> std::io::Result<()> {
+        Ok(())
+    }
+}
 
 use std::{ffi::OsString, io, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
@@ -52,6 +66,9 @@ pub(super) struct Launch {
     pub limits: Limits,
     /// What it may reach; everything where there is none.
     pub confinement: Option<Confinement>,
+    /// Whether a supervisor stands over it, where the kernel has what that takes. Its own output ends only when all that it started has
+    /// ended, and it holds a copy of the engine's memory: not for what lives long.
+    pub supervised: bool,
 }
 
 /// What a child and its children may use up.
@@ -67,10 +84,10 @@ pub(super) struct Limits {
 
 /// A child that runs.
 pub(super) struct Running {
+    /// All that it starts. Dropping it kills them; that comes first, because without a supervisor they would be nobody's.
+    pub group: Group,
     /// The child; its output is piped.
     pub child: Child,
-    /// All that it starts. Dropping it kills them.
-    pub group: Group,
 }
 
 /// A process group and what left it. Killed when dropped.
@@ -78,6 +95,9 @@ pub(super) struct Group {
     id: i32,
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "marks are looked for in /proc"))]
     mark: Arc<str>,
+    /// Whether the child is a supervisor, and all that the group started descend from it.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there are no supervisors"))]
+    supervised: bool,
     /// The guard, with the end of its pipe that keeps it waiting.
     guard: Option<(Child, Option<ChildStdin>)>,
 }
@@ -101,19 +121,23 @@ impl Launch {
         command.stdin(if self.stdin { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped()).stderr(Stdio::piped());
         let (limits, confinement) = (self.limits, self.confinement);
         let engine = std::process::id();
+        let supervised = self.supervised && supervise::is_possible();
         // SAFETY: between fork and exec the closure makes system calls only; it neither allocates nor takes a lock.
         unsafe {
             command.pre_exec(move || {
                 die_with(engine)?;
                 close_files()?;
+                if supervised {
+                    supervise::split()?;
+                }
                 limits.apply()?;
                 confinement.as_ref().map_or(Ok(()), Confinement::apply)
             });
         }
         let child = command.spawn()?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).ok_or_else(|| io::Error::other("the child has no id"))?;
-        let guard = guard(id, &mark);
-        Ok(Running { child, group: Group { id, mark, guard } })
+        let guard = if supervised { None } else { guard(id, &mark) };
+        Ok(Running { child, group: Group { id, mark, supervised, guard } })
     }
 }
 
@@ -130,6 +154,10 @@ fn guard(group: i32, mark: &str) -> Option<(Child, Option<ChildStdin>)> {
 impl Group {
     /// Kills all of it.
     pub(super) fn kill(&self) {
+        #[cfg(target_os = "linux")]
+        if self.supervised {
+            self.kill_descendants();
+        }
         // SAFETY: kill(2) has no memory effects. The group has the id of a child that this process started and named its leader.
         unsafe {
             libc::kill(-self.id, libc::SIGKILL);
@@ -149,11 +177,30 @@ impl Group {
         }
     }
 
+    /// Kills all that descend from the supervisor, before it itself is killed: without it they would be nobody's.
+    #[cfg(target_os = "linux")]
+    fn kill_descendants(&self) {
+        for round in 0..ROUNDS {
+            let left = census::below(self.id);
+            if left.is_empty() {
+                break;
+            }
+            // What is stopped starts nothing new, so that the next look finds all.
+            let signal = if round == 0 { libc::SIGSTOP } else { libc::SIGKILL };
+            for id in left {
+                // SAFETY: kill(2) has no memory effects; the process descends from a child that this process started and has not waited for.
+                unsafe {
+                    libc::kill(id, signal);
+                }
+            }
+        }
+    }
+
     /// Why it must end: it uses more than `limits` allows. Always `None` where nobody counts.
     pub(super) fn excess(&self, limits: &Limits) -> Option<String> {
         #[cfg(target_os = "linux")]
         {
-            let used = census::of_group(self.id);
+            let used = if self.supervised { census::below_used(self.id) } else { census::of_group(self.id) };
             if limits.processes.is_some_and(|limit| used.processes > limit) {
                 return Some(format!("it started more than {} processes", limits.processes.unwrap_or_default()));
             }

@@ -1,27 +1,21 @@
 //! What does a page or an interface say? [`Http`] asks it: only hosts on a list, by default only public addresses.
 //!
-//! A name is resolved first and the request goes to the addresses that were checked, so that a name that changes its mind in between
-//! leads nowhere else. Every redirect is a new request with all its checks.
+//! Every redirect is a new request with all the checks of [`mod@guard`].
 
 mod address;
+mod guard;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use reqwest::{Method, Response, StatusCode, Url, header};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{CallContext, Outcome, Tool, Work, count, parse, spec};
-use crate::{
-    http,
-    value::{EffectClass, Failure, FailureKind, HttpSpec, Map, ToolSpec, Value},
-};
+use crate::value::{EffectClass, Failure, FailureKind, HttpSpec, Map, ToolSpec, Value};
+pub(super) use guard::{Refusal, Target, failed, target};
 
 /// Bytes of an answer that are read.
 const LONGEST: usize = 512 * 1024;
@@ -72,12 +66,6 @@ struct Args {
     timeout: Option<u64>,
 }
 
-/// A host that may be asked, and where it is.
-struct Target {
-    url: Url,
-    addresses: Vec<SocketAddr>,
-}
-
 impl Http {
     /// It, with the hosts that it may ask.
     pub fn new(policy: HttpSpec) -> Self {
@@ -98,7 +86,7 @@ impl Http {
         let mut url =
             Url::parse(&args.url).map_err(|e| Failure::new(FailureKind::Schema, format!("{} is no address: {e}", args.url)))?;
         for _ in 0..=REDIRECTS {
-            let target = self.target(url).await?;
+            let target = target(&self.policy, url).await.map_err(|refusal| told(refusal, &self.policy))?;
             let response = send(call, args, verb, &target).await?;
             match redirected(&response, &target.url)? {
                 Some(_) if verb == Verb::Post => {
@@ -115,45 +103,23 @@ impl Http {
         }
         Err(Failure::new(FailureKind::Limit, format!("{} sends us on more than {REDIRECTS} times", args.url)))
     }
+}
 
-    /// Where that address leads, if it may be asked.
-    async fn target(&self, url: Url) -> Result<Target, Failure> {
-        let denied = |why: String| Err(Failure::new(FailureKind::Denied, why));
-        if !matches!(url.scheme(), "http" | "https") {
-            return denied(format!("{url} is neither http nor https"));
+/// The refusal, with what would be right.
+fn told(refusal: Refusal, policy: &HttpSpec) -> Failure {
+    match refusal {
+        Refusal::NotListed(host) => {
+            let hosts = policy.hosts.iter().chain(&policy.private_hosts).map(|h| &**h).collect::<Vec<_>>().join(", ");
+            let message = format!(
+                "{host} is not among the hosts that may be asked, which are {hosts}; the team file lists them under `http`"
+            );
+            Failure::new(FailureKind::Denied, message)
         }
-        if !url.username().is_empty() || url.password().is_some() {
-            return denied("an address may not hold a name or password; put them into a header".to_owned());
+        Refusal::Private { host, address } => {
+            let message = format!("{host} is at {address}, a private address; list it under `private_hosts` where that is meant");
+            Failure::new(FailureKind::Denied, message)
         }
-        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
-            return denied(format!("{url} names no host"));
-        };
-        let listed = |hosts: &[Arc<str>]| hosts.iter().any(|pattern| covers(pattern, host, port));
-        let private = listed(&self.policy.private_hosts);
-        if !private && !listed(&self.policy.hosts) {
-            let hosts = self.policy.hosts.iter().chain(&self.policy.private_hosts).map(|h| &**h).collect::<Vec<_>>().join(", ");
-            return denied(format!(
-                "{host}:{port} is not among the hosts that may be asked, which are {hosts}; the team file lists them under `http`"
-            ));
-        }
-        let plain = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let addresses: Vec<SocketAddr> = match plain.parse::<IpAddr>() {
-            Ok(address) => vec![SocketAddr::new(address, port)],
-            Err(_) => match tokio::net::lookup_host((plain.as_str(), port)).await {
-                Ok(found) => found.collect(),
-                Err(e) => return Err(Failure::new(FailureKind::Tool, format!("{host} cannot be resolved: {e}"))),
-            },
-        };
-        if let Some(bad) = addresses.iter().find(|a| !private && !address::is_public(a.ip())) {
-            return denied(format!(
-                "{host} is at {}, a private address; list it under `private_hosts` where that is meant",
-                bad.ip()
-            ));
-        }
-        if addresses.is_empty() {
-            return Err(Failure::new(FailureKind::Tool, format!("{host} has no address")));
-        }
-        Ok(Target { url, addresses })
+        Refusal::Failed(failure) => failure,
     }
 }
 
@@ -182,37 +148,8 @@ impl Tool for Http {
     }
 }
 
-/// Whether `pattern` (`host`, `*.host`, either with `:port`) covers a host. Without a port it covers those of http and https.
-fn covers(pattern: &str, host: &str, port: u16) -> bool {
-    let (name, ports) = match pattern.rsplit_once(':') {
-        Some((name, number))
-            if !name.ends_with(':') && number.parse::<u16>().is_ok() && (!name.contains(':') || name.ends_with(']')) =>
-        {
-            (name, number.parse::<u16>().ok())
-        }
-        Some(_) | None => (pattern, None),
-    };
-    if !ports.map_or(matches!(port, 80 | 443), |only| only == port) {
-        return false;
-    }
-    let plain = |text: &str| text.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
-    let (name, host) = (plain(name), plain(host));
-    if let (Ok(one), Ok(other)) = (name.parse::<IpAddr>(), host.parse::<IpAddr>()) {
-        return one == other;
-    }
-    match name.strip_prefix("*.") {
-        Some(above) => host.strip_suffix(above).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
-        None => name == host,
-    }
-}
-
 async fn send(call: &CallContext, args: &Args, verb: Verb, target: &Target) -> Result<Response, Failure> {
-    let host = target.url.host_str().unwrap_or_default();
-    let client = http::client(target.url.as_str())
-        .no_proxy()
-        .resolve_to_addrs(host, &target.addresses)
-        .build()
-        .map_err(|e| Failure::new(FailureKind::Tool, format!("there is no client for it: {e}")))?;
+    let client = target.client()?;
     let method = if verb == Verb::Post { Method::POST } else { Method::GET };
     let mut request = client.request(method, target.url.clone());
     // Headers may hold keys: they are for the host that was named, not for one that it sends us on to.
@@ -303,19 +240,4 @@ fn refused(status: StatusCode, body: &str, url: &Url) -> Failure {
     let shown: String = body.trim().chars().take(SHOWN).collect();
     let failure = Failure::new(kind, format!("{url} answered {status}: {shown}"));
     Failure { status: Some(i64::from(status.as_u16())), ..failure }
-}
-
-/// What became of a request that got no answer. One that was never sent is no matter of doubt.
-fn failed(error: &reqwest::Error, url: &Url) -> Failure {
-    let mut said = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        said = next.to_string();
-        cause = next.source();
-    }
-    if error.is_builder() {
-        return Failure::new(FailureKind::Schema, format!("the request to {url} cannot be made: {said}"));
-    }
-    let kind = if error.is_connect() { FailureKind::Tool } else { FailureKind::Transport };
-    Failure::new(kind, format!("{url} did not answer: {said}"))
 }

@@ -26,6 +26,9 @@ fn row(series: &Series) -> Value {
     if series.counter {
         put("counter", Value::Bool(true));
     }
+    if series.points.is_empty() {
+        return Value::map(row);
+    }
     put("points", count(series.points.len() as u64));
     if let (Some(first), Some(last)) = (series.points.first(), series.points.last()) {
         put("first", time(first.at));

@@ -5,6 +5,7 @@
 
 mod files;
 mod graph;
+mod labels;
 mod layout;
 mod lines;
 mod open;
@@ -19,6 +20,7 @@ use jiff::tz::TimeZone;
 pub use files::{File, Form, find};
 pub use graph::Edges;
 use graph::{Graph, MAX_EDGES};
+pub use labels::{Identity, NAME};
 pub use layout::Layout;
 
 use super::{
@@ -57,6 +59,26 @@ pub struct Filter {
     pub to: Option<i64>,
 }
 
+impl Filter {
+    /// Whether series of that service are wanted.
+    pub fn takes_service(&self, service: &str) -> bool {
+        self.service.as_ref().is_none_or(|set| set.is_match(service))
+    }
+
+    /// Whether series of that metric are wanted.
+    pub fn takes_metric(&self, metric: &str) -> bool {
+        self.metric.as_ref().is_none_or(|set| set.is_match(metric))
+            && (self.kinds.is_empty() || self.kinds.contains(&kind::class_of(metric).kind))
+    }
+}
+
+/// The service and the instance of a series whose data names them so; an instance that is the service itself is none.
+pub fn placed<'a>(service: &'a str, instance: &'a str, default_service: &'a str) -> (&'a str, &'a str) {
+    let named = if service.is_empty() { instance } else { service };
+    let service = if named.is_empty() { default_service } else { strip_pod_hash(named) };
+    (service, if instance == service { "" } else { instance })
+}
+
 /// How files are read.
 #[derive(Clone, Debug)]
 pub struct Reading {
@@ -79,7 +101,7 @@ pub fn read(files: &[File], how: &Reading, notes: &mut Notes) -> Result<(Vec<Ser
     let mut good = 0usize;
     for file in files {
         how.stop.check()?;
-        let mut sink = Sink::new(&mut collector, how, file);
+        let mut sink = Sink::new(&mut collector, how, &file.name, files::service_of_file(&file.name));
         match read_one(file, how, &mut sink) {
             Ok(()) => {
                 good += 1;
@@ -182,13 +204,14 @@ pub struct Sample<'a> {
 }
 
 impl<'a> Sink<'a> {
-    fn new(collector: &'a mut Collector, how: &'a Reading, file: &File) -> Self {
+    /// For samples of `source`, which are of `default_service` where they name none.
+    pub fn new(collector: &'a mut Collector, how: &'a Reading, source: &str, default_service: String) -> Self {
         Self {
             collector,
             filter: &how.filter,
             clock: Clock::new(how.zone.clone()),
-            source: file.name.as_str().into(),
-            default_service: files::service_of_file(&file.name),
+            source: source.into(),
+            default_service,
             keep_equal: false,
             remarks: Vec::new(),
             edges: Edges::new(),
@@ -227,16 +250,13 @@ impl<'a> Sink<'a> {
             self.missing += 1;
             return;
         }
-        let named = if sample.service.is_empty() { sample.instance } else { sample.service };
-        let service = if named.is_empty() { self.default_service.as_str() } else { strip_pod_hash(named) };
-        let instance = if sample.instance == service { "" } else { sample.instance };
+        let (service, instance) = placed(sample.service, sample.instance, &self.default_service);
         self.samples += 1;
         let filter = self.filter;
         let wanted = filter.from.is_none_or(|from| sample.at >= from)
             && filter.to.is_none_or(|to| sample.at <= to)
-            && filter.service.as_ref().is_none_or(|set| set.is_match(service))
-            && filter.metric.as_ref().is_none_or(|set| set.is_match(sample.metric))
-            && (filter.kinds.is_empty() || filter.kinds.contains(&kind::class_of(sample.metric).kind));
+            && filter.takes_service(service)
+            && filter.takes_metric(sample.metric);
         if wanted {
             let target = Target {
                 service,
@@ -254,6 +274,11 @@ impl<'a> Sink<'a> {
     /// A record that could not be read at all.
     pub fn broken(&mut self, line: u64, text: &str) {
         self.broken.add(line, text);
+    }
+
+    /// How many values were none: NaN, infinite.
+    pub fn missing(&self) -> u64 {
+        self.missing
     }
 
     /// How many samples the file had, wanted or not.

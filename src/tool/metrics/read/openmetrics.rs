@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
     super::{error::MetricsError, number},
-    File, Sample, Sink,
+    File, Identity, Sink,
     open::Input,
 };
 
@@ -12,12 +12,6 @@ use super::{
 const MAX_FAMILIES: usize = 100_000;
 /// The most labels of one sample.
 const MAX_LABELS: usize = 64;
-/// Labels that name a service, best first.
-const SERVICES: [&str; 9] =
-    ["service", "service_name", "app", "app_kubernetes_io_name", "application", "component", "deployment", "workload", "job"];
-/// Labels that name an instance, best first.
-const INSTANCES: [&str; 6] = ["pod", "pod_name", "instance", "container", "node", "host"];
-
 /// A sample line, taken apart.
 struct Line<'a> {
     name: &'a str,
@@ -61,7 +55,7 @@ pub fn read(mut input: Input, file: &File, sink: &mut Sink<'_>) -> Result<(), Me
         let counter = counters.get(parsed.name).or_else(|| counters.get(family)).copied();
         // The parts of histograms and summaries are counters by their suffix.
         let counter = counter.or(if super::kind::is_counter_name(parsed.name) { None } else { Some(false) });
-        take(&parsed, counter, at, value, sink);
+        sink.sample(Identity::of(parsed.name, &parsed.labels).sample(counter, at, value));
     }
     if timeless > 0 && sink.samples() == 0 {
         let problem =
@@ -72,30 +66,6 @@ pub fn read(mut input: Input, file: &File, sink: &mut Sink<'_>) -> Result<(), Me
         sink.remarks.push(format!("{timeless} samples without a timestamp were left out"));
     }
     Ok(())
-}
-
-fn take(line: &Line<'_>, counter: Option<bool>, at: i64, value: f64, sink: &mut Sink<'_>) {
-    let label =
-        |keys: &[&str]| keys.iter().find_map(|key| line.labels.iter().find(|(name, value)| name == key && !value.is_empty()));
-    let service = label(&SERVICES);
-    let instance = label(&INSTANCES);
-    let is = |found: Option<&(&str, Cow<'_, str>)>, key: &str| found.is_some_and(|(name, _)| *name == key);
-    let mut rest: Vec<String> = line
-        .labels
-        .iter()
-        .filter(|(key, _)| *key != "__name__" && !is(service, key) && !is(instance, key))
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    rest.sort_unstable();
-    sink.sample(Sample {
-        service: service.map_or("", |(_, value)| value),
-        instance: instance.map_or("", |(_, value)| value),
-        metric: line.name,
-        labels: &rest.join(","),
-        counter,
-        at,
-        value,
-    });
 }
 
 fn parse(text: &str) -> Option<Line<'_>> {
