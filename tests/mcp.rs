@@ -262,7 +262,7 @@ fn a_server_that_cannot_be_reached_says_why_and_can_be_tried_again() {
     let web = McpServer { url: Some(format!("http://{nobody}/mcp")), ..McpServer::default() };
     for (server, expected) in [
         (missing("no-such-program-at-all", &[]), "there is no program `no-such-program-at-all`; install it"),
-        (missing("sh", &["-c", "echo 'out of coffee' >&2; exit 1"]), "ended at once; it said: out of coffee"),
+        (missing("sh", &["-c", "echo 'out of coffee' >&2; exit 1"]), "ended at once with exit code 1; it said: out of coffee"),
         (McpServer { startup_timeout_seconds: Some(0.3), ..missing("sleep", &["30"]) }, "did not answer within 0.3 s"),
         (unset, "needs the variable SYNOD_TEST_NOT_SET"),
         (web, "does not answer"),
