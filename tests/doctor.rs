@@ -14,7 +14,7 @@ use std::{
 };
 
 use common::{Bench, graph, kill};
-use server::{AS_SERVER, LOG, Server};
+use server::{AS_SERVER, Server, processes, this_program};
 use synod::{
     engine::{Area, Diagnosis, Engine, Health},
     event::Event,
@@ -32,16 +32,6 @@ const KEY: &str = "sk-doctor-0123456789abcdef";
 fn serve() {
     if std::env::var_os(AS_SERVER).is_some() {
         server::on_pipes();
-    }
-}
-
-/// This program as a server that logs there.
-fn this_as_server(log: &Path) -> McpServer {
-    McpServer {
-        command: Some(std::env::current_exe().unwrap().to_string_lossy().into_owned()),
-        args: ["--exact", "serve", "--nocapture", "--test-threads=1"].map(str::to_owned).to_vec(),
-        env: [(AS_SERVER.to_owned(), "1".to_owned()), (LOG.to_owned(), log.to_string_lossy().into_owned())].into(),
-        ..McpServer::default()
     }
 }
 
@@ -141,7 +131,7 @@ fn every_server_is_started_and_ended_and_those_that_do_not_start_say_why() {
     let silent = McpServer { startup_timeout_seconds: Some(0.3), ..shell("sleep 100") };
     let missing = McpServer { command: Some("no-such-program-at-all".to_owned()), ..McpServer::default() };
     let servers = McpServers::default()
-        .with("good", this_as_server(&bench.path("log")))
+        .with("good", this_program(&bench.path("log")))
         .with("web", McpServer { url: Some(url), ..McpServer::default() })
         .with("bad", shell("echo 'out of coffee' >&2; exit 3"))
         .with("unset", unset)
@@ -155,20 +145,14 @@ fn every_server_is_started_and_ended_and_those_that_do_not_start_say_why() {
     check(&found, Area::Mcp, "unset", Health::Fail, "NOT_SET_HERE, which is not set");
     check(&found, Area::Mcp, "silent", Health::Fail, "did not answer within 0.3 s");
     check(&found, Area::Mcp, "missing", Health::Fail, "there is no program `no-such-program-at-all`; install it");
-    let log = bench.path("log").to_string_lossy().into_owned();
-    let left: Vec<PathBuf> = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path()).collect();
-    let left = left.iter().filter(|process| {
-        let variables = std::fs::read(process.join("environ")).unwrap_or_default();
-        let lives = std::fs::read_to_string(process.join("stat")).is_ok_and(|stat| !stat.contains(") Z "));
-        lives && String::from_utf8_lossy(&variables).contains(&log)
-    });
-    assert_eq!(left.count(), 0, "no server outlives the doctor");
+    let left = processes(&bench.path("log"));
+    assert!(left.is_empty(), "{left:?} outlive the doctor");
 }
 
 #[test]
 fn a_team_is_told_of_its_servers_that_nobody_declares_and_of_tools_that_they_do_not_offer() {
     let bench = Bench::new();
-    let servers = McpServers::default().with("good", this_as_server(&bench.path("log"))).with("bad", shell("exit 3"));
+    let servers = McpServers::default().with("good", this_program(&bench.path("log"))).with("bad", shell("exit 3"));
     let engine = engine(&bench, &[], servers, ModelCatalog::built_in());
     let tools = "mcp_servers: [good, trivy]\nallowed_tools: [mcp__good__echo, mcp__good__scan, Nonsense]";
     bench.file("one.yaml", &profile("script:agent.rhai", tools));
@@ -179,6 +163,14 @@ fn a_team_is_told_of_its_servers_that_nobody_declares_and_of_tools_that_they_do_
     assert!(good.len() == 2 && good[0].0 == Health::Ok, "{good:?}");
     assert_eq!(good[1], (Health::Warn, "it does not offer mcp__good__scan, which `allowed_tools` of one names"));
     assert!(found.iter().any(|one| one.area == Area::Tools && one.detail.contains("Nonsense")), "{found:#?}");
+}
+
+#[test]
+fn a_server_that_only_the_plan_calls_is_needed_too() {
+    let bench = Bench::new();
+    let engine = engine(&bench, &[], McpServers::default().with("bad", shell("exit 3")), ModelCatalog::built_in());
+    let found = examine(&bench, &engine, Some(&graph("nodes: { a: { tool: mcp__bad__stir } }")), false);
+    check(&found, Area::Mcp, "bad", Health::Fail, "ended at once with exit code 3");
 }
 
 #[test]
@@ -366,6 +358,22 @@ fn a_damaged_session_is_named_and_the_others_are_counted() {
     std::fs::remove_file(bench.path(".synod/catalog.redb")).unwrap();
     check(&store_of(&bench), Area::Store, "index", Health::Warn, "is not there");
     assert!(!bench.path(".synod/catalog.redb").exists());
+}
+
+#[test]
+fn a_store_that_somebody_blocks_or_that_was_damaged_once_says_so() {
+    let bench = Bench::new();
+    bench.file("team.yaml", &graph("nodes: { ok: { gate: '1' } }"));
+    assert_eq!(bench.synod(&["run", "team.yaml", "--quiet"]).code, Some(0));
+    bench.file(".synod/journals/0001.damaged", "it was");
+    check(&store_of(&bench), Area::Store, "0001.redb", Health::Warn, "nothing more is written to it");
+    let (path, own) = (bench.path(".synod/catalog.lock"), std::process::id());
+    std::fs::write(&path, format!("{own:>10} {}\n", uuid::Uuid::now_v7().simple())).unwrap();
+    let lock = std::fs::File::open(&path).unwrap();
+    lock.lock().unwrap();
+    check(&store_of(&bench), Area::Store, "index", Health::Fail, &format!("process {own} has it for writing"));
+    drop(lock);
+    assert!(!store_of(&bench).iter().any(|one| one.subject == "index"));
 }
 
 /// Changes a byte of record 2 of a session, behind the store's back.

@@ -1,5 +1,7 @@
 //! `synod doctor`: what works here, what does not, and how to mend it.
 
+use std::io::IsTerminal;
+
 use clap::Args;
 
 use super::{CommandError, Exit, Global, Outcome, output, run::load, runtime};
@@ -43,6 +45,10 @@ impl Doctor {
         };
         let engine = global.engine_with(None, servers, catalog);
         let team = self.team.as_ref().map(|team| load(&engine, team, &self.set, true)).transpose()?;
+        let count = engine.mcp_servers().len();
+        if count > 0 && !global.quiet && std::io::stderr().is_terminal() {
+            eprintln!("starting {count} MCP server{} …", if count == 1 { "" } else { "s" });
+        }
         found.extend(runtime()?.block_on(engine.doctor(team.as_ref(), self.online))?);
         // What was found here stands before what the engine found of its area.
         found.sort_by_key(|one| one.area);

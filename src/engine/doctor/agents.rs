@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     graph::{NodeKind, Plan},
     team::ModelCatalog,
-    tool::permits,
+    tool::{permits, server_prefix},
     value::{KnowledgeSpec, Profile, Value, is_offline},
 };
 
@@ -72,6 +72,13 @@ impl Agents {
             profile.mcp_servers.iter().for_each(|name| note(&mut servers, name, Need::First, role));
         }
         servers
+    }
+
+    /// Whether an agent names the MCP server, or the plan calls a tool of it.
+    pub(super) fn need_server(&self, server: &str) -> bool {
+        let prefix = server_prefix(server);
+        self.profiles.iter().any(|(_, profile)| profile.mcp_servers.iter().any(|name| **name == *server))
+            || self.called.iter().any(|tool| tool.starts_with(&prefix))
     }
 
     /// Whether anybody may call the tool, or the plan does.

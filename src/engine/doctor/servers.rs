@@ -13,10 +13,9 @@ pub(super) async fn look(pool: &McpPool, agents: Option<&Agents>) -> Vec<Diagnos
     let pool = pool.anew();
     let greetings = pool.greet().await;
     pool.close().await;
-    let needed = agents.map(Agents::servers);
     let mut found = Vec::new();
     for (name, config) in pool.servers() {
-        let wanted = needed.as_ref().is_none_or(|needed| needed.contains_key(name));
+        let wanted = agents.is_none_or(|agents| agents.need_server(name));
         match greetings.get(name) {
             Some(Ok(greeting)) => {
                 found.push(started(name, greeting));
@@ -26,7 +25,7 @@ pub(super) async fn look(pool: &McpPool, agents: Option<&Agents>) -> Vec<Diagnos
             None => found.push(Diagnosis::new(Area::Mcp, Health::Fail, name, "nobody knows what became of it: try again")),
         }
     }
-    let unknown = needed.into_iter().flatten().filter(|(name, _)| !greetings.contains_key(&**name));
+    let unknown = agents.map(Agents::servers).into_iter().flatten().filter(|(name, _)| !greetings.contains_key(&**name));
     found.extend(unknown.map(|(name, needed)| {
         let detail = format!("it is needed {}, and no file of MCP servers has it", needed.whose());
         let help = format!(

@@ -210,6 +210,7 @@ fn refused(folder: &Path) -> Result<(), StoreError> {
 fn free(folder: &Path) -> Option<u64> {
     let absolute = std::path::absolute(folder).ok()?;
     let there = absolute.ancestors().find(|path| path.exists())?;
-    let disk = rustix::fs::statvfs(there).ok()?;
+    // What has no blocks does not count them.
+    let disk = rustix::fs::statvfs(there).ok().filter(|disk| disk.f_blocks > 0)?;
     disk.f_bavail.checked_mul(disk.f_frsize)
 }

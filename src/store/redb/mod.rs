@@ -34,14 +34,13 @@ mod rebuild;
 #[cfg(test)]
 mod tests;
 
-pub use examine::{Examined, JournalFound, examine};
-
 use std::{
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
+pub use examine::{Examined, JournalFound, examine};
 use redb::ReadTransaction;
 
 use self::{
