@@ -71,8 +71,11 @@ fn files(able: Abilities) -> Diagnosis {
 fn network(able: Abilities, allowed: bool) -> Diagnosis {
     let say = |status, detail: &str| Diagnosis::new(Area::Sandbox, status, "network", detail);
     if allowed {
-        return say(Health::Warn, "SYNOD_COMMANDS_NETWORK=1 lets every command line of Bash use the network")
-            .help("unset it, and declare the commands that need the network with `network: true`");
+        return say(
+            Health::Warn,
+            "the policy of this machine (SYNOD_COMMANDS_NETWORK=1) lets every command line of Bash use the network",
+        )
+        .help("unset it, and declare the commands that need the network with `network: true`");
     }
     match (able.filter, able.landlock >= LANDLOCK_TCP) {
         (true, _) => say(Health::Ok, "commands can open no socket, unless they are declared with `network: true`"),
@@ -129,4 +132,34 @@ fn command(tool: &Command, spec: &CommandSpec, workspace: &Path) -> Vec<Diagnosi
         );
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(landlock: u32, filter: bool, expected: [(Health, &str); 2]) {
+        let able = Abilities { landlock, filter };
+        for (found, (status, words)) in [files(able), network(able, false)].into_iter().zip(expected) {
+            assert!(found.status == status && found.detail.contains(words), "{landlock}: {found:#?}");
+            assert!(status == Health::Ok || found.help.is_some(), "{found:#?} says how to mend it");
+        }
+    }
+
+    #[test]
+    fn what_a_kernel_lacks_is_said_with_what_it_means() {
+        check(0, false, [(Health::Warn, "whatever you can"), (Health::Warn, "nothing keeps commands off the network")]);
+        check(0, true, [(Health::Warn, "whatever you can"), (Health::Ok, "no socket")]);
+        check(1, true, [(Health::Warn, "can be cut short"), (Health::Ok, "no socket")]);
+        check(3, false, [(Health::Ok, "control calls to devices"), (Health::Warn, "off the network")]);
+        check(4, false, [(Health::Ok, "can be sent signals"), (Health::Warn, "UDP and local sockets are open")]);
+        check(6, true, [(Health::Ok, "by Landlock (version 6)"), (Health::Ok, "no socket")]);
+        assert!(!files(Abilities { landlock: 6, filter: true }).detail.contains("but"));
+    }
+
+    #[test]
+    fn a_network_that_its_owner_has_opened_is_said_to_be_open() {
+        let found = network(Abilities { landlock: 6, filter: true }, true);
+        assert!(found.status == Health::Warn && found.detail.contains("SYNOD_COMMANDS_NETWORK=1"), "{found:#?}");
+    }
 }

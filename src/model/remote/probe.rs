@@ -73,3 +73,39 @@ async fn models(wire: Wire, mut response: Response) -> Option<Vec<String>> {
     }
     wire.listed(&serde_json::from_slice(&body).ok()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::team::ProviderKind;
+
+    fn check(kind: ProviderKind, body: &str, has: &str, lacks: &str) {
+        let wire = Wire(kind);
+        let models = wire.listed(&serde_json::from_str(body).unwrap());
+        let listed = Listed { models, took: Duration::ZERO, wire };
+        assert_eq!((listed.has(has), listed.has(lacks)), (Some(true), Some(false)), "{body}");
+    }
+
+    #[test]
+    fn a_model_is_found_in_the_list_of_each_kind_as_catalogs_call_it() {
+        let openai = r#"{"object": "list", "data": [{"id": "gpt-4.1"}, {"object": "odd"}]}"#;
+        check(ProviderKind::Openai, openai, "gpt-4.1", "gpt-4");
+        check(ProviderKind::OpenaiResponses, openai, "gpt-4.1", "gpt-4");
+        check(ProviderKind::Anthropic, r#"{"data": [{"type": "model", "id": "claude-x"}]}"#, "claude-x", "claude");
+        let gemini = r#"{"models": [{"name": "models/gemini-2.5-pro"}]}"#;
+        check(ProviderKind::Gemini, gemini, "gemini-2.5-pro", "gemini-2.5");
+        check(ProviderKind::Gemini, gemini, "models/gemini-2.5-pro", "models/x");
+        let ollama = r#"{"models": [{"name": "llama3:latest"}, {"name": "qwen:7b"}]}"#;
+        check(ProviderKind::Ollama, ollama, "llama3", "qwen");
+        check(ProviderKind::Ollama, ollama, "qwen:7b", "llama3:8b");
+    }
+
+    #[test]
+    fn what_is_no_list_of_models_says_nothing_of_a_model() {
+        let wire = Wire(ProviderKind::Openai);
+        for body in ["{}", "[]", r#"{"data": "x"}"#, "7"] {
+            assert_eq!(wire.listed(&serde_json::from_str(body).unwrap()), None, "{body}");
+        }
+        assert_eq!(Listed { models: None, took: Duration::ZERO, wire }.has("x"), None);
+    }
+}
