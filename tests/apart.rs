@@ -17,7 +17,7 @@ mod server;
 use std::collections::BTreeSet;
 
 use kinds::{Kind, calls};
-use mcp::{AS_SERVER, LOG};
+use mcp::AS_SERVER;
 use server::{Response, Server};
 use synod::{
     engine::Engine,
@@ -91,15 +91,7 @@ fn each_server_sees_what_its_agent_may_do_and_nothing_of_the_other() {
     let mut catalog = ModelCatalog::default();
     let text = CATALOG.replace("ADDRESS_A", &a.address).replace("ADDRESS_B", &b.address);
     assert_eq!(catalog.extend("models.yaml", &text), []);
-    let here = std::env::current_exe().unwrap().to_string_lossy().into_owned();
-    let one = McpServer {
-        command: Some(here),
-        args: ["--exact", "serve", "--nocapture", "--test-threads=1"].map(str::to_owned).to_vec(),
-        env: [(AS_SERVER, "1".to_owned()), (LOG, file("one.log").to_string_lossy().into_owned())]
-            .map(|(k, v)| (k.to_owned(), v))
-            .into(),
-        ..McpServer::default()
-    };
+    let one = mcp::this_program(&file("one.log"));
     let url = runtime.block_on(mcp::over_http(mcp::Server { log: Some(file("two.log")), ..mcp::Server::default() }));
     let two = McpServer { url: Some(url), ..McpServer::default() };
     let engine = Engine::builder()

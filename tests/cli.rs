@@ -47,6 +47,35 @@ fn a_question_parks_the_session_and_its_answer_ends_it() {
 }
 
 #[test]
+fn what_is_kept_for_the_synthesis_and_what_is_left_of_a_limit_is_shown_in_words_and_as_json() {
+    let agent = |role: &str, model: &str| format!("name: A\nrole: {role}\nmodel: {model}\n");
+    let team =
+        "name: T\ncollaboration_pattern: coordinator_worker\ncoordinator: lead\nmember_agents: [{ agent: one, role: one }]\n";
+    let (lead, one) = (agent("coordinator", "gpt-4.1"), agent("worker", "gpt-4o-mini"));
+    let limited = format!("{team}limits: {{ tokens: 100000, cost_usd: 2.0 }}\n");
+    let gate = "name: G\ncollaboration_pattern: graph\nnodes: { a: { gate: '1' } }\nlimits: { tokens: 1000 }\n";
+    let folder = folder(&[("lead.yaml", &lead), ("one.yaml", &one), ("team.yaml", &limited), ("gate.yaml", gate)]);
+    let (code, page, said) = synod(folder.path(), &["plan", "team.yaml"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(page.contains("kept for the synthesis: 10,000 tokens, $0.2000 (10% of the limit)"), "{page}");
+    let (_, plan, _) = synod(folder.path(), &["plan", "team.yaml", "--json"]);
+    let kept = serde_json::json!({ "percent": 10, "tokens": 10000, "cost_usd": 0.2 });
+    assert_eq!(json(&plan)["kept_for_synthesis"], kept);
+    let (_, plan, _) = synod(folder.path(), &["plan", "gate.yaml", "--json"]);
+    assert_eq!(json(&plan)["kept_for_synthesis"], Json::Null, "nobody synthesizes");
+
+    let (_, report, _) = synod(folder.path(), &["run", "gate.yaml", "--json"]);
+    let session = json(&report)["session"].as_str().expect("a session has an id").to_owned();
+    let (_, page, _) = synod(folder.path(), &["show", &session]);
+    assert!(page.contains("budget of session, tokens: 0 spent, 0 reserved, 1000 left of 1000"), "{page}");
+    let (_, rows, _) = synod(folder.path(), &["show", &session, "--json"]);
+    let rows = json(&rows);
+    let (last, others) = rows.as_array().and_then(|rows| rows.split_last()).expect("there are records");
+    assert_eq!((&last["budget"][0]["limit"], &last["budget"][0]["left"]), (&"tokens".into(), &1000.into()));
+    assert!(others.iter().all(|row| row.get("budget").is_none()), "it stands once");
+}
+
+#[test]
 fn a_parked_session_can_be_cancelled() {
     let folder = folder(&[("release.yaml", ASKS)]);
     let (_, out, _) = synod(folder.path(), &["run", "release.yaml", "--json"]);

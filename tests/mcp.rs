@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use server::{AS_SERVER, LOG, Server};
+use server::{AS_SERVER, LOG, Server, processes, this_program};
 use synod::{
     engine::Engine,
     event::Status,
@@ -62,13 +62,7 @@ impl Bench {
 
     /// This program as a server of that name.
     fn server(&self, name: &str) -> McpServer {
-        let here = std::env::current_exe().unwrap();
-        McpServer {
-            command: Some(here.to_string_lossy().into_owned()),
-            args: ["--exact", "serve", "--nocapture", "--test-threads=1"].map(str::to_owned).to_vec(),
-            env: [(AS_SERVER.to_owned(), "1".to_owned()), (LOG.to_owned(), self.log(name).to_string_lossy().into_owned())].into(),
-            ..McpServer::default()
-        }
+        this_program(&self.log(name))
     }
 
     fn pool(&self, server: McpServer) -> McpPool {
@@ -98,18 +92,6 @@ fn json(text: &str) -> Value {
 fn texts(outcome: Outcome) -> String {
     let value = outcome.unwrap();
     value.get("text").and_then(Value::as_str).unwrap_or_else(|| panic!("{value} has no text")).to_owned()
-}
-
-/// The processes that are servers with that log.
-fn processes(log: &Path) -> Vec<i32> {
-    let mark = log.to_string_lossy().into_owned();
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    ids.filter(|id| {
-        let variables = std::fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
-        String::from_utf8_lossy(&variables).split('\0').any(|v| v.strip_prefix("SERVER_LOG=") == Some(&mark))
-    })
-    .collect()
 }
 
 #[test]
@@ -262,7 +244,7 @@ fn a_server_that_cannot_be_reached_says_why_and_can_be_tried_again() {
     let web = McpServer { url: Some(format!("http://{nobody}/mcp")), ..McpServer::default() };
     for (server, expected) in [
         (missing("no-such-program-at-all", &[]), "there is no program `no-such-program-at-all`; install it"),
-        (missing("sh", &["-c", "echo 'out of coffee' >&2; exit 1"]), "ended at once; it said: out of coffee"),
+        (missing("sh", &["-c", "echo 'out of coffee' >&2; exit 1"]), "ended at once with exit code 1; it said: out of coffee"),
         (McpServer { startup_timeout_seconds: Some(0.3), ..missing("sleep", &["30"]) }, "did not answer within 0.3 s"),
         (unset, "needs the variable SYNOD_TEST_NOT_SET"),
         (web, "does not answer"),

@@ -18,12 +18,14 @@ const MAX_BYTES: u64 = 1 << 30;
 
 /// Write a session as one file, which `import`, `replay` and `replay:FILE` models read
 ///
-/// The file is called a cassette: JSON lines, a header and then each record with its hash, all payloads in it.
+/// The file is called a cassette: JSON lines, a header and then each record with its hash, all payloads in it. Secrets were taken out
+/// before they were recorded. `import` puts it into another store, `replay` runs it again, and with the model `replay:FILE` an agent
+/// says what the agent of its role said in it.
 #[derive(Debug, Args)]
 pub(super) struct Export {
     /// The session's id, or the beginning of it
     session: String,
-    /// Where to; stdout by default
+    /// Write it there; to stdout by default
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -53,7 +55,8 @@ impl Export {
 
 /// Put an exported session into the store, under its own id
 ///
-/// A file that was changed since its export is refused.
+/// From then on it is a session as any other: it can be shown, replayed and, if it is not over, resumed. A file that was changed since
+/// its export is refused; to import one again changes nothing.
 #[derive(Debug, Args)]
 pub(super) struct Import {
     /// The file that `export` wrote

@@ -8,6 +8,7 @@ mod answer;
 mod cancel;
 mod check;
 mod completions;
+mod doctor;
 mod export;
 mod init;
 mod live;
@@ -39,7 +40,7 @@ use crate::{
     secret::{Env, Redactor},
     store::RedbStore,
     team::{Diagnostic, ModelCatalog},
-    tool::{CommandPolicy, McpServers},
+    tool::{CommandPolicy, McpFileError, McpServers},
     value::{SessionId, Tenant},
 };
 
@@ -57,6 +58,7 @@ pub struct Cli {
 
 /// What every command takes.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 struct Global {
     /// Where sessions are kept
     #[arg(long, global = true, value_name = "DIR", env = "SYNOD_STORE", default_value = ".synod")]
@@ -84,45 +86,28 @@ struct Global {
     env: Env,
 }
 
+/// What can be typed first. What a command does is said where it is.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Copy a shipped team, with all that it consists of, into a folder to change it
     Init(init::Init),
-    /// Say what is wrong with team and profile files
     Check(check::Check),
-    /// Show what a team would do at worst, before it does anything
     Plan(plan::Plan),
-    /// Run a team on a task
     Run(run::Run),
-    /// Go on with a session where it stopped
     Resume(resume::Resume),
-    /// List sessions, newest first
     Sessions(sessions::Sessions),
-    /// Show the facts of a session, in order
     Show(show::Show),
-    /// Show who said what to whom
     Messages(messages::Messages),
-    /// Answer a question of a session
     Answer(answer::Answer),
-    /// End a session
     Cancel(cancel::Cancel),
-    /// Show what came of a session
     Report(report::ReportCommand),
-    /// Write a session as one file, which `import`, `replay` and `replay:FILE` models read
     Export(export::Export),
-    /// Put an exported session into the store, under its own id
     Import(export::Import),
-    /// Run a session again from its record: without network, keys or tools, to the same report
     Replay(replay::Replay),
-    /// List agents and search them by skill
     Agents(agents::Agents),
-    /// List models, what they cost, and which keys are set
     Models(models::ModelsCommand),
-    /// Test rule scripts, and show what rules get to know
+    Doctor(doctor::Doctor),
     Rules(rules::Rules),
-    /// Print the JSON Schema of a file
     Schema(schema::Schema),
-    /// Print shell completions
     Completions(completions::Completions),
 }
 
@@ -212,6 +197,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Replay(args) => args.run(&global),
         Command::Agents(args) => args.run(&global),
         Command::Models(args) => args.run(&global),
+        Command::Doctor(args) => args.run(&global),
         Command::Rules(args) => args.run(&global),
         Command::Schema(args) => args.run(&global),
         Command::Completions(args) => args.run(&global),
@@ -283,14 +269,22 @@ impl Global {
     }
 
     fn engine_on(&self, store: Option<Arc<RedbStore>>) -> Result<Engine, CommandError> {
-        let servers = self.mcp.as_ref().map_or_else(|| McpServers::find(Path::new(".")), |file| McpServers::read(file));
-        let servers = servers.map_err(|e| CommandError::Usage(e.to_string()))?;
+        let servers = self.servers().map_err(|e| CommandError::Usage(e.to_string()))?;
+        Ok(self.engine_with(store, servers, self.catalog()?))
+    }
+
+    fn engine_with(&self, store: Option<Arc<RedbStore>>, servers: McpServers, catalog: ModelCatalog) -> Engine {
         let mut builder = Engine::builder().tenant(self.tenant()).workspace(".").state_folder(&self.store);
-        builder = builder.env(self.env.clone()).catalog(self.catalog()?).mcp(servers).commands(commands());
+        builder = builder.env(self.env.clone()).catalog(catalog).mcp(servers).commands(commands());
         if let Some(store) = store {
             builder = builder.store(store);
         }
-        Ok(builder.build())
+        builder.build()
+    }
+
+    /// The MCP servers of `--mcp`, else of the file that is found.
+    fn servers(&self) -> Result<McpServers, McpFileError> {
+        self.mcp.as_ref().map_or_else(|| McpServers::find(Path::new(".")), |file| McpServers::read(file))
     }
 
     /// The built-in models and those of `--models`, later files over earlier ones.

@@ -8,7 +8,11 @@ use crate::{team::Price, value::Usd};
 
 /// List models, what they cost, and which keys are set
 ///
-/// The built-in catalog and the files of `--models`. Any other model of a provider goes by `provider/id`.
+/// The built-in catalog and the files of --models. Any other model of a provider goes by `provider/id`. Such a file is YAML:
+/// `providers: { local: { kind: openai, base_url: "http://127.0.0.1:4030/v1", api_key_env: LOCAL_KEY } }` and `models: { small:
+/// { provider: local, id: gpt-4.1, context_window: 128000, price: { input: 2.0, output: 8.0, cached_input: 0.5 } } }`, with prices in
+/// US dollars a million tokens. Kinds are openai, openai_responses, anthropic, gemini and ollama. `synod doctor --online` asks whether
+/// a provider answers.
 #[derive(Debug, Args)]
 pub(super) struct ModelsCommand {
     /// Words that must be in a model's alias, provider or id

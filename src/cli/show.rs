@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{CommandError, Global, Outcome, output};
 use crate::{
     event::{Event, Record},
-    report::budget,
+    report::{PoolRow, budget},
     state::State,
     value::{CallIx, NodeIx, Seq},
 };
@@ -33,6 +33,9 @@ struct Row<'a> {
     at: String,
     node: Option<String>,
     event: &'a Event,
+    /// What is used of the limits once all this is known: in the last row, where there are limits.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    budget: Vec<PoolRow>,
 }
 
 impl Show {
@@ -46,14 +49,18 @@ impl Show {
             .filter(|record| self.as_of.is_none_or(|seq| record.seq.0 <= seq))
             .filter(|record| self.is_below(&state, record))
             .collect();
+        let known = State::fold(records.iter().filter(|record| self.as_of.is_none_or(|seq| record.seq.0 <= seq)))?;
+        let pools = budget(&known);
         if global.json {
-            let rows: Vec<Row<'_>> = shown.iter().map(|record| row(&state, record)).collect();
+            let mut rows: Vec<Row<'_>> = shown.iter().map(|record| row(&state, record)).collect();
+            if let Some(last) = rows.last_mut() {
+                last.budget = pools;
+            }
             output::json(&rows)?;
             return Ok(exit);
         }
         let mut page = lines(&state, &shown).map_err(|e| CommandError::Usage(e.to_string()))?;
-        let known = State::fold(records.iter().filter(|record| self.as_of.is_none_or(|seq| record.seq.0 <= seq)))?;
-        for pool in budget(&known) {
+        for pool in pools {
             page.push_str(&format!("{pool}\n"));
         }
         output::text(&page)?;
@@ -70,7 +77,7 @@ impl Show {
 
 fn row<'a>(state: &State, record: &'a Record) -> Row<'a> {
     let node = node_of(&record.event).map(|node| state.path(node).to_string());
-    Row { seq: record.seq, at: record.at.rfc3339(), node, event: &record.event }
+    Row { seq: record.seq, at: record.at.rfc3339(), node, event: &record.event, budget: Vec::new() }
 }
 
 fn lines(state: &State, records: &[&Record]) -> Result<String, std::fmt::Error> {

@@ -81,6 +81,16 @@ pub(super) fn list(folder: &str) -> Vec<String> {
     names.map(|name| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }).collect()
 }
 
+/// The files in a folder of the library and below it, each by its path in that folder; `None` where there is no such folder.
+pub(super) fn below(folder: &str) -> Option<Vec<(String, &'static [u8])>> {
+    let (dir, inner) = within(folder.trim_end_matches('/'))?;
+    let dir = if inner.is_empty() { dir } else { dir.get_dir(inner)? };
+    let mut files = Vec::new();
+    collect(dir, false, &mut files);
+    let own = |path: &str| Path::new(path).strip_prefix(dir.path()).map_or(path.to_owned(), |own| own.display().to_string());
+    Some(files.into_iter().map(|file| (own(file.path), file.bytes)).collect())
+}
+
 /// How old the remains of an unpacking must be to be cleared away: by then its process has died.
 const STALE: Duration = Duration::from_secs(600);
 

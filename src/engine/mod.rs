@@ -5,6 +5,7 @@
 
 mod claimed;
 mod clock;
+mod doctor;
 mod drive;
 mod files;
 mod handle;
@@ -20,6 +21,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use uuid::Uuid;
 
 pub use clock::{Clock, SystemClock};
+pub use doctor::{Area, Diagnosis, Health};
 pub use files::FileSources;
 pub use handle::{Ended, SessionHandle, Unheard};
 pub use library::{LibraryEntry, library_files, library_text};
@@ -59,6 +61,9 @@ pub(crate) struct Inner {
     env: Env,
     /// The models that teams may name, and which of their keys are missing.
     catalog: ModelCatalog,
+    knowledge: Arc<Knowledge>,
+    /// What commands may reach.
+    commands: CommandPolicy,
     places: Places,
     tenant: Tenant,
     clock: Arc<dyn Clock>,
@@ -113,6 +118,7 @@ pub struct EngineBuilder {
     store: Option<Arc<dyn Store>>,
     tools: Registry,
     mcp: McpServers,
+    commands: CommandPolicy,
     models: Models,
     catalog: ModelCatalog,
     env: Env,
@@ -153,6 +159,7 @@ impl EngineBuilder {
     /// Lets commands reach this, beside the files of their session.
     #[must_use]
     pub fn commands(mut self, policy: CommandPolicy) -> Self {
+        self.commands = policy.clone();
         self.tools.replace(Arc::new(Bash::new(policy))).expect("the schema of a built-in tool is valid: a test adds it");
         self
     }
@@ -222,7 +229,8 @@ impl EngineBuilder {
         for (name, source) in self.knowledge {
             knowledge.add(name, source);
         }
-        let search: Arc<dyn Tool> = Arc::new(Blocking::new(SearchKnowledge::new(Arc::new(knowledge))));
+        let knowledge = Arc::new(knowledge);
+        let search: Arc<dyn Tool> = Arc::new(Blocking::new(SearchKnowledge::new(knowledge.clone())));
         self.tools.add(search).expect("no other tool has that name: `tool` refuses it");
         let (mut models, mut catalog) = (self.models, self.catalog.clone());
         let providers = Providers::new(self.catalog, self.env.clone());
@@ -240,6 +248,8 @@ impl EngineBuilder {
                 models,
                 env: self.env,
                 catalog,
+                knowledge,
+                commands: self.commands,
                 places: Places { workspace: self.workspace, state_folder: self.state_folder },
                 tenant: self.tenant,
                 clock: self.clock,
@@ -255,6 +265,7 @@ impl Engine {
             store: None,
             tools: builtin(),
             mcp: McpServers::default(),
+            commands: CommandPolicy::default(),
             models: Models::default(),
             catalog: ModelCatalog::built_in(),
             env: Env::process(),

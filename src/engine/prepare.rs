@@ -175,7 +175,7 @@ impl Engine {
 
 /// Why what is at `path` is not the folder or file that an input wants. An empty folder is a mistake in the path far more often
 /// than it is meant, and a team that finds nothing in it has been paid all the same.
-fn check_root(kind: InputKind, written: &str, path: &Path) -> Result<(), String> {
+pub(super) fn check_root(kind: InputKind, written: &str, path: &Path) -> Result<(), String> {
     let unreadable = |e: std::io::Error| format!("{written} cannot be read: {e}");
     let is_folder = path.metadata().map_err(unreadable)?.is_dir();
     match kind {

@@ -44,6 +44,11 @@ impl MachineTools {
         self.registry.names().map(str::to_owned).collect()
     }
 
+    /// Calls a tool of this machine, for no session.
+    pub(crate) async fn call_own(&self, tool: &str, context: &CallContext, args: &Value) -> Outcome {
+        self.registry.call(tool, context, args).await
+    }
+
     /// The tools of this machine and those that a team brings along.
     pub(crate) fn specs(&self, team: &TeamTools) -> Vec<ToolSpec> {
         let brought: Vec<ToolSpec> = self.brought(team).iter().map(|tool| tool.spec().clone()).collect();

@@ -26,6 +26,11 @@ pub const DEFAULT_TOOL_TIMEOUT: Duration = Duration::from_secs(120);
 /// nobody else may reserve them, so that there is a result when the rest is spent.
 pub const SYNTHESIS_SHARE: u64 = 10;
 
+/// The part of a limit on tokens or cost that is kept for the synthesis.
+pub fn synthesis_share(limit: u64) -> u64 {
+    limit / 100 * SYNTHESIS_SHARE + limit % 100 * SYNTHESIS_SHARE / 100
+}
+
 /// Millions of tokens are what prices are for.
 const PRICED_TOKENS: u128 = 1_000_000;
 
@@ -69,6 +74,14 @@ pub struct Limits {
     pub cost: Option<Usd>,
     /// Running time in seconds; parked time does not count.
     pub wall_seconds: Option<u64>,
+}
+
+impl Limits {
+    /// What of them is kept for the synthesis, where there is one that costs something.
+    pub fn kept_for_synthesis(&self) -> Self {
+        let cost = self.cost.map(|cost| Usd(synthesis_share(cost.0)));
+        Self { tokens: self.tokens.map(synthesis_share), cost, ..Self::default() }
+    }
 }
 
 /// The worst case of a plan, in total and by agent.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bounds::{
     AgentBound, Bounds, CallCap, DEFAULT_TOOL_TIMEOUT, Limits, MAX_DEBATED_TOPICS, REPAIRS, RESERVED_TURNS, SECOND_CHANCES,
-    SYNTHESIS_SHARE,
+    SYNTHESIS_SHARE, synthesis_share,
 };
 pub use node::{
     AgentNode, AskNode, Backoff, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Retry, ScopeKind, SettleOver,
@@ -177,5 +177,19 @@ impl Plan {
     /// The team at `ix`.
     pub fn team(&self, ix: TeamIx) -> &TeamPlan {
         &self.teams[ix.index()]
+    }
+
+    /// Who makes the result of the session's own team, for each node that does.
+    pub fn synthesizers(&self) -> impl Iterator<Item = &Member> {
+        let nodes = self.graphs.iter().filter(|graph| graph.team == TeamIx(0)).flat_map(|graph| graph.dag.node_weights());
+        nodes.filter_map(|node| match &node.kind {
+            NodeKind::Agent(agent) if agent.phase == Phase::Synthesize => self.teams.first()?.agent(&agent.role),
+            NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => None,
+        })
+    }
+
+    /// Whether a part of the session's limits is kept for its synthesis: where that costs something.
+    pub fn keeps_share(&self) -> bool {
+        self.synthesizers().any(|leader| !leader.call.is_free())
     }
 }

@@ -71,6 +71,20 @@ impl Document {
         }
     }
 
+    /// What its author may have meant otherwise: front matter that is not read as such.
+    pub(super) fn oddity(text: &str) -> Option<String> {
+        let (front, ..) = front_matter(text);
+        if let Some(yaml) = front {
+            let read: Result<BTreeMap<String, Field>, _> = serde_saphyr::from_str(yaml);
+            let why = read.err()?.to_string();
+            let why = why.lines().next().unwrap_or_default();
+            return Some(format!("its front matter is no YAML map: {}", why.trim_start_matches("error: ")));
+        }
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let opens = text.lines().next().is_some_and(|line| line.trim_end() == "---");
+        opens.then(|| "its front matter is not closed with a line of ---".to_owned())
+    }
+
     /// Whether it has one of the values for every key.
     pub(super) fn passes(&self, filters: &BTreeMap<String, Vec<String>>) -> bool {
         filters.iter().all(|(key, wanted)| {

@@ -22,7 +22,7 @@ use std::{
 use serde::Serialize;
 
 pub use crate::value::QUERY_LIMIT;
-pub use runbooks::Runbooks;
+pub use runbooks::{Runbooks, Survey};
 
 /// Passages of one search at most.
 pub const PASSAGES_LIMIT: usize = 20;
@@ -110,6 +110,11 @@ impl Knowledge {
     /// Adds a source under the name that profiles use in place of a folder.
     pub fn add(&mut self, name: impl Into<String>, source: Arc<dyn Source>) {
         self.sources.insert(name.into(), source);
+    }
+
+    /// Whether a program has added documents under that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.sources.contains_key(name)
     }
 
     /// The best passages of all `folders`, the best first.

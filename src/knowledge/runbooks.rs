@@ -1,7 +1,9 @@
 //! Where do runbooks come from? [`Runbooks`]: a folder of Markdown files, indexed when it is first searched and again when it changes.
 
 use std::{
-    fs,
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::SystemTime,
@@ -45,11 +47,7 @@ impl Runbooks {
     /// The files that count, in order of their paths. Links are not followed.
     pub(super) fn files(&self) -> Stamp {
         let mut bytes = 0;
-        let walk = walkdir::WalkDir::new(&self.folder).max_depth(DEPTH).sort_by_file_name();
-        walk.into_iter()
-            .filter_map(Result::ok)
-            .filter(|entry| entry.file_type().is_file() && is_markdown(entry.path()))
-            .filter_map(|entry| Some((entry.path().to_owned(), entry.metadata().ok()?)))
+        self.markdown()
             .map(|(path, about)| (path, about.len(), about.modified().ok()))
             .filter(|(_, size, _)| *size <= DOCUMENT_BYTES)
             .take_while(|(_, size, _)| {
@@ -58,6 +56,15 @@ impl Runbooks {
             })
             .take(DOCUMENTS)
             .collect()
+    }
+
+    /// All Markdown files, in order of their paths.
+    fn markdown(&self) -> impl Iterator<Item = (PathBuf, fs::Metadata)> {
+        let walk = walkdir::WalkDir::new(&self.folder).max_depth(DEPTH).sort_by_file_name();
+        walk.into_iter()
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_type().is_file() && is_markdown(entry.path()))
+            .filter_map(|entry| Some((entry.path().to_owned(), entry.metadata().ok()?)))
     }
 
     fn index(&self, files: &Stamp) -> Result<Index, KnowledgeError> {
@@ -92,6 +99,65 @@ impl Runbooks {
     /// The index failed.
     pub fn tags(&self) -> Result<Vec<(String, usize)>, KnowledgeError> {
         self.with(|index| Ok(index.values("tags").into_iter().map(|(tag, count)| (tag.to_owned(), count)).collect()))
+    }
+}
+
+/// What is in a folder of documents.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// How many can be found.
+    pub documents: usize,
+    /// How many of them pass the filters.
+    pub passing: usize,
+    /// Files that are left out or read otherwise than they are meant, and why, sorted.
+    pub odd: Vec<(String, String)>,
+}
+
+impl Survey {
+    /// Of documents by path, with how many of them pass `filters`.
+    pub fn of<'d>(
+        documents: impl Iterator<Item = (String, io::Result<Cow<'d, [u8]>>)>,
+        filters: &BTreeMap<String, Vec<String>>,
+    ) -> Self {
+        let mut survey = Self::default();
+        for (path, bytes) in documents {
+            let bytes = match bytes {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    survey.odd.push((path, error.to_string()));
+                    continue;
+                }
+            };
+            let text = String::from_utf8_lossy(&bytes);
+            survey.documents += 1;
+            survey.passing += usize::from(Document::parse("", &text).passes(filters));
+            if let Some(why) = Document::oddity(&text) {
+                survey.odd.push((path, why));
+            } else if matches!(text, Cow::Owned(_)) {
+                survey.odd.push((path, "it is not UTF-8 text: what is not is left out".to_owned()));
+            }
+        }
+        survey
+    }
+}
+
+impl Runbooks {
+    /// Reads every document: how many there are, how many pass `filters`, and which are not as they should be.
+    pub fn survey(&self, filters: &BTreeMap<String, Vec<String>>) -> Survey {
+        let files = self.files();
+        let read = files.iter().map(|(path, ..)| (self.shown(path), fs::read(path).map(Cow::Owned)));
+        let mut survey = Survey::of(read, filters);
+        let found: BTreeSet<&PathBuf> = files.iter().map(|(path, ..)| path).collect();
+        for (path, about) in self.markdown().filter(|(path, _)| !found.contains(path)) {
+            let why = if about.len() > DOCUMENT_BYTES {
+                format!("it has {} bytes, more than the {DOCUMENT_BYTES} that are read", about.len())
+            } else {
+                format!("there are more than {DOCUMENTS} documents or {FOLDER_BYTES} bytes before it")
+            };
+            survey.odd.push((self.shown(&path), why));
+        }
+        survey.odd.sort();
+        survey
     }
 }
 

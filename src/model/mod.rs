@@ -13,7 +13,7 @@ mod view;
 use std::{future::Future, pin::Pin};
 
 pub use registry::{ModelError, Models};
-pub use remote::{Providers, Remote};
+pub use remote::{Listed, Providers, Remote};
 pub use replay::Replay;
 pub use script::Script;
 pub use view::{VIEW_FIELDS, sample_view, view};

@@ -46,7 +46,10 @@ pub enum ModelError {
         reason: String,
     },
     /// Its provider wants a key, and there is none.
-    #[error("open the model {model}: {provider} wants a key; set {variable} in the environment")]
+    #[error(
+        "open the model {model}: {provider} wants a key; set {variable} in the environment, or take another model with \
+         --set '*.model=…'; `synod doctor` says what else is missing here"
+    )]
     Key {
         /// The model.
         model: Arc<str>,
@@ -103,6 +106,14 @@ impl Models {
             }
         }
         Ok(models)
+    }
+
+    /// Whether the model of that name can be opened here, as [`Models::with_files`] does it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn can_open(&self, name: &Arc<str>, sources: &dyn Fn(&str) -> Vec<Source>) -> Result<(), ModelError> {
+        self.clone().open(name, sources)
     }
 
     /// Asks the model of a profile, and where it cannot be reached or is overloaded its fallbacks in turn. One that failed a

@@ -6,7 +6,7 @@ use super::{
     outline::{Outline, agent, on, what},
     review::Review,
 };
-use crate::graph::{NodeKind, Plan, ScopeKind};
+use crate::graph::{NodeKind, Plan, SYNTHESIS_SHARE, ScopeKind};
 
 /// The contract of `synod plan --json`: `nodes`, `edges`, `bounds`, `permissions`, `lints`, and more beside them.
 pub fn draw_json(plan: &Plan, review: &Review) -> Value {
@@ -53,6 +53,10 @@ pub fn draw_json(plan: &Plan, review: &Review) -> Value {
             "turns": limits.turns, "tokens": limits.tokens, "cost_usd": limits.cost.map(|c| c.dollars()),
             "wall_seconds": limits.wall_seconds,
         },
+        "kept_for_synthesis": plan.keeps_share().then(|| {
+            let kept = limits.kept_for_synthesis();
+            json!({ "percent": SYNTHESIS_SHARE, "tokens": kept.tokens, "cost_usd": kept.cost.map(|c| c.dollars()) })
+        }),
         "permissions": review.permissions,
         "reach": review.reach,
         "lints": review.lints,

@@ -7,7 +7,7 @@ use super::{
     review::{Review, span},
 };
 use crate::{
-    graph::{Bounds, Limits, Node, NodeKind, Plan, ScopeKind, Stragglers},
+    graph::{Bounds, Limits, Node, NodeKind, Plan, SYNTHESIS_SHARE, ScopeKind, Stragglers},
     value::Usd,
 };
 
@@ -38,7 +38,7 @@ pub fn describe(plan: &Plan, review: &Review) -> String {
             write!(out, "\n{title}\n{text}").ok();
         }
     };
-    section("worst case", &bounds(&plan.bounds, &plan.limits));
+    section("worst case", &format!("{}{}", bounds(&plan.bounds, &plan.limits), kept(plan)));
     section("by agent", &by_agent(&plan.bounds));
     section("limits of agents", &own_limits(&plan.bounds));
     section("longest path", &format!("  {}\n", review.longest_path.join(" → ")));
@@ -122,6 +122,17 @@ fn bounds(bounds: &Bounds, limits: &Limits) -> String {
         ["  cost".to_owned(), cost(bounds.cost, "unknown"), cost(limits.cost, "none")],
         ["  wall time".to_owned(), span(bounds.wall_seconds), wall],
     ])
+}
+
+/// What nobody but the synthesis may spend of the limits.
+fn kept(plan: &Plan) -> String {
+    let limits = plan.limits.kept_for_synthesis();
+    let tokens = limits.tokens.map(|tokens| format!("{} tokens", grouped(tokens)));
+    let shares: Vec<String> = tokens.into_iter().chain(limits.cost.map(|cost| cost.to_string())).collect();
+    if !plan.keeps_share() || shares.is_empty() {
+        return String::new();
+    }
+    format!("  kept for the synthesis: {} ({SYNTHESIS_SHARE}% of the limit)\n", shares.join(", "))
 }
 
 fn own_limits(bounds: &Bounds) -> String {

@@ -123,7 +123,32 @@ pub(super) fn escalations(state: &State, records: &[Record]) -> Vec<EscalationRo
                     row.close(outcome);
                 }
             }
-            _ => {}
+            Event::Started(_)
+            | Event::Resumed { .. }
+            | Event::Parked
+            | Event::NodeStarted { .. }
+            | Event::NodeRetried { .. }
+            | Event::RetryDue { .. }
+            | Event::NodeEnded { .. }
+            | Event::EdgesJudged { .. }
+            | Event::ScopeOpened { .. }
+            | Event::Grown(_)
+            | Event::Judged { .. }
+            | Event::TurnStarted { .. }
+            | Event::TurnHeld { .. }
+            | Event::TurnEnded { .. }
+            | Event::ToolCalled(_)
+            | Event::ToolReturned { .. }
+            | Event::NotHappened { .. }
+            | Event::Said { .. }
+            | Event::Noted { .. }
+            | Event::Found { .. }
+            | Event::Wrote { .. }
+            | Event::Decided { .. }
+            | Event::LimitReached { .. }
+            | Event::CancelRequested { .. }
+            | Event::LateResult { .. }
+            | Event::Finished(_) => {}
         }
     }
     rows.sort_by_cached_key(|(node, _)| state.position(*node));

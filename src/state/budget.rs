@@ -12,7 +12,7 @@ use std::{
 use super::{Due, Spent, State};
 use crate::{
     event::Key,
-    graph::{Limits, NodeKind, Phase, Plan, SYNTHESIS_SHARE},
+    graph::{Limits, NodeKind, Phase, Plan, synthesis_share},
     state::Stage,
     value::{NodeIx, Role, TeamIx, Usage},
 };
@@ -70,16 +70,7 @@ struct Used {
 impl Budget {
     /// Of a session that begins.
     pub(super) fn of(plan: &Plan) -> Self {
-        let agents = plan.graphs.iter().filter(|g| g.team == TeamIx(0)).flat_map(|g| g.dag.node_weights());
-        let leaders = agents.filter_map(|node| match &node.kind {
-            NodeKind::Agent(agent) if agent.phase == Phase::Synthesize => plan.teams.first()?.agent(&agent.role),
-            NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => None,
-        });
-        leaders.fold(Self::default(), |budget, leader| Self {
-            synthesizes: true,
-            keeps_share: budget.keeps_share || !leader.call.is_free(),
-            ..budget
-        })
+        Self { synthesizes: plan.synthesizers().next().is_some(), keeps_share: plan.keeps_share(), ..Self::default() }
     }
 
     /// What calls in flight have reserved, in all.
@@ -277,8 +268,7 @@ impl Used {
             if needs.is_nothing() {
                 return limit > 0 && part(&self.spent) >= limit;
             }
-            let share = limit / 100 * SYNTHESIS_SHARE + limit % 100 * SYNTHESIS_SHARE / 100;
-            let kept = self.kept.map_or(0, |used| share.saturating_sub(part(&used)));
+            let kept = self.kept.map_or(0, |used| synthesis_share(limit).saturating_sub(part(&used)));
             let sum = [&self.spent, &self.reserved, &needs].into_iter().fold(kept, |sum, usage| sum.saturating_add(part(usage)));
             part(&needs) > 0 && sum > limit
         };

@@ -48,7 +48,7 @@ pub use claim::Claim;
 pub use error::{AppendError, ClaimError, FindError, PostError, ReadError, StoreError};
 pub use inbox::{InboxItem, Mail, MailId};
 pub use memory::MemoryStore;
-pub use redb::RedbStore;
+pub use redb::{Examined, JournalFound, RedbStore, examine};
 pub use row::{Closing, Filter, NewSession, Owner, SessionRow};
 pub use ticket::{Completer, Pending, Release, Ticket};
 

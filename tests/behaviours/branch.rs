@@ -71,7 +71,7 @@ fn behaviour_20_a_join_on_either_runs_and_a_join_on_both_is_left_out() {
               a: {{ tool: say, args: {{ value: 1 }} }}
               b: {{ tool: say, args: {{ value: 2 }}, after: a }}
               {c}
-              either: {{ tool: say, args: {{ value: either }}, after: [b, c], join: any }}
+              either: {{ tool: say, args: {{ value: either }}, after: [b, c], join: any, stragglers: leave }}
               both: {{ tool: say, args: {{ value: both }}, after: [b, c] }}
               later: {{ tool: say, args: {{ value: later }}, after: [both, either], join: any }}
             output: '[either.output, both.output, later.output]'

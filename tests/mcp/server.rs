@@ -2,7 +2,7 @@
 
 use std::{
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -23,6 +23,7 @@ use rmcp::{
     },
 };
 use serde_json::{Value as Json, json};
+use synod::tool::McpServer;
 
 /// How it is told that a process is to be a server.
 pub const AS_SERVER: &str = "SYNOD_TEST_SERVER";
@@ -152,6 +153,28 @@ impl ServerHandler for Server {
             other => return Err(ErrorData::invalid_params(format!("there is no tool {other}"), None)),
         })
     }
+}
+
+/// The program that calls this, which has a test `serve`, as a server that logs there.
+pub fn this_program(log: &Path) -> McpServer {
+    McpServer {
+        command: Some(std::env::current_exe().unwrap().to_string_lossy().into_owned()),
+        args: ["--exact", "serve", "--nocapture", "--test-threads=1"].map(str::to_owned).to_vec(),
+        env: [(AS_SERVER.to_owned(), "1".to_owned()), (LOG.to_owned(), log.to_string_lossy().into_owned())].into(),
+        ..McpServer::default()
+    }
+}
+
+/// The processes that are servers with that log.
+pub fn processes(log: &Path) -> Vec<i32> {
+    let mark = log.to_string_lossy().into_owned();
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    ids.filter(|id| {
+        let variables = std::fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+        String::from_utf8_lossy(&variables).split('\0').any(|v| v.strip_prefix("SERVER_LOG=") == Some(&mark))
+    })
+    .collect()
 }
 
 /// Serves on the standard streams until they close.

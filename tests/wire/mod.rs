@@ -15,6 +15,8 @@ use serde_json::{Value as Json, json};
 /// A request that came.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    /// Its method and path.
+    pub what: String,
     /// The idempotency key.
     pub key: String,
     /// The `Authorization` header.
@@ -27,6 +29,8 @@ pub enum Says {
     Reply(String, Vec<(String, Json)>),
     /// A refusal with that status and body.
     Refusal(u16, String),
+    /// A list of models with these ids.
+    Models(Vec<&'static str>),
 }
 
 pub struct Provider {
@@ -68,6 +72,8 @@ impl Provider {
 fn serve(stream: TcpStream, log: &Mutex<Vec<Asked>>, says: &dyn Fn(&Asked) -> Says) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let (mut length, mut key, mut bearer, mut line) = (0, String::new(), String::new(), String::new());
+    reader.read_line(&mut line)?;
+    let what = line.trim().trim_end_matches(" HTTP/1.1").to_owned();
     loop {
         line.clear();
         if reader.read_line(&mut line)? == 0 {
@@ -88,10 +94,14 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Asked>>, says: &dyn Fn(&Asked) -> Sa
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    let asked = Asked { key, bearer, body: serde_json::from_slice(&body).unwrap_or_default() };
+    let asked = Asked { what, key, bearer, body: serde_json::from_slice(&body).unwrap_or_default() };
     log.lock().expect("no thread panics with it").push(asked.clone());
     let (status, kind, body) = match says(&asked) {
         Says::Refusal(status, body) => (status, "application/json", body),
+        Says::Models(ids) => {
+            let models: Vec<Json> = ids.iter().map(|id| json!({ "id": id, "object": "model" })).collect();
+            (200, "application/json", json!({ "object": "list", "data": models }).to_string())
+        }
         Says::Reply(text, calls) => (200, "text/event-stream", stream_of(&text, &calls)),
     };
     let mut stream = reader.into_inner();

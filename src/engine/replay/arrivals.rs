@@ -102,7 +102,30 @@ fn input(state: &State, record: &Record) -> Option<Input> {
             let reply = usage.map(|usage| Arc::new(Reply { usage, ..Reply::default() })).ok_or_else(gone);
             Some(Input::Replied { key: *key, reply })
         }
-        _ => None,
+        Event::Started(_)
+        | Event::Parked
+        | Event::NodeStarted { .. }
+        | Event::RetryDue { .. }
+        | Event::NodeEnded { outcome: Outcome::Skipped(_) | Outcome::Cancelled, .. }
+        | Event::EdgesJudged { .. }
+        | Event::ScopeOpened { .. }
+        | Event::Grown(_)
+        | Event::Judged { .. }
+        | Event::TurnStarted { .. }
+        | Event::TurnHeld { .. }
+        | Event::ToolCalled(_)
+        | Event::NotHappened { .. }
+        | Event::Said { .. }
+        | Event::Noted { .. }
+        | Event::Found { .. }
+        | Event::Wrote { .. }
+        | Event::Decided { .. }
+        | Event::Escalated { .. }
+        | Event::Asked(_)
+        | Event::AskClosed { outcome: AskOutcome::Lapsed | AskOutcome::Moot, .. }
+        | Event::AskMoved { .. }
+        | Event::LimitReached { .. }
+        | Event::Finished(_) => None,
     }
 }
 

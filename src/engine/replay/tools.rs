@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    event::{Event, Record},
+    event::{Event, Record, TurnEnd},
     state::{FoldError, State},
     turn::{Toolbox, is_collaboration},
     value::{EffectClass, FailureKind, Profile, ToolSpec, Value},
@@ -40,7 +40,7 @@ impl<T: Toolbox> RecordedTools<T> {
 
     fn see(&mut self, state: &State, event: &Event) {
         match event {
-            Event::TurnEnded { end: crate::event::TurnEnd::Reply(reply), effects, .. } => {
+            Event::TurnEnded { end: TurnEnd::Reply(reply), effects, .. } => {
                 let calls = reply.calls.iter().zip(effects);
                 self.effects.extend(calls.map(|(call, effect)| (key(&call.tool, &call.args), *effect)));
             }
@@ -61,7 +61,34 @@ impl<T: Toolbox> RecordedTools<T> {
                     self.know(&call.tool);
                 }
             }
-            _ => {}
+            Event::TurnEnded { end: TurnEnd::Failed(_), .. }
+            | Event::Started(_)
+            | Event::Resumed { .. }
+            | Event::Parked
+            | Event::NodeStarted { .. }
+            | Event::NodeRetried { .. }
+            | Event::RetryDue { .. }
+            | Event::NodeEnded { .. }
+            | Event::EdgesJudged { .. }
+            | Event::ScopeOpened { .. }
+            | Event::Grown(_)
+            | Event::Judged { .. }
+            | Event::TurnStarted { .. }
+            | Event::TurnHeld { .. }
+            | Event::NotHappened { .. }
+            | Event::Said { .. }
+            | Event::Noted { .. }
+            | Event::Found { .. }
+            | Event::Wrote { .. }
+            | Event::Decided { .. }
+            | Event::Escalated { .. }
+            | Event::Asked(_)
+            | Event::AskClosed { .. }
+            | Event::AskMoved { .. }
+            | Event::LimitReached { .. }
+            | Event::CancelRequested { .. }
+            | Event::LateResult { .. }
+            | Event::Finished(_) => {}
         }
     }
 

@@ -83,7 +83,7 @@ fn odd(error: FrameError) -> Trouble {
 }
 
 /// A response that is no success, with as much of its body as says why.
-async fn refused(mut response: Response, wait: Duration) -> Trouble {
+pub(super) async fn refused(mut response: Response, wait: Duration) -> Trouble {
     let (status, headers) = (response.status(), response.headers().clone());
     let mut body = Vec::new();
     let read = async {
@@ -100,7 +100,7 @@ async fn refused(mut response: Response, wait: Duration) -> Trouble {
 }
 
 /// The transport failed. The address is left out: it stands in the models file.
-fn broken(error: &reqwest::Error) -> Trouble {
+pub(super) fn broken(error: &reqwest::Error) -> Trouble {
     let mut why = String::new();
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {

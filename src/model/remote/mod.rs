@@ -10,6 +10,7 @@ mod gate;
 mod http;
 mod names;
 mod patience;
+mod probe;
 mod trouble;
 mod wire;
 
@@ -43,6 +44,8 @@ const DEFAULT_WINDOW: u64 = 200_000;
 const DEFAULT_MAX_TOKENS: u64 = 4_096;
 /// The most characters of an idempotency key; a longer one is digested.
 const MAX_KEY: usize = 255;
+
+pub use probe::Listed;
 
 /// A key that no log, error or journal shows.
 #[derive(Clone)]
@@ -218,32 +221,15 @@ impl Remote {
 
     /// The address of a request: the base, which may have a query of its own, and the path of the kind.
     fn url(&self) -> String {
-        let (base, query) = self.base.split_once('?').map_or((self.base.as_str(), None), |(base, query)| (base, Some(query)));
-        let base = base.trim_end_matches('/');
-        let path = self.wire.path(base, &self.model.id);
-        match query {
-            Some(query) => format!("{base}{path}{}{query}", if path.contains('?') { '&' } else { '?' }),
-            None => format!("{base}{path}"),
-        }
+        address(&self.base, |base| self.wire.path(base, &self.model.id))
     }
 
     fn headers(&self, key: &str) -> Result<HeaderMap, Trouble> {
-        let mut headers = HeaderMap::new();
-        let value =
-            |text: &str| HeaderValue::from_str(text).map_err(|_| Trouble::odd("a header has characters that none may have"));
+        let mut headers = credentials(self.wire, &self.base, self.key.as_ref())?;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        for (name, text) in self.wire.headers() {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(text));
-        }
         let plain = key.len() <= MAX_KEY && key.bytes().all(|b| b.is_ascii_graphic());
         let key = if plain { key.to_owned() } else { blake3::hash(key.as_bytes()).to_hex().to_string() };
-        headers.insert(HeaderName::from_static("idempotency-key"), value(&key)?);
-        if let Some(Secret(secret)) = &self.key {
-            let (name, before) = self.wire.key_header(&self.base);
-            let mut secret = value(&format!("{before}{secret}"))?;
-            secret.set_sensitive(true);
-            headers.insert(HeaderName::from_static(name), secret);
-        }
+        headers.insert(HeaderName::from_static("idempotency-key"), header(&key)?);
         Ok(headers)
     }
 
@@ -270,6 +256,36 @@ impl Remote {
         }
         Failure { message: Arc::from(message), ..failure }
     }
+}
+
+/// The address of what a path leads to: the base may have a query of its own.
+fn address(base: &str, path: impl FnOnce(&str) -> String) -> String {
+    let (base, query) = base.split_once('?').map_or((base, None), |(base, query)| (base, Some(query)));
+    let base = base.trim_end_matches('/');
+    let path = path(base);
+    match query {
+        Some(query) => format!("{base}{path}{}{query}", if path.contains('?') { '&' } else { '?' }),
+        None => format!("{base}{path}"),
+    }
+}
+
+/// What every request of a provider carries.
+fn credentials(wire: Wire, base: &str, key: Option<&Secret>) -> Result<HeaderMap, Trouble> {
+    let mut headers = HeaderMap::new();
+    for (name, text) in wire.headers() {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(text));
+    }
+    if let Some(Secret(secret)) = key {
+        let (name, before) = wire.key_header(base);
+        let mut secret = header(&format!("{before}{secret}"))?;
+        secret.set_sensitive(true);
+        headers.insert(HeaderName::from_static(name), secret);
+    }
+    Ok(headers)
+}
+
+fn header(text: &str) -> Result<HeaderValue, Trouble> {
+    HeaderValue::from_str(text).map_err(|_| Trouble::odd("a header has characters that none may have"))
 }
 
 #[cfg(test)]

@@ -6,15 +6,30 @@ use std::{
     io,
     path::Path,
     sync::Arc,
+    thread,
+    time::Duration,
 };
 
-use redb::{Builder, ConcurrencyMode, ReadTransaction, ReadableDatabase, TableDefinition, TableHandle, WriteTransaction};
+use redb::{
+    Builder, ConcurrencyMode, DatabaseError, ReadTransaction, ReadableDatabase, StorageBackend, TableDefinition, TableHandle,
+    WriteTransaction, backends::InMemoryBackend,
+};
 
-use super::{disk::Open, quiet::quietly};
+use super::{disk::Open, lock::Holder, quiet::quietly};
 use crate::store::StoreError;
 
 /// The table that says what a file is; its own layout never changes.
 const FORMAT: TableDefinition<&str, u64> = TableDefinition::new("format");
+
+/// The largest file that is copied to be looked at, in bytes: journals are much smaller.
+const MAX_COPY: u64 = 512 * 1_024 * 1_024;
+
+/// How often a file is looked at that cannot be read at once, and the pause in between.
+const LOOKS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A file that is open for reading. It is closed when the last handle is gone.
+pub type Readable = Arc<dyn ReadableDatabase + Send + Sync>;
 
 /// What a database file is.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +60,54 @@ impl Kind {
         let db = self.guarded(path, || Open::existing(&self.builder(), path))?;
         self.check_format(path, &self.guarded(path, || Ok(db.begin_read()?))?)?;
         Ok(db)
+    }
+
+    /// Opens the file for reading without a change to it; says whether its last writer died before he could close it. Such a file is read
+    /// in a copy that is repaired in memory, once nobody holds the lock beside it.
+    pub fn look(&self, path: &Path, lock: &Path) -> Result<(Readable, bool), StoreError> {
+        let mut attempt = 1;
+        loop {
+            match self.look_once(path, lock) {
+                // Somebody may have written while it was copied.
+                Err(_) if attempt < LOOKS => {
+                    attempt += 1;
+                    thread::sleep(PAUSE);
+                }
+                looked => return looked,
+            }
+        }
+    }
+
+    fn look_once(&self, path: &Path, lock: &Path) -> Result<(Readable, bool), StoreError> {
+        self.refuse_empty(path)?;
+        let opened = self.guarded(path, || match self.builder().open_read_only(path) {
+            Ok(db) => Ok(Some(Arc::new(db) as Readable)),
+            Err(DatabaseError::RepairAborted | DatabaseError::DatabaseAlreadyOpen) => Ok(None),
+            Err(error) => Err(error.into()),
+        })?;
+        let (db, repaired) = match (opened, Holder::last(lock).filter(|holder| holder.holds(lock))) {
+            (Some(db), _) => (db, false),
+            (None, Some(holder)) => return Err(StoreError::Busy { path: path.to_owned(), pid: holder.pid }),
+            (None, None) => (self.copy(path)?, true),
+        };
+        self.check_format(path, &self.guarded(path, || Ok(db.begin_read()?))?)?;
+        Ok((db, repaired))
+    }
+
+    fn copy(&self, path: &Path) -> Result<Readable, StoreError> {
+        let size = fs::metadata(path).map_err(|e| io_error(path, &e))?.len();
+        if size > MAX_COPY {
+            let why = Arc::from(format!("its last writer died, and its {size} bytes are too many to be looked at in a copy"));
+            return Err(StoreError::Io { path: path.to_owned(), why, remedy: "`synod sessions` repairs it" });
+        }
+        let bytes = fs::read(path).map_err(|e| io_error(path, &e))?;
+        let memory = InMemoryBackend::new();
+        let filled = memory.set_len(bytes.len() as u64).and_then(|()| memory.write(0, &bytes));
+        filled.map_err(|e| io_error(path, &e))?;
+        // Nobody else has the copy.
+        let mut builder = self.builder();
+        builder.set_concurrency_mode(ConcurrencyMode::ExclusiveWriter);
+        self.guarded(path, || Ok(Arc::new(builder.create_with_backend(memory)?) as Readable))
     }
 
     /// Makes the file with what `fill` puts into it. It appears under its name when it is complete, so that a crash leaves none that

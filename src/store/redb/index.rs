@@ -234,6 +234,18 @@ impl Entry {
     }
 }
 
+/// The entries of all organizations, and how many rows are damaged.
+pub fn all(read: &ReadTransaction) -> Result<(Vec<Entry>, usize), redb::Error> {
+    let (mut found, mut damaged) = (Vec::new(), 0);
+    for row in read.open_table(SESSIONS)?.iter()? {
+        match from_bytes::<Entry>(row?.1.value()) {
+            Ok(entry) => found.push(entry),
+            Err(_) => damaged += 1,
+        }
+    }
+    Ok((found, damaged))
+}
+
 /// The sessions of `org` whose ids are in `range`.
 pub fn ids(read: &ReadTransaction, org: &str, range: std::ops::RangeInclusive<SessionId>) -> Result<Vec<SessionId>, redb::Error> {
     let keys = read.open_table(KEYS)?;

@@ -90,7 +90,7 @@ pub fn lock_of(folder: &Path, number: u32) -> PathBuf {
 }
 
 /// What says that nothing more is written to a journal, because its file is damaged.
-fn mark_of(journal: &Path) -> PathBuf {
+pub fn mark_of(journal: &Path) -> PathBuf {
     journal.with_extension("damaged")
 }
 

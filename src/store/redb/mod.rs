@@ -11,7 +11,7 @@
 //!
 //! `codec` and `blob` say what a record looks like, `journal` and `queue` how records get to the disk, `read` how they come back, `catalog`,
 //! `index` and `indexer` how sessions are found, `rebuild` what becomes of a lost index, `lock` how processes know of each other, `disk`
-//! what must be synced, and `file` and `quiet` what to make of a file that is not what it should be.
+//! what must be synced, `examine` what is wrong without a change to anything, and `file` and `quiet` what to make of a file that is not what it should be.
 //!
 //! A session may be claimed when its row has no owner, or an owner that is dead: his lock is free, or somebody else's by now. A dead
 //! owner cannot come back, so what he wrote is final; the claim counts it, and its segment begins there.
@@ -21,6 +21,7 @@ mod catalog;
 mod claims;
 mod codec;
 mod disk;
+mod examine;
 mod file;
 mod index;
 mod indexer;
@@ -39,6 +40,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+pub use examine::{Examined, JournalFound, examine};
 use redb::ReadTransaction;
 
 use self::{

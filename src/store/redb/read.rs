@@ -4,19 +4,21 @@
 //! process that repairs or takes a journal.
 
 use std::{
+    collections::BTreeMap,
+    fmt,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
-use redb::{DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TableError};
+use redb::{DatabaseError, ReadTransaction, ReadableDatabase, TableError};
 use serde::{Deserialize, Serialize};
 
 use super::{
     blob::Digest,
     codec::{self, Link},
-    file::io_error,
+    file::{Readable, io_error},
     journal::{BLOBS, JOURNAL, RECORDS, lock_of, path_of},
     lock::{Holder, LockFile},
 };
@@ -66,15 +68,28 @@ pub struct Tail {
 }
 
 /// Reads the journals of a folder.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Reader {
     folder: PathBuf,
+    /// What is kept open by one that changes nothing: a journal whose last writer died is copied once only.
+    kept: Option<Arc<Mutex<BTreeMap<u32, Readable>>>>,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("folder", &self.folder).finish_non_exhaustive()
+    }
 }
 
 impl Reader {
     /// Of the folder of journals.
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { folder, kept: None }
+    }
+
+    /// The same, but one that changes nothing, not even to repair it.
+    pub fn that_only_looks(folder: PathBuf) -> Self {
+        Self { folder, kept: Some(Arc::default()) }
     }
 
     /// At most `max` records from `from` on.
@@ -167,9 +182,18 @@ impl Reader {
     }
 
     /// A journal for reading. If its last writer died it is opened for writing once, which repairs it.
-    pub fn open(&self, number: u32) -> Result<ReadOnlyDatabase, StoreError> {
+    pub fn open(&self, number: u32) -> Result<Readable, StoreError> {
         let path = path_of(&self.folder, number);
         let lock = lock_of(&self.folder, number);
+        if let Some(kept) = &self.kept {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(db) = kept.get(&number) {
+                return Ok(db.clone());
+            }
+            let (db, _) = JOURNAL.look(&path, &lock)?;
+            kept.insert(number, db.clone());
+            return Ok(db);
+        }
         JOURNAL.refuse_empty(&path)?;
         let started = Instant::now();
         let mut pause = Duration::from_millis(1);
@@ -181,7 +205,7 @@ impl Reader {
             })?;
             if let Some(db) = opened {
                 JOURNAL.check_format(&path, &JOURNAL.guarded(&path, || Ok(db.begin_read()?))?)?;
-                return Ok(db);
+                return Ok(Arc::new(db));
             }
             match LockFile::take(&lock).map_err(|e| io_error(&lock, &e))? {
                 Some(held) => {
@@ -207,7 +231,7 @@ struct Stretch {
     path: PathBuf,
     read: ReadTransaction,
     /// Keeps the file open.
-    _db: ReadOnlyDatabase,
+    _db: Readable,
 }
 
 /// A record's place and its bytes.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use redb::{ReadOnlyDatabase, ReadableDatabase, TableError};
+use redb::{ReadableDatabase, TableError};
 use uuid::Uuid;
 
 use super::{
@@ -28,7 +28,7 @@ pub fn entries(folder: &Path, reader: &Reader) -> Result<Vec<Entry>, StoreError>
         if let Some(holder) = Holder::last(&lock).filter(|holder| holder.holds(&lock)) {
             return Err(StoreError::Busy { path: journal::path_of(folder, number), pid: holder.pid });
         }
-        let found = reader.open(number).and_then(|db| segments(&journal::path_of(folder, number), number, &db));
+        let found = reader.open(number).and_then(|db| segments(&journal::path_of(folder, number), number, &*db));
         match found {
             Ok(found) => found.into_iter().for_each(|(session, segment)| sessions.entry(session).or_default().push(segment)),
             Err(error) => tracing::warn!(%error, "the sessions of a journal are left out of the index"),
@@ -46,7 +46,7 @@ pub fn entries(folder: &Path, reader: &Reader) -> Result<Vec<Entry>, StoreError>
 }
 
 /// Where the stretches of one journal begin. Reads a record of each, not all.
-fn segments(path: &Path, number: u32, db: &ReadOnlyDatabase) -> Result<Vec<(SessionId, Segment)>, StoreError> {
+fn segments(path: &Path, number: u32, db: &dyn ReadableDatabase) -> Result<Vec<(SessionId, Segment)>, StoreError> {
     JOURNAL.guarded(path, || {
         let records = match db.begin_read()?.open_table(RECORDS) {
             Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),

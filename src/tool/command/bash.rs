@@ -78,7 +78,7 @@ impl Tool for Bash {
 }
 
 /// The shell, and the options that keep it from reading files of its own: `bash`, and `sh` where there is none.
-fn shell() -> (&'static str, Vec<String>) {
+pub fn shell() -> (&'static str, Vec<String>) {
     static BASH: OnceLock<bool> = OnceLock::new();
     let found = *BASH.get_or_init(|| {
         let path = std::env::var_os("PATH").unwrap_or_default();

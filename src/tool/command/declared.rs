@@ -1,10 +1,13 @@
 //! What does a declared command do? [`Command`] fills in its arguments and runs the program, without a shell.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use minijinja::{Environment, UndefinedBehavior};
 
-use super::job::Job;
+use super::job::{Job, find};
 use crate::{
     secret::Env,
     tool::{CallContext, Outcome, Tool, Work},
@@ -25,6 +28,17 @@ pub struct Command {
     env: Env,
 }
 
+/// Where the program of a declared command is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// There.
+    Found(PathBuf),
+    /// Not on this machine, by the name that was looked for.
+    Missing(String),
+    /// Whoever calls the tool names it.
+    Chosen,
+}
+
 impl Command {
     /// The tool of that declaration, given the variables that it names from `env`.
     pub fn new(command: CommandSpec, env: Env) -> Self {
@@ -39,29 +53,45 @@ impl Command {
         Self { spec, command, env }
     }
 
+    /// Where its program is, for a session in `workspace`.
+    pub fn program(&self, workspace: &Path) -> Program {
+        let Some(CommandWord::One(word)) = self.command.command.first() else { return Program::Chosen };
+        if word.contains("{{") || word.contains("{%") {
+            return Program::Chosen;
+        }
+        find(word, &self.folder(workspace)).map_or_else(|| Program::Missing(word.to_string()), Program::Found)
+    }
+
+    /// Where it runs, for a session in `workspace`.
+    pub fn folder(&self, workspace: &Path) -> PathBuf {
+        self.command.folder.as_ref().map_or_else(|| workspace.to_owned(), |folder| workspace.join(&**folder))
+    }
+
+    /// What it may read outside the workspace.
+    pub fn reads(&self) -> Vec<PathBuf> {
+        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+        let read = self.command.read.iter();
+        read.map(|path| path.strip_prefix("~/").map_or_else(|| PathBuf::from(&**path), |rest| home.join(rest))).collect()
+    }
+
+    /// The variables that it names and that are not set.
+    pub fn unset(&self) -> Vec<&str> {
+        self.command.env.iter().filter(|name| self.env.get(name).is_none()).map(|name| &**name).collect()
+    }
+
     fn job(&self, call: &CallContext, args: &Value) -> Result<Job, Failure> {
         let mut words = words(&self.command.command, args).map_err(|why| self.wrong(&why))?.into_iter();
         let program = words.next().filter(|program| !program.is_empty()).ok_or_else(|| self.wrong("the command is empty"))?;
         let env = |name: &str| self.env.get(name).map(|value| (OsString::from(name), OsString::from(value)));
-        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
         Ok(Job {
             tool: self.spec.name.clone(),
             program: program.into(),
             args: words.map(Into::into).collect(),
-            folder: self
-                .command
-                .folder
-                .as_ref()
-                .map_or_else(|| call.roots.workspace().to_owned(), |f| call.roots.workspace().join(&**f)),
+            folder: self.folder(call.roots.workspace()),
             env: self.command.env.iter().filter_map(|name| env(name)).collect(),
             timeout: self.command.timeout,
             network: self.command.network,
-            read: self
-                .command
-                .read
-                .iter()
-                .map(|path| path.strip_prefix("~/").map_or_else(|| PathBuf::from(&**path), |p| home.join(p)))
-                .collect(),
+            read: self.reads(),
             success: self.command.success.clone(),
         })
     }

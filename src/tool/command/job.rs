@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitStatus,
     sync::Arc,
     time::{Duration, Instant},
@@ -57,6 +57,19 @@ enum End {
     TooLong,
     Stopped(Failure),
     TooMuch(String),
+}
+
+/// Where the program of a command is, as a command that runs in `folder` finds it.
+pub(super) fn find(program: &str, folder: &Path) -> Option<PathBuf> {
+    if program.contains('/') {
+        return Some(folder.join(program)).filter(|path| is_executable(path));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| PATH.into());
+    std::env::split_paths(&path).map(|place| folder.join(place).join(program)).find(|path| is_executable(path))
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }
 
 impl Job {

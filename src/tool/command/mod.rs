@@ -14,8 +14,8 @@ mod tests;
 
 use std::{path::PathBuf, time::Duration};
 
-pub use bash::Bash;
-pub use declared::Command;
+pub use bash::{Bash, shell};
+pub use declared::{Command, Program};
 
 use super::process;
 
@@ -40,7 +40,7 @@ pub struct CommandPolicy {
 /// What keeps commands inside their folders on this machine, in words; a sentence that says so where nothing does.
 pub fn confinement() -> String {
     let able = process::abilities();
-    match (able.files, able.network) {
+    match (able.files(), able.network()) {
         (true, true) => {
             "commands are confined: files by Landlock, the network by Landlock and a filter of system calls".to_owned()
         }
@@ -57,7 +57,12 @@ pub fn confinement() -> String {
 
 /// Whether commands are kept inside their folders on this machine.
 pub fn is_confined() -> bool {
-    process::abilities().files
+    process::abilities().files()
+}
+
+/// What this machine can keep commands from.
+pub fn abilities() -> process::Abilities {
+    process::abilities()
 }
 
 fn seconds(count: u64) -> Duration {

@@ -290,7 +290,7 @@ fn where_the_kernel_can_confine_it_reaches_its_folders_only() {
 #[cfg(target_os = "linux")]
 #[test]
 fn where_the_kernel_can_confine_it_has_no_network() {
-    if !crate::tool::process::abilities().network {
+    if !crate::tool::process::abilities().network() {
         println!("skipped: {}", confinement());
         return;
     }

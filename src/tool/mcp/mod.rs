@@ -14,7 +14,12 @@ mod server;
 mod stdio;
 mod tools;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 pub use config::{MCP_FILE, McpFileError, McpServer, McpServers};
 
@@ -26,6 +31,19 @@ use server::Server;
 #[derive(Default)]
 pub struct McpPool {
     servers: BTreeMap<String, Arc<Server>>,
+}
+
+/// What a server says of itself when it is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct McpGreeting {
+    /// The name that it gives itself.
+    pub server: String,
+    /// Its version.
+    pub version: String,
+    /// The names of its tools as agents see them, sorted.
+    pub tools: Vec<String>,
+    /// How long it took to start and to list them.
+    pub took: Duration,
 }
 
 impl McpPool {
@@ -60,6 +78,27 @@ impl McpPool {
         starting.join_all().await.into_iter().filter_map(|(name, failure)| Some((name, failure?))).collect()
     }
 
+    /// Another pool of the same servers, none of them started.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self { servers: self.servers.iter().map(|(name, server)| (name.clone(), server.anew())).collect() }
+    }
+
+    /// How each server is reached, as it is declared.
+    pub fn servers(&self) -> impl Iterator<Item = (&str, &McpServer)> {
+        self.servers.iter().map(|(name, server)| (name.as_str(), &server.config))
+    }
+
+    /// Starts all servers at once, each within its own time limit: what each says of itself, or why it cannot be used.
+    pub async fn greet(&self) -> BTreeMap<String, Result<McpGreeting, Failure>> {
+        let mut starting = tokio::task::JoinSet::new();
+        for server in self.servers.values() {
+            let server = server.clone();
+            starting.spawn(async move { (server.name.to_string(), greet(&server).await) });
+        }
+        starting.join_all().await.into_iter().collect()
+    }
+
     /// Ends all servers.
     pub async fn close(&self) {
         let mut ending = tokio::task::JoinSet::new();
@@ -69,4 +108,14 @@ impl McpPool {
         }
         ending.join_all().await;
     }
+}
+
+async fn greet(server: &Server) -> Result<McpGreeting, Failure> {
+    let began = Instant::now();
+    let peer = server.peer(&Stop::default()).await?;
+    let took = began.elapsed();
+    let own = peer.peer_info().and_then(|info| info.server_info.clone());
+    let (name, version) = own.map(|own| (own.name, own.version)).unwrap_or_default();
+    let tools = server.tools().map_or_else(Vec::new, |tools| tools.names().map(str::to_owned).collect());
+    Ok(McpGreeting { server: name, version, tools, took })
 }

@@ -99,6 +99,11 @@ impl Server {
         *self.tools.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(tools));
     }
 
+    /// It as it was declared, not started.
+    pub(super) fn anew(&self) -> Arc<Self> {
+        Self::new(&self.name, self.config.clone(), self.base.clone(), self.workspace.clone(), self.env.clone())
+    }
+
     /// A connection: the one there is, or a new one. Waits where it failed a moment ago.
     ///
     /// # Errors
@@ -206,15 +211,16 @@ impl Server {
             std::io::ErrorKind::NotFound => format!("there is no program `{program}`; install it"),
             _ => format!("`{program}` cannot be started: {e}"),
         })?;
-        let (pipes, words) = Pipes::of(running, &self.name).map_err(|e| e.to_string())?;
+        let (pipes, mut words) = Pipes::of(running, &self.name).map_err(|e| e.to_string())?;
         let error = match handler.serve(pipes).await {
             Ok(service) => return Ok(service),
             Err(error) => error,
         };
+        let code = words.code().await.map_or_else(String::new, |code| format!(" with exit code {code}"));
         let said = words.text().await.map_or_else(String::new, |text| format!("; it said: {text}"));
         Err(match error {
             ClientInitializeError::ConnectionClosed(_) | ClientInitializeError::TransportError { .. } => {
-                format!("`{program}` ended at once{said}")
+                format!("`{program}` ended at once{code}{said}")
             }
             other => format!("{other}{said}"),
         })

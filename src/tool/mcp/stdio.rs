@@ -7,6 +7,7 @@ use std::{
     borrow::Cow,
     collections::VecDeque,
     io,
+    process::ExitStatus,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -18,7 +19,8 @@ use rmcp::{
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    process::{Child, ChildStderr, ChildStdin, ChildStdout},
+    process::{ChildStderr, ChildStdin, ChildStdout},
+    sync::watch,
 };
 
 use crate::tool::process::{Group, Running};
@@ -35,17 +37,35 @@ pub(super) struct Pipes {
     stdin: Arc<tokio::sync::Mutex<Option<ChildStdin>>>,
     stdout: BufReader<ChildStdout>,
     line: Vec<u8>,
-    child: Child,
+    ended: Ended,
     group: Option<Group>,
 }
 
-/// The last words of a server on its error stream.
+/// How the child ended, once it has.
+#[derive(Clone)]
+struct Ended(watch::Receiver<Option<ExitStatus>>);
+
+/// The last words of a server on its error stream, and how it ended.
 pub(super) struct LastWords {
     kept: Arc<Mutex<VecDeque<u8>>>,
     listener: tokio::task::JoinHandle<()>,
+    ended: Ended,
+}
+
+impl Ended {
+    /// Waits for it, but not for long.
+    async fn wait(&mut self) -> Option<ExitStatus> {
+        let ended = tokio::time::timeout(GRACE, self.0.wait_for(Option::is_some)).await;
+        *ended.ok()?.ok()?
+    }
 }
 
 impl LastWords {
+    /// Its exit code, where it ended with one: it was not killed, by us or by anybody.
+    pub(super) async fn code(&mut self) -> Option<i32> {
+        self.ended.wait().await?.code()
+    }
+
     /// They, if there are any, once the server has ended.
     pub(super) async fn text(self) -> Option<String> {
         // What is read by then is what there is.
@@ -65,9 +85,13 @@ impl Pipes {
         let stdout = child.stdout.take().ok_or_else(missing)?;
         let stderr = child.stderr.take().ok_or_else(missing)?;
         let kept = Arc::new(Mutex::new(VecDeque::new()));
-        let words = LastWords { kept: kept.clone(), listener: tokio::spawn(listen(stderr, kept, server.to_owned())) };
+        let listener = tokio::spawn(listen(stderr, kept.clone(), server.to_owned()));
+        let (tell, ended) = watch::channel(None);
+        // It waits for the child even when nobody else does: whoever drops the group has killed it.
+        tokio::spawn(async move { tell.send_replace(child.wait().await.ok()) });
+        let words = LastWords { kept, listener, ended: Ended(ended.clone()) };
         let stdin = Arc::new(tokio::sync::Mutex::new(Some(stdin)));
-        Ok((Self { stdin, stdout: BufReader::new(stdout), line: Vec::new(), child, group: Some(group) }, words))
+        Ok((Self { stdin, stdout: BufReader::new(stdout), line: Vec::new(), ended: Ended(ended), group: Some(group) }, words))
     }
 
     /// The next line, without its end; `None` at the end of the stream or after a line that is too long. What was read of a line
@@ -129,7 +153,7 @@ impl Transport<RoleClient> for Pipes {
     async fn close(&mut self) -> io::Result<()> {
         self.stdin.lock().await.take();
         // Whatever comes of it: the group dies next.
-        let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
+        let _ = self.ended.wait().await;
         self.group.take();
         Ok(())
     }

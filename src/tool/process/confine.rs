@@ -20,12 +20,27 @@ pub(in crate::tool) struct Policy {
 
 /// What this machine can enforce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::tool) struct Abilities {
-    /// It keeps a child inside its folders.
-    pub files: bool,
-    /// It keeps a child off the network.
-    pub network: bool,
+pub struct Abilities {
+    /// The version of the kernel's Landlock; 0 where it has none or it is switched off.
+    pub landlock: u32,
+    /// Whether a filter of system calls can refuse every socket.
+    pub filter: bool,
 }
+
+impl Abilities {
+    /// Whether it keeps a child inside its folders.
+    pub fn files(self) -> bool {
+        self.landlock > 0
+    }
+
+    /// Whether it keeps a child off the network.
+    pub fn network(self) -> bool {
+        self.filter || self.landlock >= LANDLOCK_TCP
+    }
+}
+
+/// The first Landlock that knows of TCP.
+pub const LANDLOCK_TCP: u32 = 4;
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -212,14 +227,14 @@ mod linux {
     }
 
     /// The version of the kernel's Landlock; 0 where it has none or it is switched off.
-    fn version() -> i64 {
-        static VERSION: OnceLock<i64> = OnceLock::new();
+    fn version() -> u32 {
+        static VERSION: OnceLock<u32> = OnceLock::new();
         *VERSION.get_or_init(|| {
             const ASK_VERSION: u32 = 1;
             // SAFETY: with these arguments the call reads no memory and answers a version.
             let answer =
                 unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0_usize, ASK_VERSION) };
-            answer.max(0) as i64
+            u32::try_from(answer).unwrap_or(0)
         })
     }
 
@@ -227,7 +242,7 @@ mod linux {
     pub(in crate::tool) fn abilities() -> Abilities {
         // SAFETY: the call only asks.
         let filters = unsafe { libc::prctl(libc::PR_GET_SECCOMP, 0, 0, 0, 0) } >= 0 && !no_sockets().is_empty();
-        Abilities { files: version() > 0, network: filters || version() >= 4 }
+        Abilities { landlock: version(), filter: filters }
     }
 }
 
@@ -251,6 +266,6 @@ mod none {
     }
 
     pub(in crate::tool) fn abilities() -> Abilities {
-        Abilities { files: false, network: false }
+        Abilities { landlock: 0, filter: false }
     }
 }

@@ -30,6 +30,7 @@ use std::{ffi::OsString, io, path::PathBuf, process::Stdio, sync::Arc, time::Dur
 use tokio::process::{Child, ChildStdin, Command};
 use uuid::Uuid;
 
+pub use confine::{Abilities, LANDLOCK_TCP};
 pub(super) use confine::{Confinement, Policy, abilities};
 
 /// The variable that marks what belongs to a group.

@@ -56,6 +56,37 @@ impl Wire {
         }
     }
 
+    /// What follows the base address for the list of models, of which one page is enough.
+    pub fn list_path(self, base: &str) -> &'static str {
+        match self.0 {
+            ProviderKind::Openai | ProviderKind::OpenaiResponses => "/models",
+            ProviderKind::Anthropic if base.ends_with("/v1") => "/models?limit=1000",
+            ProviderKind::Anthropic => "/v1/models?limit=1000",
+            ProviderKind::Gemini => "/models?pageSize=1000",
+            ProviderKind::Ollama => "/api/tags",
+        }
+    }
+
+    /// The ids in a list of models; `None` where it is no such list.
+    pub fn listed(self, body: &JsonValue) -> Option<Vec<String>> {
+        let (list, id) = match self.0 {
+            ProviderKind::Openai | ProviderKind::OpenaiResponses | ProviderKind::Anthropic => ("data", "id"),
+            ProviderKind::Gemini | ProviderKind::Ollama => ("models", "name"),
+        };
+        let models = body.get(list)?.as_array()?.iter();
+        Some(models.filter_map(|model| Some(model.get(id)?.as_str()?.to_owned())).collect())
+    }
+
+    /// Whether an id of a list is the model that a catalog calls `id`.
+    pub fn is_listed(self, listed: &str, id: &str) -> bool {
+        let short = match self.0 {
+            ProviderKind::Openai | ProviderKind::OpenaiResponses | ProviderKind::Anthropic => listed,
+            ProviderKind::Gemini => listed.strip_prefix("models/").unwrap_or(listed),
+            ProviderKind::Ollama => listed.strip_suffix(":latest").unwrap_or(listed),
+        };
+        listed == id || short == id
+    }
+
     /// The header that carries the key, and what stands before it.
     pub fn key_header(self, base: &str) -> (&'static str, &'static str) {
         match self.0 {

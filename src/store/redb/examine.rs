@@ -1,0 +1,216 @@
+//! What state is a store in? [`examine`] looks at all of it and changes nothing: no lock is taken, no file repaired or made.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::fs::Access;
+
+use super::{
+    catalog::CATALOG,
+    file::io_error,
+    index::{self, Entry},
+    journal::{self, JOURNAL},
+    lock::Holder,
+    read::Reader,
+};
+use crate::{
+    event::Status,
+    store::{READ_PAGE, ReadError, StoreError},
+    value::{Seq, SessionId},
+};
+
+/// How long records are read; sessions that are left then are not looked at.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Whoever writes the index for so long does not go on.
+const WRITE: Duration = Duration::from_secs(1);
+
+/// What was found in a store.
+#[derive(Debug, Default)]
+pub struct Examined {
+    /// Whether there is one; it is made when the first session is.
+    pub exists: bool,
+    /// Why it cannot be written, or made.
+    pub refused: Option<StoreError>,
+    /// Bytes that are free on its disk, where that is known.
+    pub free: Option<u64>,
+    /// The newest format of the session index that this version reads and writes.
+    pub format: u64,
+    /// Why the session index cannot be read.
+    pub catalog: Option<StoreError>,
+    /// Whether there are journals but no index: it is made again from them.
+    pub catalog_lost: bool,
+    /// Rows of the index that cannot be read.
+    pub rows_damaged: usize,
+    /// The process that has the index for writing and does not give it back.
+    pub stuck: Option<u32>,
+    /// The journals, in order.
+    pub journals: Vec<JournalFound>,
+    /// How many sessions there are.
+    pub sessions: usize,
+    /// How many of them were read to their end.
+    pub read: usize,
+    /// What cannot be read, by session.
+    pub damaged: Vec<(SessionId, ReadError)>,
+    /// Sessions of the organization that a process has, and which process.
+    pub held: Vec<(SessionId, u32)>,
+    /// Sessions of the organization that stopped in the middle, and whether that was because their owner died.
+    pub interrupted: Vec<(SessionId, bool)>,
+}
+
+/// A file of records.
+#[derive(Debug)]
+pub struct JournalFound {
+    /// The file.
+    pub path: PathBuf,
+    /// Its size, in bytes.
+    pub bytes: u64,
+    /// The process that writes it now.
+    pub writer: Option<u32>,
+    /// Whether its last writer died: whoever opens it next repairs it.
+    pub unclean: bool,
+    /// Whether nothing more is written to it, because it was damaged once; the file that says so.
+    pub mark: Option<PathBuf>,
+    /// Why it cannot be read.
+    pub error: Option<StoreError>,
+}
+
+/// Looks at the store in `folder`, for somebody of organization `org`: newest sessions first, for twenty seconds at most.
+pub fn examine(folder: &Path, org: &str) -> Examined {
+    let journals = folder.join("journals");
+    let numbers = journal::numbers(&journals);
+    let mut found = Examined { exists: folder.is_dir(), free: free(folder), format: CATALOG.format, ..Examined::default() };
+    found.refused = refused(folder).err();
+    let numbers = match numbers {
+        Ok(numbers) => numbers,
+        Err(error) => {
+            found.refused.get_or_insert(error);
+            return found;
+        }
+    };
+    let path = folder.join("catalog.redb");
+    found.catalog_lost = !path.exists() && !numbers.is_empty();
+    let lock = folder.join("catalog.lock");
+    let (writing, began) = (writer(&lock), Instant::now());
+    for number in numbers {
+        found.journals.push(look_at(&journals, number));
+    }
+    if path.exists() {
+        match entries(&path, &lock) {
+            Ok((entries, damaged)) => {
+                found.rows_damaged = damaged;
+                found.sessions = entries.len();
+                read(&journals, entries, org, &mut found);
+            }
+            Err(error) => found.catalog = Some(error),
+        }
+    }
+    if let Some(holder) = writing {
+        // A write takes some milliseconds, and each is another holder.
+        thread::sleep(WRITE.saturating_sub(began.elapsed()));
+        found.stuck = holder.holds(&lock).then_some(holder.pid);
+    }
+    found
+}
+
+fn look_at(folder: &Path, number: u32) -> JournalFound {
+    let path = journal::path_of(folder, number);
+    let bytes = fs::metadata(&path).map_or(0, |about| about.len());
+    let mark = Some(journal::mark_of(&path)).filter(|mark| mark.exists());
+    let lock = journal::lock_of(folder, number);
+    let looked = JOURNAL.look(&path, &lock);
+    let unclean = matches!(looked, Ok((_, true)));
+    JournalFound { bytes, writer: writer(&lock).map(|holder| holder.pid), unclean, mark, error: looked.err(), path }
+}
+
+fn entries(path: &Path, lock: &Path) -> Result<(Vec<Entry>, usize), StoreError> {
+    let (db, _) = CATALOG.look(path, lock)?;
+    let (mut entries, damaged) = CATALOG.guarded(path, || match index::all(&db.begin_read()?) {
+        Err(redb::Error::TableDoesNotExist(_)) => Ok((Vec::new(), 0)),
+        found => found,
+    })?;
+    entries.sort_by_key(|entry| std::cmp::Reverse((entry.started_at, entry.session)));
+    Ok((entries, damaged))
+}
+
+/// Reads the sessions, and says who has them.
+fn read(journals: &Path, entries: Vec<Entry>, org: &str, found: &mut Examined) {
+    let reader = Reader::that_only_looks(journals.to_owned());
+    let began = Instant::now();
+    for mut entry in entries {
+        let session = entry.session;
+        let owner = entry.owner.map(|holder| {
+            let journal = entry.segments.last().map_or(0, |segment| segment.journal);
+            (holder.pid, holder.holds(&journal::lock_of(journals, journal)))
+        });
+        let is_own = *entry.tenant.org == *org;
+        if let Some((pid, true)) = owner.filter(|_| is_own) {
+            found.held.push((session, pid));
+        }
+        if began.elapsed() > PATIENCE {
+            continue;
+        }
+        if let Err(error) = read_all(&reader, &entry) {
+            found.damaged.push((session, error));
+            continue;
+        }
+        found.read += 1;
+        if !is_own || owner.is_some_and(|(_, lives)| lives) {
+            continue;
+        }
+        if owner.is_some()
+            && let Ok(tail) = reader.tail(&entry.records(), true)
+        {
+            entry.ends_with(tail.last.as_ref());
+        }
+        if entry.status != Status::Parked && !entry.status.is_over() {
+            found.interrupted.push((session, owner.is_some()));
+        }
+    }
+}
+
+fn read_all(reader: &Reader, entry: &Entry) -> Result<(), ReadError> {
+    let mut from = Seq(0);
+    loop {
+        let page = reader.read(&entry.records(), from, READ_PAGE)?;
+        from = Seq(from.0 + page.len() as u64);
+        if page.len() < READ_PAGE {
+            return Ok(());
+        }
+    }
+}
+
+/// Who holds the lock at `path` now.
+fn writer(path: &Path) -> Option<Holder> {
+    Holder::last(path).filter(|holder| holder.holds(path))
+}
+
+/// Whether what belongs to the store may be written, or made where it is not there yet.
+fn refused(folder: &Path) -> Result<(), StoreError> {
+    let may = |path: &Path, access: Access| {
+        rustix::fs::access(path, access).map_err(|errno| io_error(path, &io::Error::from_raw_os_error(errno.raw_os_error())))
+    };
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let Some(there) = absolute.ancestors().find(|path| path.symlink_metadata().is_ok()) else { return Ok(()) };
+    if !there.is_dir() {
+        return Err(io_error(there, &io::ErrorKind::NotADirectory.into()));
+    }
+    may(there, Access::WRITE_OK | Access::EXEC_OK)?;
+    let inside = [folder.join("journals"), folder.join("catalog.redb"), folder.join("catalog.lock")];
+    for path in inside.iter().filter(|path| path.exists()) {
+        may(path, if path.is_dir() { Access::WRITE_OK | Access::EXEC_OK } else { Access::WRITE_OK })?;
+    }
+    Ok(())
+}
+
+/// Bytes that are free where `folder` is or will be.
+fn free(folder: &Path) -> Option<u64> {
+    let absolute = std::path::absolute(folder).ok()?;
+    let there = absolute.ancestors().find(|path| path.exists())?;
+    // What has no blocks does not count them.
+    let disk = rustix::fs::statvfs(there).ok().filter(|disk| disk.f_blocks > 0)?;
+    disk.f_bavail.checked_mul(disk.f_frsize)
+}
