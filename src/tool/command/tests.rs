@@ -309,7 +309,7 @@ fn where_the_kernel_can_confine_it_has_no_network() {
 #[cfg(target_os = "linux")]
 #[test]
 fn where_the_kernel_can_confine_it_no_socket_of_any_kind_opens() {
-    if !crate::tool::process::abilities().network {
+    if !crate::tool::process::abilities().network() {
         println!("skipped: {}", confinement());
         return;
     }
