@@ -25,7 +25,7 @@ use synod::{
     secret::Env,
     team::{ModelCatalog, Overrides},
     tool::{McpServer, McpServers},
-    turn::collaboration_tools,
+    turn::COLLABORATION,
     value::Map,
 };
 
@@ -54,7 +54,7 @@ member_agents:
 
 /// The tools that a provider was told of, beside those of the team's own talk.
 fn told(kind: Kind, server: &Server) -> BTreeSet<String> {
-    let own: BTreeSet<String> = collaboration_tools().iter().map(|tool| tool.name.to_string()).collect();
+    let own: BTreeSet<String> = COLLABORATION.iter().map(ToString::to_string).collect();
     let all: BTreeSet<String> = server.seen().iter().flat_map(|seen| kind.tools(&seen.body)).collect();
     all.difference(&own).cloned().collect()
 }

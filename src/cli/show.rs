@@ -149,6 +149,7 @@ fn node_of(event: &Event) -> Option<NodeIx> {
         | Event::AskClosed { .. }
         | Event::AskMoved { .. }
         | Event::LimitReached { .. }
+        | Event::Undelivered { .. }
         | Event::CancelRequested { .. }
         | Event::Finished(_) => None,
     }

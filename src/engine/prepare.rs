@@ -14,7 +14,7 @@ use crate::{
     rule::RuleDiagnostic,
     team::{self, Diagnostic, InputKind, InputSpec, Known, LIBRARY, LoadedProfile, Overrides, Sources, Team},
     tool::{Roots, RootsError},
-    turn::collaboration_tools,
+    turn::COLLABORATION,
     value::{Judge, Map, Value},
 };
 
@@ -102,7 +102,7 @@ impl Engine {
 impl Engine {
     /// The tools of this machine, and those that every agent has among its colleagues.
     fn known_tools(&self) -> Vec<String> {
-        let own = collaboration_tools().into_iter().map(|tool| tool.name.to_string());
+        let own = COLLABORATION.iter().map(ToString::to_string);
         self.tools().into_iter().chain(own).collect()
     }
 

@@ -8,8 +8,8 @@ use super::effect::Key;
 use crate::{
     graph::{EscalationPolicy, Graph, Plan},
     value::{
-        AskId, Call, CallIx, CallResult, Decision, EffectClass, Epoch, EscalateTo, Failure, Finding, Map, Message, NodeIx, Reply,
-        Role, RuleKind, Seq, SessionId, TemplateIx, Tenant, Timestamp, Turn, Usage, Value, Verdict,
+        AskId, Call, CallIx, CallResult, Decision, EffectClass, Epoch, EscalateTo, Failure, Finding, Map, Message, MessageId,
+        NodeIx, Reply, Role, RuleKind, Seq, SessionId, TemplateIx, Tenant, Timestamp, Turn, Usage, Value, Verdict,
     },
 };
 
@@ -138,6 +138,11 @@ pub enum Event {
         node: NodeIx,
         /// What.
         message: Arc<Message>,
+    },
+    /// The session ends, and these messages reached nobody: no turn of their recipient came after they were said.
+    Undelivered {
+        /// Which, oldest first.
+        messages: Vec<MessageId>,
     },
     /// The engine told an agent what is wrong with its reply; it gets another turn.
     Noted {
@@ -274,6 +279,9 @@ pub struct Grown {
     pub first: u32,
     /// How many.
     pub count: u32,
+    /// The call of an agent that waits for it, where `node` is no scope but an agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallIx>,
     /// How the session ended, for `finally`: `{output, status, error}`; else null.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub bound: Value,
@@ -281,7 +289,8 @@ pub struct Grown {
 
 impl PartialEq for Grown {
     fn eq(&self, other: &Self) -> bool {
-        self.node == other.node && self.first == other.first && self.count == other.count && self.bound == other.bound
+        let of = |grown: &Self| (grown.node, grown.first, grown.count, grown.call);
+        of(self) == of(other) && self.bound == other.bound
     }
 }
 

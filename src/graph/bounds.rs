@@ -9,6 +9,12 @@ use crate::value::{Role, Usage, Usd};
 /// Turns of one activation that synthesizes, votes or debates (V). They are kept for it, whatever the seat has spent of its own.
 pub const RESERVED_TURNS: u32 = 6;
 
+/// Turns of one activation that answers a colleague's question.
+pub const ANSWER_TURNS: u32 = 2;
+
+/// How deep questions may be asked to answer questions.
+pub const MAX_ASK_DEPTH: u32 = 4;
+
 /// Repairs of a reply that is not as it must be, per turn: model calls that are no turns of their own.
 pub const REPAIRS: u32 = 1;
 

@@ -13,15 +13,15 @@ use petgraph::graph::DiGraph;
 use serde::{Deserialize, Serialize};
 
 pub use bounds::{
-    AgentBound, Bounds, CallCap, DEFAULT_TOOL_TIMEOUT, Limits, MAX_DEBATED_TOPICS, REPAIRS, RESERVED_TURNS, SECOND_CHANCES,
-    SYNTHESIS_SHARE, synthesis_share,
+    ANSWER_TURNS, AgentBound, Bounds, CallCap, DEFAULT_TOOL_TIMEOUT, Limits, MAX_ASK_DEPTH, MAX_DEBATED_TOPICS, REPAIRS,
+    RESERVED_TURNS, SECOND_CHANCES, SYNTHESIS_SHARE, synthesis_share,
 };
 pub use node::{
     AgentNode, AskNode, Backoff, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Retry, ScopeKind, SettleOver,
     SettleSpec, Stragglers, ToolNode, VoteProtocol,
 };
 
-use crate::value::{AgentFacts, Expr, Map, Profile, Role, TeamIx, TeamTools, TemplateIx, WriteSpec};
+use crate::value::{AgentFacts, Expr, Map, MessageKind, Profile, Role, TeamIx, TeamTools, TemplateIx, TextTemplate, WriteSpec};
 
 /// A directed acyclic graph of nodes; edges point from what ends first to what waits for it.
 /// Node and edge indices follow declared order.
@@ -97,12 +97,30 @@ pub struct TeamPlan {
     pub fail_fast: bool,
     /// Tool calls of one turn at most; further ones are refused.
     pub calls_per_turn: u32,
+    /// Who may write to whom; who does not stand here may write to all.
+    #[serde(default)]
+    pub may_write: BTreeMap<Role, Vec<Role>>,
+    /// Questions of a seat to its colleagues at most, those included that are asked to answer them.
+    #[serde(default)]
+    pub max_asks: u32,
+    /// How its agents read messages, by type, where the team has words of its own for them.
+    #[serde(default)]
+    pub letters: Arc<BTreeMap<MessageKind, TextTemplate>>,
 }
 
 impl TeamPlan {
     /// The member or coordinator of that role.
     pub fn agent(&self, role: &Role) -> Option<&Member> {
         self.members.iter().chain(&self.coordinator).find(|m| m.role == *role)
+    }
+
+    /// Whom an agent of that role may write to, in declared order, the coordinator last.
+    pub fn reach(&self, from: &Role) -> Vec<&Role> {
+        let all = self.members.iter().chain(&self.coordinator).map(|m| &m.role).filter(|role| *role != from);
+        match self.may_write.get(from) {
+            None => all.collect(),
+            Some(open) => all.filter(|role| open.contains(role)).collect(),
+        }
     }
 }
 

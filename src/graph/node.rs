@@ -95,6 +95,9 @@ pub enum Phase {
     Validate,
     /// One more look, with the others' positions at hand.
     Debate,
+    /// Answering a colleague's question, from what it knew when that was asked. No file says so: it is where somebody asks.
+    #[schemars(skip)]
+    Answer,
 }
 
 impl Phase {
@@ -106,6 +109,7 @@ impl Phase {
             Self::Synthesize => "synthesize",
             Self::Validate => "validate",
             Self::Debate => "debate",
+            Self::Answer => "answer",
         }
     }
 
@@ -115,6 +119,7 @@ impl Phase {
         match self {
             Self::Work | Self::Delegate => own,
             Self::Synthesize | Self::Validate | Self::Debate => super::RESERVED_TURNS,
+            Self::Answer => super::ANSWER_TURNS,
         }
     }
 }
@@ -136,6 +141,9 @@ pub struct AgentNode {
     pub proposal: Option<u32>,
     /// Turns at most, where it is not the profile's.
     pub max_turns: Option<u32>,
+    /// Whether it sees at each turn what its colleagues have said and found until then, and not only what its causal past did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub live: bool,
 }
 
 /// One tool call, no model.

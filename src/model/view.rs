@@ -13,7 +13,7 @@ use crate::{
 /// What a view has, and what each part of it means.
 pub const VIEW_FIELDS: [(&str, &str); 16] = [
     ("answers", "what people answered: a list of #{ question, answer, by }"),
-    ("context", "what the team shares: #{ findings, decisions, variables, results, team, proposal, objections }"),
+    ("context", "what the team shares: #{ findings, decisions, variables, results, team, proposal, objections, undelivered }"),
     ("errors", "the calls that failed, by name: #{ kind, message }"),
     ("input", "the node's input: its `input` filter, else the outputs of the nodes that it follows, by id"),
     ("inputs", "the inputs of the session, by name"),
@@ -25,7 +25,7 @@ pub const VIEW_FIELDS: [(&str, &str); 16] = [
     ("mail", "messages to this agent: a list of #{ id, type, from, to, content, metadata, private }"),
     ("node", "the path of its node, such as work/performance"),
     ("notes", "remarks of the engine, such as why a finish was refused"),
-    ("phase", "what it is asked for: work, delegate, synthesize, validate or debate"),
+    ("phase", "what it is asked for: work, delegate, synthesize, validate, debate or answer"),
     ("profile", "who it is: #{ name, specialization, skills, style, allowed_tools, tags, uncertainty_threshold }"),
     ("results", "the values of the calls that succeeded, by name (`name`, or \"as\", of the call); a later call wins"),
     ("role", "its role in the team"),
@@ -75,7 +75,7 @@ pub fn sample_view() -> Value {
     let result = |value| Arc::new(CallResult { outcome: Ok(value) });
     let inputs = Value::map([("data", Value::text("incidents/payment-outage"))]);
     let nothing = || Value::list([]);
-    let shared = ["findings", "decisions", "results", "team", "objections"].map(|name| (name, nothing()));
+    let shared = ["findings", "decisions", "results", "team", "objections", "undelivered"].map(|name| (name, nothing()));
     let rest = [("variables", Value::Map(Arc::default())), ("proposal", Value::Null)];
     view(&Request {
         role: Role::new("performance"),
@@ -88,6 +88,7 @@ pub fn sample_view() -> Value {
         input: Value::Map(Arc::default()),
         inputs: Arc::new(inputs.as_map().cloned().unwrap_or_default()),
         context: Value::map(shared.into_iter().chain(rest)),
+        letters: Arc::default(),
         thread: vec![Entry::Known { call: lookup, result: result(passages) }, Entry::Result { call, result: result(found) }],
         tools: Vec::new(),
     })

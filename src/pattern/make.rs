@@ -42,7 +42,7 @@ impl Make {
 
     /// An agent with the session's task.
     pub(super) fn agent(&self, role: &Role, phase: Phase) -> What {
-        What::Agent { role: role.clone(), task: None, phase, proposal: None, done_when: None, max_turns: None }
+        What::Agent { role: role.clone(), task: None, phase, proposal: None, done_when: None, max_turns: None, live: false }
     }
 
     /// A dependency.

@@ -74,6 +74,7 @@ fn review(team: &Team, make: &Make, proposer: NodeSpec) -> What {
             proposal: Some((proposer.id.clone(), make.place())),
             done_when: None,
             max_turns: None,
+            live: false,
         };
         let after = vec![make.after(&proposer.id, AfterOn::Ok)];
         NodeSpec { after, ..make.node(format!("validate_{role}"), what) }

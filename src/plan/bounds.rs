@@ -1,11 +1,10 @@
 //! What can a plan cost at worst? [`worst_case`] derives it from structure alone.
 //!
 //! A *seat* is one agent's place: an agent node, an item of a `for_each`, a round of a `repeat`, a sub-task, a place in a relay or
-//! debate. It has its profile's turns T, or the reserved V where it synthesizes, votes or debates, over all its attempts. There
-//! are no turns for questions among agents (`max_asks`), because agents cannot ask each other yet: nothing could spend them.
-//! Then
+//! debate. It has its profile's turns T, or the reserved V where it synthesizes, votes or debates, over all its attempts; and for
+//! each of its `max_asks` questions two turns of whichever colleague answers, where it may ask at all. Then
 //!
-//! - turns = Σ seats,
+//! - turns = Σ seats (T or V, + 2 · `max_asks`),
 //! - model calls = turns × (1 + repairs) × attempts × (1 + fallbacks),
 //! - tokens = model calls × (request cap + `max_tokens`), each model with its own window; none for scripts,
 //! - cost = the same at each model's price; unknown when one has none,
@@ -24,8 +23,8 @@ use super::{
 };
 use crate::{
     graph::{
-        AgentBound, Bounds, GateBy, Graph, MAX_DEBATED_TOPICS, Member, Node, NodeKind, Plan, REPAIRS, SECOND_CHANCES, ScopeKind,
-        SettleOver, SettleSpec, TeamPlan,
+        ANSWER_TURNS, AgentBound, Bounds, GateBy, Graph, MAX_DEBATED_TOPICS, Member, Node, NodeKind, Phase, Plan, REPAIRS,
+        SECOND_CHANCES, ScopeKind, SettleOver, SettleSpec, TeamPlan,
     },
     value::{EffectClass, Role, RuleKind, TeamIx, TemplateIx, Usd},
 };
@@ -208,9 +207,9 @@ impl Counter<'_> {
             NodeKind::Agent(agent) => {
                 let Some(member) = team.agent(&agent.role) else { return Ok(nothing()) };
                 let turns = agent.max_turns.unwrap_or_else(|| agent.phase.turns(member.profile.max_turns));
-                let cost = self.seat(member, turns, node).ok_or(overflow)?;
-                let wall = Wall::calls(node, calls_at_once(team, member, slots), 0).ok_or(overflow)?;
-                Ok(Worst { tally: Tally::of(graph.team, &agent.role, cost), wall })
+                let tally = self.seat(graph.team, member, (turns, agent.phase), node).ok_or(overflow)?;
+                let at_once = at_once(team, member, agent.phase, slots).ok_or(overflow)?;
+                Ok(Worst { tally, wall: Wall::calls(node, at_once, 0).ok_or(overflow)? })
             }
             NodeKind::Tool(tool) => {
                 let again = tool.effect == EffectClass::Irreversible && has_rule(team, &RuleKind::Reconcile);
@@ -258,7 +257,7 @@ impl Counter<'_> {
         slots: u32,
     ) -> Option<Worst> {
         let team = self.plan.team(graph.team);
-        let widest = widest(team, team.members.iter().map(|m| &m.role), slots);
+        let widest = widest(team, team.members.iter().map(|m| &m.role), like, slots)?;
         let Some(members) = default_members(graph, scope) else {
             // Sub-tasks may wait for each other, so that all of them in a row are the worst; or for nobody, so that all may want
             // a slot at once.
@@ -283,7 +282,7 @@ impl Counter<'_> {
         } else {
             self.each(ix, team, &members[..usize::try_from(seats).ok()?], like)?
         };
-        let wall = Wall::calls(like, widest(team, members.iter(), slots), 0)?.times(seats, 1)?;
+        let wall = Wall::calls(like, widest(team, members.iter(), like, slots)?, 0)?.times(seats, 1)?;
         Some(Worst { tally, wall })
     }
 
@@ -299,7 +298,7 @@ impl Counter<'_> {
         let rounds = u64::from(settle.max_debate_rounds);
         let members = u64::try_from(settle.members.len()).ok()?;
         let mut tally = self.each(ix, team, &settle.members, &settle.like)?.times(rounds)?;
-        let seat = Wall::calls(&settle.like, widest(team, settle.members.iter(), slots), 0)?;
+        let seat = Wall::calls(&settle.like, widest(team, settle.members.iter(), &settle.like, slots)?, 0)?;
         let mut wall = seat.times(members, members)?.times(rounds, 1)?;
         if let Some(leader) = &team.coordinator {
             tally.add(&self.each(ix, team, std::slice::from_ref(&leader.role), &settle.like)?)?;
@@ -312,7 +311,7 @@ impl Counter<'_> {
     fn each(&self, ix: TeamIx, team: &TeamPlan, roles: &[Role], like: &Node) -> Option<Tally> {
         let mut tally = Tally::nothing();
         for member in roles.iter().filter_map(|role| team.agent(role)) {
-            tally.add(&Tally::of(ix, &member.role, self.seat(member, grown_turns(member, like), like)?))?;
+            tally.add(&self.seat(ix, member, grown(member, like), like)?)?;
         }
         Some(tally)
     }
@@ -328,13 +327,30 @@ impl Counter<'_> {
     ) -> Option<Tally> {
         let mut most = Tally::nothing();
         for member in roles.filter_map(|role| team.agent(role)) {
-            most = most.or(Tally::of(ix, &member.role, self.seat(member, grown_turns(member, like), like)?));
+            most = most.or(self.seat(ix, member, grown(member, like), like)?);
         }
         most.times(seats.into())
     }
 
-    /// What one seat of `member` may take in `turns` turns of a node like `node`.
-    fn seat(&self, member: &Member, turns: u32, node: &Node) -> Option<Cost> {
+    /// What one seat of `member` may take in so many turns of a node like `node`, with the answers to its questions.
+    fn seat(&self, ix: TeamIx, member: &Member, (turns, phase): (u32, Phase), node: &Node) -> Option<Tally> {
+        let mut tally = Tally::of(ix, &member.role, self.turns(member, turns, node)?);
+        let team = self.plan.team(ix);
+        if !asks(team, member, phase) {
+            return Some(tally);
+        }
+        // Whoever is asked may ask in turn, at the expense of the first.
+        let mut answers = Tally::nothing();
+        for other in team.members.iter().chain(&team.coordinator) {
+            answers =
+                answers.or(Tally::of(ix, &other.role, self.turns(other, ANSWER_TURNS, &Node::new("answer", node.kind.clone()))?));
+        }
+        tally.add(&answers.times(team.max_asks.into())?)?;
+        Some(tally)
+    }
+
+    /// What an agent may take in so many turns of a node like `node`.
+    fn turns(&self, member: &Member, turns: u32, node: &Node) -> Option<Cost> {
         let profile = &member.profile;
         let turns = u64::from(turns);
         let asked = turns.checked_mul(u64::from(REPAIRS) + 1)?.checked_mul(attempts(node.retry.as_ref()).into())?;
@@ -363,10 +379,11 @@ pub(super) fn default_members<'g>(graph: &'g Graph, scope: &ScopeKind) -> Option
     }
 }
 
-fn grown_turns(member: &Member, like: &Node) -> u32 {
+/// The turns and phase of an activation of `member` that a scope grows.
+fn grown(member: &Member, like: &Node) -> (u32, Phase) {
     match &like.kind {
-        NodeKind::Agent(agent) => agent.max_turns.unwrap_or_else(|| agent.phase.turns(member.profile.max_turns)),
-        NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => member.profile.max_turns,
+        NodeKind::Agent(agent) => (agent.max_turns.unwrap_or_else(|| agent.phase.turns(member.profile.max_turns)), agent.phase),
+        NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => (member.profile.max_turns, Phase::Work),
     }
 }
 
@@ -381,9 +398,29 @@ fn calls_at_once(team: &TeamPlan, member: &Member, slots: u32) -> u32 {
     if tools { team.calls_per_turn.clamp(1, slots.max(1)) } else { 1 }
 }
 
-/// The most calls that an activation of any of `roles` may have in flight.
-fn widest<'r>(team: &TeamPlan, roles: impl Iterator<Item = &'r Role>, slots: u32) -> u32 {
-    roles.filter_map(|role| team.agent(role)).map(|member| calls_at_once(team, member, slots)).max().unwrap_or(1)
+/// Whether an agent may ask its colleagues while it does that.
+fn asks(team: &TeamPlan, member: &Member, phase: Phase) -> bool {
+    let own = matches!(phase, Phase::Work | Phase::Delegate | Phase::Synthesize);
+    own && team.max_asks > 0 && !team.reach(&member.role).is_empty()
+}
+
+/// Calls that a seat may have in flight at once: its own, and those of everybody who answers it.
+fn at_once(team: &TeamPlan, member: &Member, phase: Phase, slots: u32) -> Option<u32> {
+    let own = calls_at_once(team, member, slots);
+    if !asks(team, member, phase) {
+        return Some(own);
+    }
+    let others = team.members.iter().chain(&team.coordinator).map(|m| calls_at_once(team, m, slots)).max().unwrap_or(1);
+    own.checked_add(others.checked_mul(team.max_asks)?)
+}
+
+/// The most calls that an activation of any of `roles`, like `like`, may have in flight.
+fn widest<'r>(team: &TeamPlan, roles: impl Iterator<Item = &'r Role>, like: &Node, slots: u32) -> Option<u32> {
+    let mut most = 1;
+    for member in roles.filter_map(|role| team.agent(role)) {
+        most = most.max(at_once(team, member, grown(member, like).1, slots)?);
+    }
+    Some(most)
 }
 
 fn nothing() -> Worst {

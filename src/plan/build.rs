@@ -349,5 +349,8 @@ fn team_plan(team: &Team, functions: &[Arc<str>], models: &dyn Models) -> TeamPl
         escalation: team.escalation.clone(),
         fail_fast: team.coordination.fail_fast,
         calls_per_turn: team.coordination.calls_per_turn,
+        may_write: team.may_write.clone(),
+        max_asks: team.coordination.max_asks,
+        letters: Arc::default(),
     }
 }

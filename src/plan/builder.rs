@@ -114,6 +114,9 @@ impl PlanBuilder {
             escalation: Vec::new(),
             fail_fast: false,
             calls_per_turn: 8,
+            may_write: BTreeMap::new(),
+            max_asks: 0,
+            letters: Arc::default(),
         };
         Ok(Plan {
             graphs: vec![Arc::new(graph)],

@@ -7,7 +7,7 @@ use crate::{
     graph::{Join, Phase, Retry, SettleOver, Stragglers, VoteProtocol},
     pattern::{self, Fragment},
     team::{After, AfterOn, Body, Code, Diagnostic, NodeSpec, Pattern, Team, What},
-    value::{Place, Role, WriteSpec},
+    value::{Place, Role, Value, WriteSpec},
 };
 
 /// Keys of a team file that a `graph` team replaces or has no use for.
@@ -104,7 +104,7 @@ fn what(spec: &NodeSpec) -> Entries {
     let mut entries = Vec::new();
     let mut put = |key: &str, value: Doc| entries.push((key.to_owned(), value));
     match &spec.what {
-        What::Agent { role, task, phase, proposal, done_when, max_turns } => {
+        What::Agent { role, task, phase, proposal, done_when, max_turns, live } => {
             put("agent", Doc::text(role.as_str()));
             if let Some(task) = task {
                 put("task", Doc::text(&task.source));
@@ -120,6 +120,9 @@ fn what(spec: &NodeSpec) -> Entries {
             }
             if let Some(turns) = max_turns {
                 put("max_turns", Doc::number(*turns));
+            }
+            if *live {
+                put("live", Doc::Scalar(Value::Bool(true)));
             }
         }
         What::Tool(tool) => {
@@ -253,7 +256,7 @@ fn span(span: Duration) -> Doc {
 fn retry(retry: &Retry) -> Doc {
     let backoff = Doc::Map(vec![
         ("first".to_owned(), span(retry.backoff.first)),
-        ("factor".to_owned(), Doc::Scalar(crate::value::Value::Float(retry.backoff.factor))),
+        ("factor".to_owned(), Doc::Scalar(Value::Float(retry.backoff.factor))),
         ("max".to_owned(), span(retry.backoff.max)),
     ]);
     let mut entries = vec![("max_attempts".to_owned(), Doc::number(retry.max_attempts)), ("backoff".to_owned(), backoff)];
@@ -265,7 +268,7 @@ fn retry(retry: &Retry) -> Doc {
 
 fn write(write: &WriteSpec) -> Doc {
     let variable: Arc<str> = write.variable.clone();
-    let merge = write.merge.as_ref().and_then(|merge| crate::value::Value::of(merge).ok());
+    let merge = write.merge.as_ref().and_then(|merge| Value::of(merge).ok());
     let merge = merge.map(|merge| ("merge".to_owned(), Doc::of(&merge)));
     Doc::Map([("variable".to_owned(), Doc::text(variable))].into_iter().chain(merge).collect())
 }

@@ -95,7 +95,7 @@ impl Builder<'_> {
     }
 
     fn agent(&mut self, around: &mut Around<'_>, spec: &NodeSpec, role: &Role, at: u32) -> NodeKind {
-        let What::Agent { task, phase, proposal, done_when, max_turns, .. } = &spec.what else {
+        let What::Agent { task, phase, proposal, done_when, max_turns, live, .. } = &spec.what else {
             return NodeKind::Gate(GateBy::Members(RuleKind::Merge, Vec::new()));
         };
         let team = around.team;
@@ -121,6 +121,7 @@ impl Builder<'_> {
             done_when: done_when.clone(),
             proposal,
             max_turns: *max_turns,
+            live: *live,
         }))
     }
 
@@ -273,8 +274,16 @@ fn scope_limits(spec: &NodeSpec) -> Option<(Option<crate::graph::Retry>, Option<
 
 /// How the activations that a scope grows are timed and retried. The run fills in their role and brief.
 fn like(team: &Team, spec: &NodeSpec, phase: Phase) -> Box<Node> {
-    let agent =
-        AgentNode { role: Role::new(""), task: None, brief: None, phase, done_when: None, proposal: None, max_turns: None };
+    let agent = AgentNode {
+        role: Role::new(""),
+        task: None,
+        brief: None,
+        phase,
+        done_when: None,
+        proposal: None,
+        max_turns: None,
+        live: false,
+    };
     let mut node = Node::new(&spec.id, NodeKind::Agent(Box::new(agent)));
     node.timeout = Some(spec.timeout.unwrap_or(team.coordination.timeout_per_agent));
     node.retry = spec.retry.clone().or_else(|| team.coordination.retry.clone());

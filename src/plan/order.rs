@@ -1,6 +1,6 @@
 //! Where may the order in which things arrive change the result? [`order_sensitive`] names every such place.
 //!
-//! Everything else reads what it joins in declared order. Questions between agents and live reads come with later patterns.
+//! Everything else reads what it joins in declared order.
 
 use serde::Serialize;
 
@@ -41,12 +41,22 @@ pub(super) fn order_sensitive(plan: &Plan, outline: &Outline<'_>) -> Vec<OrderSe
                     add(format!("ends at the first {n} sub-tasks that succeed; {rest}"));
                 }
             }
+            NodeKind::Agent(agent) if agent.live => {
+                add("reads what its colleagues say while they are at work".to_owned());
+            }
             NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) => {}
         }
     }
     let mut session = |because: String| found.push(OrderSensitive { node: None, because });
     for (what, limit, worst) in super::lint::cut_in(plan) {
         session(format!("`limits.{what}` of {limit} may run out before the worst case of {worst}"));
+    }
+    let asks = |team: &crate::graph::TeamPlan| {
+        let mut all = team.members.iter().chain(&team.coordinator);
+        team.max_asks > 0 && all.any(|member| !team.reach(&member.role).is_empty())
+    };
+    if plan.teams.iter().any(asks) {
+        session("agents may ask each other (`max_asks`): an answer depends on what is known by then".to_owned());
     }
     if plan.teams.iter().any(|t| t.fail_fast) {
         session("`fail_fast`: the first failure decides what still starts".to_owned());

@@ -170,6 +170,7 @@ pub(super) fn what(plan: &Plan, step: &Step<'_>) -> String {
                 Phase::Synthesize => format!("{} makes one result", agent.role),
                 Phase::Validate => format!("{} votes on {}", agent.role, proposal()),
                 Phase::Debate => format!("{} debates", agent.role),
+                Phase::Answer => format!("{} answers", agent.role),
             }
         }
         NodeKind::Tool(tool) => format!("{}, {}", tool.tool, effect(tool.effect)),

@@ -142,6 +142,7 @@ pub(super) fn escalations(state: &State, records: &[Record]) -> Vec<EscalationRo
             | Event::NotHappened { .. }
             | Event::Said { .. }
             | Event::Noted { .. }
+            | Event::Undelivered { .. }
             | Event::Found { .. }
             | Event::Wrote { .. }
             | Event::Decided { .. }

@@ -36,6 +36,8 @@ pub struct MessageRow {
     /// When its recipient had read it.
     #[serde(serialize_with = "super::maybe_rfc3339")]
     pub read_at: Option<Timestamp>,
+    /// Whether the session ended before its recipient could read it.
+    pub undelivered: bool,
 }
 
 /// The messages of a session, in the order in which they were said.
@@ -56,6 +58,7 @@ pub fn messages(state: &State) -> Vec<MessageRow> {
             is_private: message.private,
             created_at: spoken.at,
             read_at: spoken.read_at,
+            undelivered: state.context.undelivered.contains(&message.id),
         }
     };
     state.context.messages.iter().map(row).collect()

@@ -149,7 +149,7 @@ pub(super) fn contributions(state: &State, timeline: &Timeline) -> Vec<Contribut
         });
         let own = match agent.phase {
             Phase::Work | Phase::Delegate | Phase::Synthesize => true,
-            Phase::Validate | Phase::Debate => false,
+            Phase::Validate | Phase::Debate | Phase::Answer => false,
         };
         if own {
             entry.status = state.status_name(ix);

@@ -42,6 +42,10 @@ impl Scheduler {
         let attempt = self.state.nodes[node.index()].attempt + 1;
         let lookup = self.lookup(node, &task).map(Arc::new);
         self.emit(Event::NodeStarted { node, attempt, lookup })?;
+        // The question is what it was given to do.
+        if self.phase(node) == Phase::Answer {
+            return Ok(());
+        }
         let role = self.state.role_of(node).cloned();
         let from = self.state.team_of(node).1.coordinator.as_ref().map(|c| c.role.clone()).filter(|c| Some(c) != role.as_ref());
         let message = Message {

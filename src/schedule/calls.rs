@@ -9,8 +9,8 @@ use crate::{
     state::{CallState, FoldError},
     turn::{Action, cut, is_collaboration, is_repeated, knowledge_args, knowledge_tool, repeated, unreadable},
     value::{
-        Call, CallIx, CallResult, EffectClass, Entry, EscalateTo, Failure, FailureKind, Finding, FindingStatus, NodeIx, Origin,
-        RuleKind, SEARCH_KNOWLEDGE, Value, Verdict,
+        Call, CallIx, CallResult, EffectClass, Entry, EscalateTo, Failure, FailureKind, Finding, FindingStatus, Message, NodeIx,
+        Origin, RuleKind, SEARCH_KNOWLEDGE, Value, Verdict,
     },
 };
 
@@ -66,12 +66,14 @@ impl Scheduler {
         for (ix, state) in &calls {
             match state {
                 CallState::Heard(_, purpose, outcome) => return self.heard_call(node, *ix, purpose, outcome),
+                CallState::Back(_, instance) => return self.answered_below(node, *ix, *instance),
                 CallState::New(call) if is_collaboration(&call.tool) && &*call.tool != "finish" => {
                     return self.collaborate(node, *ix, call);
                 }
                 CallState::New(_)
                 | CallState::Allowed(_)
                 | CallState::InFlight(_)
+                | CallState::Waiting(..)
                 | CallState::AtPerson(_)
                 | CallState::Answered(..) => {}
             }
@@ -91,7 +93,13 @@ impl Scheduler {
         self.emit(Event::ToolReturned { node, turn, call, result: Arc::new(CallResult { outcome }) })
     }
 
-    fn refuse(&mut self, node: NodeIx, call: CallIx, kind: FailureKind, why: impl AsRef<str>) -> Result<(), FoldError> {
+    pub(super) fn refuse(
+        &mut self,
+        node: NodeIx,
+        call: CallIx,
+        kind: FailureKind,
+        why: impl AsRef<str>,
+    ) -> Result<(), FoldError> {
         self.answer_call(node, call, Err(Failure::new(kind, why)))
     }
 
@@ -123,8 +131,13 @@ impl Scheduler {
                 self.emit(Event::Found { node, finding: Arc::new(finding) })?;
                 self.answer_call(node, ix, Ok(answer))
             }
-            Action::Read { only, topic, agent } => {
-                let context = self.context_of(node, &only, topic.as_deref(), agent.as_deref());
+            Action::Send { to, kind, content, metadata, private } => {
+                let (id, from) = (self.state.next_message(node), self.state.role_of(node).cloned());
+                self.send(node, ix, Message { id, kind, from, to, content, metadata, private })
+            }
+            Action::Ask { to, question } => self.ask_agent(node, ix, &to, &question),
+            Action::Read(asked) => {
+                let context = self.context_of(&self.state.knows(node), &asked);
                 self.answer_call(node, ix, Ok(context))
             }
             Action::Write { variable, value } => {

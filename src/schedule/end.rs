@@ -17,11 +17,15 @@ impl Scheduler {
             let error = failure.as_ref().map_or(Value::Null, crate::state::seen_failure);
             let bound = Value::map([("output", output), ("status", Value::text(status.name())), ("error", error)]);
             let of = GrownFrom::Plan(finally);
-            return self.emit(Event::Grown(Box::new(Grown { node: NodeIx(0), of, first: 0, count: 1, bound })));
+            return self.emit(Event::Grown(Box::new(Grown { node: NodeIx(0), of, first: 0, count: 1, call: None, bound })));
         }
         let (mut status, output, mut failure) = self.result();
         if let (Status::Completed, Some(failed)) = (status, self.finale_failure()) {
             (status, failure) = (Status::Failed, Some(failed));
+        }
+        let undelivered: Vec<_> = self.state.undelivered().map(|spoken| spoken.message.id.clone()).collect();
+        if !undelivered.is_empty() {
+            self.emit(Event::Undelivered { messages: undelivered })?;
         }
         self.emit(Event::Finished(Box::new(Finished { status, output, failure })))
     }

@@ -85,9 +85,8 @@ impl Scheduler {
     }
 
     pub(super) fn permit_facts(&self, node: NodeIx, call: &Call, effect: EffectClass) -> Value {
-        let past = self.state.past(node);
         let mut origins: Vec<Origin> = Vec::new();
-        for finding in self.state.visible_findings(node, &past) {
+        for finding in self.state.visible_findings(&self.state.knows(node)) {
             if !origins.contains(&finding.origin) {
                 origins.push(finding.origin);
             }
@@ -147,28 +146,27 @@ impl Scheduler {
     }
 
     pub(super) fn merge_facts(&self, node: NodeIx) -> Value {
-        let past = self.state.past(node);
         let facts = MergeFacts {
             task: self.state.started.task.clone(),
             inputs: self.state.started.inputs.clone(),
             node: self.state.path(node),
             results: self.parts(node),
-            findings: self.state.visible_findings(node, &past),
+            findings: self.state.visible_findings(&self.state.knows(node)),
         };
         Value::of(&facts).unwrap_or_default()
     }
 
     pub(super) fn own_facts(&self, node: NodeIx, input: Value) -> Value {
-        let past = self.state.past(node);
+        let knows = self.state.knows(node);
         let variables: BTreeMap<Arc<str>, Value> =
-            self.state.visible_variables(&past).into_iter().map(|(k, v)| (Arc::from(k), v)).collect();
+            self.state.visible_variables(&knows).into_iter().map(|(k, v)| (Arc::from(k), v)).collect();
         let facts = OwnFacts {
             task: self.state.started.task.clone(),
             inputs: self.state.started.inputs.clone(),
             node: self.state.path(node),
             input,
-            findings: self.state.visible_findings(node, &past),
-            decisions: self.state.visible_decisions(&past),
+            findings: self.state.visible_findings(&knows),
+            decisions: self.state.visible_decisions(&knows),
             variables,
         };
         Value::of(&facts).unwrap_or_default()

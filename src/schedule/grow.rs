@@ -9,6 +9,11 @@ use crate::{
     value::{Failure, FailureKind, Role, Subtask, TeamIx},
 };
 
+/// A node that says nothing of how an activation is timed and retried.
+pub(super) fn plain() -> Node {
+    Node::new("like", NodeKind::Gate(crate::graph::GateBy::Members(crate::value::RuleKind::Merge, Vec::new())))
+}
+
 /// A graph with one activation of an agent.
 pub(super) fn seat(like: &Node, member: &Member, team: TeamIx, brief: Arc<str>, phase: Phase) -> Graph {
     let mut dag = DiGraph::new();
@@ -25,6 +30,7 @@ fn agent_node(like: &Node, id: Arc<str>, member: &Member, brief: Arc<str>, phase
         done_when: None,
         proposal: None,
         max_turns: None,
+        live: false,
     };
     Node {
         id,
@@ -33,7 +39,7 @@ fn agent_node(like: &Node, id: Arc<str>, member: &Member, brief: Arc<str>, phase
         caught: true,
         retry: like.retry.clone(),
         timeout: like.timeout,
-        ..Node::new("seat", NodeKind::Gate(crate::graph::GateBy::Members(crate::value::RuleKind::Merge, Vec::new())))
+        ..plain()
     }
 }
 

@@ -34,9 +34,8 @@ impl Scheduler {
     }
 
     fn contested(&self, node: NodeIx, members: &[Role]) -> Vec<(Arc<str>, Vec<Position>)> {
-        let past = self.state.past(node);
         let mut topics: BTreeMap<Arc<str>, BTreeMap<usize, Position>> = BTreeMap::new();
-        for finding in self.state.visible_findings(node, &past) {
+        for finding in self.state.visible_findings(&self.state.knows(node)) {
             let Some(rank) = members.iter().position(|m| *m == finding.agent) else { continue };
             if finding.value.is_null() {
                 continue;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::Scheduler;
 use crate::{
     graph::{NodeKind, Phase},
-    state::State,
-    turn::{collaboration_tools, knowledge_tool, lookup},
-    value::{Call, Entry, FindingStatus, Message, MessageKind, NodeIx, Request, Role, SEARCH_KNOWLEDGE, Value},
+    state::{Knows, State},
+    turn::{Asked, collaboration_tools, knowledge_tool, lookup},
+    value::{Call, Entry, FindingStatus, NodeIx, Request, SEARCH_KNOWLEDGE, Value},
 };
 
 impl Scheduler {
@@ -16,17 +16,17 @@ impl Scheduler {
         let activation = self.state.activations.get(&node)?;
         let member = self.member(node)?;
         let NodeKind::Agent(agent) = &self.state.node(node).kind else { return None };
-        let mut tools = collaboration_tools();
+        let team = self.state.team_of(node).1;
+        let mut tools = collaboration_tools(&self.offers(node));
         if !member.profile.knowledge.folders.is_empty() {
             tools.push(knowledge_tool());
         }
         tools.extend(self.tools.allowed(&member.profile).into_iter().filter(|tool| *tool.name != *SEARCH_KNOWLEDGE));
-        let mail = self.mail(node, &member.role);
-        let mut thread = Vec::with_capacity(activation.thread.len() + 1);
+        let mut thread = activation.thread.clone();
+        let mail = self.state.incoming(node);
         if !mail.is_empty() {
-            thread.push(Entry::Mail(mail));
+            thread.push(Entry::Mail(self.state.messages(&mail)));
         }
-        thread.extend(activation.thread.iter().cloned());
         Some(Request {
             role: member.role.clone(),
             profile: member.profile.clone(),
@@ -37,8 +37,9 @@ impl Scheduler {
             task: activation.task.clone(),
             input: self.input_of(node).unwrap_or_default(),
             inputs: self.frame_inputs(node),
-            context: self.context_of(node, &[], None, None),
+            context: self.context_of(&self.state.knew(node), &Asked::default()),
             thread,
+            letters: team.letters.clone(),
             tools,
         })
     }
@@ -48,7 +49,7 @@ impl Scheduler {
         let knowledge = Some(&self.member(node)?.profile.knowledge).filter(|knowledge| knowledge.looks_up())?;
         let started = &self.state.started;
         let folders = || started.plan.roots.iter().filter_map(|name| started.inputs.get(&**name)?.as_str());
-        let found = self.state.visible_findings(node, &self.state.past(node));
+        let found = self.state.visible_findings(&self.state.knew(node));
         Some(lookup(knowledge, task, &self.frame_inputs(node), |text| folders().any(|folder| folder == text), &found))
     }
 
@@ -62,51 +63,27 @@ impl Scheduler {
         }
     }
 
-    /// Messages for an agent from its causal past, in declared order of the nodes where they were said.
-    fn mail(&self, node: NodeIx, role: &Role) -> Vec<Arc<Message>> {
-        let team = self.state.instance_of(node).graph.team;
-        let wanted = |kind: MessageKind| match kind {
-            MessageKind::Question | MessageKind::Handoff | MessageKind::Escalation | MessageKind::Note => true,
-            MessageKind::TaskAssignment | MessageKind::Finding | MessageKind::Response => false,
-        };
-        if !self.state.context.messages.iter().any(|s| wanted(s.message.kind)) {
-            return Vec::new();
-        }
-        let past = self.state.past(node);
-        let for_me = |m: &Message| m.to.as_ref() == Some(role) || (m.to.is_none() && m.from.as_ref() != Some(role));
-        let messages = self.state.context.messages.iter();
-        let mut mail: Vec<_> = messages
-            .filter(|s| wanted(s.message.kind) && past.contains(&s.node) && self.state.instance_of(s.node).graph.team == team)
-            .filter(|s| for_me(&s.message))
-            .collect();
-        mail.sort_by_cached_key(|s| (self.state.position(s.node), s.seq));
-        mail.into_iter().map(|s| s.message.clone()).collect()
-    }
-
-    /// The shared context as an agent may see it: `{findings, decisions, variables, results, team, proposal, objections}`.
-    pub(super) fn context_of(&self, node: NodeIx, only: &[String], topic: Option<&str>, agent: Option<&str>) -> Value {
-        let state = &self.state;
-        let past = state.past(node);
-        let wants = |what: &str| only.is_empty() || only.iter().any(|o| o == what);
+    /// The shared context as an agent may see it: `{findings, decisions, variables, results, team, proposal, objections,
+    /// undelivered}`; of a part of it only what was asked for.
+    pub(super) fn context_of(&self, knows: &Knows, asked: &Asked) -> Value {
+        let (state, node) = (&self.state, knows.node);
+        let wants = |what: &str| asked.only.is_empty() || asked.only.iter().any(|o| o == what);
         let mut entries: Vec<(&str, Value)> = Vec::new();
         if wants("findings") {
-            let findings = state.visible_findings(node, &past);
-            let kept = findings.iter().filter(|f| {
-                topic.is_none_or(|t| *f.topic == *t)
-                    && agent.is_none_or(|a| f.agent.as_str() == a)
-                    && f.status != FindingStatus::Retracted
-            });
+            let findings = state.visible_findings(knows);
+            let kept = findings.iter().filter(|f| f.status != FindingStatus::Retracted && asked.wants(f));
             entries.push(("findings", Value::list(kept.map(|f| Value::of(&**f).unwrap_or_default()))));
         }
-        let decisions = state.visible_decisions(&past);
+        let decisions = state.visible_decisions(knows);
         if wants("decisions") {
-            entries.push(("decisions", Value::list(decisions.iter().map(|d| Value::of(&**d).unwrap_or_default()))));
+            let kept = decisions.iter().filter(|d| asked.topic.as_ref().is_none_or(|topic| **topic == *d.topic));
+            entries.push(("decisions", Value::list(kept.map(|d| Value::of(&**d).unwrap_or_default()))));
         }
         if wants("variables") {
-            entries.push(("variables", Value::map(state.visible_variables(&past))));
+            entries.push(("variables", Value::map(state.visible_variables(knows))));
         }
-        if only.is_empty() && topic.is_none() && agent.is_none() {
-            entries.push(("results", results(state, &past)));
+        if asked.is_everything() {
+            entries.push(("results", results(state, knows)));
             let team = self.agents(node, &[]);
             entries.push(("team", Value::list(team.iter().map(|a| Value::of(a).unwrap_or_default()))));
             entries.push(("proposal", self.proposal_of(node)));
@@ -114,8 +91,22 @@ impl Scheduler {
             let objections = rejected.map(|d| d.positions.iter().filter(|p| p.value.as_str() != Some("approve")));
             let objections = objections.into_iter().flatten().map(|p| Value::of(p).unwrap_or_default());
             entries.push(("objections", Value::list(objections)));
+            entries.push(("undelivered", self.unread(knows)));
         }
         Value::map(entries)
+    }
+
+    /// To the coordinator: what was said to one agent in its past and reached nobody, private words excepted.
+    fn unread(&self, knows: &Knows) -> Value {
+        let leads = self.state.team_of(knows.node).1.coordinator.as_ref().map(|c| &c.role) == self.state.role_of(knows.node);
+        let unread = self
+            .state
+            .undelivered()
+            .filter(|s| leads && !s.message.private && self.state.frame_of(s.node) == knows.frame && knows.sees(s.node, s.seq));
+        let own = self.state.role_of(knows.node);
+        let mut unread: Vec<_> = unread.filter(|s| s.message.to.as_ref() != own).collect();
+        unread.sort_by_cached_key(|s| (self.state.position(s.node), s.seq));
+        Value::list(unread.into_iter().map(|s| Value::of(&*s.message).unwrap_or_default()))
     }
 
     /// What a validating agent votes on.
@@ -127,9 +118,9 @@ impl Scheduler {
 }
 
 /// What the agents of the past came to: `[{node, role, phase, status, output, error}]`, in declared order.
-fn results(state: &State, past: &std::collections::BTreeSet<NodeIx>) -> Value {
-    let agents = past.iter().filter_map(|ix| match &state.node(*ix).kind {
-        NodeKind::Agent(agent) if agent.phase != Phase::Delegate => Some((*ix, agent)),
+fn results(state: &State, knows: &Knows) -> Value {
+    let agents = knows.past.iter().filter_map(|ix| match &state.node(*ix).kind {
+        NodeKind::Agent(agent) if !matches!(agent.phase, Phase::Delegate | Phase::Answer) => Some((*ix, agent)),
         NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => None,
     });
     let mut agents: Vec<_> = agents.collect();

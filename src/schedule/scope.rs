@@ -37,7 +37,7 @@ impl Scheduler {
     }
 
     fn grow(&mut self, node: NodeIx, of: GrownFrom, first: u32, count: u32) -> Result<(), FoldError> {
-        self.emit(Event::Grown(Box::new(Grown { node, of, first, count, bound: Value::Null })))
+        self.emit(Event::Grown(Box::new(Grown { node, of, first, count, call: None, bound: Value::Null })))
     }
 
     pub(super) fn grow_made(&mut self, node: NodeIx, path: &str, graph: crate::graph::Graph) -> Result<(), FoldError> {

@@ -34,6 +34,10 @@ pub enum CallState {
     Allowed(Call),
     /// It is in flight.
     InFlight(Call),
+    /// It waits for what grew below it, the instance of that number.
+    Waiting(Call, u32),
+    /// What grew below it has ended.
+    Back(Call, u32),
     /// A person is asked.
     AtPerson(Call),
     /// The person's answer is there, and what it is for.
@@ -61,6 +65,11 @@ pub struct Activation {
     pub effects: Vec<EffectClass>,
     /// What it had read at its last turn.
     pub read_upto: Seq,
+    /// What it had read at its first turn, once that has begun.
+    pub began_at: Option<Seq>,
+    /// The first message of the session that it has not looked at yet, by index; nothing new for one that is not live after its
+    /// first turn.
+    pub heard: usize,
     /// What it wrote; it takes effect when the node succeeds.
     pub writes: Vec<(Arc<str>, Value, Seq)>,
     /// What it found, by index among the findings of the session.
@@ -114,8 +123,12 @@ impl Activation {
             || calls.iter().any(|state| match state {
                 CallState::New(call) if &*call.tool == "finish" => !waits,
                 CallState::New(call) => is_collaboration(&call.tool),
-                CallState::Heard(..) => true,
-                CallState::Allowed(_) | CallState::InFlight(_) | CallState::AtPerson(_) | CallState::Answered(..) => false,
+                CallState::Heard(..) | CallState::Back(..) => true,
+                CallState::Allowed(_)
+                | CallState::InFlight(_)
+                | CallState::Waiting(..)
+                | CallState::AtPerson(_)
+                | CallState::Answered(..) => false,
             })
     }
 
@@ -128,6 +141,8 @@ impl Activation {
             CallState::New(call)
             | CallState::Allowed(call)
             | CallState::InFlight(call)
+            | CallState::Waiting(call, _)
+            | CallState::Back(call, _)
             | CallState::AtPerson(call)
             | CallState::Heard(call, ..) => Entry::Result { call, result: finish.clone() },
         }));
@@ -185,9 +200,13 @@ impl CallState {
     /// The call, while it is not answered.
     pub fn call(&self) -> Option<&Call> {
         match self {
-            Self::New(call) | Self::Allowed(call) | Self::InFlight(call) | Self::AtPerson(call) | Self::Heard(call, ..) => {
-                Some(call)
-            }
+            Self::New(call)
+            | Self::Allowed(call)
+            | Self::InFlight(call)
+            | Self::Waiting(call, _)
+            | Self::Back(call, _)
+            | Self::AtPerson(call)
+            | Self::Heard(call, ..) => Some(call),
             Self::Answered(..) => None,
         }
     }

@@ -26,6 +26,19 @@ pub struct Spoken {
     pub node: NodeIx,
     /// When its recipient had read it.
     pub read_at: Option<Timestamp>,
+    /// Who reads it as mail.
+    pub reach: Reach,
+}
+
+/// Who reads a message as mail, of those to whom it is addressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Each, once it is in its past or, to a live agent, said.
+    All,
+    /// Live agents only; the others see what it tells in the shared context.
+    Live,
+    /// Nobody: it is for the record, and reaches its reader another way.
+    Record,
 }
 
 /// A finding with its place in the plan.
@@ -33,6 +46,8 @@ pub struct Spoken {
 pub struct Found {
     /// In which node it was found.
     pub node: NodeIx,
+    /// The record that tells it.
+    pub seq: Seq,
     /// What; open or retracted, whatever was decided: whether it stands depends on the decisions that one knows of.
     pub finding: Arc<Finding>,
 }
@@ -42,6 +57,8 @@ pub struct Found {
 pub struct Settled {
     /// Where it was taken.
     pub node: NodeIx,
+    /// The record that tells it.
+    pub seq: Seq,
     /// What was decided.
     pub decision: Arc<Decision>,
     /// The findings that it settles, by their index: those on its topic that were known where it was taken.
@@ -64,12 +81,14 @@ pub struct Context {
     pub findings: Vec<Found>,
     /// Messages.
     pub messages: Vec<Spoken>,
-    /// Messages to one agent that it has not read, by their index.
+    /// Messages to one agent that are no mail and that it has not read, by their index.
     pub unread: BTreeMap<Role, Vec<usize>>,
     /// Committed writes by variable, in order of commit: the node, what it wrote and who it was.
     pub writes: BTreeMap<Arc<str>, Vec<(NodeIx, Variable)>>,
     /// Decisions.
     pub decisions: Vec<Settled>,
+    /// Messages that reached nobody, once the session is over.
+    pub undelivered: BTreeSet<MessageId>,
     /// What the next ids are counted from, by path.
     pub made: BTreeMap<Arc<str>, Made>,
 }
@@ -102,7 +121,7 @@ impl Context {
     pub(super) fn hear(&mut self, path: Arc<str>, spoken: Spoken) {
         let made = self.made.entry(path).or_default();
         made.messages = made.messages.saturating_add(1);
-        if let Some(to) = &spoken.message.to {
+        if let Some(to) = spoken.message.to.as_ref().filter(|_| spoken.reach == Reach::Record) {
             self.unread.entry(to.clone()).or_default().push(self.messages.len());
         }
         self.messages.push(spoken);
@@ -119,6 +138,13 @@ impl Context {
             }
             _ => true,
         });
+    }
+
+    /// A message has reached an agent to which it is addressed alone.
+    pub(super) fn delivered(&mut self, index: usize, at: Timestamp) {
+        if let Some(spoken) = self.messages.get_mut(index).filter(|s| s.message.to.is_some()) {
+            spoken.read_at.get_or_insert(at);
+        }
     }
 
     pub(super) fn retract(&mut self, findings: &[usize]) {

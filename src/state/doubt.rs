@@ -22,7 +22,9 @@ impl State {
     pub(super) fn give_up(&mut self, node: NodeIx, outcome: &Outcome) {
         let doubtful = match outcome {
             Outcome::Ok(_) => false,
-            Outcome::Failed(failure) => failure.kind == FailureKind::InDoubt && !self.scopes.contains_key(&node),
+            Outcome::Failed(failure) => {
+                failure.kind == FailureKind::InDoubt && !matches!(self.node(node).kind, NodeKind::Scope(_))
+            }
             Outcome::Skipped(_) | Outcome::Cancelled => self.is_firing(node),
         };
         if doubtful {
@@ -40,7 +42,12 @@ impl State {
             activation.calls().iter().zip(&activation.effects).any(|(call, effect)| match call {
                 CallState::InFlight(_) => *effect == EffectClass::Irreversible,
                 CallState::Heard(_, purpose, outcome) => is_unknown(purpose, outcome),
-                CallState::New(_) | CallState::Allowed(_) | CallState::AtPerson(_) | CallState::Answered(..) => false,
+                CallState::New(_)
+                | CallState::Allowed(_)
+                | CallState::Waiting(..)
+                | CallState::Back(..)
+                | CallState::AtPerson(_)
+                | CallState::Answered(..) => false,
             })
         });
         calls || heard || acts || self.asks.values().any(|ask| asks(ask))

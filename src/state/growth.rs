@@ -57,6 +57,9 @@ impl State {
             ending: Value::Null,
             seat_turns: BTreeMap::new(),
             second_chances: BTreeMap::new(),
+            asks_made: BTreeMap::new(),
+            threads: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
             provisional: None,
             warnings: Vec::new(),
             finished: None,
@@ -129,6 +132,11 @@ impl State {
         Ok(())
     }
 
+    /// Whether a scope runs a team of its own.
+    fn opens_frame(&self, scope: NodeIx) -> bool {
+        matches!(&self.node(scope).kind, NodeKind::Scope(kind) if matches!(**kind, ScopeKind::Group { with: Some(_), .. }))
+    }
+
     fn is_relay(&self, scope: NodeIx) -> bool {
         matches!(&self.node(scope).kind, NodeKind::Scope(kind) if matches!(**kind, ScopeKind::Relay { .. }))
     }
@@ -151,7 +159,7 @@ impl State {
         self.instances.get(first as usize)
     }
 
-    fn instantiate(&mut self, graph: &Arc<Graph>, scope: Option<NodeIx>, number: u32, path: Arc<str>) {
+    pub(super) fn instantiate(&mut self, graph: &Arc<Graph>, scope: Option<NodeIx>, number: u32, path: Arc<str>) {
         let base = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
         let ix = u32::try_from(self.instances.len()).unwrap_or(u32::MAX);
         let (outer, tail) = scope.map_or((0, 0), |s| (self.instance_of(s).limiter, self.rank(s)));
@@ -160,6 +168,8 @@ impl State {
             Some(first) => first.limiter,
             None => self.ready.nest(outer, limit),
         });
+        // What runs at the very end belongs to the session's own team.
+        let frame = scope.map_or(0, |s| if self.opens_frame(s) { ix } else { self.frame_of(s) });
         let size = graph.dag.node_count();
         let mut sources = vec![(0_u32, 0_u32); size];
         for edge in graph.dag.raw_edges() {
@@ -178,6 +188,7 @@ impl State {
             limiter,
             tail,
             ordinal,
+            frame,
         });
         self.nodes.reserve(size);
         for (count, conditions) in &sources {
@@ -202,7 +213,7 @@ impl State {
         if size == 0
             && let Some(scope) = scope
         {
-            self.close_instance(scope);
+            self.close_instance(scope, ix);
         }
     }
 
@@ -238,8 +249,11 @@ impl State {
         self.ready.remove(limiter, key);
     }
 
-    /// One instance of a scope has no open node any more.
-    pub(super) fn close_instance(&mut self, scope: NodeIx) {
+    /// One instance of a scope, or of what grew below an agent, has no open node any more.
+    pub(super) fn close_instance(&mut self, scope: NodeIx, instance: u32) {
+        if matches!(self.node(scope).kind, NodeKind::Agent(_)) {
+            return self.back(scope, instance);
+        }
         let Some(state) = self.scopes.get_mut(&scope) else { return };
         state.open = state.open.saturating_sub(1);
         let complete = state.open == 0;

@@ -10,6 +10,7 @@ mod budget;
 mod context;
 mod doubt;
 mod growth;
+mod mail;
 mod names;
 mod node;
 mod past;
@@ -25,7 +26,8 @@ use std::{
 
 pub use activation::{Activation, CallState, Stage};
 pub use budget::{Budget, Grant, Lack};
-pub use context::{Context, Found, Made, Settled, Spoken};
+pub use context::{Context, Found, Made, Reach, Settled, Spoken};
+pub use mail::{Heard, Knows};
 pub use names::{At, seen_failure};
 pub use node::{Instance, NodeState, Stand};
 pub use ready::{Due, Limiter, Ready, ReadyKey};
@@ -130,6 +132,12 @@ pub struct State {
     pub aggregating: u32,
     /// Turns begun by each agent node, over all its attempts.
     pub seat_turns: BTreeMap<NodeIx, u32>,
+    /// Questions that were asked for each seat, by it and by those who answer it.
+    pub asks_made: BTreeMap<NodeIx, u32>,
+    /// What agents had said and learned when they last ended, by their team at work.
+    pub threads: BTreeMap<(u32, Role), Heard>,
+    /// What those begin with who go on from a thread: to answer a question, or after a rest.
+    pub snapshots: BTreeMap<NodeIx, Heard>,
     /// Further attempts that people and the `reconcile` rule have ordered for a node or its calls.
     pub second_chances: BTreeMap<NodeIx, u32>,
     /// The instance of `finally`, once it has begun.

@@ -33,12 +33,14 @@ pub struct Instance {
     pub limiter: u32,
     /// What the ranks of its nodes are counted from.
     pub tail: u64,
+    /// The instance that is the outermost of its team: those who share it share their context.
+    pub frame: u32,
 }
 
 impl PartialEq for Instance {
     /// Of graphs it compares the size: two folds of one journal hold graphs of their own that are alike.
     fn eq(&self, other: &Self) -> bool {
-        let of = |i: &Self| (i.scope, i.base, i.number, i.path.clone(), i.open, i.failed, i.limiter, i.tail);
+        let of = |i: &Self| (i.scope, i.base, i.number, i.path.clone(), i.open, i.failed, i.limiter, i.tail, i.frame);
         of(self) == of(other) && self.graph.dag.node_count() == other.graph.dag.node_count()
     }
 }
@@ -104,6 +106,11 @@ impl State {
     pub fn team_of(&self, node: NodeIx) -> (TeamIx, &TeamPlan) {
         let ix = self.instance_of(node).graph.team;
         (ix, self.started.plan.team(ix))
+    }
+
+    /// The outermost instance of a node's team: one for each time that the team is at work.
+    pub fn frame_of(&self, node: NodeIx) -> u32 {
+        self.instance_of(node).frame
     }
 
     /// The agent of an agent node.

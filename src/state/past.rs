@@ -7,10 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{Found, Settled, State};
+use super::{Found, Knows, Settled, State};
 use crate::{
     graph::{NodeKind, ScopeKind},
-    value::{Decision, Finding, FindingStatus, Merge, NodeIx, Value, Variable},
+    value::{Decision, Finding, FindingStatus, Merge, NodeIx, Seq, Value, Variable},
 };
 
 impl State {
@@ -69,16 +69,15 @@ impl State {
         }
     }
 
-    /// Whether two nodes belong to the same team.
-    pub(super) fn are_mates(&self, one: NodeIx, other: NodeIx) -> bool {
-        self.instance_of(one).graph.team == self.instance_of(other).graph.team
+    /// The findings that a node may see: those that it knows of and its own, in declared order of their nodes, and how they stand
+    /// by the decisions that it knows of.
+    pub fn visible_findings(&self, knows: &Knows) -> Vec<Arc<Finding>> {
+        let seen = |f: &Found| f.node == knows.node || (self.frame_of(f.node) == knows.frame && knows.sees(f.node, f.seq));
+        self.stand_of(|f| f.finding.status != FindingStatus::Retracted && seen(f), |settled| self.knows_decision(knows, settled))
     }
 
-    /// The findings that a node may see: those of its past and its own, in declared order of their nodes, and how they stand
-    /// by the decisions of its past.
-    pub fn visible_findings(&self, node: NodeIx, past: &BTreeSet<NodeIx>) -> Vec<Arc<Finding>> {
-        let seen = |f: &Found| f.node == node || (past.contains(&f.node) && self.are_mates(f.node, node));
-        self.stand_of(|f| f.finding.status != FindingStatus::Retracted && seen(f), |settled| past.contains(&settled.node))
+    fn knows_decision(&self, knows: &Knows, settled: &Settled) -> bool {
+        self.frame_of(settled.node) == knows.frame && knows.sees(settled.node, settled.seq)
     }
 
     /// Every finding in declared order of their nodes, and how they stand in the end.
@@ -113,9 +112,9 @@ impl State {
         settled
     }
 
-    /// The decisions of a node's past, in declared order.
-    pub fn visible_decisions(&self, past: &BTreeSet<NodeIx>) -> Vec<Arc<Decision>> {
-        self.settled(|s| past.contains(&s.node)).into_iter().map(|s| s.decision.clone()).collect()
+    /// The decisions that a node knows of, in declared order.
+    pub fn visible_decisions(&self, knows: &Knows) -> Vec<Arc<Decision>> {
+        self.settled(|s| self.knows_decision(knows, s)).into_iter().map(|s| s.decision.clone()).collect()
     }
 
     /// Every decision, in declared order.
@@ -123,11 +122,16 @@ impl State {
         self.settled(|_| true).into_iter().map(|s| s.decision.clone()).collect()
     }
 
-    /// The variables of a node's past, parallel writes merged in declared order.
-    pub fn visible_variables(&self, past: &BTreeSet<NodeIx>) -> BTreeMap<String, Value> {
+    /// The variables that a node knows of, parallel writes merged in declared order.
+    pub fn visible_variables(&self, knows: &Knows) -> BTreeMap<String, Value> {
+        let known = |node: NodeIx, seq: Seq| self.frame_of(node) == knows.frame && knows.sees(node, seq);
+        self.variables_of(|node, variable| known(node, variable.seq))
+    }
+
+    fn variables_of(&self, known: impl Fn(NodeIx, &Variable) -> bool) -> BTreeMap<String, Value> {
         let mut seen = BTreeMap::new();
         for (name, versions) in &self.context.writes {
-            let mut writes: Vec<_> = versions.iter().filter(|(node, _)| past.contains(node)).collect();
+            let mut writes: Vec<_> = versions.iter().filter(|(node, variable)| known(*node, variable)).collect();
             writes.sort_by_cached_key(|(node, variable)| (self.position(*node), variable.seq));
             let writes = self.not_overwritten(writes);
             let Some((last, _)) = writes.last() else { continue };
@@ -151,8 +155,7 @@ impl State {
 
     /// Every variable as it stands at the end, for reports.
     pub fn variables(&self) -> BTreeMap<String, Value> {
-        let everything = (0..self.nodes.len()).filter_map(|ix| u32::try_from(ix).ok().map(NodeIx)).collect();
-        self.visible_variables(&everything)
+        self.variables_of(|_, _| true)
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     tree::{Key, quoted},
 };
 use crate::{
-    graph::Join,
+    graph::{Join, Phase},
     value::{Map, Place, Role, Value},
 };
 
@@ -31,7 +31,7 @@ pub(super) struct Scope<'a> {
 
 /// What nodes do, each named by its key, with the keys that belong to it.
 pub(super) const KINDS: [(&str, &[&str]); 10] = [
-    ("agent", &["task", "phase", "proposal", "done_when", "max_turns"]),
+    ("agent", &["task", "phase", "proposal", "done_when", "max_turns", "live"]),
     ("tool", &["args", "effect"]),
     ("gate", &[]),
     ("rule", &["members"]),
@@ -246,10 +246,19 @@ fn what(key: &Key, kind: &str, file: &NodeFile, scope: &Scope<'_>, loader: &mut 
                 role_of(written, scope.roles, &mut loader.found).unwrap_or_else(|| Role(written.value.0.clone()))
             },
             task: file.task.as_ref().map(|t| t.0.clone()),
-            phase: file.phase.unwrap_or_default(),
+            phase: match file.phase {
+                Some(Phase::Answer) => {
+                    let message = "an agent answers where a colleague asks it: that is no phase of a node";
+                    let help = "`work` is what an agent does where no phase stands";
+                    loader.found.push(Diagnostic::error(Code::InvalidValue, &key.place, message).help(help));
+                    Phase::Work
+                }
+                phase => phase.unwrap_or_default(),
+            },
             proposal: file.proposal.as_ref().map(|id| (id.value.0.clone(), id.place.clone())),
             done_when: file.done_when.as_ref().map(|w| w.0.clone()),
             max_turns: file.max_turns.map(Whole::count),
+            live: file.live.unwrap_or(false),
         },
         "tool" => What::Tool(tool(file, loader)?),
         "gate" => What::Gate(file.gate.as_ref()?.0.clone()),

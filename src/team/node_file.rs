@@ -27,7 +27,8 @@ pub const DEFAULT_BACKOFF_MAX: Duration = Duration::from_secs(60);
 pub const MAX_ATTEMPTS: u64 = 100;
 
 words! {
-    Phase, "a phase": Work = "work", Delegate = "delegate", Synthesize = "synthesize", Validate = "validate", Debate = "debate";
+    Phase, "a phase": Work = "work", Delegate = "delegate", Synthesize = "synthesize", Validate = "validate", Debate = "debate",
+        Answer = "answer";
     SettleOver, "something to settle": Findings = "findings", Votes = "votes", Result = "result";
     EffectClass, "an effect": Read = "read", Idempotent = "idempotent", Irreversible = "irreversible";
     Merge, "a way to merge": Append = "append", Sum = "sum", Min = "min", Max = "max", Last = "last", Union = "union";
@@ -66,6 +67,9 @@ written! {
     done_when: Option<Words>,
     /// Turns at most, where it is not the profile's.
     max_turns: Option<Positive>,
+    /// Of an agent: at each turn it sees what its colleagues have said and found until then, and not only what ended before it began.
+    #[schemars(extend("default" = false))]
+    live: Option<bool>,
 
     /// One tool call, no model.
     tool: Option<Spot<Words>>,

@@ -14,14 +14,11 @@ pub(super) fn without_effect(team: &TeamFile, found: &mut Found) {
         let key = |name: &str, asked: bool| rules.keys.get(name).filter(|_| asked);
         let some = |count: Option<u32>, more_than: u32| count.is_some_and(|count| count > more_than);
         let remove = "remove it; nothing changes";
-        let asks = some(rules.max_asks.map(Whole::count), 0);
-        warn(key("max_asks", asks), "agents cannot ask each other in this version", remove);
         let depth = some(rules.max_depth.map(Whole::count), 1);
         warn(key("max_depth", depth), "nobody can delegate a sub-task further in this version", remove);
         let replans = some(rules.max_replans.map(Whole::count), 0);
         warn(key("max_replans", replans), "a plan is made once in this version", remove);
     }
-    warn(team.keys.get("may_write"), "agents cannot message each other in this version", "remove it; nothing changes");
     for step in team.escalation.iter().flatten() {
         let help = "`synod sessions` lists the sessions that wait for a person, and `synod show` says for whom";
         warn(step.keys.get("notify").filter(|_| step.notify.is_some()), "nobody is notified by this version", help);

@@ -74,6 +74,7 @@ pub(super) fn team(written: TeamFile, place: &Place, path: &str, loader: &mut Lo
         members,
         coordination,
         may_write,
+        letters: BTreeMap::new(),
         result: result.unwrap_or(ResultBy::Merge),
         rules: scripts.into_iter().flatten().map(|(file, text)| Script { file, text }).collect(),
         tools: tools.unwrap_or_default(),

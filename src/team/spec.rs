@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     graph::{EscalationPolicy, EscalationStep, Join, Limits, Phase, Retry, SettleOver, Stragglers, VoteProtocol},
-    value::{EffectClass, Place, Profile, Role, TeamTools, Value, WriteSpec},
+    value::{EffectClass, MessageKind, Place, Profile, Role, TeamTools, Value, WriteSpec},
 };
 
 /// A text of the author's with its place: an expression or a template.
@@ -44,6 +44,8 @@ pub struct Team {
     pub coordination: Coordination,
     /// Who may write to whom; absent roles may write to all.
     pub may_write: BTreeMap<Role, Vec<Role>>,
+    /// How messages are read, by type.
+    pub letters: BTreeMap<MessageKind, Text>,
     /// Who makes the result.
     pub result: ResultBy,
     /// The rule scripts.
@@ -298,6 +300,8 @@ pub enum What {
         done_when: Option<Arc<str>>,
         /// Turns at most.
         max_turns: Option<u32>,
+        /// `live: true`: it sees what is said while it is at work.
+        live: bool,
     },
     /// `tool: NAME`.
     Tool(ToolSpecNode),

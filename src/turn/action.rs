@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::value::{EffectClass, Evidence, Origin, ToolSpec, Value};
+use crate::value::{Evidence, Finding, FindingStatus, MessageKind, Origin, Role, Value};
+
+use super::COLLABORATION;
 
 /// A finding's topic at most, in characters.
 pub const TOPIC_LIMIT: usize = 120;
@@ -12,6 +14,11 @@ pub const TOPIC_LIMIT: usize = 120;
 pub const EVIDENCE_LIMIT: usize = 20;
 /// An excerpt at most, in characters; longer ones are cut.
 pub const EXCERPT_LIMIT: usize = 500;
+
+/// A message at most, in characters.
+pub const MESSAGE_LIMIT: usize = 8_000;
+/// Whom a message to all is addressed to.
+pub const EVERYBODY: &str = "all";
 
 /// What a call of a collaboration tool means.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,15 +38,28 @@ pub enum Action {
         /// Where it comes from.
         origin: Option<Origin>,
     },
-    /// Read the shared context.
-    Read {
-        /// `findings`, `variables`, `decisions`; empty for all.
-        only: Vec<String>,
-        /// Findings on this topic.
-        topic: Option<String>,
-        /// Findings of this agent.
-        agent: Option<String>,
+    /// Write to a colleague, or to all.
+    Send {
+        /// To whom; `None` for all.
+        to: Option<Role>,
+        /// What for: a note, a question or a response.
+        kind: MessageKind,
+        /// What.
+        content: Arc<str>,
+        /// What goes with it.
+        metadata: Value,
+        /// Whether only its two ends see it.
+        private: bool,
     },
+    /// Ask a colleague, and wait for the answer.
+    Ask {
+        /// Whom.
+        to: Role,
+        /// What.
+        question: Arc<str>,
+    },
+    /// Read the shared context.
+    Read(Asked),
     /// Write a variable.
     Write {
         /// Which.
@@ -60,6 +80,37 @@ pub enum Action {
     Finish(Value),
 }
 
+/// Which part of the shared context is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Asked {
+    /// `findings`, `variables`, `decisions`; empty for all.
+    pub only: Vec<String>,
+    /// Findings and decisions on this topic.
+    pub topic: Option<String>,
+    /// Findings of this agent.
+    pub agent: Option<String>,
+    /// Findings that stand so: `open`, `confirmed`, `disputed`.
+    pub status: Option<FindingStatus>,
+    /// Findings at least so sure.
+    pub min_confidence: Option<f64>,
+}
+
+impl Asked {
+    /// Whether nothing is left out.
+    pub fn is_everything(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether a finding is asked for.
+    pub fn wants(&self, finding: &Finding) -> bool {
+        self.topic.as_ref().is_none_or(|topic| **topic == *finding.topic)
+            && self.agent.as_ref().is_none_or(|agent| *agent == *finding.agent.as_str())
+            && self.status.is_none_or(|status| status == finding.status)
+            && self.min_confidence.is_none_or(|least| finding.confidence >= least)
+    }
+}
+
 /// Why a collaboration call means nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ActionError {
@@ -75,7 +126,7 @@ pub enum ActionError {
 
 /// Whether `tool` is one of the collaboration tools.
 pub fn is_collaboration(tool: &str) -> bool {
-    matches!(tool, "broadcast_finding" | "read_context" | "set_variable" | "escalate" | "finish")
+    COLLABORATION.contains(&tool)
 }
 
 /// Why the arguments of a call cannot be read, where a model wrote something that is no JSON: they are then its words.
@@ -93,9 +144,9 @@ impl Action {
     pub fn of(tool: &str, args: &Value) -> Option<Result<Self, ActionError>> {
         Some(match tool {
             "broadcast_finding" => read::<FindArgs>("broadcast_finding", args).and_then(FindArgs::action),
-            "read_context" => {
-                read::<ReadArgs>("read_context", args).map(|a| Self::Read { only: a.only, topic: a.topic, agent: a.agent })
-            }
+            "send_message" => read::<SendArgs>("send_message", args).and_then(SendArgs::action),
+            "ask_agent" => read::<AskArgs>("ask_agent", args).and_then(AskArgs::action),
+            "read_context" => read::<Asked>("read_context", args).map(Self::Read),
             "set_variable" => {
                 read::<WriteArgs>("set_variable", args).map(|a| Self::Write { variable: a.variable.into(), value: a.value })
             }
@@ -161,13 +212,75 @@ impl FindArgs {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ReadArgs {
+struct SendArgs {
+    to: String,
+    content: String,
+    #[serde(default, rename = "type")]
+    kind: Sent,
     #[serde(default)]
-    only: Vec<String>,
+    metadata: Value,
     #[serde(default)]
-    topic: Option<String>,
-    #[serde(default)]
-    agent: Option<String>,
+    private: bool,
+}
+
+/// What an agent may send a message for; the other types have calls of their own.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Sent {
+    #[default]
+    Note,
+    Question,
+    Response,
+}
+
+impl SendArgs {
+    fn action(self) -> Result<Action, ActionError> {
+        let tool = "send_message";
+        let to = (self.to != EVERYBODY).then(|| Role::new(&self.to));
+        if self.private && to.is_none() {
+            let reason = format!("a message to `{EVERYBODY}` cannot be private");
+            return Err(ActionError::Arguments { tool, reason });
+        }
+        let kind = match self.kind {
+            Sent::Note => MessageKind::Note,
+            Sent::Question => MessageKind::Question,
+            Sent::Response => MessageKind::Response,
+        };
+        let content = words(tool, "content", &self.content)?;
+        if self.metadata.to_string().len() > MESSAGE_LIMIT {
+            let reason = format!("the metadata is longer than {MESSAGE_LIMIT} bytes");
+            return Err(ActionError::Arguments { tool, reason });
+        }
+        Ok(Action::Send { to, kind, content, metadata: self.metadata, private: self.private })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AskArgs {
+    to: String,
+    question: String,
+}
+
+impl AskArgs {
+    fn action(self) -> Result<Action, ActionError> {
+        Ok(Action::Ask { to: Role::new(&self.to), question: words("ask_agent", "question", &self.question)? })
+    }
+}
+
+/// What is said in a message: something, and not too much of it.
+fn words(tool: &'static str, name: &str, text: &str) -> Result<Arc<str>, ActionError> {
+    let characters = text.chars().count();
+    let reason = if text.trim().is_empty() {
+        format!("`{name}` says nothing")
+    } else if characters > MESSAGE_LIMIT {
+        format!(
+            "`{name}` has {characters} characters, a message has at most {MESSAGE_LIMIT}: say it shorter, or say where it stands"
+        )
+    } else {
+        return Ok(Arc::from(text));
+    };
+    Err(ActionError::Arguments { tool, reason })
 }
 
 #[derive(Deserialize)]
@@ -196,80 +309,4 @@ pub fn cut(text: &Arc<str>, limit: usize) -> Arc<str> {
     let mut short: String = text.chars().take(limit.saturating_sub(1)).collect();
     short.push('…');
     short.into()
-}
-
-/// The collaboration tools as a model is told of them.
-pub fn collaboration_tools() -> Vec<Arc<ToolSpec>> {
-    let text = |what: &str| Value::map([("type", Value::text("string")), ("description", Value::text(what))]);
-    let list_of = |items: Value| Value::map([("type", Value::text("array")), ("items", items)]);
-    let string = || Value::map([("type", Value::text("string"))]);
-    let any = |what: &str| Value::map([("description", Value::text(what))]);
-    let object = |properties: Value, required: &[&str]| {
-        Value::map([
-            ("type", Value::text("object")),
-            ("properties", properties),
-            ("required", Value::list(required.iter().map(Value::text))),
-            ("additionalProperties", Value::Bool(false)),
-        ])
-    };
-    let evidence = object(
-        Value::map([
-            ("source", text("a file, a tool, a document")),
-            ("locator", text("a line, a series, a time, a row")),
-            ("excerpt", text("the words or figures themselves")),
-        ]),
-        &["source"],
-    );
-    let tools = [
-        (
-            "broadcast_finding",
-            "Tell the team what you found. Findings on one topic with different values count as a disagreement.",
-            object(
-                Value::map([
-                    ("topic", text("what it is about")),
-                    ("claim", text("what you found, in words")),
-                    ("value", any("what you found, as a value")),
-                    (
-                        "confidence",
-                        Value::map([("type", Value::text("number")), ("minimum", Value::Int(0)), ("maximum", Value::Int(1))]),
-                    ),
-                    ("evidence", list_of(evidence)),
-                    ("origin", Value::map([("enum", Value::list(["tool", "model", "person"].map(Value::from)))])),
-                ]),
-                &["topic", "claim", "confidence"],
-            ),
-        ),
-        (
-            "read_context",
-            "Read what the team knows: findings, variables, decisions.",
-            object(
-                Value::map([
-                    ("only", list_of(string())),
-                    ("topic", text("findings on this")),
-                    ("agent", text("findings of this agent")),
-                ]),
-                &[],
-            ),
-        ),
-        (
-            "set_variable",
-            "Write a variable of the shared context; others see it once you have finished.",
-            object(Value::map([("variable", text("its name")), ("value", any("its value"))]), &["variable", "value"]),
-        ),
-        (
-            "escalate",
-            "Ask the coordinator or a person for help when you are stuck or not sure.",
-            object(
-                Value::map([("reason", text("why")), ("question", text("what to ask a person")), ("options", list_of(string()))]),
-                &["reason"],
-            ),
-        ),
-        ("finish", "End your work with a result.", object(Value::map([("result", any("your result"))]), &["result"])),
-    ];
-    tools
-        .into_iter()
-        .map(|(name, description, parameters)| {
-            Arc::new(ToolSpec { name: name.into(), description: description.into(), parameters, effect: EffectClass::Read })
-        })
-        .collect()
 }

@@ -6,14 +6,16 @@
 mod action;
 mod ending;
 mod knowledge;
+mod offer;
 mod prompt;
 mod repeat;
 
 use std::sync::Arc;
 
-pub use action::{Action, ActionError, collaboration_tools, cut, is_collaboration, unreadable};
+pub use action::{Action, ActionError, Asked, EVERYBODY, MESSAGE_LIMIT, cut, is_collaboration, unreadable};
 pub use ending::{Ending, ending};
 pub use knowledge::{knowledge_args, knowledge_tool, lookup, passages};
+pub use offer::{COLLABORATION, Offers, collaboration_tools};
 pub use prompt::{Conversation, Spoken, Told, arguments, conversation, tokens};
 pub use repeat::{SAME_AT_MOST, is_repeated, repeated};
 

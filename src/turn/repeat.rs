@@ -58,7 +58,7 @@ pub fn is_repeated(thread: &[Entry], earlier: &[&Call], call: &Call, changes: im
 
 /// Whether a call says something to somebody.
 fn is_message(call: &Call) -> bool {
-    matches!(&*call.tool, "broadcast_finding" | "escalate")
+    matches!(&*call.tool, "broadcast_finding" | "send_message" | "ask_agent" | "escalate")
 }
 
 #[cfg(test)]

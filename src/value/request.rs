@@ -1,10 +1,10 @@
 //! What does a model see, and what does it say? [`Request`] and [`Reply`], neutral of any provider.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, Map, Message, Profile, Role, Turn, Usd, Value};
+use super::{Failure, Map, Message, MessageKind, Profile, Role, TextTemplate, Turn, Usd, Value};
 
 /// What repeating a call would do to the world.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
@@ -149,7 +149,7 @@ pub enum Entry {
         result: Arc<CallResult>,
     },
     /// Messages that the agent read before its turn.
-    Mail(Vec<Arc<Message>>),
+    Mail(Arc<[Arc<Message>]>),
     /// A person's answer to what the agent was unsure of.
     Answer {
         /// What was asked.
@@ -179,7 +179,7 @@ pub struct Request {
     pub profile: Arc<Profile>,
     /// The path of its node.
     pub node: Arc<str>,
-    /// What this activation is for: `work`, `delegate`, `synthesize`, `validate`, `debate`.
+    /// What this activation is for: `work`, `delegate`, `synthesize`, `validate`, `debate`, `answer`.
     pub phase: Arc<str>,
     /// The turn, from 0 in each activation.
     pub turn: Turn,
@@ -195,6 +195,8 @@ pub struct Request {
     pub context: Value,
     /// The conversation so far.
     pub thread: Vec<Entry>,
+    /// How it reads messages, by type, where its team has words of its own for them.
+    pub letters: Arc<BTreeMap<MessageKind, TextTemplate>>,
     /// The tools it may call.
     pub tools: Vec<Arc<ToolSpec>>,
 }

@@ -63,6 +63,13 @@ pub struct Message {
     pub private: bool,
 }
 
+impl Message {
+    /// The question that it answers.
+    pub fn answers(&self) -> Option<&str> {
+        self.metadata.get("question").and_then(Value::as_str)
+    }
+}
+
 /// Where a claim comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -115,3 +115,30 @@ fn a_rule_of_the_team_decides_at_a_node() {
     );
     assert_eq!(ran.completed(), json!(6));
 }
+
+#[test]
+fn live_lets_an_agent_read_what_is_said_while_it_is_at_work() {
+    for (live, heard) in [("true", json!(["now"])), ("false", json!([]))] {
+        let bench = Bench::new();
+        bench.script(
+            "agent",
+            "
+            if view.role == \"b\" && view.turn == 0 { return #{ calls: [#{ tool: \"hold\", args: #{ \"until\": \"it is said\" } }] }; }
+            if view.role == \"b\" { return #{ finish: view.mail.map(|m| m.content) }; }
+            if view.turn == 0 { return #{ calls: [#{ tool: \"send_message\", args: #{ to: \"b\", content: \"now\" } }] }; }
+            if view.turn == 1 { return #{ calls: [#{ tool: \"raise\", args: #{ fact: \"it is said\" } }] }; }
+            #{ finish: 1 }
+            ",
+        );
+        let ran = bench.run(&format!(
+            "
+            name: Team
+            collaboration_pattern: graph
+            member_agents: [{{ agent: agent, role: a }}, {{ agent: agent, role: b }}]
+            nodes: {{ a: {{ agent: a }}, b: {{ agent: b, live: {live} }} }}
+            output: b.output
+            "
+        ));
+        assert_eq!(ran.completed(), heard, "live: {live}");
+    }
+}

@@ -512,3 +512,57 @@ fn unknown_files_are_warnings_or_errors_with_a_place() {
     let (code, line, ..) = sole_error(&found);
     assert_eq!((code, line), ("missing-reference", 3), "{}", lines(&found));
 }
+
+#[test]
+fn may_write_says_who_may_message_whom() {
+    let said = |rule: &str| {
+        let bench = Bench::new();
+        bench.script(
+            "agent",
+            "
+            if view.role == \"b\" { return #{ finish: view.mail.map(|m| m.content) }; }
+            if view.turn == 0 { return #{ calls: [#{ tool: \"send_message\", args: #{ to: \"b\", content: \"hello\" }, \"as\": \"m\" }] }; }
+            #{ finish: if \"m\" in view.errors { view.errors.m.message } else { \"sent\" } }
+            ",
+        );
+        let ran = bench.run(&format!(
+            "
+            name: Team
+            collaboration_pattern: graph
+            member_agents: [{{ agent: agent, role: a }}, {{ agent: agent, role: b }}, {{ agent: agent, role: c }}]
+            nodes: {{ a: {{ agent: a }}, b: {{ agent: b, after: a }} }}
+            output: '#{{ a: a.output, b: b.output }}'
+            {rule}
+            "
+        ));
+        ran.completed()
+    };
+    assert_eq!(said(""), json!({ "a": "sent", "b": ["hello"] }));
+    assert_eq!(said("may_write: { a: [c] }"), json!({ "a": "the team lets a write to c, not to b", "b": [] }));
+}
+
+#[test]
+fn max_asks_bounds_the_questions_of_a_seat() {
+    for (most, answered) in [(0, 0), (1, 1), (2, 2), (3, 2)] {
+        let bench = Bench::new();
+        bench.script(
+            "agent",
+            "
+            if view.phase == \"answer\" { return #{ finish: `answer to ${view.mail[0].content}` }; }
+            if view.role == \"b\" || view.turn > 0 { return #{ finish: view.results.values().map(|r| r.answer) }; }
+            #{ calls: [\"one\", \"two\"].map(|q| #{ tool: \"ask_agent\", args: #{ to: \"b\", question: q }, \"as\": q }) }
+            ",
+        );
+        let ran = bench.run(&format!(
+            "
+            name: Team
+            collaboration_pattern: parallel
+            result: {{ by: merge }}
+            member_agents: [{{ agent: agent, role: a }}, {{ agent: agent, role: b }}]
+            coordination_rules: {{ max_asks: {most} }}
+            "
+        ));
+        let expected: Vec<&str> = ["answer to one", "answer to two"].into_iter().take(answered).collect();
+        assert_eq!(ran.completed()["a"], json!(expected), "{most}");
+    }
+}

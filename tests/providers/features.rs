@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 use synod::{
     model::Model,
-    turn::collaboration_tools,
+    turn::{Offers, collaboration_tools},
     value::{
         Call, CallResult, EffectClass, Entry, Failure, FailureKind, Message, MessageId, MessageKind, Reply, Request, Role,
         ToolSpec, Turn, Value,
@@ -28,7 +28,7 @@ fn threads() -> Vec<Vec<Entry>> {
     let came = |call: &Call, outcome| Entry::Result { call: call.clone(), result: Arc::new(CallResult { outcome }) };
     let note = |text: &str| Entry::Note(text.into());
     let mail = |text: &str| {
-        Entry::Mail(vec![Arc::new(Message {
+        Entry::Mail(Arc::from([Arc::new(Message {
             id: MessageId::new("db", 1),
             kind: MessageKind::Question,
             from: Some(Role::new("db")),
@@ -36,7 +36,7 @@ fn threads() -> Vec<Vec<Entry>> {
             content: text.into(),
             metadata: Value::Null,
             private: false,
-        })])
+        })]))
     };
     let (a, b) = (call("toolu:1/größe", "a.very/odd tool", json!({ "x": 1 })), call("", &"x".repeat(90), json!("no object")));
     let (c, again) = (call("c", "Read", json!({ "path": "a" })), call("c", "Read", json!(null)));
@@ -65,7 +65,7 @@ fn odd_tools() -> Vec<Arc<ToolSpec>> {
         let parameters = Value::try_from(parameters).unwrap();
         Arc::new(ToolSpec { name: name.into(), description: description.into(), parameters, effect: EffectClass::Read })
     };
-    let mut tools = collaboration_tools();
+    let mut tools = collaboration_tools(&Offers::default());
     tools.extend([
         tool("mcp__a.server__do it", "", json!(null)),
         tool(&"mcp__x".repeat(20), &"describes ".repeat(300), json!({ "properties": { "list": { "type": "array" } } })),
@@ -105,7 +105,9 @@ pub async fn every_feature_makes_a_request_that_a_strict_provider_takes(kind: Ki
     .map(|(id, more)| opened(kind, &server, id, more));
     let mut count = 0;
     for (config, shape) in configs.iter().flat_map(|c| shapes.iter().map(move |s| (c, s))) {
-        for (thread, tools) in threads().into_iter().zip([collaboration_tools(), odd_tools()].into_iter().cycle()) {
+        for (thread, tools) in
+            threads().into_iter().zip([collaboration_tools(&Offers::default()), odd_tools()].into_iter().cycle())
+        {
             let asked = request(thread, config.clone());
             let mut profile = (*asked.profile).clone();
             profile.output_schema = shape.clone().map(|s| Value::try_from(s).unwrap());

@@ -7,7 +7,7 @@ use synod::{
     model::{Model, Providers, Remote},
     secret::Env,
     team::ModelCatalog,
-    turn::collaboration_tools,
+    turn::{Offers, collaboration_tools},
     value::{
         CallResult, Entry, Failure, FailureKind, KnowledgeSpec, Map, Profile, ProfileRole, Reply, Request, Role, Stop, Style,
         Turn, Usd, Value,
@@ -59,7 +59,8 @@ pub fn request(thread: Vec<Entry>, config: Json) -> Request {
         inputs: Arc::new(Map::new()),
         context: Value::map::<String>([]),
         thread,
-        tools: collaboration_tools(),
+        letters: Arc::default(),
+        tools: collaboration_tools(&Offers::default()),
     }
 }
 

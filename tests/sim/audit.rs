@@ -118,6 +118,7 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
             | Event::Escalated { .. }
             | Event::AskMoved { .. }
             | Event::LimitReached { .. }
+            | Event::Undelivered { .. }
             | Event::LateResult { .. } => {}
         }
     }
@@ -179,6 +180,7 @@ fn subject(event: &Event) -> Option<NodeIx> {
         | Event::AskMoved { .. }
         | Event::Escalated { .. }
         | Event::LimitReached { .. }
+        | Event::Undelivered { .. }
         | Event::CancelRequested { .. }
         | Event::LateResult { .. }
         | Event::Finished(_) => None,

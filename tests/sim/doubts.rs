@@ -88,6 +88,7 @@ impl Doubts {
             | Event::Escalated { .. }
             | Event::AskMoved { .. }
             | Event::LimitReached { .. }
+            | Event::Undelivered { .. }
             | Event::CancelRequested { .. }
             | Event::LateResult { .. }
             | Event::Finished(_) => {}

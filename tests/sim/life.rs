@@ -476,7 +476,8 @@ fn said(random: &mut Random, fires: bool) -> Result<Reply, Failure> {
 
 fn call(random: &mut Random, n: u64, value: &Value, fires: bool) -> Call {
     let nothing = || Value::map::<&str>([]);
-    let (tool, args) = match random.below(16) {
+    let colleague = |random: &mut Random| Value::text(random.one(&["a", "b", "c", "boss", "nobody"]));
+    let (tool, args) = match random.below(20) {
         0..=3 => ("read", nothing()),
         4 => ("idem", nothing()),
         5 | 6 if fires => ("fire", nothing()),
@@ -485,6 +486,14 @@ fn call(random: &mut Random, n: u64, value: &Value, fires: bool) -> Call {
         9 => ("read_context", nothing()),
         10 => ("escalate", Value::map([("reason", Value::text("chance"))])),
         11 => ("finish", Value::map([("result", value.clone())])),
+        13 => {
+            let to = if random.percent(30) { Value::text("all") } else { colleague(random) };
+            let kind = Value::text(random.one(&["note", "question", "response"]));
+            let private = Value::Bool(random.percent(20));
+            let words = Value::text(random.one(&["well", "so", "yes"]));
+            ("send_message", Value::map([("to", to), ("content", words), ("type", kind), ("private", private)]))
+        }
+        14 | 15 => ("ask_agent", Value::map([("to", colleague(random)), ("question", Value::text("and you?"))])),
         12 => ("set_variable", Value::map([("variable", Value::text(random.one(&["v", "w"]))), ("value", Value::Int(n as i64))])),
         _ => {
             let claim = [

@@ -139,6 +139,12 @@ fn a_team(random: &mut Random, ordered: bool) -> synod::graph::TeamPlan {
     }
     made.coordinator = random.percent(50).then(|| agent("boss"));
     made.calls_per_turn = 1 + random.below(4) as u32;
+    made.max_asks = if ordered { random.below(4) as u32 } else { 0 };
+    for role in ROLES {
+        if random.percent(15) {
+            made.may_write.insert(Role::new(role), vec![Role::new(random.one(&ROLES))]);
+        }
+    }
     made.fail_fast = ordered && random.percent(20);
     use EscalationPolicy::{Always, Never, OnBudget, OnDisagreement, OnFailure, OnTimeout, OnUncertainty};
     let policies = [Never, Always, OnDisagreement, OnUncertainty, OnFailure, OnTimeout, OnBudget];
@@ -331,6 +337,9 @@ impl Maker {
         let merge = self.random.one(&[Append, Append, Append, Last, Sum, Min, Max, Union]).clone();
         let task = source.filter(|_| self.random.percent(20)).map(|source| flow.template(&format!("{source}.output")));
         let mut spot = flow.agent(id, self.random.one::<&str>(&ROLES)).writes("v", Some(merge));
+        if let NodeKind::Agent(agent) = &mut spot.node().kind {
+            agent.live = self.ordered && self.random.percent(30);
+        }
         if let NodeKind::Agent(agent) = &mut spot.node().kind {
             agent.task = task;
             agent.done_when = self.random.percent(10).then(|| Arc::from("it is right"));

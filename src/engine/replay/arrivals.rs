@@ -117,6 +117,7 @@ fn input(state: &State, record: &Record) -> Option<Input> {
         | Event::NotHappened { .. }
         | Event::Said { .. }
         | Event::Noted { .. }
+        | Event::Undelivered { .. }
         | Event::Found { .. }
         | Event::Wrote { .. }
         | Event::Decided { .. }

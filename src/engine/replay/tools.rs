@@ -78,6 +78,7 @@ impl<T: Toolbox> RecordedTools<T> {
             | Event::NotHappened { .. }
             | Event::Said { .. }
             | Event::Noted { .. }
+            | Event::Undelivered { .. }
             | Event::Found { .. }
             | Event::Wrote { .. }
             | Event::Decided { .. }

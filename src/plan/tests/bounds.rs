@@ -5,7 +5,11 @@ use crate::value::Usd;
 
 /// turns, model calls, tokens, cost in millionths, wall seconds.
 fn bounds(text: &str) -> (u64, u64, u64, Option<u64>, u64) {
-    let bounds = plan(text).bounds;
+    bounds_of(&load(text))
+}
+
+fn bounds_of(team: &Team) -> (u64, u64, u64, Option<u64>, u64) {
+    let bounds = plan_of(team).bounds;
     (bounds.turns, bounds.model_calls, bounds.tokens, bounds.cost.map(|Usd(n)| n), bounds.wall_seconds)
 }
 
@@ -164,9 +168,25 @@ fn a_relay_is_bounded_by_its_handoffs_where_a_rule_decides() {
 
 #[test]
 fn a_sub_team_counts_under_its_own_name() {
-    let sub = graph("nodes: { x: { agent: ann }, y: { agent: bob, after: x } }\n").replace("name: T", "name: Sub");
+    let sub = graph("coordination_rules: { max_asks: 0 }\nnodes: { x: { agent: ann }, y: { agent: bob, after: x } }\n")
+        .replace("name: T", "name: Sub");
     let text = graph("nodes:\n  e: { for_each: '[1]', max: 3, team: ./sub.yaml }\n  a: { agent: ann, after: e }\n");
     let plan = plan_of(&load_from(&sources().with("team.yaml", text).with("sub.yaml", sub)));
     let agents: Vec<_> = plan.bounds.agents.iter().map(|a| (a.agent.as_str(), a.turns)).collect();
     assert_eq!(agents, [("ann", 10), ("Sub/ann", 30), ("Sub/bob", 30)]);
+}
+
+#[test]
+fn each_seat_may_have_so_many_questions_answered_by_whichever_colleague_takes_most() {
+    let text = |members: &str| {
+        format!("name: T\ncollaboration_pattern: parallel\nresult: {{ by: merge }}\nmember_agents: [{members}]\n")
+    };
+    let asks = |text: &str| bounds_of(&load_as_written(&sources().with("team.yaml", text)));
+    let two = text("{ agent: a, role: ann }, { agent: llm, role: llm }");
+    let ((turns, _, _, cost, wall), (quiet, _, _, own, quiet_wall)) = (asks(&two), bounds(&two));
+    assert_eq!((turns - quiet, wall), (2 * 3 * 2, quiet_wall));
+    // A fifth of what llm takes in its five turns is one turn.
+    assert_eq!(cost.zip(own).map(|(all, own)| all - own), own.map(|own| own / 5 * 12));
+    let alone = text("{ agent: a, role: ann }");
+    assert_eq!(asks(&alone), bounds(&alone), "nobody is there to be asked");
 }

@@ -54,7 +54,14 @@ pub(super) fn sources() -> MapSources {
         .with("own.rhai", "fn score(facts) { 1 }\nfn handoff(facts) { () }")
 }
 
+/// The team `team.yaml` among `sources`; nobody in it asks anybody, so that the figures of a test are those of its nodes.
 pub(super) fn load_from(sources: &MapSources) -> Team {
+    let mut team = load_as_written(sources);
+    team.coordination.max_asks = 0;
+    team
+}
+
+pub(super) fn load_as_written(sources: &MapSources) -> Team {
     let models = models();
     match load_team("team.yaml", sources, &Overrides::default(), &Known::models(&models)) {
         Ok((team, _)) => team,

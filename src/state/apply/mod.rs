@@ -1,5 +1,6 @@
 //! What does a fact change? One arm per event.
 
+mod below;
 mod cuts;
 mod edges;
 mod nodes;
@@ -37,7 +38,10 @@ impl State {
             Event::NodeEnded { node, outcome } => self.node_ended(*node, outcome, record)?,
             Event::EdgesJudged { node, met } => self.edges_judged(*node, met)?,
             Event::ScopeOpened { node, bound } => self.scope_opened(*node, bound, record)?,
-            Event::Grown(grown) => self.apply_grown(grown)?,
+            Event::Grown(grown) => match grown.call {
+                Some(call) => self.grown_below(grown, call)?,
+                None => self.apply_grown(grown)?,
+            },
             Event::Judged { node, rule: RuleKind::Reconcile, verdict: Some(verdict) }
                 if **verdict == Verdict::Reconcile(Some(None)) =>
             {
@@ -52,6 +56,7 @@ impl State {
             Event::ToolCalled(called) => self.tool_called(called)?,
             Event::ToolReturned { node, call, result, .. } => self.tool_returned(*node, *call, result)?,
             Event::Said { node, message } => self.said(*node, message, record)?,
+            Event::Undelivered { messages } => self.context.undelivered.extend(messages.iter().cloned()),
             Event::Noted { node, note } => self.noted(*node, note)?,
             Event::Found { node, finding } => self.found(*node, finding, record)?,
             Event::Wrote { node, variable, value } => self.wrote(*node, variable, value)?,

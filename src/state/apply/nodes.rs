@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     event::{Key, Outcome, Record},
     graph::{NodeKind, Phase, Stragglers},
-    state::{Activation, CallState, Due, FoldError, Stage, Stand, State, Timer},
+    state::{Activation, CallState, Due, FoldError, Reach, Stage, Stand, State, Timer},
     turn::cut,
     value::{Call, CallIx, Failure, FailureKind, MessageKind, NodeIx, Timestamp, Turn, Value},
 };
@@ -40,17 +40,23 @@ impl State {
             }
             NodeKind::Agent(agent) => {
                 self.aggregating += u32::from(agent.phase == Phase::Synthesize);
+                let heard = self.snapshots.get(&node).cloned();
+                let (task, thread, messages) =
+                    heard.map_or((self.started.task.clone(), Vec::new(), 0), |h| (h.task, h.thread, h.messages));
+                self.forget_below(node);
                 self.activations.insert(
                     node,
                     Activation {
                         attempt,
                         turn: Turn(0),
                         begun: false,
-                        task: self.started.task.clone(),
-                        thread: Vec::new(),
+                        task,
+                        thread,
                         stage: lookup.map_or(Stage::Due, |call| Stage::Looking(CallState::New(call.clone()))),
                         effects: Vec::new(),
                         read_upto: self.seq,
+                        began_at: None,
+                        heard: messages,
                         writes: Vec::new(),
                         found: Vec::new(),
                         repairs: 0,
@@ -142,8 +148,12 @@ impl State {
             let content = cut(&Arc::from(text), RESPONSE_LIMIT);
             let to = self.coordinator_of(node).filter(|c| *c != role).cloned();
             let message = self.message(node, MessageKind::Response, Some(role.clone()), to, content);
-            self.speak(node, Arc::new(message), record);
+            self.speak(node, Arc::new(message), Reach::Record, record);
         }
+        if matches!(outcome, Outcome::Ok(_)) {
+            self.remember(node);
+        }
+        self.snapshots.remove(&node);
         let keep = match outcome {
             Outcome::Ok(_) => true,
             Outcome::Failed(failure) => matches!(failure.kind, FailureKind::Limit | FailureKind::Budget),
@@ -235,7 +245,7 @@ impl State {
             }
         }
         if open == 0 {
-            self.close_instance(scope);
+            self.close_instance(scope, u32::try_from(ix).unwrap_or(u32::MAX));
         }
     }
 

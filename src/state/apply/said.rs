@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     event::Record,
-    state::{FoldError, Found, Settled, Spoken, State},
+    state::{FoldError, Found, Reach, Settled, Spoken, State},
     value::{Decision, EscalateTo, Finding, FindingStatus, Message, MessageKind, NodeIx, Role, Value},
 };
 
@@ -16,20 +16,21 @@ impl State {
         {
             activation.task = message.content.clone();
         }
-        self.speak(node, message.clone(), record);
+        let reach = if message.kind == MessageKind::TaskAssignment { Reach::Record } else { Reach::All };
+        self.speak(node, message.clone(), reach, record);
         Ok(())
     }
 
     pub(super) fn found(&mut self, node: NodeIx, finding: &Arc<Finding>, record: &Record) -> Result<(), FoldError> {
         self.known(node)?;
-        let index = self.context.add(self.path(node), Found { node, finding: finding.clone() });
+        let index = self.context.add(self.path(node), Found { node, seq: record.seq, finding: finding.clone() });
         if let Some(activation) = self.activations.get_mut(&node) {
             activation.found.push(index);
         }
         let message = self.message(node, MessageKind::Finding, Some(finding.agent.clone()), None, finding.claim.clone());
         let metadata =
             Value::map([("finding", Value::Text(finding.id.0.clone())), ("topic", Value::Text(finding.topic.clone()))]);
-        self.speak(node, Arc::new(Message { metadata, ..message }), record);
+        self.speak(node, Arc::new(Message { metadata, ..message }), Reach::Live, record);
         Ok(())
     }
 
@@ -42,7 +43,7 @@ impl State {
     pub(super) fn decided(&mut self, node: NodeIx, decision: &Arc<Decision>) -> Result<(), FoldError> {
         self.known(node)?;
         let about = self.about(node, &decision.topic);
-        self.context.decisions.push(Settled { node, decision: decision.clone(), about });
+        self.context.decisions.push(Settled { node, seq: self.seq, decision: decision.clone(), about });
         if let Some(scope) = self.scopes.get_mut(&node) {
             scope.topics.retain(|t| t.topic != decision.topic);
             self.todo.scopes.insert(node);
@@ -60,7 +61,10 @@ impl State {
         }
         let mut known = self.past(node);
         self.below(node, &mut known);
-        on_topic.filter(|(_, f)| known.contains(&f.node) && self.are_mates(f.node, node)).map(|(index, _)| index).collect()
+        on_topic
+            .filter(|(_, f)| known.contains(&f.node) && self.frame_of(f.node) == self.frame_of(node))
+            .map(|(index, _)| index)
+            .collect()
     }
 
     pub(super) fn escalated(
@@ -77,7 +81,7 @@ impl State {
             EscalateTo::Person | EscalateTo::None => None,
         };
         let message = self.message(node, MessageKind::Escalation, from.cloned(), to, reason.clone());
-        self.speak(node, Arc::new(message), record);
+        self.speak(node, Arc::new(message), Reach::All, record);
         Ok(())
     }
 
@@ -92,8 +96,8 @@ impl State {
         Message { id: self.next_message(node), kind, from, to, content, metadata: Value::Null, private: false }
     }
 
-    pub(super) fn speak(&mut self, node: NodeIx, message: Arc<Message>, record: &Record) {
-        self.context.hear(self.path(node), Spoken { message, seq: record.seq, at: record.at, node, read_at: None });
+    pub(super) fn speak(&mut self, node: NodeIx, message: Arc<Message>, reach: Reach, record: &Record) {
+        self.context.hear(self.path(node), Spoken { message, seq: record.seq, at: record.at, node, read_at: None, reach });
     }
 
     pub(super) fn coordinator_of(&self, node: NodeIx) -> Option<&Role> {

@@ -20,9 +20,17 @@ impl State {
     ) -> Result<(), FoldError> {
         let limiter = self.limiter(node)?;
         self.unwant(node, Due::Turn);
+        let mail = self.incoming(node);
+        let fresh = !self.activation(node)?.begun;
+        if fresh {
+            self.take_mail(node, &mail, record.at);
+        }
         let activation = self.activation(node)?;
         activation.stage = Stage::Asked;
-        activation.read_upto = read_upto;
+        if fresh {
+            activation.read_upto = read_upto;
+            activation.began_at.get_or_insert(read_upto);
+        }
         let again = std::mem::replace(&mut activation.begun, true);
         let key = Key { node, attempt: activation.attempt, turn: activation.turn, call: None };
         self.ready.take(limiter);
@@ -166,6 +174,8 @@ impl State {
                 CallState::New(_)
                 | CallState::Allowed(_)
                 | CallState::InFlight(_)
+                | CallState::Waiting(..)
+                | CallState::Back(..)
                 | CallState::AtPerson(_)
                 | CallState::Heard(..) => None,
             })

@@ -29,6 +29,13 @@ pub(super) fn system(request: &Request) -> String {
                 .to_owned(),
         );
     }
+    if has(request, "send_message") {
+        rules.push(
+            "Where a colleague should know something or could tell you something, write to it with `send_message`; it reads that at \
+             its next turn. What it knows already you get at once with `ask_agent`, if you have that."
+                .to_owned(),
+        );
+    }
     if has(request, "escalate") {
         rules.push("Where you are stuck, or a decision is not yours to take, call `escalate`.".to_owned());
     }
@@ -71,6 +78,11 @@ fn ending(request: &Request) -> String {
         "debate" => {
             "The team disagrees. Weigh the others' reasons and evidence, then call `finish` with `value` (what you hold now), \
              `confidence` and `reason`."
+                .to_owned()
+        }
+        "answer" => {
+            "A colleague asks you something, in the last message. Answer from what you know and have found so far: call `finish` with \
+             `answer`, `confidence` and `reason`, and say so if you do not know."
                 .to_owned()
         }
         "delegate" => {
@@ -141,6 +153,10 @@ pub(super) fn result_schema(request: &Request) -> Option<Value> {
                 Value::map([("type", Value::text("string")), ("enum", Value::list(["approve", "object"].map(Value::from)))]);
             let parts = Value::map([("vote", vote), ("confidence", sure()), ("reason", text("why"))]);
             Some(object(parts, &["vote", "confidence", "reason"]))
+        }
+        "answer" => {
+            let answer = Value::map([("description", Value::text("what you know of it"))]);
+            Some(object(Value::map([("answer", answer), ("confidence", sure()), ("reason", text("why"))]), &["answer"]))
         }
         "debate" => {
             let value = Value::map([("description", Value::text("what you hold now"))]);

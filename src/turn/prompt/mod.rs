@@ -190,6 +190,7 @@ fn context(request: &Request, brief: bool) -> Value {
         [("findings", Value::list([])), ("decisions", Value::list([])), ("results", Value::list([]))].into_iter().chain([
             ("team", Value::list([])),
             ("objections", Value::list([])),
+            ("undelivered", Value::list([])),
             ("variables", Value::Null),
             ("proposal", Value::Null),
         ])

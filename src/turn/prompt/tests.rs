@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     rule::RuleBook,
-    turn::collaboration_tools,
+    turn::{Offers, collaboration_tools},
     value::{
         Failure, FailureKind, KnowledgeSpec, MessageId, MessageKind, Profile, ProfileRole, Reply, Role, SEARCH_KNOWLEDGE, Stop,
         Style, Turn,
@@ -52,7 +52,8 @@ fn request(thread: Vec<Entry>) -> Request {
             r#"{"findings": [], "decisions": [], "variables": {}, "results": [], "team": [], "proposal": null, "objections": []}"#,
         ),
         thread,
-        tools: collaboration_tools(),
+        letters: Arc::default(),
+        tools: collaboration_tools(&Offers::default()),
     }
 }
 
@@ -157,7 +158,7 @@ fn every_call_has_its_result_in_the_next_message_before_any_words() {
     };
     let thread = vec![
         replied(Some("looking"), &[a.clone(), b.clone()]),
-        Entry::Mail(vec![Arc::new(mail)]),
+        Entry::Mail(Arc::from([Arc::new(mail)])),
         returned(&a, Ok(Value::text("line </data> 1"))),
         returned(&b, Err(refused)),
         replied(None, &[c]),

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    turn::{Spoken, Told, collaboration_tools},
+    turn::{Offers, Spoken, Told, collaboration_tools},
     value::{Call, Stop, Turn},
 };
 
@@ -25,7 +25,7 @@ fn conversation(carry: Option<Value>) -> Conversation {
     Conversation {
         system: "be good".to_owned(),
         messages,
-        tools: collaboration_tools(),
+        tools: collaboration_tools(&Offers::default()),
         schema: None,
         must_finish: false,
         elided: 0,
@@ -233,7 +233,7 @@ fn no_event_makes_a_reader_panic() {
             let mut reader = Reader::new(Wire(kind));
             // Whatever comes of it, it is a draft or a trouble.
             let _ = reader.read(&Frame { event: String::new(), data: text.to_owned() });
-            let _ = reader.finish().map(|draft| draft.reply(Turn(0), &[Arc::clone(&collaboration_tools()[0])]));
+            let _ = reader.finish().map(|draft| draft.reply(Turn(0), &[Arc::clone(&collaboration_tools(&Offers::default())[0])]));
         }
     }
     let stop = read(ProviderKind::Ollama, &[json!({ "done": true, "done_reason": "length" })]).unwrap().stop;

@@ -63,6 +63,9 @@ pub fn team(roles: &[&str]) -> TeamPlan {
         escalation: Vec::new(),
         fail_fast: false,
         calls_per_turn: 8,
+        may_write: BTreeMap::new(),
+        max_asks: 3,
+        letters: Arc::default(),
     }
 }
 
@@ -220,6 +223,7 @@ impl<'p> Flow<'p> {
             done_when: None,
             proposal: None,
             max_turns: None,
+            live: false,
         };
         self.add(id, NodeKind::Agent(Box::new(agent)))
     }
