@@ -104,7 +104,7 @@ pub(super) fn escalations(state: &State, records: &[Record]) -> Vec<EscalationRo
             }
             Event::Asked(ask) => {
                 let waits = |(node, row): &(NodeIx, EscalationRow)| *node == ask.node && row.to == "person" && row.ask.is_none();
-                let own = !matches!(ask.purpose, AskFor::Node | AskFor::Permit(..) | AskFor::InDoubt(..));
+                let own = !matches!(ask.purpose, AskFor::Node | AskFor::Permit(..) | AskFor::InDoubt(..) | AskFor::Elicited(..));
                 let at = rows.iter().rposition(waits).filter(|_| own).unwrap_or_else(|| {
                     let (from, reason) = (state.role_of(ask.node).cloned(), Arc::from(purpose(&ask.purpose)));
                     rows.push((ask.node, EscalationRow::new(state, ask.node, from, reason, "person")));
@@ -146,6 +146,7 @@ fn purpose(purpose: &AskFor) -> &'static str {
         AskFor::Settle(_) => "positions differ",
         AskFor::Permit(..) => "a call needs a permission",
         AskFor::Escalation(..) => "an agent asks for help",
+        AskFor::Elicited(..) => "a tool asks",
         AskFor::InDoubt(..) => "nobody knows whether a call happened",
     }
 }

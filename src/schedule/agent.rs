@@ -296,6 +296,15 @@ impl Scheduler {
                     _ => self.attempt_failed(node, Arc::new(failure)),
                 }
             }
+            // The call of a tool node was let go: with the answer at hand it is made again.
+            AskFor::Elicited(..) => {
+                let failure = Arc::new(Failure::new(FailureKind::Unanswered, "nobody answered in time what the call asked"));
+                if answer.is_none() {
+                    return self.attempt_failed(node, failure);
+                }
+                let attempt = self.state.nodes[node.index()].attempt;
+                self.emit(Event::NodeRetried { node, attempt, failure, not_before: self.now })
+            }
             AskFor::Uncertain | AskFor::Settle(_) | AskFor::Permit(..) | AskFor::Escalation(..) => {
                 Err(FoldError::Contradiction { seq: self.state.seq, reason: format!("an answer for node {node} has no use") })
             }

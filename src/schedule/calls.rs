@@ -88,6 +88,7 @@ impl Scheduler {
 
     pub(super) fn answer_call(&mut self, node: NodeIx, call: CallIx, outcome: Result<Value, Failure>) -> Result<(), FoldError> {
         let Some(turn) = self.state.activations.get(&node).map(|a| a.turn) else { return Ok(()) };
+        self.close_questions(node, call)?;
         self.emit(Event::ToolReturned { node, turn, call, result: Arc::new(CallResult { outcome }) })
     }
 

@@ -42,6 +42,7 @@ impl State {
             context: Context::default(),
             answered: BTreeMap::new(),
             asks: BTreeMap::new(),
+            told: BTreeMap::new(),
             next_ask: AskId(0),
             late: std::collections::BTreeSet::new(),
             unsure: std::collections::BTreeSet::new(),

@@ -35,7 +35,7 @@ pub use todo::Todo;
 
 use crate::{
     event::{Ask, AskOutcome, Event, Finished, Key, Record, Started, Status},
-    value::{AskId, Epoch, Failure, NodeIx, Role, Seq, TeamIx, Timestamp, Turn, Usage, Value},
+    value::{AskId, CallIx, Epoch, Failure, NodeIx, Role, Seq, TeamIx, Timestamp, Turn, Usage, Value},
 };
 
 /// Why nothing new starts.
@@ -106,6 +106,8 @@ pub struct State {
     pub answered: BTreeMap<NodeIx, (Arc<Ask>, AskOutcome)>,
     /// Open questions to people.
     pub asks: BTreeMap<AskId, Arc<Ask>>,
+    /// What people answered to calls that have no result yet, by node: a call that is made again asks again.
+    pub told: BTreeMap<NodeIx, Vec<(Arc<Ask>, AskOutcome)>>,
     /// The next question's id.
     pub next_ask: AskId,
     /// Calls that were in flight when their node ended.
@@ -218,6 +220,11 @@ impl State {
         self.second_chances.get(&node).copied().unwrap_or(0)
     }
 
+    /// The open questions that a tool asks in a call of that node.
+    pub fn questions(&self, node: NodeIx, call: CallIx) -> impl Iterator<Item = &Arc<Ask>> {
+        self.asks.values().filter(move |ask| ask.node == node && ask.is_of_call(call))
+    }
+
     /// Checks an answer before it becomes a fact.
     ///
     /// # Errors
@@ -231,6 +238,9 @@ impl State {
                 format!("q{ask} is not open; open are {}", ids.join(", "))
             });
         };
+        if let Some(form) = &open.form {
+            return form.read(value).map(|_| ()).map_err(|why| format!("q{ask}: {why}"));
+        }
         if open.options.is_empty() || open.options.iter().any(|option| value.as_str() == Some(option)) {
             return Ok(());
         }

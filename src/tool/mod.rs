@@ -19,6 +19,7 @@ mod logs;
 mod mcp;
 mod metrics;
 mod names;
+mod people;
 mod process;
 mod read;
 mod registry;
@@ -46,6 +47,7 @@ pub use command::{Bash, Command, CommandPolicy, DEFAULT_TIMEOUT, MAX_TIMEOUT, co
 pub(crate) use knowledge::SearchKnowledge;
 pub use mcp::{MCP_FILE, McpFileError, McpPool, McpServer, McpServers};
 pub use names::{nearest, strip_pod_hash};
+pub use people::People;
 pub use registry::{Registry, RegistryError, builtin};
 pub use roots::{Found, Roots, RootsError};
 pub use schema::spec;

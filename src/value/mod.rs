@@ -9,6 +9,7 @@ mod command;
 mod data;
 mod facts;
 mod failure;
+mod form;
 mod id;
 mod include;
 mod judge;
@@ -28,6 +29,7 @@ pub use facts::{
     RouteFacts, SeatFacts, SettleFacts,
 };
 pub use failure::{Failure, FailureKind, Place};
+pub use form::{CallQuestion, Form, FormAnswer};
 pub use id::{AskId, CallIx, Epoch, FindingId, MessageId, NodeIx, Role, Seq, SessionId, TeamIx, TemplateIx, Tenant, Turn};
 pub use include::{Include, includes};
 pub use judge::{EscalateTo, Expr, Judge, Ref, RuleError, RuleKind, SettleVerdict, Subtask, Verdict};

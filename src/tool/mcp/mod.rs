@@ -5,8 +5,11 @@
 //! `transport`. A server that cannot be reached offers one tool, which says why and tries again. Its tools are called
 //! `mcp__SERVER__TOOL`, and every call counts as irreversible unless the file trusts the server's own hints.
 //!
-//! Deliberately absent: signing in (OAuth), sampling, and questions to people, which are declined.
+//! What a server asks a person in a call becomes a question of the session; see [`People`](super::People) and the `calls` file.
+//!
+//! Deliberately absent: signing in (OAuth), sampling, and questions to people that send them to an address.
 
+mod calls;
 mod config;
 mod handler;
 mod said;

@@ -16,8 +16,9 @@ use rmcp::{
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{
+    calls::Calls,
     config::{McpServer, expand},
-    handler::{Handler, Listeners, root},
+    handler::{Handler, root},
     stdio::Pipes,
     tools,
 };
@@ -51,7 +52,7 @@ pub(super) struct Server {
     pub(super) workspace: PathBuf,
     /// What fills in the variables that its configuration names.
     env: Env,
-    pub(super) listeners: Listeners,
+    pub(super) calls: Calls,
     link: Mutex<Link>,
     /// What it offers, as it was last told; a tool to try again while it cannot be reached; `None` before it was first needed.
     tools: RwLock<Option<Arc<Registry>>>,
@@ -80,7 +81,7 @@ impl Server {
             base,
             workspace,
             env,
-            listeners: Listeners::default(),
+            calls: Calls::default(),
             link: Mutex::default(),
             tools: RwLock::default(),
             this: OnceLock::new(),
@@ -163,7 +164,7 @@ impl Server {
             server: self.this.get().cloned().unwrap_or_default(),
             name: self.name.clone(),
             roots: vec![root(&self.workspace)],
-            listeners: self.listeners.clone(),
+            calls: self.calls.clone(),
         };
         let service = match (&self.config.command, &self.config.url) {
             (Some(command), _) => self.over_pipes(handler, command).await?,
@@ -295,9 +296,6 @@ pub(super) fn failure(server: &str, tool: &str, error: &ServiceError) -> Failure
         error if error.is_authorization_required() => fail(FailureKind::Tool, sign_in()),
         ServiceError::TransportClosed => fail(FailureKind::Transport, "the server ended before it answered".to_owned()),
         ServiceError::TransportSend(_) => fail(FailureKind::Transport, format!("the connection broke off: {}", reasons(error))),
-        ServiceError::Timeout { timeout } => {
-            fail(FailureKind::Timeout, format!("neither an answer nor progress within {} s", timeout.as_secs_f64()))
-        }
         ServiceError::Cancelled { reason } => fail(
             FailureKind::Transport,
             format!("the server broke it off: {}", reason.as_deref().unwrap_or("no reason is given")),
