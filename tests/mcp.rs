@@ -159,6 +159,46 @@ fn a_server_learns_the_root_and_the_key_and_no_variable_that_it_was_not_given() 
 }
 
 #[test]
+fn servers_know_the_folders_of_a_session_as_long_as_it_is_at_work() {
+    let bench = Bench::new();
+    let (data, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(
+        bench.folder.path().join("team.yaml"),
+        "name: Team\ncollaboration_pattern: graph\ninputs: { data: { type: folder } }\nnodes:\n  roots: { tool: mcp__t__roots }\noutput: roots.output.text\n",
+    )
+    .unwrap();
+    let engine = Engine::builder().workspace(bench.folder.path()).mcp(McpServers::default().with("t", bench.server("t"))).build();
+    let team = engine.load("team.yaml", &Overrides::default()).unwrap();
+    let uri = |folder: &Path| format!("file://{}", folder.canonicalize().unwrap().display());
+    for folder in [data.path(), other.path()] {
+        std::fs::write(folder.join("a.txt"), "a").unwrap();
+        let inputs = Map::from([("data".to_owned(), Value::text(folder.to_string_lossy()))]);
+        let ended = bench.runtime.block_on(async { engine.start(&team, "go", inputs).await.unwrap().wait().await.unwrap() });
+        let both = format!("{} {}", uri(bench.folder.path()), uri(folder));
+        assert_eq!(ended.report.output, Value::text(both), "{}", ended.report.markdown());
+    }
+    bench.until("t", "roots changed");
+    bench.runtime.block_on(engine.close());
+}
+
+#[test]
+fn the_progress_of_a_call_is_shown_while_it_runs() {
+    let bench = Bench::new();
+    let write = |name: &str, text: &str| std::fs::write(bench.folder.path().join(name), text).unwrap();
+    let McpServer { command, args, env, .. } = bench.server("t");
+    write(
+        ".mcp.json",
+        &serde_json::json!({ "mcpServers": { "t": { "command": command, "args": args, "env": env } } }).to_string(),
+    );
+    write("team.yaml", "name: Team\ncollaboration_pattern: graph\nnodes:\n  wait: { tool: mcp__t__slow, args: { steps: 3 } }\n");
+    let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_synod"));
+    let output =
+        run.current_dir(bench.folder.path()).args(["run", "team.yaml"]).stdin(std::process::Stdio::null()).output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stderr);
+    assert!(shown.contains("wait: t: 1/3 on the way"), "{shown}");
+}
+
+#[test]
 fn hints_count_only_where_the_file_trusts_them() {
     let bench = Bench::new();
     let effect = |pool: &McpPool, tool: &str| pool.tools("t").unwrap().effect(&format!("mcp__t__{tool}"), &Value::Null);

@@ -165,6 +165,12 @@ impl Performer {
         }
     }
 
+    /// Where a call says how far it is: each word names its node.
+    fn progress_of(&self, path: &Arc<str>) -> Progress {
+        let (progress, path) = (self.progress.clone(), path.clone());
+        Progress::to(move |word| progress.say(&format!("{path}: {word}")))
+    }
+
     fn ask_model(&mut self, call: ModelCall, ticket: Option<&Ticket>) {
         let ticket = ticket.filter(|_| !call.free).cloned();
         let (models, env, key) = (self.means.models.clone(), self.means.env.clone(), call.key);
@@ -211,7 +217,7 @@ impl Performer {
             key: Arc::from(format!("{}/{}", self.session, call.name())),
             roots: self.means.roots.clone(),
             stop: stop.clone(),
-            progress: self.progress.clone(),
+            progress: self.progress_of(&call.path),
         };
         let mut word = Word { inbox: self.inbox.clone(), key, is_model: false, begun: None, stop: stop.clone(), said: false };
         let slot = self.slots.clone();

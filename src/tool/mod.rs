@@ -45,7 +45,7 @@ pub use bound::RESULT_LIMIT;
 pub use call::{CallContext, Progress, Stop};
 pub use command::{Bash, Command, CommandPolicy, DEFAULT_TIMEOUT, MAX_TIMEOUT, confinement, is_confined};
 pub(crate) use knowledge::SearchKnowledge;
-pub use mcp::{MCP_FILE, McpFileError, McpPool, McpServer, McpServers};
+pub use mcp::{Lent, MCP_FILE, McpFileError, McpPool, McpServer, McpServers};
 pub use names::{nearest, strip_pod_hash};
 pub use people::People;
 pub use registry::{Registry, RegistryError, builtin};

@@ -17,7 +17,7 @@ use rmcp::{
         ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ResourceContents, ServerCapabilities, ServerConfig,
         ServerRequest, Tool, ToolAnnotations, ToolsCapability,
     },
-    service::RequestContext,
+    service::{NotificationContext, RequestContext},
     transport::{
         stdio,
         streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager},
@@ -99,6 +99,10 @@ impl ServerHandler for Server {
         let mut config = ServerConfig::default();
         config.capabilities = capabilities;
         config
+    }
+
+    async fn on_roots_list_changed(&self, _context: NotificationContext<RoleServer>) {
+        self.note("roots changed");
     }
 
     async fn list_tools(

@@ -1,4 +1,4 @@
-//! What does a server get when it asks us? [`Handler`]: the workspace as its root, people's answers, and an ear for progress.
+//! What does a server get when it asks us? [`Handler`]: folders as its roots, people's answers, and an ear for progress.
 
 #![expect(deprecated, reason = "roots are to become arguments of the calls one day; the servers that exist ask for them")]
 
@@ -17,19 +17,19 @@ use rmcp::{
     service::{NotificationContext, RequestContext},
 };
 
-use super::{calls::Calls, server::Server};
+use super::{calls::Calls, folders::Folders, server::Server};
 use crate::value::FormAnswer;
 
 /// Our side of a connection.
 pub(super) struct Handler {
     pub(super) server: Weak<Server>,
     pub(super) name: Arc<str>,
-    pub(super) roots: Vec<Root>,
+    pub(super) folders: Folders,
     pub(super) calls: Calls,
 }
 
 /// A folder as servers want it.
-pub(super) fn root(folder: &Path) -> Root {
+fn root(folder: &Path) -> Root {
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
     let root = Root::new(file_uri(folder));
     name.map_or(root.clone(), |name| root.with_name(name))
@@ -51,7 +51,9 @@ fn file_uri(path: &Path) -> String {
 impl ClientHandler for Handler {
     fn get_info(&self) -> ClientConfig {
         let mut capabilities = ClientCapabilities::default();
-        capabilities.roots = Some(RootsCapabilities::default());
+        let mut roots = RootsCapabilities::default();
+        roots.list_changed = Some(true);
+        capabilities.roots = Some(roots);
         let form = FormElicitationCapability::new().with_schema_validation(true);
         capabilities.elicitation = Some(ElicitationCapability::new().with_form(form));
         // The newest version that begins with `initialize`, which is how a connection begins here.
@@ -60,7 +62,7 @@ impl ClientHandler for Handler {
     }
 
     async fn list_roots(&self, _context: RequestContext<RoleClient>) -> Result<ListRootsResult, ErrorData> {
-        Ok(ListRootsResult::new(self.roots.clone()))
+        Ok(ListRootsResult::new(self.folders.all().iter().map(|folder| root(folder)).collect()))
     }
 
     async fn create_elicitation(

@@ -11,6 +11,7 @@
 
 mod calls;
 mod config;
+mod folders;
 mod handler;
 mod said;
 mod server;
@@ -20,26 +21,35 @@ mod tools;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 pub use config::{MCP_FILE, McpFileError, McpServer, McpServers};
+pub use folders::Lent;
 
-use super::{Registry, Stop};
+use super::{Registry, Roots, Stop};
 use crate::{secret::Env, value::Failure};
+use folders::Folders;
 use server::Server;
 
 /// The MCP servers of a process.
-#[derive(Default)]
 pub struct McpPool {
     servers: BTreeMap<String, Arc<Server>>,
+    folders: Folders,
 }
 
 impl McpPool {
-    /// Those servers, none of them started; `workspace` is what they get as their root, `env` fills in the variables that they name.
+    /// Those servers, none of them started; `workspace` is the first of their roots, `env` fills in the variables that they name.
     pub fn new(servers: &McpServers, workspace: &Path, env: &Env) -> Self {
         let workspace = std::path::absolute(workspace).unwrap_or_else(|_| workspace.to_owned());
         let base = servers.folder().unwrap_or(&workspace).to_owned();
+        let folders = Folders::new(workspace.clone());
         let kept = |(name, config): (&str, &McpServer)| {
-            (name.to_owned(), Server::new(name, config.clone(), base.clone(), workspace.clone(), env.clone()))
+            (name.to_owned(), Server::new(name, config.clone(), base.clone(), workspace.clone(), folders.clone(), env.clone()))
         };
-        Self { servers: servers.iter().map(kept).collect() }
+        let servers = servers.iter().map(kept).collect();
+        Self { servers, folders }
+    }
+
+    /// Tells the servers of the folders of a session, as long as what this gives is kept.
+    pub fn lend(&self, roots: &Roots) -> Lent {
+        self.folders.lend(roots, self.servers.values().map(Arc::downgrade).collect())
     }
 
     /// The names of the servers, sorted.

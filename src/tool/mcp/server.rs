@@ -18,7 +18,8 @@ use tokio::{sync::Mutex, time::Instant};
 use super::{
     calls::Calls,
     config::{McpServer, expand},
-    handler::{Handler, root},
+    folders::Folders,
+    handler::Handler,
     stdio::Pipes,
     tools,
 };
@@ -50,6 +51,7 @@ pub(super) struct Server {
     /// What `cwd` is relative to.
     pub(super) base: PathBuf,
     pub(super) workspace: PathBuf,
+    folders: Folders,
     /// What fills in the variables that its configuration names.
     env: Env,
     pub(super) calls: Calls,
@@ -74,12 +76,13 @@ struct Up {
 }
 
 impl Server {
-    pub(super) fn new(name: &str, config: McpServer, base: PathBuf, workspace: PathBuf, env: Env) -> Arc<Self> {
+    pub(super) fn new(name: &str, config: McpServer, base: PathBuf, workspace: PathBuf, folders: Folders, env: Env) -> Arc<Self> {
         let server = Arc::new(Self {
             name: Arc::from(name),
             config,
             base,
             workspace,
+            folders,
             env,
             calls: Calls::default(),
             link: Mutex::default(),
@@ -163,7 +166,7 @@ impl Server {
         let handler = Handler {
             server: self.this.get().cloned().unwrap_or_default(),
             name: self.name.clone(),
-            roots: vec![root(&self.workspace)],
+            folders: self.folders.clone(),
             calls: self.calls.clone(),
         };
         let service = match (&self.config.command, &self.config.url) {
@@ -259,6 +262,15 @@ impl Server {
     pub(super) async fn list_again(&self, peer: &Peer<RoleClient>) {
         if let Err(why) = self.list(peer).await {
             tracing::warn!(target: "synod::mcp", server = %self.name, why, "its tools changed, but cannot be listed");
+        }
+    }
+
+    /// Tells it, if it runs, that there are other folders now.
+    pub(super) async fn folders_changed(&self) {
+        let peer = self.link.lock().await.up.as_ref().map(|up| up.service.peer().clone());
+        if let Some(peer) = peer {
+            // A server that has gone asks for them when it is started again.
+            let _ = peer.notify_roots_list_changed().await;
         }
     }
 
