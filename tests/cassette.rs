@@ -83,6 +83,30 @@ fn agents_whose_model_is_a_cassette_say_what_was_said_then() {
 }
 
 #[test]
+fn an_agent_may_take_the_part_of_another_one_of_the_cassette() {
+    let here = folder();
+    let (_, report) = exported(here.path());
+    let role = report["contributions"][0]["agent"].as_str().expect("an agent").to_owned();
+    let write = |name: &str, text: &str| fs::write(here.path().join(name), text).expect("a file can be written");
+    write("heir.yaml", "name: Heir\nrole: worker\nmodel: script:nobody.rhai\nallowed_tools: ['*']\n");
+    write("nobody.rhai", "fn turn(view) { #{ finish: #{} } }\n");
+    write(
+        "team.yaml",
+        "name: Heirs\ncollaboration_pattern: graph\nmember_agents: [{ agent: heir, role: heir }]\nnodes: { work: { agent: heir } }\noutput: work.output\n",
+    );
+    let run =
+        |model: String| synod(here.path(), &["run", "team.yaml", "--json", "--quiet", "--set", &format!("heir.model={model}")]);
+    let (code, _, said) = run("replay:run.jsonl#nobody".to_owned());
+    assert!(code == 2 && said.contains("called nobody; it has ") && said.contains(&role), "{said}");
+    // Only the first turns: what that agent called then is not on this team's record, and its next words are the cassette's again.
+    let (_, out, said) = run(format!("replay:run.jsonl#{role}"));
+    let spent = json(&out)["metrics"]["turns"].as_u64();
+    assert!(spent.is_some_and(|turns| turns > 0), "{said}{out}");
+    let (_, out, said) = run("replay:run.jsonl".to_owned());
+    assert!(out.contains("the cassette has no reply for turn 0 of work"), "without a name it is nobody's part: {said}{out}");
+}
+
+#[test]
 fn what_is_no_cassette_is_refused_with_file_line_and_remedy() {
     let here = folder();
     for (name, text, expected) in [

@@ -108,7 +108,7 @@ enum Command {
     Cancel(cancel::Cancel),
     /// Show what came of a session
     Report(report::ReportCommand),
-    /// Write a session as one file, which `import`, `replay` and `replay:FILE` models read
+    /// Write a session as one file, which `import`, `replay` and `replay:FILE` and `replay:FILE#ROLE` models read
     Export(export::Export),
     /// Put an exported session into the store, under its own id
     Import(export::Import),

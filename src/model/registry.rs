@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{Model, Providers, Replay, Script};
 use crate::{
     rule::{RuleDiagnostic, Source},
-    value::{Failure, FailureKind, Profile, Reply, Request},
+    value::{Failure, FailureKind, Profile, Reply, Request, Role, cassette},
 };
 
 /// How long a model that failed is passed over where its agent has another.
@@ -57,7 +57,7 @@ pub enum ModelError {
     },
     /// Nobody knows it.
     #[error(
-        "open the model {model}: no catalog has it; name an alias that `synod models` lists, provider/id, script:PATH or replay:PATH"
+        "open the model {model}: no catalog has it; name an alias that `synod models` lists, provider/id, script:PATH, replay:PATH or replay:PATH#ROLE"
     )]
     Unknown {
         /// The model.
@@ -164,7 +164,7 @@ impl Models {
             self.by_name.insert(name.clone(), model);
             return Ok(());
         };
-        let path = &name[scheme.len()..];
+        let (path, role) = cassette(name).unwrap_or((&name[scheme.len()..], None));
         let files = sources(path);
         let Some(first) = files.first() else {
             return Err(ModelError::Missing { model: name.clone(), path: path.to_owned() });
@@ -174,7 +174,11 @@ impl Models {
             let said = |found: Vec<RuleDiagnostic>| invalid(found.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
             Arc::new(Script::compile(&files).map_err(said)?)
         } else {
-            Arc::new(Replay::read(&first.text).map_err(invalid)?)
+            let replay = Replay::read(&first.text).map_err(invalid)?;
+            Arc::new(match role {
+                Some(role) => replay.of(Role::new(role)).map_err(invalid)?,
+                None => replay,
+            })
         };
         self.by_name.insert(name.clone(), model);
         Ok(())

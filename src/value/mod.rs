@@ -21,7 +21,9 @@ mod said;
 mod text;
 mod time;
 
-pub use agent::{KnowledgeSpec, Merge, Profile, ProfileRole, QUERY_LIMIT, SEARCH_KNOWLEDGE, Style, WriteSpec, is_offline};
+pub use agent::{
+    KnowledgeSpec, Merge, Profile, ProfileRole, QUERY_LIMIT, SEARCH_KNOWLEDGE, Style, WriteSpec, cassette, is_offline,
+};
 pub use command::{CommandSpec, CommandWord, HttpSpec, TeamTools};
 pub use data::{Map, Value, ValueError};
 pub use facts::{
