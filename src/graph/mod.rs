@@ -13,8 +13,8 @@ use petgraph::graph::DiGraph;
 use serde::{Deserialize, Serialize};
 
 pub use bounds::{
-    AgentBound, Bounds, CallCap, DEFAULT_TOOL_TIMEOUT, Limits, MAX_CALL_QUESTIONS, MAX_DEBATED_TOPICS, REPAIRS, RESERVED_TURNS,
-    SECOND_CHANCES, SYNTHESIS_SHARE,
+    AgentBound, Bounds, CallCap, DEFAULT_TOOL_TIMEOUT, Limits, MAX_CALL_QUESTIONS, MAX_DEBATED_TOPICS, MAX_MERGED, MAX_VARIABLE,
+    REPAIRS, RESERVED_TURNS, SECOND_CHANCES, SYNTHESIS_SHARE,
 };
 pub use node::{
     AgentNode, AskNode, Backoff, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Retry, ScopeKind, SettleOver,

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{Model, Providers, Replay, Script};
 use crate::{
     rule::{RuleDiagnostic, Source},
-    value::{Failure, FailureKind, Profile, Reply, Request, Role, cassette},
+    value::{Failure, FailureKind, Profile, Reply, Request, Role, Usage, cassette},
 };
 
 /// How long a model that failed is passed over where its agent has another.
@@ -117,6 +117,8 @@ impl Models {
         let warm: Vec<&Arc<str>> = all.iter().copied().filter(|name| !self.is_cooling(name)).collect();
         let order = if warm.is_empty() { all } else { warm };
         let mut last = Failure::new(FailureKind::Model, "there is no model to ask");
+        // What those that failed took counts too.
+        let mut lost = Usage::default();
         for (place, &name) in order.iter().enumerate() {
             let first = *name == profile.model;
             let own = if first { key.to_owned() } else { format!("{key}/{name}") };
@@ -125,11 +127,13 @@ impl Models {
                     if !first {
                         reply.model.get_or_insert_with(|| name.clone());
                     }
+                    reply.usage = reply.usage.plus(lost);
                     return Ok(reply);
                 }
                 Err(failure) => {
                     let passes = matches!(failure.kind, FailureKind::Transport | FailureKind::RateLimit);
-                    last = failure;
+                    lost = lost.plus(failure.usage);
+                    last = Failure { usage: lost, ..failure };
                     if !passes {
                         break;
                     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{Plans, Run, Said, Script, begin, compare, go, json, reply, run};
 use crate::{
-    event::{Event, Outcome, Status},
+    event::{Event, Input, Outcome, Status},
     graph::{CallCap, Limits, Phase, Plan},
-    value::{FailureKind, NodeIx, Reply, Usage, Usd, Value},
+    value::{Failure, FailureKind, NodeIx, Reply, Usage, Usd, Value},
 };
 
 /// A call of it takes 150 tokens at most, and 600 millionths of a dollar: every request has more than 100 tokens.
@@ -50,6 +50,19 @@ fn two() -> Plan {
         g.agent("x", "a");
         g.agent("y", "b");
     })
+}
+
+#[test]
+fn what_a_failed_call_took_is_spent() {
+    let plan = Plans::root(|g| {
+        g.agent("x", "a");
+    });
+    let mut run = begin(within(plan, 1_000), Script::default().agent("a", |_| Said::Nothing), Default::default());
+    let usage = Usage { input: 70, cached: 0, output: 5, cost: Usd(9) };
+    let failure = Failure { usage, ..Failure::new(FailureKind::Transport, "it broke off") };
+    run.arrive(0, Input::Replied { key: run.made[0].key, reply: Err(failure) });
+    go(&mut run);
+    assert_eq!((run.state().spent.usage, kind(&run, 0)), (usage, Some(FailureKind::Transport)));
 }
 
 #[test]

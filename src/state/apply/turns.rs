@@ -63,7 +63,7 @@ impl State {
             }
             TurnEnd::Failed(failure) => {
                 activation.stage = Stage::Failing(failure.clone());
-                (Usage::default(), None)
+                (failure.usage, None)
             }
         };
         self.ready.give(limiter, 1);

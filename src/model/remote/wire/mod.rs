@@ -19,7 +19,7 @@ use super::{
 use crate::{
     team::ProviderKind,
     turn::{Conversation, cut},
-    value::{Map, ToolSpec, Value},
+    value::{Map, ToolSpec, Usage, Value},
 };
 
 /// Characters of a tool's description that OpenAI takes at most.
@@ -149,6 +149,11 @@ impl Reader {
     /// The part that an event refers to.
     fn part(&self, number: u64) -> Option<Part> {
         self.open.iter().rev().find(|(open, _)| *open == number).map(|(_, part)| *part)
+    }
+
+    /// What the provider has said that the call took.
+    pub fn usage(&self) -> Usage {
+        self.draft.usage()
     }
 
     /// Whether the provider has said that nothing more comes.
