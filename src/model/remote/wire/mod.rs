@@ -222,7 +222,8 @@ const SAMPLING: &[&str] = &[
 fn reasons(id: &str) -> bool {
     let id = id.rsplit('/').next().unwrap_or(id);
     let family = id.split('-').next().unwrap_or(id);
-    matches!(family, "o1" | "o3" | "o4") || (id.starts_with("gpt-5") && !id.contains("chat"))
+    let version = id.strip_prefix("gpt-").and_then(|rest| rest.split(['.', '-']).next()?.parse::<u32>().ok());
+    matches!(family, "o1" | "o3" | "o4") || (version.is_some_and(|version| version >= 5) && !id.contains("chat"))
 }
 
 /// The profile's parameters for a model of OpenAI.
