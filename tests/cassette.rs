@@ -68,6 +68,45 @@ fn a_changed_cassette_is_not_imported_and_a_strict_replay_names_the_first_reques
     assert!(said.contains("recorded \"") && said.contains("something else"), "both values: {said}");
 }
 
+/// The digests of a cassette's requests, where they stand in it.
+fn digests(text: &str) -> Vec<std::ops::Range<usize>> {
+    let before = "\"sent\":\"";
+    let ranges =
+        text.match_indices(before).map(|(at, _)| at + before.len()).map(|at| at..at + text[at..].find('"').expect("an end"));
+    ranges.collect()
+}
+
+#[test]
+fn a_strict_replay_compares_what_was_sent_with_what_would_be_sent_now() {
+    let here = folder();
+    exported(here.path());
+    let text = fs::read_to_string(here.path().join("run.jsonl")).expect("a file can be read");
+    let all = digests(&text);
+    assert!(all.len() > 5 && all.iter().all(|digest| digest.len() == 56), "{all:?}");
+    let strict = |text: &str| {
+        fs::write(here.path().join("other.jsonl"), text).expect("a file can be written");
+        let (code, _, said) = synod(here.path(), &["replay", "other.jsonl", "--strict"]);
+        (code, said)
+    };
+    // The tools that were sent with the third request were others, and nothing else on the record shows it.
+    let tools = all[2].start + 5 * 8;
+    let mut other = text.clone();
+    other.replace_range(tools..tools + 8, "00000000");
+    let (code, said) = strict(&other);
+    let now = &text[tools..tools + 8];
+    let expected = format!("the request differs at /tools: recorded \"00000000\", replayed \"{now}\"");
+    assert!(code == 1 && said.contains("turn ") && said.contains(&expected), "{said}");
+    // A journal of the first version does not say what was sent.
+    let mut old = text.clone();
+    for digest in all.iter().rev() {
+        old.replace_range(digest.start - ",\"sent\":\"".len()..digest.end + 1, "");
+    }
+    let old = old.replacen("\"version\":2", "\"version\":1", 1);
+    assert!(old.len() < text.len() && digests(&old).is_empty());
+    let (code, said) = strict(&old);
+    assert_eq!(code, 0, "{said}");
+}
+
 #[test]
 fn agents_whose_model_is_a_cassette_say_what_was_said_then() {
     let here = folder();

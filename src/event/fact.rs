@@ -9,7 +9,7 @@ use crate::{
     graph::{EscalationPolicy, Graph, Plan},
     value::{
         AskId, Call, CallIx, CallResult, Decision, EffectClass, Epoch, EscalateTo, Failure, Finding, Form, Map, Message, NodeIx,
-        Reply, Role, RuleKind, Seq, SessionId, TemplateIx, Tenant, Timestamp, Turn, Usage, Value, Verdict,
+        Reply, RequestDigest, Role, RuleKind, Seq, SessionId, TemplateIx, Tenant, Timestamp, Turn, Usage, Value, Verdict,
     },
 };
 
@@ -97,6 +97,9 @@ pub enum Event {
         /// What the call may take at most, which nobody else may spend until it is back.
         #[serde(default, skip_serializing_if = "Usage::is_nothing")]
         reserved: Usage,
+        /// What is sent. Journals of the first version do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent: Option<RequestDigest>,
     },
     /// A turn does not fit into what is left; it waits for calls in flight, which may take less than they reserved.
     TurnHeld {

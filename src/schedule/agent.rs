@@ -7,8 +7,10 @@ use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Key, ModelCall, Outcome, Skip},
     graph::{EscalationPolicy, Member, NodeKind, Phase, REPAIRS, SECOND_CHANCES},
     state::{FoldError, Grant, Lack, Stage},
-    turn::{Ending, conversation, ending, tokens},
-    value::{Entry, EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Turn, Usage, Value, is_offline},
+    turn::{Ending, conversation, digest, ending, tokens},
+    value::{
+        Entry, EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Request, Role, Turn, Usage, Value, is_offline,
+    },
 };
 
 impl Scheduler {
@@ -86,31 +88,38 @@ impl Scheduler {
         if !again && let Some(lack) = self.state.lack_of_turns(node) {
             return self.out_of_budget(node, lack);
         }
-        let needs = self.needs(node);
+        let request = self.upcoming(node);
+        let needs = self.needs(node, request.as_ref());
         match needs.map_or(Grant::Now, |needs| self.state.grant(node, needs)) {
             Grant::Now => {}
             Grant::Wait => return self.emit(Event::TurnHeld { node, turn, needs: needs.unwrap_or_default() }),
             Grant::Never(lack) => return self.out_of_budget(node, lack),
         }
         let (read_upto, reserved) = (self.state.seq, needs.unwrap_or_default());
-        self.emit(Event::TurnStarted { node, turn, attempt, read_upto, reserved })?;
+        let sent = request.as_ref().map(|request| digest(request, &*self.judge));
+        self.emit(Event::TurnStarted { node, turn, attempt, read_upto, reserved, sent })?;
         if let Some(effect) = self.model_call(node) {
             self.effect(effect);
         }
         Ok(())
     }
 
+    /// The request of the next turn of an activation, as it will be once the turn has begun.
+    fn upcoming(&self, node: NodeIx) -> Option<Request> {
+        let mut request = self.request(node)?;
+        let begun = self.state.activations.get(&node).is_some_and(|a| a.begun);
+        request.turns_left = request.turns_left.saturating_sub(u32::from(!begun));
+        Some(request)
+    }
+
     /// What the next turn of an activation may take at most; `None` for a script or recording.
-    fn needs(&self, node: NodeIx) -> Option<Usage> {
+    fn needs(&self, node: NodeIx, request: Option<&Request>) -> Option<Usage> {
         let member = self.member(node)?;
         if member.call.is_free() {
             // Old journals do not say what a call may take: then it is what it has taken that counts.
             return (!is_offline(&member.profile.model)).then(Usage::default);
         }
-        let mut request = self.request(node)?;
-        let begun = self.state.activations.get(&node).is_some_and(|a| a.begun);
-        request.turns_left = request.turns_left.saturating_sub(u32::from(!begun));
-        let read = conversation(&request, &*self.judge, Some(member.call.read)).map_or(member.call.read, |c| tokens(&c));
+        let read = conversation(request?, &*self.judge, Some(member.call.read)).map_or(member.call.read, |c| tokens(&c));
         Some(member.call.with(read))
     }
 

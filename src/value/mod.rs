@@ -38,7 +38,7 @@ pub use judge::{EscalateTo, Expr, Judge, Ref, RuleError, RuleKind, SettleVerdict
 pub use money::Usd;
 pub use pattern::fits_glob;
 pub use present::{nested, present};
-pub use request::{Call, CallResult, EffectClass, Entry, Reply, Request, Stop, ToolSpec, Usage};
+pub use request::{Call, CallResult, EffectClass, Entry, Reply, Request, RequestDigest, Stop, ToolSpec, Usage};
 pub use said::{Decision, Evidence, Finding, FindingStatus, Message, MessageKind, Origin, Position, Variable};
 pub use text::{Template as TextTemplate, a};
 pub use time::Timestamp;
