@@ -97,6 +97,10 @@ pub struct TeamPlan {
     pub fail_fast: bool,
     /// Tool calls of one turn at most; further ones are refused.
     pub calls_per_turn: u32,
+    /// What a team inside another may spend each time it runs, of what the session may; those of the session's own team stand in
+    /// [`Plan::limits`].
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 impl TeamPlan {

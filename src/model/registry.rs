@@ -132,8 +132,8 @@ impl Models {
                 }
                 Err(failure) => {
                     let passes = matches!(failure.kind, FailureKind::Transport | FailureKind::RateLimit);
-                    lost = lost.plus(failure.usage);
-                    last = Failure { usage: lost, ..failure };
+                    lost = lost.plus(failure.spent());
+                    last = failure.having_spent(lost);
                     if !passes {
                         break;
                     }

@@ -114,6 +114,7 @@ impl PlanBuilder {
             escalation: Vec::new(),
             fail_fast: false,
             calls_per_turn: 8,
+            limits: Limits::default(),
         };
         Ok(Plan {
             graphs: vec![Arc::new(graph)],

@@ -48,7 +48,7 @@ impl Scheduler {
             return match reply {
                 Ok(reply) => self.late(key, Some(reply.usage)),
                 Err(failure) if failure.kind == FailureKind::Cancelled => self.late(key, None),
-                Err(failure) => self.late(key, Some(failure.usage)),
+                Err(failure) => self.late(key, Some(failure.spent())),
             };
         }
         let awaited = self

@@ -6,7 +6,7 @@ use super::{Scheduler, doubt::no_more_chances, rule_failure};
 use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Key, ModelCall, Outcome, Skip},
     graph::{EscalationPolicy, Member, NodeKind, Phase, REPAIRS, SECOND_CHANCES},
-    state::{FoldError, Grant, Lack, Stage},
+    state::{FoldError, Grant, Lack, Stage, Whose},
     turn::{Ending, conversation, digest, ending, tokens},
     value::{
         Entry, EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Request, Role, Turn, Usage, Value, is_offline,
@@ -126,12 +126,23 @@ impl Scheduler {
     /// A turn fits into no budget: the session winds down, or the node fails.
     fn out_of_budget(&mut self, node: NodeIx, lack: Lack) -> Result<(), FoldError> {
         let limit = lack.limit;
-        if !lack.own && self.state.budget.short.is_none() && self.state.stopping.is_none() && self.state.finale.is_none() {
+        if lack.whose == Whose::Session
+            && self.state.budget.short.is_none()
+            && self.state.stopping.is_none()
+            && self.state.finale.is_none()
+        {
             let synthesize = limit != "turns" && self.state.budget.synthesizes;
             return self.emit(Event::LimitReached { limit: Arc::from(limit), synthesize });
         }
         let role = self.state.role_of(node).map_or("", |role| role.as_str());
-        let whose = if lack.own { format!("{role}'s own") } else { "the session's".to_owned() };
+        let whose = match lack.whose {
+            Whose::Session => "the session's".to_owned(),
+            Whose::Team(ix) => {
+                let team = self.state.instances.get(ix as usize).map(|run| self.state.started.plan.team(run.graph.team));
+                format!("the team {}'s", team.map_or("", |team| &team.name))
+            }
+            Whose::Agent => format!("{role}'s own"),
+        };
         self.attempt_failed(node, Arc::new(Failure::new(FailureKind::Budget, format!("{whose} {limit} are spent"))))
     }
 

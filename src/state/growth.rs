@@ -48,6 +48,7 @@ impl State {
             unsure: std::collections::BTreeSet::new(),
             spent: Spent::default(),
             spent_by: BTreeMap::new(),
+            spent_in: BTreeMap::new(),
             spent_on: BTreeMap::new(),
             budget: Budget::of(&plan),
             stopping: None,

@@ -24,7 +24,7 @@ use std::{
 };
 
 pub use activation::{Activation, CallState, Stage};
-pub use budget::{Budget, Grant, Lack};
+pub use budget::{Budget, Grant, Lack, Whose};
 pub use context::{Context, Found, Made, Settled, Spoken};
 pub use names::{At, seen_failure};
 pub use node::{Instance, NodeState, Stand};
@@ -118,6 +118,8 @@ pub struct State {
     pub spent: Spent,
     /// What was spent, by agent of each team.
     pub spent_by: BTreeMap<(TeamIx, Role), Spent>,
+    /// What was spent by runs of teams inside others, by the number of their instance.
+    pub spent_in: BTreeMap<u32, Spent>,
     /// Tokens and cost by model.
     pub spent_on: BTreeMap<Arc<str>, Spent>,
     /// What calls in flight have reserved, and who waits for it.

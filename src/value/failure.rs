@@ -115,8 +115,8 @@ pub struct Failure {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<i64>,
     /// What a provider said that it took all the same.
-    #[serde(default, skip_serializing_if = "Usage::is_nothing")]
-    pub usage: Usage,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Box<Usage>>,
     /// The path of the node that failed first, where this is the failure of a scope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<Arc<str>>,
@@ -128,7 +128,18 @@ pub struct Failure {
 impl Failure {
     /// A failure of that kind with that message.
     pub fn new(kind: FailureKind, message: impl AsRef<str>) -> Self {
-        Self { kind, message: Arc::from(message.as_ref()), status: None, usage: Usage::default(), node: None, place: None }
+        Self { kind, message: Arc::from(message.as_ref()), status: None, usage: None, node: None, place: None }
+    }
+
+    /// What it took.
+    pub fn spent(&self) -> Usage {
+        self.usage.as_deref().copied().unwrap_or_default()
+    }
+
+    /// The failure of something that took so much.
+    #[must_use]
+    pub fn having_spent(self, usage: Usage) -> Self {
+        Self { usage: (!usage.is_nothing()).then(|| Box::new(usage)), ..self }
     }
 }
 

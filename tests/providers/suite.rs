@@ -219,7 +219,7 @@ async fn what_a_reply_took_that_broke_off_is_counted() {
     assert_eq!((seen.len(), usage.input, usage.cached, usage.output, usage.cost), (2, 200, 120, 14, Usd(360)), "both tries");
     let fatal = Response::error(400, "{}");
     let (reply, _) = answered(kind, vec![broken, fatal]).await;
-    let usage = reply.unwrap_err().usage;
+    let usage = reply.unwrap_err().spent();
     assert_eq!((usage.input, usage.cached, usage.output, usage.cost), (100, 60, 7, Usd(180)));
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn exchange(
     let read = stream(sent, wire.framing(), &mut reader, waits).await;
     let usage = reader.usage();
     read.and_then(|()| reader.finish()).map_err(|mut trouble| {
-        trouble.failure.usage = usage;
+        trouble.failure = trouble.failure.having_spent(usage);
         trouble
     })
 }

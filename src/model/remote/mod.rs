@@ -182,7 +182,7 @@ impl Remote {
                 }
                 Err(trouble) => trouble,
             };
-            lost = lost.plus(self.priced(trouble.failure.usage));
+            lost = lost.plus(self.priced(trouble.failure.spent()));
             let wait = patience.wait(&trouble);
             if trouble.failure.kind == FailureKind::RateLimit {
                 let pause = trouble
@@ -192,7 +192,7 @@ impl Remote {
                 self.gates[1].pause(pause.min(patience::LONGEST));
             }
             drop(pass);
-            let Some(wait) = wait else { return Err(Failure { usage: lost, ..trouble.failure }) };
+            let Some(wait) = wait else { return Err(trouble.failure.having_spent(lost)) };
             tracing::debug!(model = %self.name, status = trouble.failure.status, ?wait, "a model call is tried again");
             tokio::time::sleep(wait).await;
         }

@@ -63,7 +63,7 @@ impl State {
             }
             TurnEnd::Failed(failure) => {
                 activation.stage = Stage::Failing(failure.clone());
-                (failure.usage, None)
+                (failure.spent(), None)
             }
         };
         self.ready.give(limiter, 1);

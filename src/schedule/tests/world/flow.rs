@@ -63,6 +63,7 @@ pub fn team(roles: &[&str]) -> TeamPlan {
         escalation: Vec::new(),
         fail_fast: false,
         calls_per_turn: 8,
+        limits: Limits::default(),
     }
 }
 
