@@ -71,6 +71,24 @@ impl Bench {
         }
     }
 
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    /// This program as the server `t` of the folder.
+    fn declare(&self) {
+        let McpServer { command, args, env, .. } = self.server("t");
+        let servers = serde_json::json!({ "mcpServers": { "t": { "command": command, "args": args, "env": env } } });
+        self.write(".mcp.json", &servers.to_string());
+    }
+
+    /// The program, in the folder.
+    fn synod(&self, args: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_synod"));
+        command.current_dir(self.folder.path()).args(args).stdin(std::process::Stdio::null());
+        command
+    }
+
     fn pool(&self, server: McpServer) -> McpPool {
         let pool = McpPool::new(&McpServers::default().with("t", server), self.folder.path(), &Env::process());
         self.runtime.block_on(pool.open(["t"]));
@@ -184,16 +202,12 @@ fn servers_know_the_folders_of_a_session_as_long_as_it_is_at_work() {
 #[test]
 fn the_progress_of_a_call_is_shown_while_it_runs() {
     let bench = Bench::new();
-    let write = |name: &str, text: &str| std::fs::write(bench.folder.path().join(name), text).unwrap();
-    let McpServer { command, args, env, .. } = bench.server("t");
-    write(
-        ".mcp.json",
-        &serde_json::json!({ "mcpServers": { "t": { "command": command, "args": args, "env": env } } }).to_string(),
+    bench.declare();
+    bench.write(
+        "team.yaml",
+        "name: Team\ncollaboration_pattern: graph\nnodes:\n  wait: { tool: mcp__t__slow, args: { steps: 3 } }\n",
     );
-    write("team.yaml", "name: Team\ncollaboration_pattern: graph\nnodes:\n  wait: { tool: mcp__t__slow, args: { steps: 3 } }\n");
-    let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_synod"));
-    let output =
-        run.current_dir(bench.folder.path()).args(["run", "team.yaml"]).stdin(std::process::Stdio::null()).output().unwrap();
+    let output = bench.synod(&["run", "team.yaml"]).output().unwrap();
     let shown = String::from_utf8_lossy(&output.stderr);
     assert!(shown.contains("wait: t: 1/3 on the way"), "{shown}");
 }
@@ -402,6 +416,33 @@ fn a_session_asks_what_its_server_asks_and_the_call_in_flight_gets_the_answer() 
     });
     assert_eq!(ended.report.output, json(r#"{"text": "Accept {\"size\":\"S\"}"}"#), "{}", ended.report.markdown());
     assert_eq!(orders(&bench), 1);
+}
+
+#[test]
+fn another_process_answers_what_a_call_asks_while_it_waits() {
+    let bench = Bench::new();
+    bench.declare();
+    bench.write(
+        "team.yaml",
+        "name: Team\ncollaboration_pattern: graph\nnodes:\n  order: { tool: mcp__t__order }\noutput: order.output.text\n",
+    );
+    let mut run = bench.synod(&["run", "team.yaml", "--json", "--quiet"]);
+    let running = run.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    bench.until("t", "call order {}");
+    let said = bench.synod(&["sessions", "--json"]).output().unwrap().stdout;
+    let id = serde_json::from_slice::<serde_json::Value>(&said).unwrap()[0]["session"].as_str().unwrap().to_owned();
+    let (began, mut listed) = (Instant::now(), String::new());
+    while !listed.contains("size (one of S, M)\n") {
+        assert!(began.elapsed() < PATIENCE, "{listed}");
+        listed = String::from_utf8_lossy(&bench.synod(&["answer", &id]).output().unwrap().stdout).into_owned();
+    }
+    let wrong = bench.synod(&["answer", &id, "q0", "XL"]).output().unwrap();
+    assert!(!wrong.status.success() && String::from_utf8_lossy(&wrong.stderr).contains("one of S, M"), "{wrong:?}");
+    let right = bench.synod(&["answer", &id, "q0", r#"{"size": "M"}"#]).output().unwrap();
+    assert!(right.status.success(), "{right:?}");
+    let ended = running.wait_with_output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(report["output"], r#"Accept {"size":"M"}"#, "{report}");
 }
 
 #[test]
@@ -622,13 +663,8 @@ fn lives(word: &str) -> bool {
 #[test]
 fn children_die_with_an_engine_that_is_killed() {
     let bench = Bench::new();
-    let write = |name: &str, text: &str| std::fs::write(bench.folder.path().join(name), text).unwrap();
-    let McpServer { command, args, env, .. } = bench.server("t");
-    write(
-        ".mcp.json",
-        &serde_json::json!({ "mcpServers": { "t": { "command": command, "args": args, "env": env } } }).to_string(),
-    );
-    write(
+    bench.declare();
+    bench.write(
         "team.yaml",
         "name: Team\ncollaboration_pattern: graph\nnodes:\n  \
          bash: { tool: Bash, args: { command: 'setsid sleep 7401.5 & sleep 7402.5 & sleep 7403.5' } }\n  \

@@ -9,7 +9,7 @@ use crate::{
     event::{Ask, AskFor, AskOutcome, Event, Record},
     graph::EscalationPolicy,
     state::State,
-    value::{AskId, EscalateTo, NodeIx, Role, Timestamp, Value},
+    value::{AskId, EscalateTo, Form, NodeIx, Role, Timestamp, Value},
 };
 
 /// An escalation or a question to a person.
@@ -34,6 +34,9 @@ pub struct EscalationRow {
     /// The answers to choose from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<Arc<str>>,
+    /// What an answer must fit, where a tool asks: a JSON Schema of flat fields.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub form: Option<Form>,
     /// Whom of the people it waits for, or waited for last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<Arc<str>>,
@@ -62,6 +65,7 @@ impl EscalationRow {
             ask: None,
             question: None,
             options: Vec::new(),
+            form: None,
             waits_for: None,
             deadline: None,
             state: None,
@@ -74,6 +78,7 @@ impl EscalationRow {
         self.ask = Some(format!("q{}", ask.id));
         self.question = Some(ask.question.clone());
         self.options.clone_from(&ask.options);
+        self.form.clone_from(&ask.form);
         self.waits_for.clone_from(&ask.to);
         self.deadline = ask.deadline;
         self.state = Some("open");
