@@ -68,6 +68,45 @@ fn a_changed_cassette_is_not_imported_and_a_strict_replay_names_the_first_reques
     assert!(said.contains("recorded \"") && said.contains("something else"), "both values: {said}");
 }
 
+/// The digests of a cassette's requests, where they stand in it.
+fn digests(text: &str) -> Vec<std::ops::Range<usize>> {
+    let before = "\"sent\":\"";
+    let ranges =
+        text.match_indices(before).map(|(at, _)| at + before.len()).map(|at| at..at + text[at..].find('"').expect("an end"));
+    ranges.collect()
+}
+
+#[test]
+fn a_strict_replay_compares_what_was_sent_with_what_would_be_sent_now() {
+    let here = folder();
+    exported(here.path());
+    let text = fs::read_to_string(here.path().join("run.jsonl")).expect("a file can be read");
+    let all = digests(&text);
+    assert!(all.len() > 5 && all.iter().all(|digest| digest.len() == 56), "{all:?}");
+    let strict = |text: &str| {
+        fs::write(here.path().join("other.jsonl"), text).expect("a file can be written");
+        let (code, _, said) = synod(here.path(), &["replay", "other.jsonl", "--strict"]);
+        (code, said)
+    };
+    // The tools that were sent with the third request were others, and nothing else on the record shows it.
+    let tools = all[2].start + 5 * 8;
+    let mut other = text.clone();
+    other.replace_range(tools..tools + 8, "00000000");
+    let (code, said) = strict(&other);
+    let now = &text[tools..tools + 8];
+    let expected = format!("the request differs at /tools: recorded \"00000000\", replayed \"{now}\"");
+    assert!(code == 1 && said.contains("turn ") && said.contains(&expected), "{said}");
+    // A journal of the first version does not say what was sent.
+    let mut old = text.clone();
+    for digest in all.iter().rev() {
+        old.replace_range(digest.start - ",\"sent\":\"".len()..digest.end + 1, "");
+    }
+    let old = old.replacen("\"version\":2", "\"version\":1", 1);
+    assert!(old.len() < text.len() && digests(&old).is_empty());
+    let (code, said) = strict(&old);
+    assert_eq!(code, 0, "{said}");
+}
+
 #[test]
 fn agents_whose_model_is_a_cassette_say_what_was_said_then() {
     let here = folder();
@@ -80,6 +119,30 @@ fn agents_whose_model_is_a_cassette_say_what_was_said_then() {
     assert_eq!(again("*.model=replay:run.jsonl"), report["output"]);
     let role = report["contributions"][0]["agent"].as_str().expect("an agent").to_owned();
     assert_eq!(again(&format!("{role}.model=replay:run.jsonl")), report["output"], "one among scripts");
+}
+
+#[test]
+fn an_agent_may_take_the_part_of_another_one_of_the_cassette() {
+    let here = folder();
+    let (_, report) = exported(here.path());
+    let role = report["contributions"][0]["agent"].as_str().expect("an agent").to_owned();
+    let write = |name: &str, text: &str| fs::write(here.path().join(name), text).expect("a file can be written");
+    write("heir.yaml", "name: Heir\nrole: worker\nmodel: script:nobody.rhai\nallowed_tools: ['*']\n");
+    write("nobody.rhai", "fn turn(view) { #{ finish: #{} } }\n");
+    write(
+        "team.yaml",
+        "name: Heirs\ncollaboration_pattern: graph\nmember_agents: [{ agent: heir, role: heir }]\nnodes: { work: { agent: heir } }\noutput: work.output\n",
+    );
+    let run =
+        |model: String| synod(here.path(), &["run", "team.yaml", "--json", "--quiet", "--set", &format!("heir.model={model}")]);
+    let (code, _, said) = run("replay:run.jsonl#nobody".to_owned());
+    assert!(code == 2 && said.contains("called nobody; it has ") && said.contains(&role), "{said}");
+    // Only the first turns: what that agent called then is not on this team's record, and its next words are the cassette's again.
+    let (_, out, said) = run(format!("replay:run.jsonl#{role}"));
+    let spent = json(&out)["metrics"]["turns"].as_u64();
+    assert!(spent.is_some_and(|turns| turns > 0), "{said}{out}");
+    let (_, out, said) = run("replay:run.jsonl".to_owned());
+    assert!(out.contains("the cassette has no reply for turn 0 of work"), "without a name it is nobody's part: {said}{out}");
 }
 
 #[test]

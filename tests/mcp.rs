@@ -8,19 +8,19 @@ use std::{
     collections::BTreeSet,
     io::{Read, Write},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::{Duration, Instant},
 };
 
 use server::{AS_SERVER, LOG, Server, processes, this_program};
 use synod::{
-    engine::Engine,
-    event::Status,
+    engine::{Engine, Prepared},
+    event::{Event, Status},
     model::{Answer, Model},
     secret::Env,
     team::Overrides,
-    tool::{CallContext, McpPool, McpServer, McpServers, Outcome, Progress, Roots, Stop},
-    value::{Call, EffectClass, FailureKind, Map, Reply, Request, Value},
+    tool::{CallContext, McpPool, McpServer, McpServers, Outcome, People, Progress, Roots, Stop},
+    value::{AskId, Call, EffectClass, FailureKind, FormAnswer, Map, Reply, Request, Value},
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -63,6 +63,24 @@ impl Bench {
     /// This program as a server of that name.
     fn server(&self, name: &str) -> McpServer {
         this_program(&self.log(name))
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    /// This program as the server `t` of the folder.
+    fn declare(&self) {
+        let McpServer { command, args, env, .. } = self.server("t");
+        let servers = serde_json::json!({ "mcpServers": { "t": { "command": command, "args": args, "env": env } } });
+        self.write(".mcp.json", &servers.to_string());
+    }
+
+    /// The program, in the folder.
+    fn synod(&self, args: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_synod"));
+        command.current_dir(self.folder.path()).args(args).stdin(std::process::Stdio::null());
+        command
     }
 
     fn pool(&self, server: McpServer) -> McpPool {
@@ -141,6 +159,42 @@ fn a_server_learns_the_root_and_the_key_and_no_variable_that_it_was_not_given() 
 }
 
 #[test]
+fn servers_know_the_folders_of_a_session_as_long_as_it_is_at_work() {
+    let bench = Bench::new();
+    let (data, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(
+        bench.folder.path().join("team.yaml"),
+        "name: Team\ncollaboration_pattern: graph\ninputs: { data: { type: folder } }\nnodes:\n  roots: { tool: mcp__t__roots }\noutput: roots.output.text\n",
+    )
+    .unwrap();
+    let engine = Engine::builder().workspace(bench.folder.path()).mcp(McpServers::default().with("t", bench.server("t"))).build();
+    let team = engine.load("team.yaml", &Overrides::default()).unwrap();
+    let uri = |folder: &Path| format!("file://{}", folder.canonicalize().unwrap().display());
+    for folder in [data.path(), other.path()] {
+        std::fs::write(folder.join("a.txt"), "a").unwrap();
+        let inputs = Map::from([("data".to_owned(), Value::text(folder.to_string_lossy()))]);
+        let ended = bench.runtime.block_on(async { engine.start(&team, "go", inputs).await.unwrap().wait().await.unwrap() });
+        let both = format!("{} {}", uri(bench.folder.path()), uri(folder));
+        assert_eq!(ended.report.output, Value::text(both), "{}", ended.report.markdown());
+    }
+    bench.until("t", "roots changed");
+    bench.runtime.block_on(engine.close());
+}
+
+#[test]
+fn the_progress_of_a_call_is_shown_while_it_runs() {
+    let bench = Bench::new();
+    bench.declare();
+    bench.write(
+        "team.yaml",
+        "name: Team\ncollaboration_pattern: graph\nnodes:\n  wait: { tool: mcp__t__slow, args: { steps: 3 } }\n",
+    );
+    let output = bench.synod(&["run", "team.yaml"]).output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stderr);
+    assert!(shown.contains("wait: t: 1/3 on the way"), "{shown}");
+}
+
+#[test]
 fn hints_count_only_where_the_file_trusts_them() {
     let bench = Bench::new();
     let effect = |pool: &McpPool, tool: &str| pool.tools("t").unwrap().effect(&format!("mcp__t__{tool}"), &Value::Null);
@@ -215,6 +269,188 @@ fn silence_times_out_and_progress_keeps_a_call_alive() {
     let failure = bench.call(&pool, "slow", r#"{"steps": 100}"#).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Timeout, "{failure}");
     bench.until("t", "cancelled");
+}
+
+/// Somebody who answers every question with that, and the questions.
+fn somebody(answer: FormAnswer) -> (People, Arc<Mutex<Vec<String>>>) {
+    let questions = Arc::new(Mutex::new(Vec::new()));
+    let (asked, slot) = (questions.clone(), Arc::new(OnceLock::<People>::new()));
+    let own = slot.clone();
+    let people = People::to(move |question| {
+        asked.lock().unwrap().push(format!("{} {}", question.text, question.form.outline()));
+        let asking = own.get().and_then(|people| people.asking(question.nth)).unwrap();
+        asking.send(answer.clone()).unwrap();
+    });
+    assert!(slot.set(people.clone()).is_ok());
+    (people, questions)
+}
+
+#[test]
+fn what_a_server_asks_in_a_call_reaches_a_person_and_the_answer_the_server() {
+    let bench = Bench::new();
+    let pool = bench.pool(bench.server("t"));
+    for (answer, heard) in [
+        (FormAnswer::Accept(json(r#"{"size": "M"}"#)), r#"Accept {"size":"M"}"#),
+        (FormAnswer::Decline, "Decline null"),
+        (FormAnswer::Cancel, "Cancel null"),
+    ] {
+        let (people, questions) = somebody(answer);
+        let context = CallContext { people, ..bench.context() };
+        assert_eq!(texts(bench.call_with(&pool, "order", "{}", &context)), heard);
+        assert_eq!(*questions.lock().unwrap(), ["Which size? size (one of S, M)"]);
+    }
+    assert_eq!(texts(bench.call(&pool, "order", "{}")), "Cancel null", "nobody is there");
+    let (people, questions) = somebody(FormAnswer::Decline);
+    let context = CallContext { people, ..bench.context() };
+    assert_eq!(texts(bench.call_with(&pool, "visit", "{}", &context)), "Decline null");
+    assert!(questions.lock().unwrap().is_empty(), "nobody is sent anywhere");
+}
+
+#[test]
+fn a_call_waits_for_a_person_beyond_its_own_limits_and_is_cancelled_when_nobody_answers() {
+    let bench = Bench::new();
+    let limits = McpServer { timeout_seconds: Some(0.2), answer_timeout_seconds: Some(1.0), ..bench.server("t") };
+    let pool = bench.pool(limits);
+    let stop = Stop::new(Some(Instant::now() + Duration::from_millis(600)));
+    let context = CallContext { people: People::to(|_| {}), stop, ..bench.context() };
+    let failure = bench.call_with(&pool, "order", "{}", &context).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Unanswered, "{failure}");
+    bench.until("t", "told Cancel null");
+    let cancelled = Stop::default();
+    let context = CallContext { people: People::to(|_| {}), stop: cancelled.clone(), ..bench.context() };
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| bench.call_with(&pool, "order", "{}", &context));
+        let began = Instant::now();
+        while bench.lines("t").iter().filter(|line| *line == "call order {}").count() < 2 {
+            assert!(began.elapsed() < PATIENCE);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        cancelled.cancel();
+        assert_eq!(call.join().unwrap().unwrap_err().kind, FailureKind::Cancelled);
+    });
+}
+
+#[test]
+fn a_question_waits_until_it_is_clear_which_call_asks() {
+    let bench = Bench::new();
+    let pool = bench.pool(bench.server("t"));
+    let (people, questions) = somebody(FormAnswer::Decline);
+    let context = CallContext { people, ..bench.context() };
+    let stop = Stop::default();
+    let other = CallContext { stop: stop.clone(), ..bench.context() };
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| bench.call_with(&pool, "slow", r#"{"steps": 600}"#, &other));
+        bench.until("t", r#"call slow {"steps":600}"#);
+        let order = scope.spawn(|| bench.call_with(&pool, "order", "{}", &context));
+        bench.until("t", "call order {}");
+        assert!(questions.lock().unwrap().is_empty(), "either of them may have asked");
+        stop.cancel();
+        assert!(slow.join().unwrap().is_err());
+        assert_eq!(texts(order.join().unwrap()), "Decline null");
+    });
+    assert_eq!(questions.lock().unwrap().len(), 1);
+}
+
+/// A team that makes one call, which asks and waits so long for a person: of a node, or of an agent whose server is trusted.
+fn asking_team(bench: &Bench, by_agent: bool, seconds: f64) -> (Engine, Prepared) {
+    let write = |name: &str, text: &str| std::fs::write(bench.folder.path().join(name), text).unwrap();
+    write("a.yaml", "name: A\nrole: specialist\nmodel: model-a\nmcp_servers: [t]\n");
+    let (members, node) = match by_agent {
+        true => ("member_agents: [{ agent: a, role: a }]\n", "{ agent: a }"),
+        false => ("", "{ tool: mcp__t__order }"),
+    };
+    write(
+        "team.yaml",
+        &format!("name: Team\ncollaboration_pattern: graph\n{members}nodes:\n  order: {node}\noutput: order.output\n"),
+    );
+    let server = McpServer { trust_annotations: true, answer_timeout_seconds: Some(seconds), ..bench.server("t") };
+    let model = Once { tool: "mcp__t__order", told: Mutex::default(), heard: Mutex::default() };
+    let servers = McpServers::default().with("t", server);
+    let engine = Engine::builder().workspace(bench.folder.path()).mcp(servers).model("model-a", Arc::new(model)).build();
+    let team = engine.load("team.yaml", &Overrides::default()).unwrap();
+    (engine, team)
+}
+
+fn orders(bench: &Bench) -> usize {
+    bench.lines("t").iter().filter(|line| line.starts_with("call order")).count()
+}
+
+#[test]
+fn a_session_asks_what_its_server_asks_and_the_call_in_flight_gets_the_answer() {
+    let bench = Bench::new();
+    let (engine, team) = asking_team(&bench, false, 60.0);
+    let ended = bench.runtime.block_on(async {
+        let mut handle = engine.start(&team, "go", Map::new()).await.unwrap();
+        let (session, mut events) = (handle.session(), handle.events());
+        let question = loop {
+            if let Event::Asked(ask) = &events.recv().await.unwrap().event {
+                break ask.clone();
+            }
+        };
+        assert_eq!(&*question.question, "mcp__t__order asks: Which size? It takes size (one of S, M)");
+        let wrong = engine.answer(session, question.id, Value::text("L"), "ann").await.err().unwrap().to_string();
+        assert!(wrong.contains("one of S, M"), "{wrong}");
+        assert!(
+            engine.answer(session, question.id, Value::text("S"), "ann").await.unwrap().is_none(),
+            "its owner has the answer"
+        );
+        handle.wait().await.unwrap()
+    });
+    assert_eq!(ended.report.output, json(r#"{"text": "Accept {\"size\":\"S\"}"}"#), "{}", ended.report.markdown());
+    assert_eq!(orders(&bench), 1);
+}
+
+#[test]
+fn another_process_answers_what_a_call_asks_while_it_waits() {
+    let bench = Bench::new();
+    bench.declare();
+    bench.write(
+        "team.yaml",
+        "name: Team\ncollaboration_pattern: graph\nnodes:\n  order: { tool: mcp__t__order }\noutput: order.output.text\n",
+    );
+    let mut run = bench.synod(&["run", "team.yaml", "--json", "--quiet"]);
+    let running = run.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    bench.until("t", "call order {}");
+    let said = bench.synod(&["sessions", "--json"]).output().unwrap().stdout;
+    let id = serde_json::from_slice::<serde_json::Value>(&said).unwrap()[0]["session"].as_str().unwrap().to_owned();
+    let (began, mut listed) = (Instant::now(), String::new());
+    while !listed.contains("size (one of S, M)\n") {
+        assert!(began.elapsed() < PATIENCE, "{listed}");
+        listed = String::from_utf8_lossy(&bench.synod(&["answer", &id]).output().unwrap().stdout).into_owned();
+    }
+    let wrong = bench.synod(&["answer", &id, "q0", "XL"]).output().unwrap();
+    assert!(!wrong.status.success() && String::from_utf8_lossy(&wrong.stderr).contains("one of S, M"), "{wrong:?}");
+    let right = bench.synod(&["answer", &id, "q0", r#"{"size": "M"}"#]).output().unwrap();
+    assert!(right.status.success(), "{right:?}");
+    let ended = running.wait_with_output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(report["output"], r#"Accept {"size":"M"}"#, "{report}");
+}
+
+#[test]
+fn a_session_parks_when_nobody_answers_and_goes_on_with_the_answer_that_comes_later() {
+    for by_agent in [true, false] {
+        let bench = Bench::new();
+        let (engine, team) = asking_team(&bench, by_agent, 0.3);
+        bench.runtime.block_on(async {
+            let handle = engine.start(&team, "go", Map::new()).await.unwrap();
+            let session = handle.session();
+            assert_eq!(handle.wait().await.unwrap().status, Status::Parked);
+            assert_eq!(orders(&bench), 1);
+            let answer = |ask, text| engine.answer(session, AskId(ask), Value::text(text), "ann");
+            let mut ended = answer(0, "M").await.unwrap().unwrap().wait().await.unwrap();
+            if !by_agent {
+                assert_eq!((ended.status, orders(&bench)), (Status::Parked, 1), "nobody has said that it did not happen");
+                ended = answer(1, "not_happened").await.unwrap().unwrap().wait().await.unwrap();
+            }
+            assert_eq!(ended.status, Status::Completed, "{}", ended.report.markdown());
+            assert_eq!(bench.lines("t").last().unwrap(), r#"told Accept {"size":"M"}"#);
+            let records = engine.store().read_all(session).unwrap();
+            let replayed = engine.replay(&records).unwrap();
+            assert_eq!((replayed.difference.map(|d| d.to_string()), replayed.status), (None, Status::Completed));
+        });
+        assert_eq!(orders(&bench), 2);
+    }
 }
 
 #[test]
@@ -409,13 +645,8 @@ fn lives(word: &str) -> bool {
 #[test]
 fn children_die_with_an_engine_that_is_killed() {
     let bench = Bench::new();
-    let write = |name: &str, text: &str| std::fs::write(bench.folder.path().join(name), text).unwrap();
-    let McpServer { command, args, env, .. } = bench.server("t");
-    write(
-        ".mcp.json",
-        &serde_json::json!({ "mcpServers": { "t": { "command": command, "args": args, "env": env } } }).to_string(),
-    );
-    write(
+    bench.declare();
+    bench.write(
         "team.yaml",
         "name: Team\ncollaboration_pattern: graph\nnodes:\n  \
          bash: { tool: Bash, args: { command: 'setsid sleep 7401.5 & sleep 7402.5 & sleep 7403.5' } }\n  \

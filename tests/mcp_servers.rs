@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::Command, sync::Arc};
 
 use synod::{
     secret::Env,
-    tool::{CallContext, McpPool, McpServer, McpServers, Outcome, Registry, Roots},
+    tool::{CallContext, McpPool, McpServer, McpServers, Outcome, People, Registry, Roots},
     value::{FailureKind, Value},
 };
 
@@ -84,8 +84,40 @@ fn everything_from_npm() {
     assert!(picture.contains("image/png") && picture.len() < 2_000, "{picture}");
     let long = bench.said("trigger-long-running-operation", json!({ "duration": 1, "steps": 4 }));
     assert!(long.contains("completed"), "{long}");
+    let weather = bench.call("get-structured-content", json!({ "location": "New York" })).unwrap();
+    assert!(weather.get("structured").and_then(|s| s.get("temperature")).is_some_and(|t| t.as_f64().is_some()), "{weather}");
+    let resource = bench.call("get-resource-reference", json!({ "resourceType": "Text", "resourceId": 1 })).unwrap();
+    let part = resource.get("parts").and_then(Value::as_list).and_then(|parts| parts.first()).cloned().unwrap_or_default();
+    assert!(part.get("text").is_some() && part.get("uri").is_some(), "{resource}");
+    let roots = bench.said("get-roots-list", json!({}));
+    assert!(roots.contains(&format!("file://{}", bench.folder.path().canonicalize().unwrap().display())), "{roots}");
     let failure = bench.call("get-sum", json!({ "a": "x", "b": 1 })).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Schema);
+}
+
+#[test]
+#[ignore = "needs target/servers, which .ci/run installs"]
+fn everything_from_npm_asks_a_person() {
+    let bench = Bench::on(|_| npm("mcp-server-everything", &["stdio"]));
+    let answer = json!({ "name": "Ann", "check": true, "untitledMultipleSelectEnum": ["Piano"], "integer": 7 });
+    let slot = Arc::new(std::sync::OnceLock::<People>::new());
+    let (own, given) = (slot.clone(), answer.to_string());
+    let people = People::to(move |question| {
+        assert!(question.form.read(&Value::text(r#"{"check": true}"#)).unwrap_err().contains("\"name\" is a required"));
+        let answer = question.form.read(&Value::text(&given)).unwrap();
+        own.get().and_then(|people| people.asking(question.nth)).unwrap().send(answer).unwrap();
+    });
+    assert!(slot.set(people.clone()).is_ok());
+    let context = CallContext { people, ..CallContext::on(Arc::new(Roots::new(bench.folder.path()).unwrap())) };
+    let asked = "mcp__s__trigger-elicitation-request";
+    // It offers the tool once it knows that somebody can be asked.
+    let began = std::time::Instant::now();
+    while bench.tools().get(asked).is_none() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", bench.tools().names().collect::<Vec<_>>());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let said = bench.runtime.block_on(bench.tools().call(asked, &context, &Value::map::<&str>([]))).unwrap().to_string();
+    assert!(said.contains("- Name: Ann") && said.contains("- Favorite Integer: 7"), "{said}");
 }
 
 #[test]

@@ -17,7 +17,8 @@ pub(super) struct Answer {
     session: String,
     /// The question's id, such as `q0`; without it the open questions are listed
     question: Option<String>,
-    /// The answer: one of the question's options, or text
+    /// The answer: one of the question's options, or text; where a tool asks, an object as JSON, the value of the only field,
+    /// `decline` or `cancel`
     #[arg(requires = "question")]
     answer: Option<String>,
     /// Who answers; the user otherwise
@@ -64,7 +65,11 @@ impl Answer {
         let mut page = String::new();
         for row in open {
             let id = row.ask.as_deref().unwrap_or("q?");
-            let options = if row.options.is_empty() { "free text".to_owned() } else { row.options.join(", ") };
+            let options = match &row.form {
+                Some(form) => form.outline(),
+                None if row.options.is_empty() => "free text".to_owned(),
+                None => row.options.join(", "),
+            };
             page.push_str(&format!("{id}  {}\n    {options}\n", row.question.as_deref().unwrap_or(&row.reason)));
         }
         if page.is_empty() {

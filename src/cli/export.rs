@@ -16,7 +16,7 @@ use crate::{
 /// The largest cassette that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Write a session as one file, which `import`, `replay` and `replay:FILE` models read
+/// Write a session as one file, which `import`, `replay` and `replay:FILE` and `replay:FILE#ROLE` models read
 ///
 /// The file is called a cassette: JSON lines, a header and then each record with its hash, all payloads in it. Secrets were taken out
 /// before they were recorded. `import` puts it into another store, `replay` runs it again, and with the model `replay:FILE` an agent

@@ -1,6 +1,11 @@
 //! Who does what right now? A live view on a terminal, plain lines elsewhere, both on stderr.
 
-use std::{collections::BTreeMap, io::IsTerminal, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io::IsTerminal,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -20,6 +25,9 @@ const TICK: Duration = Duration::from_millis(120);
 /// Spinners at most; further nodes are not shown while they run.
 const SPINNERS: usize = 12;
 
+/// How long the words of a node are apart where each is a line of its own.
+const WORDS_APART: Duration = Duration::from_secs(10);
+
 /// Follows a session to its end, ends the servers that it used and prints what came of it. Ctrl-C breaks it off; a second one ends the process.
 pub(super) async fn follow(engine: &Engine, mut handle: SessionHandle, global: &Global) -> Outcome {
     let events = handle.events();
@@ -27,7 +35,7 @@ pub(super) async fn follow(engine: &Engine, mut handle: SessionHandle, global: &
     if !global.quiet {
         eprintln!("session {session}");
     }
-    let watcher = (!global.quiet).then(|| tokio::spawn(watch(events, engine.store().clone(), session)));
+    let watcher = (!global.quiet).then(|| tokio::spawn(watch(events, handle.words(), engine.store().clone(), session)));
     let interrupt = handle.interrupter();
     let signals = tokio::spawn(async move {
         if signal().await {
@@ -68,10 +76,18 @@ async fn signal() -> bool {
     }
 }
 
-async fn watch(mut events: Receiver<Arc<Record>>, store: Arc<dyn Store>, session: SessionId) {
+async fn watch(mut events: Receiver<Arc<Record>>, mut words: Receiver<Arc<str>>, store: Arc<dyn Store>, session: SessionId) {
     let mut view = View::new();
     loop {
-        match events.recv().await {
+        let event = tokio::select! {
+            biased;
+            event = events.recv() => event,
+            Ok(word) = words.recv() => {
+                view.hear(&word);
+                continue;
+            }
+        };
+        match event {
             Ok(record) => {
                 if !view.follows(&record) {
                     // A resumed session, or a gap: what was not seen here is in the journal.
@@ -93,12 +109,14 @@ struct View {
     state: Option<State>,
     bars: Option<MultiProgress>,
     spinners: BTreeMap<NodeIx, ProgressBar>,
+    /// When a word of a node was last shown as a line.
+    heard: BTreeMap<String, Instant>,
 }
 
 impl View {
     fn new() -> Self {
         let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
-        Self { state: None, bars, spinners: BTreeMap::new() }
+        Self { state: None, bars, spinners: BTreeMap::new(), heard: BTreeMap::new() }
     }
 
     /// Whether the state is that before `record`.
@@ -168,6 +186,20 @@ impl View {
             }
             Event::NodeEnded { node, outcome } => self.end(*node, outcome),
             _ => {}
+        }
+    }
+
+    /// A tool says how far it is: beside the spinner of its node, and elsewhere as a line, once in a while.
+    fn hear(&mut self, word: &str) {
+        let Some((path, what)) = word.split_once(": ") else { return };
+        if self.bars.is_some() {
+            let named = |node: &NodeIx| self.state.as_ref().is_some_and(|state| *state.path(*node) == *path);
+            let node = self.spinners.keys().copied().find(named);
+            return node.into_iter().for_each(|node| self.update(node, what));
+        }
+        if self.heard.get(path).is_none_or(|last| last.elapsed() >= WORDS_APART) {
+            self.heard.insert(path.to_owned(), Instant::now());
+            self.say(word);
         }
     }
 

@@ -21,6 +21,9 @@ pub(super) struct Run {
     #[arg(long = "input", value_name = "KEY=VALUE")]
     inputs: Vec<String>,
     /// Change a field of an agent's profile for this run; `*` is every agent
+    ///
+    /// A model is an alias that `synod models` lists, provider/id, script:FILE, replay:FILE (what was replied in an exported session,
+    /// by the agent of the same name) or replay:FILE#ROLE (by that agent).
     #[arg(long = "set", value_name = "ROLE.FIELD=VALUE")]
     set: Vec<String>,
 }

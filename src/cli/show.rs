@@ -133,6 +133,7 @@ fn node_of(event: &Event) -> Option<NodeIx> {
         | Event::TurnEnded { node, .. }
         | Event::ToolReturned { node, .. }
         | Event::NotHappened { node, .. }
+        | Event::LetGo { node, .. }
         | Event::Said { node, .. }
         | Event::Noted { node, .. }
         | Event::Wrote { node, .. }

@@ -65,7 +65,7 @@ impl SessionHandle {
         self.first.take().unwrap_or_else(|| self.events.subscribe())
     }
 
-    /// Short words of tools on how far they are. They are not journaled.
+    /// Short words of tools on how far they are, each as `node: word`. They are not journaled.
     pub fn words(&self) -> broadcast::Receiver<Arc<str>> {
         self.words.subscribe()
     }

@@ -40,7 +40,7 @@ use crate::{
         AppendError, ClaimError, Closing, FindError, InboxItem, MemoryStore, NewSession, PostError, ReadError, Store, StoreError,
     },
     team::ModelCatalog,
-    tool::{Bash, Blocking, CommandPolicy, McpPool, McpServers, Registry, RegistryError, SearchKnowledge, Tool, builtin},
+    tool::{Bash, Blocking, CommandPolicy, McpPool, McpServers, Registry, RegistryError, Roots, SearchKnowledge, Tool, builtin},
     value::{AskId, Map, SEARCH_KNOWLEDGE, SessionId, Tenant, Value},
 };
 use claimed::Claimed;
@@ -317,7 +317,7 @@ impl Engine {
         let inputs = self.inner.inputs(team, redactor.map(inputs))?;
         let roots = self.inner.session_roots(&team.plan, &inputs)?;
         let models = self.inner.session_models(&team.plan, &team.sources)?;
-        let tools = self.inner.session_tools(&team.plan).await?;
+        let tools = self.inner.session_tools(&team.plan, &roots).await?;
         let at = self.inner.clock.now();
         let started = Started {
             version: EVENT_VERSION,
@@ -365,7 +365,7 @@ impl Engine {
         let judge = prepare::judge_of(&state.started.plan, &state.started.sources)?;
         let roots = self.inner.session_roots(&state.started.plan, &state.started.inputs)?;
         let models = self.inner.session_models(&state.started.plan, &state.started.sources)?;
-        let tools = self.inner.session_tools(&state.started.plan).await?;
+        let tools = self.inner.session_tools(&state.started.plan, &roots).await?;
         let epoch = claim.epoch();
         let scheduler = Scheduler::resume(state, judge, tools.clone());
         Ok(drive::spawn(
@@ -463,9 +463,9 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 impl Inner {
     /// The tools of a session, its MCP servers started.
-    async fn session_tools(&self, plan: &crate::graph::Plan) -> Result<Arc<SessionTools>, EngineError> {
-        let tools = SessionTools::of(&self.tools, plan)?;
-        tools.open().await;
+    async fn session_tools(&self, plan: &crate::graph::Plan, roots: &Roots) -> Result<Arc<SessionTools>, EngineError> {
+        let mut tools = SessionTools::of(&self.tools, plan)?;
+        tools.open(roots).await;
         Ok(Arc::new(tools))
     }
 

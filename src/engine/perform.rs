@@ -18,8 +18,8 @@ use crate::{
     model::Models,
     secret::Env,
     store::Ticket,
-    tool::{CallContext, Progress, Roots, Stop},
-    value::{EffectClass, Failure, FailureKind, SessionId},
+    tool::{CallContext, People, Progress, Roots, Stop},
+    value::{CallQuestion, EffectClass, Failure, FailureKind, Form, FormAnswer, SessionId},
 };
 
 /// How long a call that was told to stop may take to do so before nobody waits for it any more.
@@ -49,6 +49,8 @@ struct Flight {
     stop: Stop,
     /// Whether it ends by itself once it is told to stop.
     waits: bool,
+    /// Who answers what it asks.
+    people: People,
 }
 
 /// Says that a call broke off if its task ends without a word, so that no session waits for ever.
@@ -125,6 +127,7 @@ impl Performer {
                 }
             }
             Effect::Ask(_) => {}
+            Effect::Tell { key, nth, answer } => self.tell(key, nth, answer, ticket),
         }
     }
 
@@ -134,8 +137,24 @@ impl Performer {
             Input::Replied { key, .. } | Input::Returned { key, .. } => {
                 self.flying.remove(key);
             }
-            Input::Answered { .. } | Input::Cancel { .. } | Input::Resume { .. } | Input::Tick => {}
+            Input::Elicited { .. } | Input::Answered { .. } | Input::Cancel { .. } | Input::Resume { .. } | Input::Tick => {}
         }
+    }
+
+    /// Passes an answer to the call that asked, once it is on the record.
+    fn tell(&mut self, key: Key, nth: u32, answer: FormAnswer, ticket: Option<&Ticket>) {
+        let Some(asking) = self.flying.get(&key).and_then(|flight| flight.people.asking(nth)) else { return };
+        let ticket = ticket.cloned();
+        tokio::spawn(async move {
+            let recorded = match ticket {
+                Some(ticket) => ticket.durable().await.is_ok(),
+                None => true,
+            };
+            if recorded {
+                // A tool that has given up waiting hears nothing.
+                let _ = asking.send(answer);
+            }
+        });
     }
 
     /// Stops everything in flight.
@@ -144,6 +163,12 @@ impl Performer {
             flight.stop.cancel();
             flight.task.abort();
         }
+    }
+
+    /// Where a call says how far it is: each word names its node.
+    fn progress_of(&self, path: &Arc<str>) -> Progress {
+        let (progress, path) = (self.progress.clone(), path.clone());
+        Progress::to(move |word| progress.say(&format!("{path}: {word}")))
     }
 
     fn ask_model(&mut self, call: ModelCall, ticket: Option<&Ticket>) {
@@ -169,20 +194,30 @@ impl Performer {
             }
             .instrument(span),
         );
-        self.flying.insert(key, Flight { task: task.abort_handle(), stop, waits: false });
+        self.flying.insert(key, Flight { task: task.abort_handle(), stop, waits: false, people: People::default() });
     }
 
     fn call_tool(&mut self, call: ToolCall, ticket: Option<&Ticket>) {
         let ticket = ticket.filter(|_| call.effect != EffectClass::Read).cloned();
         let key = call.key;
         let stop = Stop::new(call.timeout.and_then(|timeout| Instant::now().checked_add(timeout.max(Duration::from_millis(1)))));
+        let (asked, redactor, tool) = (self.inbox.clone(), self.means.env.clone(), call.tool.clone());
+        let people = People::to(move |question| {
+            let redactor = redactor.redactor();
+            let text = format!("{tool} asks: {} It takes {}", question.text, question.form.outline());
+            let form = Form(redactor.value(&question.form.0).unwrap_or(question.form.0));
+            let question = Arc::new(CallQuestion { nth: question.nth, text: Arc::from(redactor.text(&text)), form });
+            // A closed inbox means that the session has gone; the call is stopped for the same reason.
+            let _ = asked.send(Input::Elicited { key, question });
+        });
         let context = CallContext {
+            people: people.clone(),
             role: call.role.clone(),
             node: call.path.clone(),
             key: Arc::from(format!("{}/{}", self.session, call.name())),
             roots: self.means.roots.clone(),
             stop: stop.clone(),
-            progress: self.progress.clone(),
+            progress: self.progress_of(&call.path),
         };
         let mut word = Word { inbox: self.inbox.clone(), key, is_model: false, begun: None, stop: stop.clone(), said: false };
         let slot = self.slots.clone();
@@ -206,6 +241,6 @@ impl Performer {
             }
             .instrument(span),
         );
-        self.flying.insert(key, Flight { task: task.abort_handle(), stop, waits: true });
+        self.flying.insert(key, Flight { task: task.abort_handle(), stop, waits: true, people });
     }
 }

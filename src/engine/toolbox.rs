@@ -13,8 +13,8 @@ use crate::{
     graph::{NodeKind, Plan},
     secret::Env,
     tool::{
-        Blocking, CallContext, Command, Http, McpPool, Outcome, QUERY_METRICS, QueryMetrics, Registry, RegistryError, Tool,
-        permits, server_prefix,
+        Blocking, CallContext, Command, Http, Lent, McpPool, Outcome, QUERY_METRICS, QueryMetrics, Registry, RegistryError,
+        Roots, Tool, permits, server_prefix,
     },
     turn::Toolbox,
     value::{CommandSpec, EffectClass, Profile, TeamTools, ToolSpec, Value},
@@ -95,6 +95,8 @@ pub(crate) struct SessionTools {
     team: Arc<Registry>,
     /// The servers that it may use, by what the names of their tools begin with.
     servers: BTreeMap<String, String>,
+    /// The folders of the session, which its servers know as long as it is at work.
+    lent: Option<Lent>,
 }
 
 impl SessionTools {
@@ -118,11 +120,14 @@ impl SessionTools {
         let servers = machine.mcp.names().map(|name| (server_prefix(name), name.to_owned())).filter(|(prefix, name)| {
             named.contains(name.as_str()) || called.iter().any(|tool| tool.starts_with(prefix.as_str()))
         });
-        Ok(Self { machine: machine.clone(), team: Arc::new(team), servers: servers.collect() })
+        Ok(Self { machine: machine.clone(), team: Arc::new(team), servers: servers.collect(), lent: None })
     }
 
     /// Starts its servers and lists their tools. One that cannot be reached is said, and the session begins all the same.
-    pub(crate) async fn open(&self) {
+    pub(crate) async fn open(&mut self, roots: &Roots) {
+        if !self.servers.is_empty() {
+            self.lent = Some(self.machine.mcp.lend(roots));
+        }
         for failure in self.machine.mcp.open(self.servers.values()).await.into_values() {
             tracing::warn!(target: "synod::mcp", "{}", failure.message);
         }

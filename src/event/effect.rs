@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::value::{AskId, CallIx, EffectClass, Epoch, Failure, NodeIx, Reply, Request, Timestamp, Turn, Value};
+use crate::value::{
+    AskId, CallIx, CallQuestion, EffectClass, Epoch, Failure, FormAnswer, NodeIx, Reply, Request, Timestamp, Turn, Value,
+};
 
 /// Which model or tool call of a session: stable over retries of the engine, so that it can serve as an idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -31,6 +33,15 @@ pub enum Effect {
     Cancel(Key),
     /// Show a question to a person.
     Ask(AskId),
+    /// Pass a person's answer to a call in flight that asked for it.
+    Tell {
+        /// Which call.
+        key: Key,
+        /// Which of its questions, from 0.
+        nth: u32,
+        /// The answer.
+        answer: FormAnswer,
+    },
 }
 
 /// A call of a model.
@@ -89,6 +100,13 @@ pub enum Input {
         key: Key,
         /// What.
         result: Result<Value, Failure>,
+    },
+    /// A tool asks a person something while its call is in flight.
+    Elicited {
+        /// In which call.
+        key: Key,
+        /// What.
+        question: Arc<CallQuestion>,
     },
     /// A person answered.
     Answered {

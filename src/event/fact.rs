@@ -8,8 +8,9 @@ use super::effect::Key;
 use crate::{
     graph::{EscalationPolicy, Graph, Plan},
     value::{
-        AskId, Call, CallIx, CallResult, Decision, EffectClass, Epoch, EscalateTo, Failure, Finding, Map, Message, MessageId,
-        NodeIx, Reply, Role, RuleKind, Seq, SessionId, TemplateIx, Tenant, Timestamp, Turn, Usage, Value, Verdict,
+        AskId, Call, CallIx, CallResult, Decision, EffectClass, Epoch, EscalateTo, Failure, Finding, Form, Map, Message,
+        MessageId, NodeIx, Reply, RequestDigest, Role, RuleKind, Seq, SessionId, TemplateIx, Tenant, Timestamp, Turn, Usage,
+        Value, Verdict,
     },
 };
 
@@ -97,6 +98,9 @@ pub enum Event {
         /// What the call may take at most, which nobody else may spend until it is back.
         #[serde(default, skip_serializing_if = "Usage::is_nothing")]
         reserved: Usage,
+        /// What is sent. Journals of the first version do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent: Option<RequestDigest>,
     },
     /// A turn does not fit into what is left; it waits for calls in flight, which may take less than they reserved.
     TurnHeld {
@@ -212,6 +216,15 @@ pub enum Event {
         /// In which turn.
         turn: Turn,
         /// Which call of it.
+        call: CallIx,
+    },
+    /// Nobody answered what a call in flight asked while its tool could wait. It was stopped, and is made again once somebody does.
+    LetGo {
+        /// By which node.
+        node: NodeIx,
+        /// In which turn.
+        turn: Turn,
+        /// Which call of it; the first for a tool node.
         call: CallIx,
     },
     /// A limit of the file was reached: nothing new starts.
@@ -375,6 +388,9 @@ pub struct Ask {
     pub question: Arc<str>,
     /// The answers to choose from; empty for free text.
     pub options: Vec<Arc<str>>,
+    /// What the answer must fit, where a tool asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<Form>,
     /// Until when, on the wall clock.
     pub deadline: Option<Timestamp>,
     /// The answer if nobody gives one in time; `None`: it lapses.
@@ -387,6 +403,13 @@ pub struct Ask {
     pub step: Option<u32>,
     /// BLAKE3 (hex, 16 characters) of what was known when it was asked.
     pub context_digest: Arc<str>,
+}
+
+impl Ask {
+    /// Whether a tool asks it in that call of its node.
+    pub fn is_of_call(&self, call: CallIx) -> bool {
+        matches!(self.purpose, AskFor::Elicited(_, ix, _) if ix == call)
+    }
 }
 
 /// What the answer to a question is for.
@@ -407,6 +430,8 @@ pub enum AskFor {
     Escalation(Turn, CallIx),
     /// It says what became of an irreversible call: `happened`, `not_happened` or `unknown`.
     InDoubt(Turn, CallIx),
+    /// It is passed to the tool, which asks while its call is in flight: its question of that number, from 0.
+    Elicited(Turn, CallIx, u32),
 }
 
 /// How a question was closed.

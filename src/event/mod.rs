@@ -16,8 +16,8 @@ pub use fact::{Ask, AskFor, AskOutcome, Event, Finished, Grown, GrownFrom, Outco
 
 use crate::value::{Seq, Timestamp};
 
-/// The version of the events that this build writes.
-pub const EVENT_VERSION: u32 = 1;
+/// The version of the events that this build writes. The second has digests of requests and questions of calls in flight.
+pub const EVENT_VERSION: u32 = 2;
 
 /// An event with its place in the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

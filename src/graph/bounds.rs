@@ -22,6 +22,15 @@ pub const REPAIRS: u32 = 1;
 /// together: a `retry` after a failure, a `not_happened` after a call in doubt.
 pub const SECOND_CHANCES: u32 = 2;
 
+/// Questions that one call of a tool may ask people, with those that it asks when it is made again; further ones are cancelled.
+pub const MAX_CALL_QUESTIONS: usize = 8;
+
+/// Values that are merged into one at most: parallel writes to a variable, the results that a `merge` makes one of.
+pub const MAX_MERGED: usize = 10_000;
+
+/// The largest value of a variable as it is written, in bytes of JSON.
+pub const MAX_VARIABLE: usize = 256 << 10;
+
 /// Topics of one settle scope, the first in order, that may be debated or left to the coordinator; those after go to the vote.
 pub const MAX_DEBATED_TOPICS: u32 = 4;
 

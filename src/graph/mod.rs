@@ -13,8 +13,8 @@ use petgraph::graph::DiGraph;
 use serde::{Deserialize, Serialize};
 
 pub use bounds::{
-    ANSWER_TURNS, AgentBound, Bounds, CallCap, DEFAULT_TOOL_TIMEOUT, Limits, MAX_ASK_DEPTH, MAX_DEBATED_TOPICS, REPAIRS,
-    RESERVED_TURNS, SECOND_CHANCES, SYNTHESIS_SHARE, synthesis_share,
+    ANSWER_TURNS, AgentBound, Bounds, CallCap, DEFAULT_TOOL_TIMEOUT, Limits, MAX_ASK_DEPTH, MAX_CALL_QUESTIONS,
+    MAX_DEBATED_TOPICS, MAX_MERGED, MAX_VARIABLE, REPAIRS, RESERVED_TURNS, SECOND_CHANCES, SYNTHESIS_SHARE, synthesis_share,
 };
 pub use node::{
     AgentNode, AskNode, Backoff, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Retry, ScopeKind, SettleOver,
@@ -106,6 +106,10 @@ pub struct TeamPlan {
     /// How its agents read messages, by type, where the team has words of its own for them.
     #[serde(default)]
     pub letters: Arc<BTreeMap<MessageKind, TextTemplate>>,
+    /// What a team inside another may spend each time it runs, of what the session may; those of the session's own team stand in
+    /// [`Plan::limits`].
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 impl TeamPlan {

@@ -1,7 +1,7 @@
 //! Who answers? A [`Model`]: a request goes in, a reply comes out.
 //!
-//! `script:PATH` is a Rhai function, `replay:PATH` an exported session, an alias of the model catalog a [`Remote`] model;
-//! programs add their own by name. [`Models`] finds the one that a profile names. Deliberately absent: budgets and the attempts
+//! `script:PATH` is a Rhai function, `replay:PATH` an exported session and `replay:PATH#ROLE` one agent's part of it, an alias of the
+//! model catalog a [`Remote`] model; programs add their own by name. [`Models`] finds the one that a profile names. Deliberately absent: budgets and the attempts
 //! of a node, which belong to the scheduler.
 
 mod registry;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{Model, Providers, Replay, Script};
 use crate::{
     rule::{RuleDiagnostic, Source},
-    value::{Failure, FailureKind, Profile, Reply, Request},
+    value::{Failure, FailureKind, Profile, Reply, Request, Role, Usage, cassette},
 };
 
 /// How long a model that failed is passed over where its agent has another.
@@ -60,7 +60,7 @@ pub enum ModelError {
     },
     /// Nobody knows it.
     #[error(
-        "open the model {model}: no catalog has it; name an alias that `synod models` lists, provider/id, script:PATH or replay:PATH"
+        "open the model {model}: no catalog has it; name an alias that `synod models` lists, provider/id, script:PATH, replay:PATH or replay:PATH#ROLE"
     )]
     Unknown {
         /// The model.
@@ -128,6 +128,8 @@ impl Models {
         let warm: Vec<&Arc<str>> = all.iter().copied().filter(|name| !self.is_cooling(name)).collect();
         let order = if warm.is_empty() { all } else { warm };
         let mut last = Failure::new(FailureKind::Model, "there is no model to ask");
+        // What those that failed took counts too.
+        let mut lost = Usage::default();
         for (place, &name) in order.iter().enumerate() {
             let first = *name == profile.model;
             let own = if first { key.to_owned() } else { format!("{key}/{name}") };
@@ -136,11 +138,13 @@ impl Models {
                     if !first {
                         reply.model.get_or_insert_with(|| name.clone());
                     }
+                    reply.usage = reply.usage.plus(lost);
                     return Ok(reply);
                 }
                 Err(failure) => {
                     let passes = matches!(failure.kind, FailureKind::Transport | FailureKind::RateLimit);
-                    last = failure;
+                    lost = lost.plus(failure.spent());
+                    last = failure.having_spent(lost);
                     if !passes {
                         break;
                     }
@@ -175,7 +179,7 @@ impl Models {
             self.by_name.insert(name.clone(), model);
             return Ok(());
         };
-        let path = &name[scheme.len()..];
+        let (path, role) = cassette(name).unwrap_or((&name[scheme.len()..], None));
         let files = sources(path);
         let Some(first) = files.first() else {
             return Err(ModelError::Missing { model: name.clone(), path: path.to_owned() });
@@ -185,7 +189,11 @@ impl Models {
             let said = |found: Vec<RuleDiagnostic>| invalid(found.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
             Arc::new(Script::compile(&files).map_err(said)?)
         } else {
-            Arc::new(Replay::read(&first.text).map_err(invalid)?)
+            let replay = Replay::read(&first.text).map_err(invalid)?;
+            Arc::new(match role {
+                Some(role) => replay.of(Role::new(role)).map_err(invalid)?,
+                None => replay,
+            })
         };
         self.by_name.insert(name.clone(), model);
         Ok(())

@@ -136,10 +136,13 @@ impl<'a> Builder<'a> {
                 format!("the team `{}` has `finally`: for a team inside another that comes with a later version", team.name);
             self.found.push(Diagnostic::error(Code::NotYet, &team.finally[0].place, message));
         }
-        if ix != TeamIx(0) && team.limits != Limits::default() {
-            let message = format!("the `limits` of the team `{}` inside another take effect with a later version", team.name);
-            self.found
-                .push(Diagnostic::warning(Code::NotYet, &file_of(team), message).help("the limits of the outermost team hold"));
+        if ix == TeamIx(0) {
+            // They are the plan's.
+            self.teams[0].limits = Limits::default();
+        } else if team.limits.wall_seconds.is_some() {
+            let message =
+                format!("`limits.wall_seconds` of the team `{}` inside another takes effect with a later version", team.name);
+            self.found.push(Diagnostic::warning(Code::NotYet, &file_of(team), message).help("that of the outermost team holds"));
         }
         built.map(|b| b.ix)
     }
@@ -352,5 +355,6 @@ fn team_plan(team: &Team, functions: &[Arc<str>], models: &dyn Models) -> TeamPl
         may_write: team.may_write.clone(),
         max_asks: team.coordination.max_asks,
         letters: Arc::default(),
+        limits: team.limits,
     }
 }

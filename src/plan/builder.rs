@@ -117,6 +117,7 @@ impl PlanBuilder {
             may_write: BTreeMap::new(),
             max_asks: 0,
             letters: Arc::default(),
+            limits: Limits::default(),
         };
         Ok(Plan {
             graphs: vec![Arc::new(graph)],

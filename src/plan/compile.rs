@@ -95,9 +95,12 @@ pub fn mistakes_beside<'a>(found: &[Diagnostic], team: &'a Team, machine: &Machi
 
 /// A limit on a cost that cannot be known. Models that the catalog lacks are the loader's to report.
 fn check_cost(team: &Team, plan: &Plan, models: &dyn Models) -> Option<Diagnostic> {
-    let all = plan.teams.iter().flat_map(|t| t.members.iter().chain(&t.coordinator));
-    let agents: Vec<_> = all.filter(|m| plan.limits.cost.or(m.limits.cost).is_some()).collect();
-    let limit = plan.limits.cost.or_else(|| agents.first()?.limits.cost)?;
+    let all = plan.teams.iter().flat_map(|t| t.members.iter().chain(&t.coordinator).map(move |m| (t, m)));
+    // What a team inside that team has of its own is limited as well; its agents are counted here where it says so itself.
+    let limited = all.filter_map(|(t, m)| Some((m, plan.limits.cost.or(t.limits.cost).or(m.limits.cost)?)));
+    let limited: Vec<_> = limited.collect();
+    let (_, limit) = *limited.first()?;
+    let agents: Vec<_> = limited.into_iter().map(|(m, _)| m).collect();
     let mut names: Vec<&str> =
         agents.iter().flat_map(|m| std::iter::once(&m.profile.model).chain(&m.profile.fallback_models)).map(|n| &**n).collect();
     names.sort_unstable();

@@ -9,7 +9,7 @@ use crate::{
     event::{Ask, AskFor, AskOutcome, Event, Record},
     graph::EscalationPolicy,
     state::State,
-    value::{AskId, EscalateTo, NodeIx, Role, Timestamp, Value},
+    value::{AskId, EscalateTo, Form, NodeIx, Role, Timestamp, Value},
 };
 
 /// An escalation or a question to a person.
@@ -34,6 +34,9 @@ pub struct EscalationRow {
     /// The answers to choose from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<Arc<str>>,
+    /// What an answer must fit, where a tool asks: a JSON Schema of flat fields.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub form: Option<Form>,
     /// Whom of the people it waits for, or waited for last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<Arc<str>>,
@@ -62,6 +65,7 @@ impl EscalationRow {
             ask: None,
             question: None,
             options: Vec::new(),
+            form: None,
             waits_for: None,
             deadline: None,
             state: None,
@@ -74,6 +78,7 @@ impl EscalationRow {
         self.ask = Some(format!("q{}", ask.id));
         self.question = Some(ask.question.clone());
         self.options.clone_from(&ask.options);
+        self.form.clone_from(&ask.form);
         self.waits_for.clone_from(&ask.to);
         self.deadline = ask.deadline;
         self.state = Some("open");
@@ -104,7 +109,7 @@ pub(super) fn escalations(state: &State, records: &[Record]) -> Vec<EscalationRo
             }
             Event::Asked(ask) => {
                 let waits = |(node, row): &(NodeIx, EscalationRow)| *node == ask.node && row.to == "person" && row.ask.is_none();
-                let own = !matches!(ask.purpose, AskFor::Node | AskFor::Permit(..) | AskFor::InDoubt(..));
+                let own = !matches!(ask.purpose, AskFor::Node | AskFor::Permit(..) | AskFor::InDoubt(..) | AskFor::Elicited(..));
                 let at = rows.iter().rposition(waits).filter(|_| own).unwrap_or_else(|| {
                     let (from, reason) = (state.role_of(ask.node).cloned(), Arc::from(purpose(&ask.purpose)));
                     rows.push((ask.node, EscalationRow::new(state, ask.node, from, reason, "person")));
@@ -143,6 +148,7 @@ pub(super) fn escalations(state: &State, records: &[Record]) -> Vec<EscalationRo
             | Event::Said { .. }
             | Event::Noted { .. }
             | Event::Undelivered { .. }
+            | Event::LetGo { .. }
             | Event::Found { .. }
             | Event::Wrote { .. }
             | Event::Decided { .. }
@@ -172,6 +178,7 @@ fn purpose(purpose: &AskFor) -> &'static str {
         AskFor::Settle(_) => "positions differ",
         AskFor::Permit(..) => "a call needs a permission",
         AskFor::Escalation(..) => "an agent asks for help",
+        AskFor::Elicited(..) => "a tool asks",
         AskFor::InDoubt(..) => "nobody knows whether a call happened",
     }
 }

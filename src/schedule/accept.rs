@@ -6,8 +6,8 @@ use super::{Scheduler, agent::ONLY_TURN};
 use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Input, Key, Outcome, TurnEnd},
     graph::NodeKind,
-    state::{CallState, FoldError, Stage, Timer},
-    value::{CallResult, EffectClass, Failure, FailureKind, NodeIx, Reply, Timestamp, Usage, Value},
+    state::{FoldError, Stage, Timer},
+    value::{EffectClass, Failure, FailureKind, NodeIx, Reply, Timestamp, Usage, Value},
 };
 
 impl Scheduler {
@@ -15,12 +15,13 @@ impl Scheduler {
         match input {
             Input::Replied { key, reply } => self.accept_reply(key, reply),
             Input::Returned { key, result } => self.accept_result(key, result),
+            Input::Elicited { key, question } => self.accept_question(key, &question),
             Input::Answered { ask, value, by, at } => {
                 let lapsed = self.state.asks.get(&ask).and_then(|a| a.deadline).is_some_and(|deadline| at >= deadline);
                 if self.is_over() || lapsed || self.state.check_answer(ask, &value).is_err() {
                     return Ok(());
                 }
-                self.emit(Event::AskClosed { ask, outcome: AskOutcome::Answered { value, by } })
+                self.close_ask(ask, AskOutcome::Answered { value, by })
             }
             Input::Cancel { by, reason } => {
                 if self.is_over() || self.state.cancelled {
@@ -47,7 +48,7 @@ impl Scheduler {
             return match reply {
                 Ok(reply) => self.late(key, Some(reply.usage)),
                 Err(failure) if failure.kind == FailureKind::Cancelled => self.late(key, None),
-                Err(_) => self.late(key, Some(Usage::default())),
+                Err(failure) => self.late(key, Some(failure.spent())),
             };
         }
         let awaited = self
@@ -81,31 +82,26 @@ impl Scheduler {
         if self.is_over() || key.node.index() >= self.state.nodes.len() {
             return Ok(());
         }
-        let Some(call) = key.call else {
-            let current = self.state.nodes[key.node.index()].attempt == key.attempt;
-            if !self.state.calling.contains(&key.node) || !current {
-                return Ok(());
-            }
-            return match result {
-                Ok(value) => self.end_returned(key.node, Outcome::Ok(value)),
-                Err(failure) if self.is_in_doubt(self.effect_of(key.node), &failure) => self.doubt(key, Some(failure)),
-                Err(failure) => self.attempt_failed(key.node, Arc::new(failure)),
-            };
-        };
-        let awaited = self.state.activations.get(&key.node).is_some_and(|a| {
-            a.attempt == key.attempt && a.turn == key.turn && matches!(a.call(call), Some(CallState::InFlight(_)))
-        });
-        if !awaited {
+        if !self.is_awaited(key) {
             return Ok(());
         }
-        let effect = self.state.activations.get(&key.node).map(|a| a.effect(call)).unwrap_or_default();
-        if let Err(failure) = &result
-            && self.is_in_doubt(effect, failure)
-        {
-            return self.doubt(key, Some(failure.clone()));
+        let effect = match key.call {
+            None => self.effect_of(key.node),
+            Some(call) => self.state.activations.get(&key.node).map(|a| a.effect(call)).unwrap_or_default(),
+        };
+        if let Err(failure) = &result {
+            if self.is_in_doubt(effect, failure) {
+                return self.doubt(key, Some(failure.clone()));
+            }
+            if self.let_go(key, failure)? {
+                return Ok(());
+            }
         }
-        let result = Arc::new(CallResult { outcome: result });
-        self.emit(Event::ToolReturned { node: key.node, turn: key.turn, call, result })
+        match (key.call, result) {
+            (Some(call), result) => self.answer_call(key.node, call, result),
+            (None, Ok(value)) => self.end_returned(key.node, Outcome::Ok(value)),
+            (None, Err(failure)) => self.attempt_failed(key.node, Arc::new(failure)),
+        }
     }
 
     /// What repeating the call of a tool node would do.
@@ -121,7 +117,11 @@ impl Scheduler {
         effect == EffectClass::Irreversible
             && matches!(
                 failure.kind,
-                FailureKind::Timeout | FailureKind::Transport | FailureKind::Cancelled | FailureKind::InDoubt
+                FailureKind::Timeout
+                    | FailureKind::Transport
+                    | FailureKind::Cancelled
+                    | FailureKind::InDoubt
+                    | FailureKind::Unanswered
             )
     }
 
@@ -174,7 +174,7 @@ impl Scheduler {
             AskFor::Failure(_) => &["retry", "skip", "fail"],
             AskFor::Permit(..) => &["allow", "deny"],
             AskFor::InDoubt(..) => &["happened", "not_happened", "unknown"],
-            AskFor::Node | AskFor::Uncertain | AskFor::Settle(_) | AskFor::Escalation(..) => &[],
+            AskFor::Node | AskFor::Uncertain | AskFor::Settle(_) | AskFor::Escalation(..) | AskFor::Elicited(..) => &[],
         }
     }
 }

@@ -6,9 +6,11 @@ use super::{Scheduler, doubt::no_more_chances, rule_failure};
 use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Key, ModelCall, Outcome, Skip},
     graph::{EscalationPolicy, Member, NodeKind, Phase, REPAIRS, SECOND_CHANCES},
-    state::{FoldError, Grant, Lack, Stage},
-    turn::{Ending, conversation, ending, tokens},
-    value::{Entry, EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Turn, Usage, Value, is_offline},
+    state::{FoldError, Grant, Lack, Stage, Whose},
+    turn::{Ending, conversation, digest, ending, tokens},
+    value::{
+        Entry, EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Request, Role, Turn, Usage, Value, is_offline,
+    },
 };
 
 impl Scheduler {
@@ -90,43 +92,61 @@ impl Scheduler {
         if !again && let Some(lack) = self.state.lack_of_turns(node) {
             return self.out_of_budget(node, lack);
         }
-        let needs = self.needs(node);
+        let request = self.upcoming(node);
+        let needs = self.needs(node, request.as_ref());
         match needs.map_or(Grant::Now, |needs| self.state.grant(node, needs)) {
             Grant::Now => {}
             Grant::Wait => return self.emit(Event::TurnHeld { node, turn, needs: needs.unwrap_or_default() }),
             Grant::Never(lack) => return self.out_of_budget(node, lack),
         }
         let (read_upto, reserved) = (self.state.seq, needs.unwrap_or_default());
-        self.emit(Event::TurnStarted { node, turn, attempt, read_upto, reserved })?;
+        let sent = request.as_ref().map(|request| digest(request, &*self.judge));
+        self.emit(Event::TurnStarted { node, turn, attempt, read_upto, reserved, sent })?;
         if let Some(effect) = self.model_call(node) {
             self.effect(effect);
         }
         Ok(())
     }
 
+    /// The request of the next turn of an activation, as it will be once the turn has begun.
+    fn upcoming(&self, node: NodeIx) -> Option<Request> {
+        let mut request = self.request(node)?;
+        let begun = self.state.activations.get(&node).is_some_and(|a| a.begun);
+        request.turns_left = request.turns_left.saturating_sub(u32::from(!begun));
+        Some(request)
+    }
+
     /// What the next turn of an activation may take at most; `None` for a script or recording.
-    fn needs(&self, node: NodeIx) -> Option<Usage> {
+    fn needs(&self, node: NodeIx, request: Option<&Request>) -> Option<Usage> {
         let member = self.member(node)?;
         if member.call.is_free() {
             // Old journals do not say what a call may take: then it is what it has taken that counts.
             return (!is_offline(&member.profile.model)).then(Usage::default);
         }
-        let mut request = self.request(node)?;
-        let begun = self.state.activations.get(&node).is_some_and(|a| a.begun);
-        request.turns_left = request.turns_left.saturating_sub(u32::from(!begun));
-        let read = conversation(&request, &*self.judge, Some(member.call.read)).map_or(member.call.read, |c| tokens(&c));
+        let read = conversation(request?, &*self.judge, Some(member.call.read)).map_or(member.call.read, |c| tokens(&c));
         Some(member.call.with(read))
     }
 
     /// A turn fits into no budget: the session winds down, or the node fails.
     fn out_of_budget(&mut self, node: NodeIx, lack: Lack) -> Result<(), FoldError> {
         let limit = lack.limit;
-        if !lack.own && self.state.budget.short.is_none() && self.state.stopping.is_none() && self.state.finale.is_none() {
+        if lack.whose == Whose::Session
+            && self.state.budget.short.is_none()
+            && self.state.stopping.is_none()
+            && self.state.finale.is_none()
+        {
             let synthesize = limit != "turns" && self.state.budget.synthesizes;
             return self.emit(Event::LimitReached { limit: Arc::from(limit), synthesize });
         }
         let role = self.state.role_of(node).map_or("", |role| role.as_str());
-        let whose = if lack.own { format!("{role}'s own") } else { "the session's".to_owned() };
+        let whose = match lack.whose {
+            Whose::Session => "the session's".to_owned(),
+            Whose::Team(ix) => {
+                let team = self.state.instances.get(ix as usize).map(|run| self.state.started.plan.team(run.graph.team));
+                format!("the team {}'s", team.map_or("", |team| &team.name))
+            }
+            Whose::Agent => format!("{role}'s own"),
+        };
         self.attempt_failed(node, Arc::new(Failure::new(FailureKind::Budget, format!("{whose} {limit} are spent"))))
     }
 
@@ -300,6 +320,15 @@ impl Scheduler {
                     }
                     _ => self.attempt_failed(node, Arc::new(failure)),
                 }
+            }
+            // The call of a tool node was let go: with the answer at hand it is made again.
+            AskFor::Elicited(..) => {
+                let failure = Arc::new(Failure::new(FailureKind::Unanswered, "nobody answered in time what the call asked"));
+                if answer.is_none() {
+                    return self.attempt_failed(node, failure);
+                }
+                let attempt = self.state.nodes[node.index()].attempt;
+                self.emit(Event::NodeRetried { node, attempt, failure, not_before: self.now })
             }
             AskFor::Uncertain | AskFor::Settle(_) | AskFor::Permit(..) | AskFor::Escalation(..) => {
                 Err(FoldError::Contradiction { seq: self.state.seq, reason: format!("an answer for node {node} has no use") })

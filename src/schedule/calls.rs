@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Scheduler, doubt::no_more_chances, rule_failure};
 use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Key, Outcome, ToolCall, ToolCalled},
-    graph::NodeKind,
+    graph::{MAX_VARIABLE, NodeKind},
     state::{CallState, FoldError},
     turn::{Action, cut, is_collaboration, is_repeated, knowledge_args, knowledge_tool, repeated, unreadable},
     value::{
@@ -90,6 +90,7 @@ impl Scheduler {
 
     pub(super) fn answer_call(&mut self, node: NodeIx, call: CallIx, outcome: Result<Value, Failure>) -> Result<(), FoldError> {
         let Some(turn) = self.state.activations.get(&node).map(|a| a.turn) else { return Ok(()) };
+        self.close_questions(node, call)?;
         self.emit(Event::ToolReturned { node, turn, call, result: Arc::new(CallResult { outcome }) })
     }
 
@@ -149,6 +150,11 @@ impl Scheduler {
                         format!("{variable} is not among the `writes` of this agent: {}", declared.join(", "))
                     };
                     return self.refuse(node, ix, FailureKind::Denied, why);
+                }
+                let bytes = value.to_json().to_string().len();
+                if bytes > MAX_VARIABLE {
+                    let why = format!("the value has {bytes} bytes of JSON, and a variable holds {MAX_VARIABLE}: write less");
+                    return self.refuse(node, ix, FailureKind::Limit, why);
                 }
                 self.emit(Event::Wrote { node, variable: variable.clone(), value })?;
                 self.answer_call(node, ix, Ok(Value::map([("variable", Value::Text(variable))])))

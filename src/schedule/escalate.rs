@@ -7,7 +7,7 @@ use crate::{
     event::{Ask, AskFor, AskOutcome, Effect, Event},
     graph::EscalationPolicy,
     state::FoldError,
-    value::{AskId, EscalateFacts, EscalateTo, Failure, NodeIx, Role, RuleKind, Timestamp, Value, Verdict},
+    value::{AskId, EscalateFacts, EscalateTo, Failure, Form, NodeIx, Role, RuleKind, Timestamp, Value, Verdict},
 };
 
 /// Whom an escalation reaches, with the question and the answers to choose from.
@@ -83,7 +83,19 @@ impl Scheduler {
         question: Arc<str>,
         options: Vec<Arc<str>>,
     ) -> Result<(), FoldError> {
-        let plain = self.question(node, purpose, question, options);
+        self.ask_with(node, purpose, question, options, None)
+    }
+
+    /// The same, with a form that the answer must fit.
+    pub(super) fn ask_with(
+        &mut self,
+        node: NodeIx,
+        purpose: AskFor,
+        question: Arc<str>,
+        options: Vec<Arc<str>>,
+        form: Option<Form>,
+    ) -> Result<(), FoldError> {
+        let plain = Ask { form, ..self.question(node, purpose, question, options) };
         let Some(first) = self.state.team_of(node).1.escalation.first() else { return self.put(plain) };
         let deadline = first.deadline.map(|span| self.now.after(span));
         self.put(Ask { deadline, to: Some(first.to.clone()), step: Some(0), ..plain })
@@ -97,7 +109,7 @@ impl Scheduler {
             self.state.team_of(open.node).1.escalation.get(next).cloned()
         });
         let Some(next) = next else {
-            return self.emit(Event::AskClosed { ask, outcome: AskOutcome::Lapsed });
+            return self.close_ask(ask, AskOutcome::Lapsed);
         };
         let deadline = next.deadline.map(|span| at.after(span));
         self.emit(Event::AskMoved { ask, to: next.to, deadline })?;
@@ -115,6 +127,7 @@ impl Scheduler {
             purpose,
             question,
             options,
+            form: None,
             deadline: None,
             default: None,
             to: None,

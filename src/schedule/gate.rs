@@ -7,7 +7,7 @@ use petgraph::{Direction, visit::EdgeRef};
 use super::{Scheduler, rule_failure};
 use crate::{
     event::{AskFor, Event, Outcome},
-    graph::{AskNode, GateBy, NodeKind, On, ScopeKind},
+    graph::{AskNode, GateBy, MAX_MERGED, NodeKind, On, ScopeKind},
     state::{At, FoldError},
     value::{Failure, FailureKind, NodeIx, Role, RuleKind, Subtask, Value, Verdict},
 };
@@ -42,11 +42,21 @@ impl Scheduler {
         }
     }
 
+    /// Why the results of a node's sources cannot be made one.
+    fn too_many_parts(&self, node: NodeIx) -> Option<Failure> {
+        let count = self.parts(node).len();
+        let why = || format!("{count} results are more than the {MAX_MERGED} that a merge takes: merge them in groups");
+        (count > MAX_MERGED).then(|| Failure::new(FailureKind::Limit, why()))
+    }
+
     fn decide_by_rule(&mut self, node: NodeIx, kind: &RuleKind) -> Result<Result<Value, Failure>, FoldError> {
         let input = match self.input_of(node) {
             Ok(input) => input,
             Err(error) => return Ok(Err(rule_failure(error))),
         };
+        if let (RuleKind::Merge, Some(failure)) = (kind, self.too_many_parts(node)) {
+            return Ok(Err(failure));
+        }
         let facts = match kind {
             RuleKind::Route => self.route_facts(node, input),
             RuleKind::Merge => self.merge_facts(node),

@@ -9,6 +9,7 @@ mod agent;
 mod calls;
 mod disagree;
 mod doubt;
+mod elicit;
 mod end;
 mod escalate;
 mod facts;
@@ -88,7 +89,9 @@ impl Scheduler {
             match &input {
                 Input::Resume { .. } => {}
                 Input::Answered { at, .. } => self.fire_deadlines((*at).min(self.now))?,
-                Input::Replied { .. } | Input::Returned { .. } | Input::Cancel { .. } | Input::Tick => self.fire_timers()?,
+                Input::Replied { .. } | Input::Returned { .. } | Input::Elicited { .. } | Input::Cancel { .. } | Input::Tick => {
+                    self.fire_timers()?
+                }
             }
             self.accept(input)?;
         }

@@ -3,6 +3,8 @@
 //! A call reserves what it may take at most; when it is back, what it took is spent and the reservation gone. So what is spent and
 //! reserved together stays within the limits, unless a reply took more than its call had reserved. A turn that does not fit waits
 //! while calls are in flight; turns that wait go on in node order. A part of the session's limits is kept for its synthesis.
+//! The limits of a team inside another are a cap on what the teams around it may spend, and no deposit: nothing is kept for it, and
+//! what it spends counts for all of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -52,8 +54,19 @@ pub enum Grant {
 pub struct Lack {
     /// `turns`, `tokens` or `cost_usd`.
     pub limit: &'static str,
-    /// Whether it is the agent's own limit, not the session's.
-    pub own: bool,
+    /// Whose limit it is.
+    pub whose: Whose,
+}
+
+/// Whose limit a turn does not fit into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The session's.
+    Session,
+    /// That of a team inside another: of this run of it, by the number of its instance.
+    Team(u32),
+    /// The agent's own.
+    Agent,
 }
 
 /// What a limit counts.
@@ -90,7 +103,7 @@ impl State {
     pub fn grant(&self, node: NodeIx, needs: Usage) -> Grant {
         let over = self.budget.short.filter(|_| self.finale.is_none() && !self.is_own_synthesis(node));
         if let Some(limit) = over {
-            return Grant::Never(Lack { limit, own: false });
+            return Grant::Never(Lack { limit, whose: Whose::Session });
         }
         match self.lack(node, needs) {
             Some(lack) if self.may_change(node, lack) => Grant::Wait,
@@ -104,11 +117,14 @@ impl State {
     pub fn lack_of_turns(&self, node: NodeIx) -> Option<Lack> {
         let over = |limit: Option<u64>, turns: u64| limit.is_some_and(|limit| turns >= limit);
         let own = self.own_limits(node).and_then(|limits| limits.turns);
-        let lack = |own| Some(Lack { limit: "turns", own });
+        let lack = |whose| Some(Lack { limit: "turns", whose });
+        let in_team = |(ix, limits): &(u32, &Limits)| over(limits.turns, self.spent_in.get(ix).map_or(0, |spent| spent.turns));
         if over(self.started.plan.limits.turns, self.spent.turns) {
-            lack(false)
+            lack(Whose::Session)
+        } else if let Some((ix, _)) = self.limited_teams(node).into_iter().find(in_team) {
+            lack(Whose::Team(ix))
         } else if over(own, self.spent_by.get(&self.seat_of(node)?).map_or(0, |spent| spent.turns)) {
-            lack(true)
+            lack(Whose::Agent)
         } else {
             None
         }
@@ -120,22 +136,25 @@ impl State {
             let spent = self.spent_by.get(&seat).map(|spent| spent.usage).unwrap_or_default();
             let used = Used { spent, reserved: self.reserved_by(&seat), kept: None };
             if let Some(limit) = used.exceeds(limits, needs) {
-                return Some(Lack { limit, own: true });
+                return Some(Lack { limit, whose: Whose::Agent });
+            }
+        }
+        for (ix, limits) in self.limited_teams(node) {
+            let spent = self.spent_in.get(&ix).map(|spent| spent.usage).unwrap_or_default();
+            let used = Used { spent, reserved: self.reserved_where(|key| self.is_in(key.node, ix)), kept: None };
+            if let Some(limit) = used.exceeds(limits, needs) {
+                return Some(Lack { limit, whose: Whose::Team(ix) });
             }
         }
         let keeps = self.budget.keeps_share && self.finale.is_none() && !self.is_own_synthesis(node);
         let share = || self.budget.synthesis.plus(self.reserved_where(|key| self.is_own_synthesis(key.node)));
         let used = Used { spent: self.spent.usage, reserved: self.budget.in_flight(), kept: keeps.then(share) };
-        used.exceeds(&self.started.plan.limits, needs).map(|limit| Lack { limit, own: false })
+        used.exceeds(&self.started.plan.limits, needs).map(|limit| Lack { limit, whose: Whose::Session })
     }
 
     /// Whether a call in flight may leave room where there is none.
     fn may_change(&self, node: NodeIx, lack: Lack) -> bool {
-        if !lack.own {
-            return !self.budget.reserved.is_empty();
-        }
-        let seat = self.seat_of(node);
-        self.budget.reserved.keys().any(|key| self.seat_of(key.node) == seat)
+        self.budget.reserved.keys().any(|key| self.share_limit(node, key.node, lack.whose))
     }
 
     /// Whether somebody before it waits for the same: a synthesis waits for nobody else's turn.
@@ -143,12 +162,41 @@ impl State {
         if self.is_own_synthesis(node) {
             return false;
         }
-        let seat = self.seat_of(node);
-        self.budget.held.range(..node).any(|(earlier, needs)| match self.lack(*earlier, *needs) {
-            Some(Lack { own: false, .. }) => true,
-            Some(Lack { own: true, .. }) => self.seat_of(*earlier) == seat,
-            None => false,
-        })
+        let mut earlier = self.budget.held.range(..node);
+        earlier.any(|(other, needs)| self.lack(*other, *needs).is_some_and(|lack| self.share_limit(*other, node, lack.whose)))
+    }
+
+    /// Whether a limit that holds for one node holds for another one too.
+    fn share_limit(&self, node: NodeIx, other: NodeIx, whose: Whose) -> bool {
+        match whose {
+            Whose::Session => true,
+            Whose::Team(ix) => self.is_in(other, ix),
+            Whose::Agent => self.seat_of(node) == self.seat_of(other),
+        }
+    }
+
+    /// The runs of teams inside others that a node belongs to, innermost first, by the numbers of their instances.
+    fn inner_teams(&self, node: NodeIx) -> Vec<u32> {
+        let (mut found, mut ix) = (Vec::new(), self.nodes[node.index()].instance);
+        while let Some(scope) = self.instances[ix as usize].scope {
+            let outer = self.nodes[scope.index()].instance;
+            if self.instances[outer as usize].graph.team != self.instances[ix as usize].graph.team {
+                found.push(ix);
+            }
+            ix = outer;
+        }
+        found
+    }
+
+    /// Those of them that have limits.
+    fn limited_teams(&self, node: NodeIx) -> Vec<(u32, &Limits)> {
+        let teams = self.inner_teams(node).into_iter();
+        let with = teams.map(|ix| (ix, &self.started.plan.team(self.instances[ix as usize].graph.team).limits));
+        with.filter(|(_, limits)| **limits != Limits::default()).collect()
+    }
+
+    fn is_in(&self, node: NodeIx, team: u32) -> bool {
+        self.inner_teams(node).contains(&team)
     }
 
     /// What calls of an agent in flight have reserved.
@@ -181,6 +229,9 @@ impl State {
         change(&mut self.spent);
         if let Some(seat) = self.seat_of(node) {
             change(self.spent_by.entry(seat).or_default());
+        }
+        for ix in self.inner_teams(node) {
+            change(self.spent_in.entry(ix).or_default());
         }
     }
 

@@ -59,7 +59,12 @@ fn is_about_doubt(purpose: &AskFor) -> bool {
     match purpose {
         AskFor::InDoubt(..) => true,
         AskFor::Failure(failure) => failure.kind == FailureKind::InDoubt,
-        AskFor::Node | AskFor::Uncertain | AskFor::Settle(_) | AskFor::Permit(..) | AskFor::Escalation(..) => false,
+        AskFor::Node
+        | AskFor::Uncertain
+        | AskFor::Settle(_)
+        | AskFor::Permit(..)
+        | AskFor::Escalation(..)
+        | AskFor::Elicited(..) => false,
     }
 }
 

@@ -25,7 +25,7 @@ use std::{
 };
 
 pub use activation::{Activation, CallState, Stage};
-pub use budget::{Budget, Grant, Lack};
+pub use budget::{Budget, Grant, Lack, Whose};
 pub use context::{Context, Found, Made, Reach, Settled, Spoken};
 pub use mail::{Heard, Knows};
 pub use names::{At, seen_failure};
@@ -37,7 +37,7 @@ pub use todo::Todo;
 
 use crate::{
     event::{Ask, AskOutcome, Event, Finished, Key, Record, Started, Status},
-    value::{AskId, Epoch, Failure, NodeIx, Role, Seq, TeamIx, Timestamp, Turn, Usage, Value},
+    value::{AskId, CallIx, Epoch, Failure, NodeIx, Role, Seq, TeamIx, Timestamp, Turn, Usage, Value},
 };
 
 /// Why nothing new starts.
@@ -108,6 +108,8 @@ pub struct State {
     pub answered: BTreeMap<NodeIx, (Arc<Ask>, AskOutcome)>,
     /// Open questions to people.
     pub asks: BTreeMap<AskId, Arc<Ask>>,
+    /// What people answered to calls that have no result yet, by node: a call that is made again asks again.
+    pub told: BTreeMap<NodeIx, Vec<(Arc<Ask>, AskOutcome)>>,
     /// The next question's id.
     pub next_ask: AskId,
     /// Calls that were in flight when their node ended.
@@ -118,6 +120,8 @@ pub struct State {
     pub spent: Spent,
     /// What was spent, by agent of each team.
     pub spent_by: BTreeMap<(TeamIx, Role), Spent>,
+    /// What was spent by runs of teams inside others, by the number of their instance.
+    pub spent_in: BTreeMap<u32, Spent>,
     /// Tokens and cost by model.
     pub spent_on: BTreeMap<Arc<str>, Spent>,
     /// What calls in flight have reserved, and who waits for it.
@@ -226,6 +230,11 @@ impl State {
         self.second_chances.get(&node).copied().unwrap_or(0)
     }
 
+    /// The open questions that a tool asks in a call of that node.
+    pub fn questions(&self, node: NodeIx, call: CallIx) -> impl Iterator<Item = &Arc<Ask>> {
+        self.asks.values().filter(move |ask| ask.node == node && ask.is_of_call(call))
+    }
+
     /// Checks an answer before it becomes a fact.
     ///
     /// # Errors
@@ -239,6 +248,9 @@ impl State {
                 format!("q{ask} is not open; open are {}", ids.join(", "))
             });
         };
+        if let Some(form) = &open.form {
+            return form.read(value).map(|_| ()).map_err(|why| format!("q{ask}: {why}"));
+        }
         if open.options.is_empty() || open.options.iter().any(|option| value.as_str() == Some(option)) {
             return Ok(());
         }

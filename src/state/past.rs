@@ -9,7 +9,7 @@ use std::{
 
 use super::{Found, Knows, Settled, State};
 use crate::{
-    graph::{NodeKind, ScopeKind},
+    graph::{MAX_MERGED, NodeKind, ScopeKind},
     value::{Decision, Finding, FindingStatus, Merge, NodeIx, Seq, Value, Variable},
 };
 
@@ -137,7 +137,9 @@ impl State {
             let Some((last, _)) = writes.last() else { continue };
             let merge = self.node(*last).writes.iter().find(|w| w.variable == *name).and_then(|w| w.merge.clone());
             let values: Vec<&Value> = writes.iter().map(|(_, variable)| &variable.value).collect();
-            seen.insert(name.to_string(), merged(merge.as_ref(), &values));
+            // Whoever reads it sees why it has no value: there is no one place that could fail.
+            let value = merged(merge.as_ref(), &values);
+            seen.insert(name.to_string(), value.unwrap_or_else(|why| Value::map([("error", Value::text(why))])));
         }
         seen
     }
@@ -160,7 +162,30 @@ impl State {
 }
 
 /// What parallel writes come to.
-fn merged(merge: Option<&Merge>, values: &[&Value]) -> Value {
+///
+/// # Errors
+/// They come to more than [`MAX_MERGED`] entries.
+fn merged(merge: Option<&Merge>, values: &[&Value]) -> Result<Value, String> {
+    let too_many = |what: &str, count: usize| {
+        let help = "write fewer, or merge with sum, min, max or last";
+        format!("{count} {what} are more than the {MAX_MERGED} that one variable may hold: {help}")
+    };
+    match merge {
+        Some(Merge::Append) if values.len() > MAX_MERGED => Err(too_many("parallel writes", values.len())),
+        Some(Merge::Union) => {
+            let entries = values.iter().filter_map(|v| v.as_map()).flatten();
+            let all = Value::map(entries.map(|(k, v)| (k.clone(), v.clone())));
+            match all.as_map().map_or(0, |map| map.len()) {
+                count if count > MAX_MERGED => Err(too_many("entries", count)),
+                _ => Ok(all),
+            }
+        }
+        None | Some(Merge::Append | Merge::Sum | Merge::Min | Merge::Max | Merge::Last) => Ok(one_of(merge, values)),
+    }
+}
+
+/// The same for what cannot grow too long.
+fn one_of(merge: Option<&Merge>, values: &[&Value]) -> Value {
     let numbers = || values.iter().filter_map(|v| v.as_f64());
     let number = |n: f64| Value::float(n).unwrap_or_default();
     // Integers stay what they are: a float cannot hold them all.
@@ -180,10 +205,7 @@ fn merged(merge: Option<&Merge>, values: &[&Value]) -> Value {
         Some(Merge::Sum) => number(numbers().sum()),
         Some(Merge::Min) => numbers().reduce(f64::min).map_or(Value::Null, number),
         Some(Merge::Max) => numbers().reduce(f64::max).map_or(Value::Null, number),
-        Some(Merge::Union) => {
-            let entries = values.iter().filter_map(|v| v.as_map()).flatten();
-            Value::map(entries.map(|(k, v)| (k.clone(), v.clone())))
-        }
+        Some(Merge::Union) => Value::Null,
     }
 }
 
@@ -195,7 +217,7 @@ mod tests {
     #[test]
     fn merged_integers_stay_exact_and_a_sum_that_is_none_becomes_a_float() {
         let large = (1_i64 << 53) + 1;
-        let merge = |how, values: &[Value]| merged(Some(&how), &values.iter().collect::<Vec<_>>());
+        let merge = |how, values: &[Value]| merged(Some(&how), &values.iter().collect::<Vec<_>>()).unwrap();
         let two = [Value::Int(large), Value::Int(large - 3)];
         assert_eq!(merge(Merge::Max, &two), Value::Int(large));
         assert_eq!(merge(Merge::Min, &[Value::Int(large), Value::Int(large + 2)]), Value::Int(large));
@@ -205,5 +227,20 @@ mod tests {
         assert_eq!(merge(Merge::Sum, &[Value::Int(1), Value::Float(0.5)]), Value::Float(1.5));
         assert_eq!(merge(Merge::Sum, &[]), Value::Int(0));
         assert_eq!(merge(Merge::Max, &[]), Value::Null);
+    }
+
+    #[test]
+    fn what_is_merged_has_a_limit_that_is_named() {
+        let check = |how, values: &[Value], expected: &str| {
+            let found = merged(Some(&how), &values.iter().collect::<Vec<_>>()).unwrap_err();
+            assert!(found.starts_with(expected) && found.contains("10000"), "{found}");
+        };
+        let many: Vec<Value> = (0..=MAX_MERGED as i64).map(Value::Int).collect();
+        check(Merge::Append, &many, "10001 parallel writes are more");
+        let maps: Vec<Value> = many.iter().map(|n| Value::map([(n.to_string(), Value::Null)])).collect();
+        check(Merge::Union, &maps, "10001 entries are more");
+        let fits = |how| merged(Some(&how), &many[1..].iter().collect::<Vec<_>>());
+        assert_eq!(fits(Merge::Append).unwrap().as_list().map(<[Value]>::len), Some(MAX_MERGED));
+        assert_eq!(fits(Merge::Max).unwrap(), Value::Int(MAX_MERGED as i64));
     }
 }

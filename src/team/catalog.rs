@@ -431,6 +431,6 @@ models:
         let found = catalog.extend("m.yaml", "models:\n  gpt-4: { provider: opnai, id: x }\n");
         assert_eq!((found[0].code, found[0].column), (Code::UnknownValue, 22));
         assert_eq!(found[0].help.as_deref(), Some("did you mean `openai`?"));
-        assert_eq!(&*catalog.model("gpt-4").unwrap().id, "gpt-4");
+        assert_eq!(&*catalog.model("gpt-4").unwrap().id, "gpt-4.1");
     }
 }

@@ -11,7 +11,7 @@ use super::{
     suggest::did_you_mean,
     tree::quoted,
 };
-use crate::value::{KnowledgeSpec, Profile, ProfileRole, Style, Value, is_offline};
+use crate::value::{KnowledgeSpec, Profile, ProfileRole, Style, Value, cassette, is_offline};
 
 /// Turns of one seat in a session, where the profile does not say.
 pub const DEFAULT_MAX_TURNS: u32 = 10;
@@ -58,7 +58,8 @@ written! {
     description: Option<Words>,
     /// What it can do: searched by `synod agents` and by delegation.
     skills: Option<Vec<Words>>,
-    /// An alias of the model catalog, `provider/id`, `script:PATH` or `replay:PATH`.
+    /// An alias of the model catalog, `provider/id`, `script:PATH`, or `replay:PATH` for what was replied in an exported session:
+    /// by the agent of the same name, or as `replay:PATH#ROLE` by the agent ROLE.
     model: Must<Spot<Words>>,
     /// Parameters of the model, passed on as they are. `max_tokens` bounds a reply.
     model_config: Option<Named<Anything>>,
@@ -203,9 +204,11 @@ fn resolve_model(model: &Spot<Words>, loader: &mut Loader<'_>) -> Option<Arc<str
     let name = &model.value.0;
     for (scheme, extensions) in [("script:", SCRIPTS), ("replay:", &[])] {
         let Some(path) = name.strip_prefix(scheme) else { continue };
+        let (path, role) = cassette(name).unwrap_or((path, None));
         let what = if scheme == "script:" { "script" } else { "recorded session" };
         let found = loader.text(model, path, extensions, what).map(|(file, _)| file);
-        return found.map(|file| Arc::from(format!("{scheme}{file}")));
+        let role = role.map_or_else(String::new, |role| format!("#{role}"));
+        return found.map(|file| Arc::from(format!("{scheme}{file}{role}")));
     }
     let catalog: &ModelCatalog = loader.known.models;
     if catalog.model(name).is_none() {

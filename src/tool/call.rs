@@ -2,13 +2,14 @@
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::Roots;
+use super::{People, Roots};
 use crate::value::{EffectClass, Failure, FailureKind, Role};
 
 /// What a tool knows of the call that it serves.
@@ -26,12 +27,22 @@ pub struct CallContext {
     pub stop: Stop,
     /// Where to say how far it is.
     pub progress: Progress,
+    /// Whom to ask what only a person knows.
+    pub people: People,
 }
 
 impl CallContext {
     /// A call of nobody in particular, without a time limit, on these files.
     pub fn on(roots: Arc<Roots>) -> Self {
-        Self { role: None, node: Arc::from(""), key: Arc::from(""), roots, stop: Stop::default(), progress: Progress::default() }
+        Self {
+            role: None,
+            node: Arc::from(""),
+            key: Arc::from(""),
+            roots,
+            stop: Stop::default(),
+            progress: Progress::default(),
+            people: People::default(),
+        }
     }
 }
 
@@ -40,12 +51,51 @@ impl CallContext {
 pub struct Stop {
     token: CancellationToken,
     deadline: Option<Instant>,
+    pause: Arc<Pause>,
+}
+
+/// The time in which a call waited for people, which its time limit leaves out.
+#[derive(Debug, Default)]
+struct Pause {
+    clock: Mutex<PauseClock>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct PauseClock {
+    /// Questions that are open, and since when.
+    open: u32,
+    since: Option<Instant>,
+    /// How long earlier ones were.
+    total: Duration,
+}
+
+/// Stops the time of a call until it is dropped.
+#[derive(Debug)]
+pub(super) struct Paused(Arc<Pause>);
+
+impl Pause {
+    fn change(&self, change: impl FnOnce(&mut PauseClock)) {
+        change(&mut self.clock.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_waiters();
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        self.0.change(|clock| {
+            clock.open = clock.open.saturating_sub(1);
+            if clock.open == 0 {
+                clock.total += clock.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+            }
+        });
+    }
 }
 
 impl Stop {
     /// Stops at `deadline`, if there is one, or when cancelled.
     pub fn new(deadline: Option<Instant>) -> Self {
-        Self { token: CancellationToken::new(), deadline }
+        Self { token: CancellationToken::new(), deadline, pause: Arc::default() }
     }
 
     /// Asks the work to end. It fails with `cancelled` soon after.
@@ -53,9 +103,19 @@ impl Stop {
         self.token.cancel();
     }
 
-    /// When the time is up, if there is a limit.
+    /// When the time is up, if there is a limit that runs: it stands still while a person is asked.
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        let clock = self.pause.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.deadline.filter(|_| clock.open == 0).and_then(|deadline| deadline.checked_add(clock.total))
+    }
+
+    /// Stops the time until what it gives is dropped.
+    pub(super) fn pause(&self) -> Paused {
+        self.pause.change(|clock| {
+            clock.open = clock.open.saturating_add(1);
+            clock.since.get_or_insert_with(Instant::now);
+        });
+        Paused(self.pause.clone())
     }
 
     /// Whether to end now.
@@ -71,7 +131,7 @@ impl Stop {
         if self.token.is_cancelled() {
             return Err(Failure::new(FailureKind::Cancelled, "the call was cancelled"));
         }
-        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        if self.deadline().is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(Failure::new(FailureKind::Timeout, "the call ran into its time limit"));
         }
         Ok(())
@@ -79,18 +139,22 @@ impl Stop {
 
     /// Waits until the work should end and says why: for async tools, beside their own waiting.
     pub async fn stopped(&self) -> Failure {
-        match self.deadline {
-            Some(deadline) => {
-                tokio::select! {
-                    () = self.token.cancelled() => {}
-                    () = tokio::time::sleep_until(deadline.into()) => {}
-                }
+        loop {
+            let changed = self.pause.changed.notified();
+            if let Err(failure) = self.check() {
+                return failure;
             }
-            None => self.token.cancelled().await,
-        }
-        match self.check() {
-            Err(failure) => failure,
-            Ok(()) => Failure::new(FailureKind::Timeout, "the call ran into its time limit"),
+            let time_is_up = async {
+                match self.deadline() {
+                    Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.token.cancelled() => {}
+                () = time_is_up => {}
+                () = changed => {}
+            }
         }
     }
 
@@ -115,7 +179,7 @@ impl Stop {
     /// A stop that follows this one and also stops when the guard is dropped.
     pub(super) fn until_dropped(&self) -> (Self, DropGuard) {
         let token = self.token.child_token();
-        (Self { token: token.clone(), deadline: self.deadline }, token.drop_guard())
+        (Self { token: token.clone(), deadline: self.deadline, pause: self.pause.clone() }, token.drop_guard())
     }
 }
 

@@ -4,6 +4,7 @@
 //! what a model reads, and [`ending`] says whether its reply ends the activation. Deliberately absent: whoever does it.
 
 mod action;
+mod digest;
 mod ending;
 mod knowledge;
 mod offer;
@@ -13,6 +14,7 @@ mod repeat;
 use std::sync::Arc;
 
 pub use action::{Action, ActionError, Asked, EVERYBODY, MESSAGE_LIMIT, cut, is_collaboration, unreadable};
+pub use digest::digest;
 pub use ending::{Ending, ending};
 pub use knowledge::{knowledge_args, knowledge_tool, lookup, passages};
 pub use offer::{COLLABORATION, Offers, collaboration_tools};

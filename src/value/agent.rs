@@ -79,7 +79,8 @@ pub struct Profile {
     pub description: Option<Arc<str>>,
     /// What it can do, for searches and for delegation by skill.
     pub skills: Vec<Arc<str>>,
-    /// An alias of the model catalog, `provider/id`, `script:PATH` or `replay:PATH`; the path is absolute or in the shipped library.
+    /// An alias of the model catalog, `provider/id`, `script:PATH`, `replay:PATH` or `replay:PATH#ROLE`; the path is absolute or in
+    /// the shipped library.
     pub model: Arc<str>,
     /// Parameters of the model as written; `max_tokens` bounds a reply.
     pub model_config: Map,
@@ -139,4 +140,30 @@ pub enum Merge {
 /// Whether a model is a script or a recording, which costs nothing and needs neither catalog nor key.
 pub fn is_offline(model: &str) -> bool {
     model.starts_with("script:") || model.starts_with("replay:")
+}
+
+/// The file of a `replay:PATH` or `replay:PATH#ROLE` model, and the agent whose part of it is taken, where it is named.
+pub fn cassette(model: &str) -> Option<(&str, Option<&str>)> {
+    let path = model.strip_prefix("replay:")?;
+    let is_role = |role: &str| {
+        role.starts_with(|c: char| c.is_ascii_lowercase())
+            && role.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    Some(match path.rsplit_once('#').filter(|(_, role)| is_role(role)) {
+        Some((path, role)) => (path, Some(role)),
+        None => (path, None),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cassette;
+
+    #[test]
+    fn a_cassette_may_name_the_agent_whose_part_is_taken() {
+        assert_eq!(cassette("replay:a/run.jsonl"), Some(("a/run.jsonl", None)));
+        assert_eq!(cassette("replay:a/run.jsonl#web_2"), Some(("a/run.jsonl", Some("web_2"))));
+        assert_eq!(cassette("replay:a/run #2.jsonl"), Some(("a/run #2.jsonl", None)));
+        assert_eq!(cassette("script:a#b"), None);
+    }
 }

@@ -5,6 +5,8 @@ use std::{fmt, sync::Arc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Usage;
+
 /// A place in a file of the author's: path as the author would write it, line and column from 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
@@ -112,6 +114,9 @@ pub struct Failure {
     /// Exit status or HTTP status, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<i64>,
+    /// What a provider said that it took all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Box<Usage>>,
     /// The path of the node that failed first, where this is the failure of a scope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<Arc<str>>,
@@ -123,7 +128,18 @@ pub struct Failure {
 impl Failure {
     /// A failure of that kind with that message.
     pub fn new(kind: FailureKind, message: impl AsRef<str>) -> Self {
-        Self { kind, message: Arc::from(message.as_ref()), status: None, node: None, place: None }
+        Self { kind, message: Arc::from(message.as_ref()), status: None, usage: None, node: None, place: None }
+    }
+
+    /// What it took.
+    pub fn spent(&self) -> Usage {
+        self.usage.as_deref().copied().unwrap_or_default()
+    }
+
+    /// The failure of something that took so much.
+    #[must_use]
+    pub fn having_spent(self, usage: Usage) -> Self {
+        Self { usage: (!usage.is_nothing()).then(|| Box::new(usage)), ..self }
     }
 }
 

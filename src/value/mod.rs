@@ -9,6 +9,7 @@ mod command;
 mod data;
 mod facts;
 mod failure;
+mod form;
 mod id;
 mod include;
 mod judge;
@@ -20,7 +21,9 @@ mod said;
 mod text;
 mod time;
 
-pub use agent::{KnowledgeSpec, Merge, Profile, ProfileRole, QUERY_LIMIT, SEARCH_KNOWLEDGE, Style, WriteSpec, is_offline};
+pub use agent::{
+    KnowledgeSpec, Merge, Profile, ProfileRole, QUERY_LIMIT, SEARCH_KNOWLEDGE, Style, WriteSpec, cassette, is_offline,
+};
 pub use command::{CommandSpec, CommandWord, HttpSpec, MetricsSpec, TeamTools};
 pub use data::{Map, Value, ValueError};
 pub use facts::{
@@ -28,13 +31,14 @@ pub use facts::{
     RouteFacts, SeatFacts, SettleFacts,
 };
 pub use failure::{Failure, FailureKind, Place};
+pub use form::{CallQuestion, Form, FormAnswer};
 pub use id::{AskId, CallIx, Epoch, FindingId, MessageId, NodeIx, Role, Seq, SessionId, TeamIx, TemplateIx, Tenant, Turn};
 pub use include::{Include, includes};
 pub use judge::{EscalateTo, Expr, Judge, Ref, RuleError, RuleKind, SettleVerdict, Subtask, Verdict};
 pub use money::Usd;
 pub use pattern::{fits_glob, fits_star};
 pub use present::{nested, present};
-pub use request::{Call, CallResult, EffectClass, Entry, Reply, Request, Stop, ToolSpec, Usage};
+pub use request::{Call, CallResult, EffectClass, Entry, Reply, Request, RequestDigest, Stop, ToolSpec, Usage};
 pub use said::{Decision, Evidence, Finding, FindingStatus, Message, MessageKind, Origin, Position, Variable};
 pub use text::{Template as TextTemplate, a};
 pub use time::Timestamp;

@@ -86,6 +86,31 @@ impl Usage {
     }
 }
 
+/// Digests of the parts of a request, 8 hexadecimal digits each, in the order of [`RequestDigest::PARTS`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestDigest(Arc<str>);
+
+impl RequestDigest {
+    /// What a request is made of; `words` are what a model reads, made of all the others.
+    pub const PARTS: [&str; 7] = ["profile", "task", "input", "context", "thread", "tools", "words"];
+    /// Digits of a part.
+    const DIGITS: usize = 8;
+
+    /// The digest of those parts.
+    pub fn of(parts: [&[u8]; 7]) -> Self {
+        let digits = parts.map(|part| blake3::hash(part).to_hex()[..Self::DIGITS].to_owned());
+        Self(Arc::from(digits.concat()))
+    }
+
+    /// The first part that differs, and the digits of both.
+    pub fn first_difference<'d>(&'d self, other: &'d Self) -> Option<(&'static str, &'d str, &'d str)> {
+        let part = |digest: &'d Self, ix: usize| digest.0.get(ix * Self::DIGITS..(ix + 1) * Self::DIGITS).unwrap_or_default();
+        let all = Self::PARTS.into_iter().enumerate().map(|(ix, name)| (name, part(self, ix), part(other, ix)));
+        all.into_iter().find(|(_, one, two)| one != two)
+    }
+}
+
 /// Why a model stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

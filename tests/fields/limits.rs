@@ -2,11 +2,11 @@
 
 use serde_json::json;
 use synod::{
-    event::{Event, Status},
+    event::{Event, Outcome, Status},
     value::{Usage, Usd, Value},
 };
 
-use crate::common::{Bench, Ran, reply, reply_with, say};
+use crate::common::{Bench, Ran, graph, reply, reply_with, say};
 
 /// An agent that goes on for ever; each of its turns takes 4,020 tokens and ten cents.
 fn endless(limits: &str) -> Ran {
@@ -52,6 +52,35 @@ fn cost_ends_the_session_before_a_call_that_may_cost_too_much() {
     let ran = endless("cost_usd: 1");
     assert_eq!(reached(&ran), ["cost_usd"]);
     assert!((0.5..=1.0).contains(&ran.report.metrics.cost_usd), "{}", ran.report.metrics.cost_usd);
+}
+
+#[test]
+fn the_limits_of_a_team_inside_another_end_that_team_and_the_others_go_on() {
+    let bench = Bench::new();
+    bench.model("gpt-4", say(|_| Ok(reply(&[("say", Value::map([("value", Value::from(1))]))]))));
+    bench.file(
+        "inner.yaml",
+        "
+        name: Inner
+        collaboration_pattern: parallel
+        member_agents: [{ agent: agent, role: a, set: { model: gpt-4, max_conversation_turns: 20 } }]
+        limits: { turns: 3 }
+        ",
+    );
+    let ran = bench.run(&graph(
+        "
+        nodes:
+          inner: { team: inner, allow_failure: true }
+          other: { gate: '7' }
+        output: other.output
+        ",
+    ));
+    assert_eq!((ran.status, &ran.report.output, ran.report.metrics.turns), (Status::Completed, &Value::from(7), 3));
+    let failed = |e: &Event| match e {
+        Event::NodeEnded { outcome: Outcome::Failed(failure), .. } => Some(failure.message.to_string()),
+        _ => None,
+    };
+    assert!(ran.events(failed).contains(&"the team Inner's turns are spent".to_owned()), "{:?}", ran.events(failed));
 }
 
 #[test]

@@ -13,10 +13,11 @@ use std::{
 use rmcp::{
     ErrorData, RoleServer, ServerHandler, ServiceExt,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ListToolsResult, PaginatedRequestParams,
-        ProgressNotificationParam, ResourceContents, ServerCapabilities, ServerConfig, Tool, ToolAnnotations, ToolsCapability,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ClientResult, ContentBlock, ElicitRequest, ElicitRequestParams,
+        ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ResourceContents, ServerCapabilities, ServerConfig,
+        ServerRequest, Tool, ToolAnnotations, ToolsCapability,
     },
-    service::RequestContext,
+    service::{NotificationContext, RequestContext},
     transport::{
         stdio,
         streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager},
@@ -45,6 +46,16 @@ impl Server {
         }
     }
 
+    /// What a person says, as `action content`.
+    async fn ask(&self, context: &RequestContext<RoleServer>, params: Json) -> String {
+        let request = ElicitRequest::new(serde_json::from_value::<ElicitRequestParams>(params).unwrap());
+        let answer = context.peer.send_request(ServerRequest::ElicitRequest(request)).await.unwrap();
+        let ClientResult::ElicitResult(answer) = answer else { panic!("{answer:?} is no answer") };
+        let said = format!("{:?} {}", answer.action, answer.content.unwrap_or_default());
+        self.note(&format!("told {said}"));
+        said
+    }
+
     fn tools(&self) -> Vec<Tool> {
         let text = json!({ "type": "string" });
         let mut tools = vec![
@@ -59,6 +70,8 @@ impl Server {
             tool("picture", "Shows", json!({}), &[]),
             tool("grow", "Learns a tool", json!({}), &[]),
             tool("roots", "Asks for the roots", json!({}), &[]),
+            tool("order", "Asks a person for the size", json!({}), &[]).with_annotations(ToolAnnotations::new().idempotent(true)),
+            tool("visit", "Sends a person to an address", json!({}), &[]),
             tool("environment", "Names its variables", json!({}), &[]),
             tool("key", "Tells the key of the call", json!({}), &[]),
         ];
@@ -87,6 +100,10 @@ impl ServerHandler for Server {
         let mut config = ServerConfig::default();
         config.capabilities = capabilities;
         config
+    }
+
+    async fn on_roots_list_changed(&self, _context: NotificationContext<RoleServer>) {
+        self.note("roots changed");
     }
 
     async fn list_tools(
@@ -147,6 +164,14 @@ impl ServerHandler for Server {
             "roots" => {
                 let roots = context.peer.list_roots().await.unwrap().roots;
                 text(roots.into_iter().map(|root| root.uri).collect::<Vec<_>>().join(" "))
+            }
+            "order" => {
+                let form = json!({ "type": "object", "required": ["size"], "properties": { "size": { "type": "string", "enum": ["S", "M"] } } });
+                text(self.ask(&context, json!({ "mode": "form", "message": "Which size?", "requestedSchema": form })).await)
+            }
+            "visit" => {
+                let visit = json!({ "mode": "url", "message": "Sign here", "url": "http://127.0.0.1:1/", "elicitationId": "1" });
+                text(self.ask(&context, visit).await)
             }
             "environment" => text(std::env::vars().map(|(name, _)| name).collect::<Vec<_>>().join(" ")),
             "key" => text(context.meta.get("synod/key").and_then(Json::as_str).unwrap_or("none")),

@@ -208,6 +208,22 @@ pub async fn an_error_in_the_stream_is_no_answer(kind: Kind) {
     assert_eq!(seen.len(), 2);
 }
 
+/// Anthropic says what a reply took before it says that the reply is complete.
+#[tokio::test]
+async fn what_a_reply_took_that_broke_off_is_counted() {
+    let kind = Kind::Anthropic;
+    let stream = kind.stream(&text("Half of an answer."));
+    let end = stream.find("event: message_stop").expect("the last event");
+    let broken = Response::stream(&stream[..end], 4_096);
+    let (reply, seen) = answered(kind, vec![broken.clone(), plain(kind)]).await;
+    let usage = reply.unwrap().usage;
+    assert_eq!((seen.len(), usage.input, usage.cached, usage.output, usage.cost), (2, 200, 120, 14, Usd(360)), "both tries");
+    let fatal = Response::error(400, "{}");
+    let (reply, _) = answered(kind, vec![broken, fatal]).await;
+    let usage = reply.unwrap_err().spent();
+    assert_eq!((usage.input, usage.cached, usage.output, usage.cost), (100, 60, 7, Usd(180)));
+}
+
 pub async fn a_refusal_is_final_and_has_the_providers_words(kind: Kind) {
     let body = json!({ "error": { "message": format!("no such model; your key {KEY} is fine"), "code": "model_not_found" } });
     let (reply, seen) = answered(kind, vec![Response::error(400, &body.to_string())]).await;

@@ -86,6 +86,11 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
                     return wrong("is about a call that was not made");
                 }
             }
+            Event::LetGo { node, turn, call } => {
+                let attempt = attempts.get(node).copied().unwrap_or(0);
+                // That of a tool node counts with its attempt.
+                called.remove(&(*node, attempt, turn.0, Some(call.0)));
+            }
             Event::AskMoved { ask, .. } if !open.contains_key(ask) => return wrong("moves what is not open"),
             Event::Resumed { epoch: taken } => {
                 if *taken <= epoch {
@@ -163,6 +168,7 @@ fn subject(event: &Event) -> Option<NodeIx> {
         | Event::TurnEnded { node, .. }
         | Event::ToolReturned { node, .. }
         | Event::NotHappened { node, .. }
+        | Event::LetGo { node, .. }
         | Event::Noted { node, .. }
         | Event::Wrote { node, .. }
         | Event::Found { node, .. }

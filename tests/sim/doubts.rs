@@ -34,6 +34,9 @@ impl Doubts {
             Event::NotHappened { node, .. } => {
                 self.nodes.remove(node);
             }
+            Event::LetGo { node, .. } if self.nodes.contains(node) => {
+                return Err(format!("{} lets go of an irreversible call, which is made again then", state.path(*node)));
+            }
             Event::Judged { node, rule: RuleKind::Reconcile, verdict: Some(verdict) } if knows(verdict) => {
                 self.nodes.remove(node);
             }
@@ -80,6 +83,7 @@ impl Doubts {
             | Event::TurnEnded { .. }
             | Event::ToolCalled(_)
             | Event::ToolReturned { .. }
+            | Event::LetGo { .. }
             | Event::Said { .. }
             | Event::Noted { .. }
             | Event::Found { .. }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::{
     event::{Ask, AskFor, AskOutcome, Event, Input, Key, Outcome, Record, TurnEnd},
     state::{CallState, FoldError, State, Timer},
-    value::{CallIx, Failure, FailureKind, NodeIx, Reply, RuleKind, Timestamp, Turn},
+    value::{CallIx, CallQuestion, Failure, FailureKind, NodeIx, Reply, RuleKind, Timestamp, Turn},
 };
 
 /// What one step of the scheduler took.
@@ -89,6 +89,16 @@ fn input(state: &State, record: &Record) -> Option<Input> {
             let key = Key { node: *node, attempt: activation.attempt, turn: *turn, call: Some(*call) };
             flies.then(|| Input::Returned { key, result: result.outcome.clone() })
         }
+        Event::Asked(ask) => {
+            let AskFor::Elicited(_, call, nth) = ask.purpose else { return None };
+            let form = ask.form.clone()?;
+            let key = flying(state, ask.node, call)?;
+            Some(Input::Elicited { key, question: Arc::new(CallQuestion { nth, text: ask.question.clone(), form }) })
+        }
+        Event::LetGo { node, call, .. } => {
+            let failure = Failure::new(FailureKind::Unanswered, "nobody answered in time");
+            Some(Input::Returned { key: flying(state, *node, *call)?, result: Err(failure) })
+        }
         Event::NodeEnded { node, outcome: Outcome::Ok(value) } => {
             let key = only_call(state, *node)?;
             Some(Input::Returned { key, result: Ok(value.clone()) })
@@ -122,12 +132,20 @@ fn input(state: &State, record: &Record) -> Option<Input> {
         | Event::Wrote { .. }
         | Event::Decided { .. }
         | Event::Escalated { .. }
-        | Event::Asked(_)
         | Event::AskClosed { outcome: AskOutcome::Lapsed | AskOutcome::Moot, .. }
         | Event::AskMoved { .. }
         | Event::LimitReached { .. }
         | Event::Finished(_) => None,
     }
+}
+
+/// That call of a node, if it is in flight.
+fn flying(state: &State, node: NodeIx, call: CallIx) -> Option<Key> {
+    only_call(state, node).or_else(|| {
+        let activation = state.activations.get(&node)?;
+        let key = Key { node, attempt: activation.attempt, turn: activation.turn, call: Some(call) };
+        matches!(activation.call(call), Some(CallState::InFlight(_))).then_some(key)
+    })
 }
 
 /// The call of a tool node that is in flight.
@@ -185,7 +203,12 @@ fn asked(ask: &Ask) -> Option<(Option<CallIx>, Failure)> {
             let why = ask.question.split_once(DOUBT.0)?.1;
             Some((Some(*call), broken(why.strip_suffix(DOUBT.1).unwrap_or(why))))
         }
-        AskFor::Node | AskFor::Uncertain | AskFor::Settle(_) | AskFor::Permit(..) | AskFor::Escalation(..) => None,
+        AskFor::Node
+        | AskFor::Uncertain
+        | AskFor::Settle(_)
+        | AskFor::Permit(..)
+        | AskFor::Escalation(..)
+        | AskFor::Elicited(..) => None,
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn difference(
     judge: &Arc<dyn Judge>,
     tools: &Arc<dyn Toolbox>,
 ) -> Result<Option<Difference>, FoldError> {
-    let same = recorded.iter().zip(replayed).take_while(|(a, b)| json(a) == json(b)).count();
+    let same = recorded.iter().zip(replayed).take_while(|(a, b)| json(a) == like(a, b)).count();
     if same == recorded.len() && same == replayed.len() {
         return Ok(None);
     }
@@ -75,13 +75,52 @@ pub(super) fn difference(
             return Ok(Some(Difference { seq: Seq(same as u64), node: Some(node), turn: Some(turn), path, recorded, replayed }));
         }
     }
-    let (was, is) = (recorded.get(same).map(json), replayed.get(same).map(json));
+    if let (Some(was), Some(is)) = (recorded.get(same), replayed.get(same))
+        && let Some((part, turn, was, is)) = sent_otherwise(&was.event, &is.event)
+    {
+        let node = node_of(recorded, same)?;
+        let (recorded, replayed) = (Some(Json::from(was)), Some(Json::from(is)));
+        return Ok(Some(Difference {
+            seq: Seq(same as u64),
+            node,
+            turn: Some(turn),
+            path: format!("/{part}"),
+            recorded,
+            replayed,
+        }));
+    }
+    let (was, is) = (
+        recorded.get(same).map(json),
+        replayed.get(same).map(|is| recorded.get(same).map_or_else(|| json(is), |was| like(was, is))),
+    );
     let (path, was, is) = match (was, is) {
         (Some(was), Some(is)) => first_difference(&was, &is).unwrap_or_default(),
         (was, is) => (String::new(), was, is),
     };
     let node = node_of(recorded, same)?.or(node_of(replayed, same)?);
     Ok(Some(Difference { seq: Seq(same as u64), node, turn: None, path, recorded: was, replayed: is }))
+}
+
+/// A record of a replay as one of the recorded version: without what that version does not say.
+fn like(recorded: &Record, replayed: &Record) -> Json {
+    let mut replayed = replayed.clone();
+    if let (Event::TurnStarted { sent: None, .. }, Event::TurnStarted { sent, .. }) = (&recorded.event, &mut replayed.event) {
+        *sent = None;
+    }
+    json(&replayed)
+}
+
+/// The first part of a turn's request that is not the one that was sent, with its digests then and now.
+fn sent_otherwise<'e>(was: &'e Event, is: &'e Event) -> Option<(&'static str, Turn, &'e str, &'e str)> {
+    let (
+        Event::TurnStarted { node, turn, sent: Some(was), .. },
+        Event::TurnStarted { node: other, turn: same, sent: Some(is), .. },
+    ) = (was, is)
+    else {
+        return None;
+    };
+    let (part, was, is) = was.first_difference(is).filter(|_| node == other && turn == same)?;
+    Some((part, *turn, was, is))
 }
 
 /// The requests of the turns that begin at record `from` or later, in order.

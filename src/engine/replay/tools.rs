@@ -79,6 +79,7 @@ impl<T: Toolbox> RecordedTools<T> {
             | Event::Said { .. }
             | Event::Noted { .. }
             | Event::Undelivered { .. }
+            | Event::LetGo { .. }
             | Event::Found { .. }
             | Event::Wrote { .. }
             | Event::Decided { .. }

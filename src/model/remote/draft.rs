@@ -54,9 +54,14 @@ impl Draft {
         Ok(&mut self.calls[last])
     }
 
+    /// What it took so far, without its cost.
+    pub fn usage(&self) -> Usage {
+        Usage { input: self.input, cached: self.cached.min(self.input), output: self.output, ..Usage::default() }
+    }
+
     /// The reply, without its cost.
     pub fn reply(mut self, turn: Turn, tools: &[Arc<ToolSpec>]) -> Reply {
-        let stop = self.stop.unwrap_or_default();
+        let (stop, usage) = (self.stop.unwrap_or_default(), self.usage());
         if stop == Stop::Length && self.calls.last().is_some_and(|call| unfinished(&call.args)) {
             self.calls.pop();
         }
@@ -69,7 +74,6 @@ impl Draft {
             calls.push(Call { id: Arc::from(id), tool: original(&draft.tool, tools), args: arguments(&draft.args) });
         }
         let stop = if stop == Stop::End && !calls.is_empty() { Stop::Calls } else { stop };
-        let usage = Usage { input: self.input, cached: self.cached.min(self.input), output: self.output, ..Usage::default() };
         let text = Some(self.text).filter(|t| !t.trim().is_empty()).map(Arc::from);
         Reply { text, calls, stop, usage, carry: self.carry, ..Reply::default() }
     }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Response, header::HeaderMap};
+use reqwest::{Client, RequestBuilder, Response, header::HeaderMap};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     draft::Draft,
-    frames::{FrameError, Splitter},
+    frames::{FrameError, Framing, Splitter},
     trouble::{Trouble, said},
     wire::{Reader, Wire},
 };
@@ -35,16 +35,27 @@ pub(super) async fn exchange(
     body: Vec<u8>,
     waits: &Timeouts,
 ) -> Result<Draft, Trouble> {
+    let mut reader = Reader::new(wire);
+    let sent = client.post(url).headers(headers).body(body);
+    let read = stream(sent, wire.framing(), &mut reader, waits).await;
+    let usage = reader.usage();
+    read.and_then(|()| reader.finish()).map_err(|mut trouble| {
+        trouble.failure = trouble.failure.having_spent(usage);
+        trouble
+    })
+}
+
+/// Sends a request and hands what comes to `reader`.
+async fn stream(sent: RequestBuilder, framing: Framing, reader: &mut Reader, waits: &Timeouts) -> Result<(), Trouble> {
     let deadline = Instant::now() + waits.first_token;
     let silent = || Trouble::transport(format!("no word of a reply within {:?}", waits.first_token));
-    let sent = timeout_at(deadline, client.post(url).headers(headers).body(body).send()).await.map_err(|_| silent())?;
+    let sent = timeout_at(deadline, sent.send()).await.map_err(|_| silent())?;
     let mut response = sent.map_err(|e| broken(&e))?;
     if !response.status().is_success() {
         return Err(refused(response, waits.idle).await);
     }
     let is_json = response.headers().get("content-type").is_some_and(|t| t.as_bytes().starts_with(b"application/json"));
-    let mut splitter = Splitter::new(wire.framing());
-    let mut reader = Reader::new(wire);
+    let mut splitter = Splitter::new(framing);
     let mut spoken = false;
     loop {
         while let Some(frame) = splitter.next() {
@@ -53,7 +64,7 @@ pub(super) async fn exchange(
             if reader.is_complete() {
                 // Whatever comes of it, the reply is there.
                 let _ = timeout(REST, async { while let Ok(Some(_)) = response.chunk().await {} }).await;
-                return reader.finish();
+                return Ok(());
             }
         }
         let next = if spoken {
@@ -75,7 +86,7 @@ pub(super) async fn exchange(
     if !spoken && is_json {
         return Err(Trouble::odd("the server answered in one piece; it must stream"));
     }
-    reader.finish()
+    Ok(())
 }
 
 fn odd(error: FrameError) -> Trouble {

@@ -172,16 +172,20 @@ impl Remote {
         let size = tokens(&conversation).saturating_add(written);
         let body = self.body(request, &conversation);
         let mut patience = Patience::new(key, self.is_last_resort(request));
+        // What tries took that failed in the middle of a reply.
+        let mut lost = Usage::default();
         loop {
             let pass = self.enter(size).await;
             let trouble = match self.once(&body, key).await {
                 Ok(draft) => {
                     let reply = draft.reply(request.turn, &conversation.tools);
                     pass.iter().for_each(|p| p.settle(reply.usage.input.saturating_add(reply.usage.output)));
-                    return Ok(self.priced(reply, conversation.elided));
+                    let usage = self.priced(reply.usage).plus(lost);
+                    return Ok(Reply { usage, elided: conversation.elided, ..reply });
                 }
                 Err(trouble) => trouble,
             };
+            lost = lost.plus(self.priced(trouble.failure.spent()));
             let wait = patience.wait(&trouble);
             if trouble.failure.kind == FailureKind::RateLimit {
                 let pause = trouble
@@ -191,7 +195,7 @@ impl Remote {
                 self.gates[1].pause(pause.min(patience::LONGEST));
             }
             drop(pass);
-            let Some(wait) = wait else { return Err(trouble.failure) };
+            let Some(wait) = wait else { return Err(trouble.failure.having_spent(lost)) };
             tracing::debug!(model = %self.name, status = trouble.failure.status, ?wait, "a model call is tried again");
             tokio::time::sleep(wait).await;
         }
@@ -239,10 +243,8 @@ impl Remote {
         std::iter::once(&profile.model).chain(&profile.fallback_models).last().is_none_or(|last| *last == self.name)
     }
 
-    fn priced(&self, reply: Reply, elided: u32) -> Reply {
-        let cost = self.model.price.map(|price| price.cost(&reply.usage)).unwrap_or_default();
-        let usage = Usage { cost, ..reply.usage };
-        Reply { usage, elided, ..reply }
+    fn priced(&self, usage: Usage) -> Usage {
+        Usage { cost: self.model.price.map(|price| price.cost(&usage)).unwrap_or_default(), ..usage }
     }
 
     /// The failure, with the model's name and without its key.

@@ -286,6 +286,26 @@ fn writes_must_be_declared_and_parallel_ones_are_merged_in_declared_order() {
 }
 
 #[test]
+fn a_variable_holds_so_much_and_more_is_refused_with_the_limit() {
+    let plan = Plans::root(|g| {
+        g.agent("x", "a").writes("v", None);
+    });
+    let run = run(
+        plan,
+        Script::default().agent("a", |request| match request.turn.0 {
+            0 => Said::Calls(vec![(
+                "set_variable",
+                Value::map([("variable", Value::text("v")), ("value", Value::text("x".repeat(crate::graph::MAX_VARIABLE)))]),
+            )]),
+            _ => done(),
+        }),
+    );
+    let told = results(&run.world.requests[1])[0].clone();
+    assert!(told.contains("has 262146 bytes of JSON, and a variable holds 262144"), "{told}");
+    assert!(run.state().variables().is_empty());
+}
+
+#[test]
 fn a_later_write_replaces_one_that_it_knew_of() {
     let plan = Plans::root(|g| {
         g.agent("x", "a").writes("v", Some(Merge::Sum));

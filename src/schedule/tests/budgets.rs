@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{Plans, Run, Said, Script, begin, compare, go, json, reply, run};
 use crate::{
-    event::{Event, Outcome, Status},
+    event::{Event, Input, Outcome, Status},
     graph::{CallCap, Limits, Phase, Plan},
-    value::{FailureKind, NodeIx, Reply, Usage, Usd, Value},
+    value::{Failure, FailureKind, NodeIx, Reply, TeamIx, Usage, Usd, Value},
 };
 
 /// A call of it takes 150 tokens at most, and 600 millionths of a dollar: every request has more than 100 tokens.
@@ -50,6 +50,59 @@ fn two() -> Plan {
         g.agent("x", "a");
         g.agent("y", "b");
     })
+}
+
+/// A team of two inside another, which may spend so much, beside an agent of the outer one.
+fn nested(pool: u64, own: u64) -> Run<Script> {
+    let mut plan = Plans::root(|g| {
+        g.agent("x", "a");
+        g.sub_team("s", TeamIx(1), &[], |g| {
+            g.agent("y", "b");
+            g.agent("z", "c");
+        });
+    });
+    let limits = Limits { tokens: Some(own), ..Limits::default() };
+    plan.teams.push(crate::graph::TeamPlan { name: "inner".into(), limits, ..super::world::team(&["b", "c"]) });
+    run(within(plan, pool), Script::default().agent("a", takes(150)).agent("b", takes(140)).agent("c", takes(140)))
+}
+
+#[test]
+fn a_team_inside_another_spends_no_more_than_its_own_limit() {
+    let run = nested(1_500, 500);
+    let inner: Vec<u64> = run.state().spent_in.values().map(|spent| spent.usage.tokens()).collect();
+    assert_eq!(inner, [420], "three calls, and a fourth might take too much");
+    let failures: Vec<String> = run
+        .events()
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::NodeEnded { outcome: Outcome::Failed(failure), .. } => Some(failure.to_string()),
+            _ => None,
+        })
+        .collect();
+    assert!(failures.iter().any(|why| why.contains("the team inner's tokens are spent")), "{failures:?}");
+    assert_eq!(run.state().spent.usage.tokens(), 420 + 7 * 150, "the others go on with what is left");
+}
+
+#[test]
+fn a_team_inside_another_spends_of_the_pool_of_that_and_nothing_is_kept_for_it() {
+    let run = nested(600, 5_000);
+    let (inner, all) =
+        (run.state().spent_in.values().map(|spent| spent.usage.tokens()).sum::<u64>(), run.state().spent.usage.tokens());
+    assert!(inner > 0 && all <= 600 && inner < all, "{inner} of {all}");
+    assert_eq!(run.state().status(), Status::OutOfBudget);
+}
+
+#[test]
+fn what_a_failed_call_took_is_spent() {
+    let plan = Plans::root(|g| {
+        g.agent("x", "a");
+    });
+    let mut run = begin(within(plan, 1_000), Script::default().agent("a", |_| Said::Nothing), Default::default());
+    let usage = Usage { input: 70, cached: 0, output: 5, cost: Usd(9) };
+    let failure = Failure::new(FailureKind::Transport, "it broke off").having_spent(usage);
+    run.arrive(0, Input::Replied { key: run.made[0].key, reply: Err(failure) });
+    go(&mut run);
+    assert_eq!((run.state().spent.usage, kind(&run, 0)), (usage, Some(FailureKind::Transport)));
 }
 
 #[test]

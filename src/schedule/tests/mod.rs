@@ -11,6 +11,7 @@ mod limits;
 mod lookups;
 mod order;
 mod people;
+mod questions;
 mod repeats;
 mod scopes;
 mod settling;

@@ -50,6 +50,7 @@ impl State {
             }
             Event::Judged { .. } => {}
             Event::NotHappened { node, call, .. } => self.not_happened(*node, *call)?,
+            Event::LetGo { node, call, .. } => self.call_let_go(*node, *call)?,
             Event::TurnStarted { node, read_upto, reserved, .. } => self.turn_started(*node, *read_upto, *reserved, record)?,
             Event::TurnHeld { node, needs, .. } => self.turn_held(*node, *needs)?,
             Event::TurnEnded { node, end, effects, .. } => self.turn_ended(*node, end, effects)?,

@@ -86,6 +86,10 @@ impl State {
         if cut && self.calling.contains(&node) && !self.is_in_doubt(node) {
             self.late.insert(Key { node, attempt, turn: Turn(0), call: None });
         }
+        // An agent's next attempt makes other calls; a tool node makes the same again, and asks the same.
+        if self.activations.contains_key(&node) {
+            self.told.remove(&node);
+        }
         self.leave(node, true, false);
         self.todo.forget(node);
         self.unsure.remove(&node);
@@ -120,6 +124,7 @@ impl State {
         self.give_up(node, outcome);
         self.conclude_agent(node, outcome, record);
         self.answered.remove(&node);
+        self.told.remove(&node);
         self.faults.remove(&node);
         self.todo.forget(node);
         let state = &mut self.nodes[node.index()];

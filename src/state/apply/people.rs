@@ -6,7 +6,7 @@ use crate::{
     event::{Ask, AskFor, AskOutcome, Key, Record},
     graph::SECOND_CHANCES,
     state::{CallState, Due, FoldError, Stage, Stand, State, Timer},
-    value::{AskId, Entry, Timestamp, Turn, Value},
+    value::{AskId, CallIx, Entry, Timestamp, Turn, Value},
 };
 
 impl State {
@@ -55,6 +55,8 @@ impl State {
                 }
                 self.todo.scopes.remove(&node);
             }
+            // The call goes on, in flight.
+            AskFor::Elicited(..) => {}
             AskFor::Permit(_, call) | AskFor::Escalation(_, call) | AskFor::InDoubt(_, call) => {
                 let listed = self.todo.doubts.len();
                 self.todo.doubts.retain(|key| !(key.node == node && key.call.unwrap_or_default() == *call));
@@ -141,6 +143,7 @@ impl State {
                 }
                 self.todo.scopes.insert(node);
             }
+            AskFor::Elicited(_, call, _) => self.told(ask, *call, outcome),
             AskFor::Permit(_, call) | AskFor::Escalation(_, call) | AskFor::InDoubt(_, call) => {
                 let goes_on = allows(&ask.purpose, outcome)
                     || (orders_another(&ask.purpose, outcome) && self.chances_ordered(node) <= SECOND_CHANCES);
@@ -163,6 +166,38 @@ impl State {
     }
 }
 
+impl State {
+    /// What a tool asked is answered. A call in flight hears it, one that was let go is made again; one in doubt waits for the word
+    /// on that.
+    fn told(&mut self, ask: &Arc<Ask>, call: CallIx, outcome: &AskOutcome) {
+        let node = ask.node;
+        if *outcome == AskOutcome::Moot {
+            return;
+        }
+        self.told.entry(node).or_default().push((ask.clone(), outcome.clone()));
+        let doubted = |other: &Arc<Ask>| other.node == node && matches!(other.purpose, AskFor::InDoubt(_, ix) if ix == call);
+        if self.asks.values().any(doubted) {
+            return;
+        }
+        if let Some(activation) = self.activations.get_mut(&node) {
+            if let Some(state) = activation.call_mut(call)
+                && let CallState::AtPerson(asked) = state
+            {
+                *state = match outcome {
+                    AskOutcome::Answered { .. } => CallState::Allowed(asked.clone()),
+                    AskOutcome::Lapsed | AskOutcome::Moot => {
+                        CallState::Heard(asked.clone(), ask.purpose.clone(), outcome.clone())
+                    }
+                };
+                self.look_again(node);
+            }
+        } else if self.nodes[node.index()].stand == Stand::Running && !self.calling.contains(&node) {
+            self.answered.insert(node, (ask.clone(), outcome.clone()));
+            self.todo.agents.insert(node);
+        }
+    }
+}
+
 /// Whether a person's answer allows a call.
 fn allows(purpose: &AskFor, outcome: &AskOutcome) -> bool {
     match (purpose, outcome) {
@@ -177,6 +212,11 @@ fn orders_another(purpose: &AskFor, outcome: &AskOutcome) -> bool {
     match purpose {
         AskFor::Failure(_) => value.as_str() == Some("retry"),
         AskFor::InDoubt(..) => value.as_str() == Some("not_happened"),
-        AskFor::Node | AskFor::Uncertain | AskFor::Settle(_) | AskFor::Permit(..) | AskFor::Escalation(..) => false,
+        AskFor::Node
+        | AskFor::Uncertain
+        | AskFor::Settle(_)
+        | AskFor::Permit(..)
+        | AskFor::Escalation(..)
+        | AskFor::Elicited(..) => false,
     }
 }

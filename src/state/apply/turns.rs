@@ -71,7 +71,7 @@ impl State {
             }
             TurnEnd::Failed(failure) => {
                 activation.stage = Stage::Failing(failure.clone());
-                (Usage::default(), None)
+                (failure.spent(), None)
             }
         };
         self.ready.give(limiter, 1);
@@ -98,6 +98,9 @@ impl State {
     pub(super) fn tool_returned(&mut self, node: NodeIx, call: CallIx, result: &Arc<CallResult>) -> Result<(), FoldError> {
         let limiter = self.limiter(node)?;
         self.todo.doubts.retain(|key| !(key.node == node && key.call == Some(call)));
+        if let Some(told) = self.told.get_mut(&node) {
+            told.retain(|(ask, _)| !ask.is_of_call(call));
+        }
         if matches!(&result.outcome, Err(failure) if failure.kind == FailureKind::InDoubt) {
             self.unsure.insert(node);
         }
@@ -130,6 +133,23 @@ impl State {
             }
         }
         self.look_again(node);
+        Ok(())
+    }
+
+    /// A tool gave up waiting for the answer to what its call asked; the question stands.
+    pub(super) fn call_let_go(&mut self, node: NodeIx, call: CallIx) -> Result<(), FoldError> {
+        let limiter = self.limiter(node)?;
+        if let Some(activation) = self.activations.get_mut(&node) {
+            if let Some(state) = activation.call_mut(call)
+                && let Some(asked) = state.call().cloned()
+            {
+                *state = CallState::AtPerson(asked);
+                self.ready.give(limiter, 1);
+            }
+            self.look_again(node);
+        } else if self.calling.remove(&node) {
+            self.ready.give(limiter, 1);
+        }
         Ok(())
     }
 

@@ -19,6 +19,9 @@ const STARTUP: Duration = Duration::from_secs(60);
 /// How long a call may go without an answer or progress, where the file does not say.
 const CALL: Duration = Duration::from_secs(120);
 
+/// How long a call waits in flight for a person whom its server asks, where the file does not say.
+const ANSWER: Duration = Duration::from_secs(120);
+
 /// The MCP servers that this machine knows, by name. None is started before an agent needs it.
 #[derive(Clone, Debug, Default)]
 pub struct McpServers {
@@ -53,7 +56,10 @@ pub struct McpServer {
     /// Seconds that a call may go without an answer or progress.
     #[serde(alias = "tool_timeout_sec", alias = "timeoutSeconds")]
     pub timeout_seconds: Option<f64>,
-    /// The same in milliseconds, as some tools write it.
+    /// Seconds that a call waits for a person whom the server asks. Then it is let go, and the question stands.
+    #[serde(alias = "answerTimeoutSeconds")]
+    pub answer_timeout_seconds: Option<f64>,
+    /// The same as `timeout_seconds` in milliseconds, as some tools write it.
     pub timeout: Option<f64>,
     /// Seconds that it may take to start.
     #[serde(alias = "startup_timeout_sec", alias = "startupTimeoutSeconds")]
@@ -172,7 +178,7 @@ impl McpServer {
             (_, _, Some(url)) if !url.starts_with("http://") && !url.starts_with("https://") && !url.starts_with("${") => {
                 Err(format!("has the url {url}, which begins with neither http:// nor https://"))
             }
-            _ if [self.timeout_seconds, self.timeout, self.startup_timeout_seconds]
+            _ if [self.timeout_seconds, self.timeout, self.startup_timeout_seconds, self.answer_timeout_seconds]
                 .iter()
                 .flatten()
                 .any(|s| s.is_nan() || *s <= 0.0) =>
@@ -187,6 +193,11 @@ impl McpServer {
     pub(super) fn call_timeout(&self) -> Duration {
         let seconds = self.timeout_seconds.or(self.timeout.map(|ms| ms / 1000.0));
         seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()).unwrap_or(CALL)
+    }
+
+    /// How long a call waits in flight for a person.
+    pub(super) fn answer_timeout(&self) -> Duration {
+        self.answer_timeout_seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()).unwrap_or(ANSWER)
     }
 
     /// How long it may take to start.

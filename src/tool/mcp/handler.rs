@@ -1,81 +1,35 @@
-//! What does a server get when it asks us? [`Handler`]: the workspace as its root, a refusal of questions to people, and an ear for progress.
+//! What does a server get when it asks us? [`Handler`]: folders as its roots, people's answers, and an ear for progress.
 
 #![expect(deprecated, reason = "roots are to become arguments of the calls one day; the servers that exist ask for them")]
 
 use std::{
-    collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Weak},
 };
 
 use rmcp::{
     ClientHandler, ErrorData, RoleClient,
     model::{
-        ClientCapabilities, ClientConfig, ElicitRequestParams, ElicitResult, ElicitationAction, Implementation, ListRootsResult,
-        NumberOrString, ProgressNotificationParam, ProgressToken, ProtocolVersion, Root, RootsCapabilities,
+        ClientCapabilities, ClientConfig, ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationCapability,
+        FormElicitationCapability, Implementation, ListRootsResult, ProgressNotificationParam, ProtocolVersion, Root,
+        RootsCapabilities,
     },
     service::{NotificationContext, RequestContext},
 };
 
-use super::server::Server;
-use crate::tool::Progress;
-
-/// Characters of a progress message that are shown.
-const SHOWN: usize = 200;
-
-/// Those who want to know how far a call is, by its token.
-#[derive(Clone, Default)]
-pub(super) struct Listeners(Arc<Mutex<BTreeMap<String, Progress>>>);
-
-/// Listens until dropped.
-pub(super) struct Listening {
-    listeners: Listeners,
-    token: String,
-}
-
-impl Listeners {
-    /// Has the progress of a call told.
-    pub(super) fn listen(&self, token: &ProgressToken, progress: Progress) -> Listening {
-        let token = key(token);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(token.clone(), progress);
-        Listening { listeners: self.clone(), token }
-    }
-
-    fn hear(&self, said: &ProgressNotificationParam, server: &str) {
-        let listener = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key(&said.progress_token)).cloned();
-        let Some(listener) = listener else { return };
-        let far = match said.total {
-            Some(total) if total > 0.0 => format!("{}/{total}", said.progress),
-            Some(_) | None => said.progress.to_string(),
-        };
-        let message: String = said.message.iter().flat_map(|m| m.chars()).take(SHOWN).collect();
-        listener.say(format!("{server}: {far} {message}").trim_end());
-    }
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        self.listeners.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.token);
-    }
-}
-
-fn key(token: &ProgressToken) -> String {
-    match &token.0 {
-        NumberOrString::Number(number) => number.to_string(),
-        NumberOrString::String(text) => text.to_string(),
-    }
-}
+use super::{calls::Calls, folders::Folders, server::Server};
+use crate::value::FormAnswer;
 
 /// Our side of a connection.
 pub(super) struct Handler {
     pub(super) server: Weak<Server>,
     pub(super) name: Arc<str>,
-    pub(super) roots: Vec<Root>,
-    pub(super) listeners: Listeners,
+    pub(super) folders: Folders,
+    pub(super) calls: Calls,
 }
 
 /// A folder as servers want it.
-pub(super) fn root(folder: &Path) -> Root {
+fn root(folder: &Path) -> Root {
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
     let root = Root::new(file_uri(folder));
     name.map_or(root.clone(), |name| root.with_name(name))
@@ -97,27 +51,44 @@ fn file_uri(path: &Path) -> String {
 impl ClientHandler for Handler {
     fn get_info(&self) -> ClientConfig {
         let mut capabilities = ClientCapabilities::default();
-        capabilities.roots = Some(RootsCapabilities::default());
+        let mut roots = RootsCapabilities::default();
+        roots.list_changed = Some(true);
+        capabilities.roots = Some(roots);
+        let form = FormElicitationCapability::new().with_schema_validation(true);
+        capabilities.elicitation = Some(ElicitationCapability::new().with_form(form));
         // The newest version that begins with `initialize`, which is how a connection begins here.
         ClientConfig::new(capabilities, Implementation::new("synod", env!("CARGO_PKG_VERSION")))
             .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE)
     }
 
     async fn list_roots(&self, _context: RequestContext<RoleClient>) -> Result<ListRootsResult, ErrorData> {
-        Ok(ListRootsResult::new(self.roots.clone()))
+        Ok(ListRootsResult::new(self.folders.all().iter().map(|folder| root(folder)).collect()))
     }
 
     async fn create_elicitation(
         &self,
         request: ElicitRequestParams,
-        _context: RequestContext<RoleClient>,
+        context: RequestContext<RoleClient>,
     ) -> Result<ElicitResult, ErrorData> {
-        tracing::warn!(target: "synod::mcp", server = %self.name, ?request, "the server asked a person something: declined, nobody is there to answer");
-        Ok(ElicitResult::new(ElicitationAction::Decline))
+        let ElicitRequestParams::FormElicitationParams { message, requested_schema, .. } = request else {
+            tracing::warn!(target: "synod::mcp", server = %self.name, "the server wants to send a person to an address: declined");
+            return Ok(ElicitResult::new(ElicitationAction::Decline));
+        };
+        let form = serde_json::to_value(requested_schema).map_err(|e| ErrorData::invalid_params(e.to_string(), None))?;
+        let answer = tokio::select! {
+            biased;
+            () = context.ct.cancelled() => FormAnswer::Cancel,
+            answer = self.calls.ask(&self.name, &message, form) => answer,
+        };
+        Ok(match answer {
+            FormAnswer::Accept(content) => ElicitResult::new(ElicitationAction::Accept).with_content(content.to_json()),
+            FormAnswer::Decline => ElicitResult::new(ElicitationAction::Decline),
+            FormAnswer::Cancel => ElicitResult::new(ElicitationAction::Cancel),
+        })
     }
 
     async fn on_progress(&self, params: ProgressNotificationParam, _context: NotificationContext<RoleClient>) {
-        self.listeners.hear(&params, &self.name);
+        self.calls.hear(&params, &self.name);
     }
 
     async fn on_tool_list_changed(&self, context: NotificationContext<RoleClient>) {

@@ -5,9 +5,13 @@
 //! `transport`. A server that cannot be reached offers one tool, which says why and tries again. Its tools are called
 //! `mcp__SERVER__TOOL`, and every call counts as irreversible unless the file trusts the server's own hints.
 //!
-//! Deliberately absent: signing in (OAuth), sampling, and questions to people, which are declined.
+//! What a server asks a person in a call becomes a question of the session; see [`People`](super::People) and the `calls` file.
+//!
+//! Deliberately absent: signing in (OAuth), sampling, and questions to people that send them to an address.
 
+mod calls;
 mod config;
+mod folders;
 mod handler;
 mod said;
 mod server;
@@ -22,15 +26,17 @@ use std::{
 };
 
 pub use config::{MCP_FILE, McpFileError, McpServer, McpServers};
+pub use folders::Lent;
 
-use super::{Registry, Stop};
+use super::{Registry, Roots, Stop};
 use crate::{secret::Env, value::Failure};
+use folders::Folders;
 use server::Server;
 
 /// The MCP servers of a process.
-#[derive(Default)]
 pub struct McpPool {
     servers: BTreeMap<String, Arc<Server>>,
+    folders: Folders,
 }
 
 /// What a server says of itself when it is started.
@@ -47,14 +53,21 @@ pub struct McpGreeting {
 }
 
 impl McpPool {
-    /// Those servers, none of them started; `workspace` is what they get as their root, `env` fills in the variables that they name.
+    /// Those servers, none of them started; `workspace` is the first of their roots, `env` fills in the variables that they name.
     pub fn new(servers: &McpServers, workspace: &Path, env: &Env) -> Self {
         let workspace = std::path::absolute(workspace).unwrap_or_else(|_| workspace.to_owned());
         let base = servers.folder().unwrap_or(&workspace).to_owned();
+        let folders = Folders::new(workspace.clone());
         let kept = |(name, config): (&str, &McpServer)| {
-            (name.to_owned(), Server::new(name, config.clone(), base.clone(), workspace.clone(), env.clone()))
+            (name.to_owned(), Server::new(name, config.clone(), base.clone(), workspace.clone(), folders.clone(), env.clone()))
         };
-        Self { servers: servers.iter().map(kept).collect() }
+        let servers = servers.iter().map(kept).collect();
+        Self { servers, folders }
+    }
+
+    /// Tells the servers of the folders of a session, as long as what this gives is kept.
+    pub fn lend(&self, roots: &Roots) -> Lent {
+        self.folders.lend(roots, self.servers.values().map(Arc::downgrade).collect())
     }
 
     /// The names of the servers, sorted.
@@ -81,7 +94,8 @@ impl McpPool {
     /// Another pool of the same servers, none of them started.
     #[must_use]
     pub fn anew(&self) -> Self {
-        Self { servers: self.servers.iter().map(|(name, server)| (name.clone(), server.anew())).collect() }
+        let servers = self.servers.iter().map(|(name, server)| (name.clone(), server.anew()));
+        Self { servers: servers.collect(), folders: self.folders.clone() }
     }
 
     /// How each server is reached, as it is declared.

@@ -16,8 +16,10 @@ use rmcp::{
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{
+    calls::Calls,
     config::{McpServer, expand},
-    handler::{Handler, Listeners, root},
+    folders::Folders,
+    handler::Handler,
     stdio::Pipes,
     tools,
 };
@@ -49,9 +51,10 @@ pub(super) struct Server {
     /// What `cwd` is relative to.
     pub(super) base: PathBuf,
     pub(super) workspace: PathBuf,
+    folders: Folders,
     /// What fills in the variables that its configuration names.
     env: Env,
-    pub(super) listeners: Listeners,
+    pub(super) calls: Calls,
     link: Mutex<Link>,
     /// What it offers, as it was last told; a tool to try again while it cannot be reached; `None` before it was first needed.
     tools: RwLock<Option<Arc<Registry>>>,
@@ -73,14 +76,15 @@ struct Up {
 }
 
 impl Server {
-    pub(super) fn new(name: &str, config: McpServer, base: PathBuf, workspace: PathBuf, env: Env) -> Arc<Self> {
+    pub(super) fn new(name: &str, config: McpServer, base: PathBuf, workspace: PathBuf, folders: Folders, env: Env) -> Arc<Self> {
         let server = Arc::new(Self {
             name: Arc::from(name),
             config,
             base,
             workspace,
+            folders,
             env,
-            listeners: Listeners::default(),
+            calls: Calls::default(),
             link: Mutex::default(),
             tools: RwLock::default(),
             this: OnceLock::new(),
@@ -101,7 +105,14 @@ impl Server {
 
     /// It as it was declared, not started.
     pub(super) fn anew(&self) -> Arc<Self> {
-        Self::new(&self.name, self.config.clone(), self.base.clone(), self.workspace.clone(), self.env.clone())
+        Self::new(
+            &self.name,
+            self.config.clone(),
+            self.base.clone(),
+            self.workspace.clone(),
+            self.folders.clone(),
+            self.env.clone(),
+        )
     }
 
     /// A connection: the one there is, or a new one. Waits where it failed a moment ago.
@@ -167,8 +178,8 @@ impl Server {
         let handler = Handler {
             server: self.this.get().cloned().unwrap_or_default(),
             name: self.name.clone(),
-            roots: vec![root(&self.workspace)],
-            listeners: self.listeners.clone(),
+            folders: self.folders.clone(),
+            calls: self.calls.clone(),
         };
         let service = match (&self.config.command, &self.config.url) {
             (Some(command), _) => self.over_pipes(handler, command).await?,
@@ -268,6 +279,15 @@ impl Server {
         }
     }
 
+    /// Tells it, if it runs, that there are other folders now.
+    pub(super) async fn folders_changed(&self) {
+        let peer = self.link.lock().await.up.as_ref().map(|up| up.service.peer().clone());
+        if let Some(peer) = peer {
+            // A server that has gone asks for them when it is started again.
+            let _ = peer.notify_roots_list_changed().await;
+        }
+    }
+
     /// Forgets earlier failures: it answered.
     pub(super) async fn answered(&self) {
         let mut link = self.link.lock().await;
@@ -302,9 +322,6 @@ pub(super) fn failure(server: &str, tool: &str, error: &ServiceError) -> Failure
         error if error.is_authorization_required() => fail(FailureKind::Tool, sign_in()),
         ServiceError::TransportClosed => fail(FailureKind::Transport, "the server ended before it answered".to_owned()),
         ServiceError::TransportSend(_) => fail(FailureKind::Transport, format!("the connection broke off: {}", reasons(error))),
-        ServiceError::Timeout { timeout } => {
-            fail(FailureKind::Timeout, format!("neither an answer nor progress within {} s", timeout.as_secs_f64()))
-        }
         ServiceError::Cancelled { reason } => fail(
             FailureKind::Transport,
             format!("the server broke it off: {}", reason.as_deref().unwrap_or("no reason is given")),

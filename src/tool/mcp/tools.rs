@@ -1,9 +1,6 @@
 //! What does an agent see of a server? Its tools, each a [`RemoteTool`], in a [`Registry`].
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::sync::{Arc, Weak};
 
 use rmcp::{
     Peer, RoleClient,
@@ -29,8 +26,6 @@ const LONGEST_NAME: usize = 64;
 const LONGEST_DESCRIPTION: usize = 4_000;
 /// Tools of one server at most; further ones are left out.
 const MAX_TOOLS: usize = 512;
-/// The longest call, whatever progress it reports.
-const LONGEST_CALL: Duration = Duration::from_secs(6 * 3_600);
 /// Where a server finds the key of a call, which is the same when the call is repeated.
 const KEY: &str = "synod/key";
 
@@ -130,9 +125,7 @@ impl RemoteTool {
         if let serde_json::Value::Object(arguments) = args.to_json() {
             params = params.with_arguments(arguments);
         }
-        let mut options = PeerRequestOptions::with_timeout(server.config.call_timeout())
-            .reset_timeout_on_progress()
-            .with_max_total_timeout(LONGEST_CALL);
+        let mut options = PeerRequestOptions::default();
         if !call.key.is_empty() {
             let mut meta = MetaObject::default();
             meta.insert(KEY.to_owned(), (*call.key).into());
@@ -140,9 +133,13 @@ impl RemoteTool {
         }
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
         let handle = peer.send_cancellable_request(request, options).await.map_err(failed)?;
-        let _listening = server.listeners.listen(&handle.progress_token, call.progress.clone());
+        let in_flight = server.calls.begin(&handle.progress_token, call, server.config.answer_timeout());
         let mut cancel = CancelOnDrop { peer, id: Some(handle.id.clone()) };
-        let answer = handle.await_response().await;
+        let answer = tokio::select! {
+            biased;
+            answer = handle.await_response() => answer,
+            failure = in_flight.given_up(&server.name, &self.name, server.config.call_timeout()) => return Err(failure),
+        };
         cancel.id = None;
         match answer.map_err(failed)? {
             ServerResult::CallToolResult(result) => Ok(result),

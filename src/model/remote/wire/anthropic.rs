@@ -18,6 +18,11 @@ use crate::{
 const DEFAULT_MAX_TOKENS: u64 = 4_096;
 /// The fewest tokens that the API takes for thinking.
 const LEAST_THINKING: u64 = 1_024;
+/// The first version that thinks as much as it sees fit, and takes an effort and no sampling parameters.
+const ADAPTIVE: (u32, u32) = (4, 7);
+/// The first version that takes a temperature or `top_p`, and not both.
+const ONE_OF_BOTH: (u32, u32) = (4, 1);
+const SAMPLING: &[&str] = &["temperature", "top_k", "top_p"];
 /// What this module sets, and what this API does not have.
 const NOT_PASSED: &[&str] = &[
     "model",
@@ -48,11 +53,24 @@ pub(super) fn body(ask: &Ask<'_>) -> JsonValue {
     body.insert("max_tokens".into(), max_tokens.into());
     body.insert("stream".into(), true.into());
     body.extend(stops(ask.config).map(|stops| ("stop_sequences".to_owned(), stops)));
-    if let Some(budget) = thinking(ask, max_tokens).filter(|_| !body.contains_key("thinking")) {
+    let version = version(ask.id);
+    let adaptive = version.is_some_and(|version| version >= ADAPTIVE);
+    let asked = effort(ask.config).filter(|_| !body.contains_key("thinking"));
+    if let Some(effort) = asked.as_deref().filter(|_| adaptive) {
+        let config = body.entry("output_config").or_insert_with(|| json!({}));
+        if let Some(config) = config.as_object_mut() {
+            config.entry("effort").or_insert_with(|| level(effort).into());
+        }
+        if effort != "none" {
+            body.insert("thinking".into(), json!({ "type": "adaptive" }));
+        }
+    } else if let Some(budget) = asked.and_then(|effort| thinking(&effort, max_tokens)) {
         body.insert("thinking".into(), json!({ "type": "enabled", "budget_tokens": budget }));
-        // The API refuses them together.
-        body.remove("temperature");
-        body.remove("top_k");
+    }
+    // The API refuses them beside thinking, later models refuse them at all, and those between take one of the first two.
+    if adaptive || body.contains_key("thinking") {
+        SAMPLING.iter().for_each(|key| drop(body.remove(*key)));
+    } else if version.is_some_and(|version| version >= ONE_OF_BOTH) && body.contains_key("temperature") {
         body.remove("top_p");
     }
     // The mark ends what is cached: the tools and the system prompt here, the conversation so far below.
@@ -89,9 +107,27 @@ fn mark() -> JsonValue {
     json!({ "type": "ephemeral" })
 }
 
+/// The version of a model, by its id: `claude-haiku-4-5-20251001` is 4.5. `None` for a model of somebody else.
+fn version(id: &str) -> Option<(u32, u32)> {
+    let name = id.rsplit(['/', '.']).next()?.strip_prefix("claude-")?;
+    let mut numbers = name.split('-').filter(|part| part.len() <= 2).filter_map(|part| part.parse::<u32>().ok());
+    Some((numbers.next()?, numbers.next().unwrap_or(0)))
+}
+
+/// An effort as the API names it.
+fn level(effort: &str) -> &'static str {
+    match effort {
+        "none" | "minimal" | "low" => "low",
+        "medium" => "medium",
+        "xhigh" => "xhigh",
+        "max" => "max",
+        _ => "high",
+    }
+}
+
 /// Tokens for thinking out of those of the reply; `None` where none is asked for or there is no room for it.
-fn thinking(ask: &Ask<'_>, max_tokens: u64) -> Option<u64> {
-    let share = match effort(ask.config)?.as_str() {
+fn thinking(effort: &str, max_tokens: u64) -> Option<u64> {
+    let share = match effort {
         "none" => return None,
         "minimal" | "low" => max_tokens / 4,
         "medium" => max_tokens / 2,

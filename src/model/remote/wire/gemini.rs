@@ -51,8 +51,12 @@ pub(super) fn body(ask: &Ask<'_>) -> JsonValue {
     }
     config.extend(ask.config.get("max_tokens").map(|max| ("maxOutputTokens".to_owned(), max.to_json())));
     config.extend(stops(ask.config).map(|stops| ("stopSequences".to_owned(), stops)));
-    if let Some(budget) = effort(ask.config).as_deref().map(|effort| thinking(effort, ask.id)) {
-        config.entry("thinkingConfig").or_insert_with(|| json!({ "thinkingBudget": budget }));
+    if let Some(effort) = effort(ask.config) {
+        let asked = match has_levels(ask.id) {
+            true => json!({ "thinkingLevel": level(&effort) }),
+            false => json!({ "thinkingBudget": thinking(&effort, ask.id) }),
+        };
+        config.entry("thinkingConfig").or_insert(asked);
     }
     if let Some(schema) = conversation.schema.as_ref().filter(|_| ask.structured) {
         config.insert("responseMimeType".into(), "application/json".into());
@@ -75,6 +79,22 @@ pub(super) fn body(ask: &Ask<'_>) -> JsonValue {
         body.insert("generationConfig".into(), JsonValue::Object(config));
     }
     JsonValue::Object(body)
+}
+
+/// Whether a model thinks by levels, as those from the third version on do, and not by tokens.
+fn has_levels(id: &str) -> bool {
+    let name = id.rsplit('/').next().and_then(|name| name.strip_prefix("gemini-"));
+    let version = name.and_then(|name| name.split(['.', '-']).next()?.parse::<u32>().ok());
+    version.is_some_and(|version| version >= 3)
+}
+
+fn level(effort: &str) -> &'static str {
+    match effort {
+        "none" | "minimal" => "MINIMAL",
+        "low" => "LOW",
+        "medium" => "MEDIUM",
+        _ => "HIGH",
+    }
 }
 
 /// Tokens for thinking.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     team::ProviderKind,
     turn::{Conversation, cut},
-    value::{Map, ToolSpec, Value},
+    value::{Map, ToolSpec, Usage, Value},
 };
 
 /// Characters of a tool's description that OpenAI takes at most.
@@ -182,6 +182,11 @@ impl Reader {
         self.open.iter().rev().find(|(open, _)| *open == number).map(|(_, part)| *part)
     }
 
+    /// What the provider has said that the call took.
+    pub fn usage(&self) -> Usage {
+        self.draft.usage()
+    }
+
     /// Whether the provider has said that nothing more comes.
     pub fn is_complete(&self) -> bool {
         self.draft.complete
@@ -248,7 +253,8 @@ const SAMPLING: &[&str] = &[
 fn reasons(id: &str) -> bool {
     let id = id.rsplit('/').next().unwrap_or(id);
     let family = id.split('-').next().unwrap_or(id);
-    matches!(family, "o1" | "o3" | "o4") || (id.starts_with("gpt-5") && !id.contains("chat"))
+    let version = id.strip_prefix("gpt-").and_then(|rest| rest.split(['.', '-']).next()?.parse::<u32>().ok());
+    matches!(family, "o1" | "o3" | "o4") || (version.is_some_and(|version| version >= 5) && !id.contains("chat"))
 }
 
 /// The profile's parameters for a model of OpenAI.

@@ -33,8 +33,13 @@ fn conversation(carry: Option<Value>) -> Conversation {
 }
 
 fn body(kind: ProviderKind, conversation: &Conversation, config: JsonValue, structured: bool) -> JsonValue {
+    body_of("big", kind, conversation, config, structured)
+}
+
+/// The same for a model of that id.
+fn body_of(id: &str, kind: ProviderKind, conversation: &Conversation, config: JsonValue, structured: bool) -> JsonValue {
     let Ok(Value::Map(config)) = Value::try_from(config) else { panic!("model_config is a map") };
-    let ask = Ask { id: "big", conversation, config: &config, window: None, structured };
+    let ask = Ask { id, conversation, config: &config, window: None, structured };
     Wire(kind).body("http://h", &ask)
 }
 
@@ -92,6 +97,44 @@ fn thinking_has_its_share_of_the_reply_and_no_temperature_beside_it() {
     let body = body(ProviderKind::Anthropic, &conversation(None), config, false);
     assert_eq!(body["thinking"], json!({ "type": "enabled", "budget_tokens": 4_000 }));
     assert_eq!((body.get("temperature"), body.get("seed"), &body["metadata"]["user_id"]), (None, None, &json!("u")));
+}
+
+#[test]
+fn later_models_of_anthropic_take_an_effort_and_no_sampling_and_earlier_ones_one_parameter_of_two() {
+    let config = json!({ "max_tokens": 8_000, "temperature": 0.2, "top_p": 0.5, "top_k": 3 });
+    let keys = |id: &str, more: JsonValue| {
+        let mut config = config.clone();
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let body = body_of(id, ProviderKind::Anthropic, &conversation(None), config, false);
+        let sent = ["temperature", "top_p", "top_k"].into_iter().filter(|key| body.get(*key).is_some());
+        (sent.collect::<Vec<_>>().join(" "), body["thinking"]["type"].clone(), body["output_config"]["effort"].clone())
+    };
+    let none = JsonValue::Null;
+    for (id, sent) in [
+        ("claude-3-5-haiku-20241022", "temperature top_p top_k"),
+        ("claude-sonnet-4-20250514", "temperature top_p top_k"),
+        ("claude-sonnet-4-6", "temperature top_k"),
+        ("claude-opus-4-7", ""),
+        ("anthropic/claude-haiku-5-5", ""),
+        ("us.anthropic.claude-sonnet-5", ""),
+        ("somebody-elses", "temperature top_p top_k"),
+    ] {
+        assert_eq!(keys(id, json!({})), (sent.to_owned(), none.clone(), none.clone()), "{id}");
+    }
+    let asked = |effort: &str| keys("claude-opus-5-5", json!({ "reasoning_effort": effort }));
+    assert_eq!(asked("minimal"), (String::new(), json!("adaptive"), json!("low")));
+    assert_eq!(asked("xhigh"), (String::new(), json!("adaptive"), json!("xhigh")));
+    assert_eq!(asked("none"), (String::new(), none, json!("low")));
+}
+
+#[test]
+fn later_models_of_google_think_by_levels() {
+    let thinks = |id: &str| {
+        let config = json!({ "reasoning_effort": "minimal" });
+        body_of(id, ProviderKind::Gemini, &conversation(None), config, false)["generationConfig"]["thinkingConfig"].clone()
+    };
+    assert_eq!(thinks("gemini-3.8-flash"), json!({ "thinkingLevel": "MINIMAL" }));
+    assert!(thinks("gemini-2.5-flash").get("thinkingBudget").is_some() && thinks("big").get("thinkingLevel").is_none());
 }
 
 #[test]
@@ -178,6 +221,7 @@ fn a_model_that_reasons_is_sent_no_sampling() {
         ("o3", true),
         ("openai/o4-mini", true),
         ("gpt-5-mini", true),
+        ("gpt-6.1-sol", true),
         ("gpt-5-chat-latest", false),
         ("gpt-4.1", false),
         ("o30b", false),

@@ -13,7 +13,9 @@ use super::synod::{
     graph::Plan,
     schedule::{Scheduler, Step},
     state::{FoldError, State},
-    value::{AskId, EffectClass, Epoch, Failure, FailureKind, Judge, Map, Reply, Seq, SessionId, Tenant, Timestamp, Value},
+    value::{
+        AskId, EffectClass, Epoch, Failure, FailureKind, FormAnswer, Judge, Map, Reply, Seq, SessionId, Tenant, Timestamp, Value,
+    },
 };
 
 /// What the world does about an effect: after how many milliseconds, and what. More than one entry is a duplicate, none a
@@ -87,6 +89,8 @@ pub struct Run<W> {
     epoch: u32,
     /// What the harness does wrong.
     pub sabotage: Option<Sabotage>,
+    /// What calls in flight were told of people's answers.
+    pub told: Vec<(Key, u32, FormAnswer)>,
     /// What the scheduler was given, with the time.
     pub given: Vec<(Timestamp, Input)>,
 }
@@ -128,6 +132,7 @@ impl<W: World> Run<W> {
             flying: BTreeSet::new(),
             epoch: 0,
             sabotage: None,
+            told: Vec::new(),
             given: Vec::new(),
         };
         run.absorb(step)?;
@@ -182,7 +187,7 @@ impl<W: World> Run<W> {
         let free = effects.into_iter().filter(|effect| match effect {
             Effect::Model(call) => call.free,
             Effect::Tool(call) => call.effect == EffectClass::Read,
-            Effect::Cancel(_) | Effect::Ask(_) => false,
+            Effect::Cancel(_) | Effect::Ask(_) | Effect::Tell { .. } => false,
         });
         self.perform(free.collect())
     }
@@ -269,6 +274,7 @@ impl<W: World> Run<W> {
                     let result = Err(Failure::new(FailureKind::Cancelled, "stopped"));
                     self.arrive(wait, Input::Returned { key, result });
                 }
+                Effect::Tell { key, nth, answer } => self.told.push((key, nth, answer)),
                 Effect::Ask(id) => {
                     self.shown.insert(id);
                     let Some(ask) = self.state().asks.get(&id).cloned() else { continue };
@@ -313,7 +319,12 @@ impl<W: World> Run<W> {
                 let in_time = state.asks.get(ask)?.deadline.is_none_or(|deadline| *at < deadline);
                 (in_time && state.finished.is_none() && state.check_answer(*ask, value).is_ok()).then_some(*ask)
             }
-            Input::Replied { .. } | Input::Returned { .. } | Input::Cancel { .. } | Input::Resume { .. } | Input::Tick => None,
+            Input::Replied { .. }
+            | Input::Returned { .. }
+            | Input::Elicited { .. }
+            | Input::Cancel { .. }
+            | Input::Resume { .. }
+            | Input::Tick => None,
         };
         let answered: BTreeSet<AskId> = mail.iter().filter_map(counts).collect();
         self.scheduler = Scheduler::resume(state, self.judge.clone(), Arc::new(TestTools));
@@ -355,7 +366,7 @@ impl<W: World> Run<W> {
         let calls = self.scheduler.outstanding().into_iter().filter_map(|effect| match effect {
             Effect::Model(call) => Some(call.key),
             Effect::Tool(call) => Some(call.key),
-            Effect::Cancel(_) | Effect::Ask(_) => None,
+            Effect::Cancel(_) | Effect::Ask(_) | Effect::Tell { .. } => None,
         });
         let calls: BTreeSet<Key> = calls.collect();
         if state.finished.is_some() && !calls.is_empty() {

@@ -66,6 +66,7 @@ pub fn team(roles: &[&str]) -> TeamPlan {
         may_write: BTreeMap::new(),
         max_asks: 3,
         letters: Arc::default(),
+        limits: Limits::default(),
     }
 }
 
