@@ -139,8 +139,8 @@ fn every_server_is_started_and_ended_and_those_that_do_not_start_say_why() {
         .with("missing", missing);
     let engine = engine(&bench, &[], servers, ModelCatalog::built_in());
     let found = examine(&bench, &engine, None, false);
-    check(&found, Area::Mcp, "good", Health::Ok, "offers 11 tools");
-    check(&found, Area::Mcp, "web", Health::Ok, "offers 11 tools");
+    check(&found, Area::Mcp, "good", Health::Ok, "offers 13 tools");
+    check(&found, Area::Mcp, "web", Health::Ok, "offers 13 tools");
     check(&found, Area::Mcp, "bad", Health::Fail, "ended at once with exit code 3; it said: out of coffee");
     check(&found, Area::Mcp, "unset", Health::Fail, "NOT_SET_HERE, which is not set");
     check(&found, Area::Mcp, "silent", Health::Fail, "did not answer within 0.3 s");
