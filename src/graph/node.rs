@@ -251,6 +251,15 @@ pub enum ScopeKind {
         /// How each activation is timed and retried.
         like: Box<Node>,
     },
+    /// Members who talk: all begin with the task, rest when they have a result, and are woken by mail while they have turns left.
+    /// It ends when all rest and no mail is in flight, or when the `settle` rule accepts. Its output is what each member last
+    /// finished with, by role.
+    Circle {
+        /// Who takes part.
+        members: Vec<Role>,
+        /// How each activation is timed and retried.
+        like: Box<Node>,
+    },
     /// What becomes of positions that differ. Over findings its output is `{accepted, decisions}`; over votes
     /// `{accepted, votes, objections, value}`, where `value` is the proposal with `validation` (the votes) in it.
     Settle(SettleSpec),

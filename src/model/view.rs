@@ -22,7 +22,7 @@ pub const VIEW_FIELDS: [(&str, &str); 16] = [
         "what was looked up before its first turn, if its profile has a `top_k`: a list of #{ document, title, section, line, text, score }; \
          where that failed, errors.knowledge says why",
     ),
-    ("mail", "messages to this agent: a list of #{ id, type, from, to, content, metadata, private }"),
+    ("mail", "messages to this agent since it was last woken: a list of #{ id, type, from, to, content, metadata, private }"),
     ("node", "the path of its node, such as work/performance"),
     ("notes", "remarks of the engine, such as why a finish was refused"),
     ("phase", "what it is asked for: work, delegate, synthesize, validate, debate or answer"),
@@ -88,6 +88,7 @@ pub fn sample_view() -> Value {
         input: Value::Map(Arc::default()),
         inputs: Arc::new(inputs.as_map().cloned().unwrap_or_default()),
         context: Value::map(shared.into_iter().chain(rest)),
+        earlier: 0,
         letters: Arc::default(),
         thread: vec![Entry::Known { call: lookup, result: result(passages) }, Entry::Result { call, result: result(found) }],
         tools: Vec::new(),
@@ -101,7 +102,7 @@ pub fn view(request: &Request) -> Value {
     let mut errors = BTreeMap::new();
     let (mut mail, mut answers, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     let mut knowledge: &[Value] = &[];
-    for entry in &request.thread {
+    for (at, entry) in request.thread.iter().enumerate() {
         match entry {
             Entry::Result { call, result } => {
                 let name = call.id.to_string();
@@ -120,6 +121,7 @@ pub fn view(request: &Request) -> Value {
                 knowledge = passages(result);
                 errors.extend(result.outcome.as_ref().err().map(|failure| (call.id.to_string(), error(failure))));
             }
+            Entry::Mail(_) if at < request.earlier => {}
             Entry::Mail(messages) => mail.extend(messages.iter().map(|m| Value::of(&**m).unwrap_or_default())),
             Entry::Answer { question, answer, by } => answers.push(Value::map([
                 ("question", Value::Text(question.clone())),

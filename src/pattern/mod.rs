@@ -7,6 +7,7 @@ mod coordinator_worker;
 mod graph;
 mod make;
 mod parallel;
+mod peer_to_peer;
 mod result;
 mod sequential;
 
@@ -38,14 +39,15 @@ pub fn expand(team: &Team, functions: &[Arc<str>]) -> Result<Fragment, Vec<Diagn
         Pattern::Sequential => sequential::expand(team),
         Pattern::Parallel => parallel::expand(team),
         Pattern::Graph => graph::expand(team),
-        Pattern::PeerToPeer | Pattern::Hierarchical => Err(vec![not_yet(team)]),
+        Pattern::PeerToPeer => peer_to_peer::expand(team),
+        Pattern::Hierarchical => Err(vec![not_yet(team)]),
     }
 }
 
 fn not_yet(team: &Team) -> Diagnostic {
     let name = team.pattern.name();
     Diagnostic::error(Code::NotYet, &place_of(team), format!("the pattern `{name}` comes with a later version"))
-        .help("`coordinator_worker`, `sequential`, `parallel` and `graph` are there")
+        .help("`coordinator_worker`, `peer_to_peer`, `sequential`, `parallel` and `graph` are there")
 }
 
 /// The file of a team, where nothing more exact is known.

@@ -238,6 +238,7 @@ impl Counter<'_> {
             ScopeKind::Relay { members, max_handoffs, like } => {
                 return self.relay(graph.team, members, *max_handoffs, like, slots).ok_or(overflow);
             }
+            ScopeKind::Circle { members, like } => return self.circle(graph.team, members, like, slots).ok_or(overflow),
             ScopeKind::Settle(settle) => return self.settle(graph.team, team, settle, slots).ok_or(overflow),
         };
         let Worst { tally, wall } = self.graph(body, slots)?;
@@ -284,6 +285,17 @@ impl Counter<'_> {
         };
         let wall = Wall::calls(like, widest(team, members.iter(), like, slots)?, 0)?.times(seats, 1)?;
         Some(Worst { tally, wall })
+    }
+
+    /// Each member is one seat, however often it is woken. Nothing keeps all of them from having each turn after all those before, each
+    /// in an activation of its own.
+    fn circle(&self, ix: TeamIx, members: &[Role], like: &Node, slots: u32) -> Option<Worst> {
+        let team = self.plan.team(ix);
+        let tally = self.each(ix, team, members, like)?;
+        let turns: u64 = members.iter().filter_map(|role| team.agent(role)).map(|member| u64::from(grown(member, like).0)).sum();
+        let wall = Wall::calls(like, widest(team, members.iter(), like, slots)?, 0)?.times(turns, 1)?;
+        let at_once = u64::try_from(members.len()).ok()?;
+        Some(Worst { tally, wall: Wall { demand: wall.demand.checked_mul(at_once)?, ..wall } })
     }
 
     /// Only a rule lets members have one more look at a topic, or leaves it to the coordinator, which is one seat more.

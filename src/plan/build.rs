@@ -273,7 +273,7 @@ impl<'a> Builder<'a> {
         match &**scope {
             ScopeKind::ForEach { body, .. } | ScopeKind::Repeat { body, .. } | ScopeKind::Group { body, .. } => longest(body),
             ScopeKind::Relay { members, .. } => members.len() as u32,
-            ScopeKind::Subtasks { .. } | ScopeKind::Settle(_) => 1,
+            ScopeKind::Subtasks { .. } | ScopeKind::Circle { .. } | ScopeKind::Settle(_) => 1,
         }
     }
 

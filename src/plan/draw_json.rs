@@ -75,6 +75,7 @@ fn scope_name(scope: &ScopeKind) -> &'static str {
         ScopeKind::Group { with: Some(_), .. } => "team",
         ScopeKind::Subtasks { .. } => "subtasks",
         ScopeKind::Relay { .. } => "relay",
+        ScopeKind::Circle { .. } => "circle",
         ScopeKind::Settle(_) => "settle",
     }
 }

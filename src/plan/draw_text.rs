@@ -104,7 +104,7 @@ fn waits(outline: &Outline<'_>, number: usize, node: &Node) -> String {
 fn like(node: &Node) -> Option<&Node> {
     let NodeKind::Scope(scope) = &node.kind else { return None };
     match &**scope {
-        ScopeKind::Subtasks { like, .. } | ScopeKind::Relay { like, .. } => Some(like),
+        ScopeKind::Subtasks { like, .. } | ScopeKind::Relay { like, .. } | ScopeKind::Circle { like, .. } => Some(like),
         ScopeKind::Settle(settle) => (settle.max_debate_rounds > 0).then_some(&*settle.like),
         ScopeKind::ForEach { .. } | ScopeKind::Repeat { .. } | ScopeKind::Group { .. } => None,
     }

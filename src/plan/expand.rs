@@ -183,6 +183,7 @@ fn what(spec: &NodeSpec) -> Entries {
             put("relay", roles(members));
             put("max_handoffs", Doc::number(*max_handoffs));
         }
+        What::Circle { members } => put("circle", roles(members)),
         What::Settle { over, members, max_debate_rounds, protocol, tie } => {
             let over = match over {
                 SettleOver::Findings => "findings",

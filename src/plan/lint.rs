@@ -89,7 +89,12 @@ fn fan_outs(plan: &Plan, outline: &Outline<'_>) -> Vec<Lint> {
             NodeKind::Scope(scope) => match &**scope {
                 ScopeKind::Subtasks { max, .. } => *max > 1,
                 ScopeKind::ForEach { max, body, .. } => *max > 1 && has_agents(plan, *body),
-                ScopeKind::Repeat { .. } | ScopeKind::Group { .. } | ScopeKind::Relay { .. } | ScopeKind::Settle(_) => false,
+                // Those of a circle look at each other's.
+                ScopeKind::Repeat { .. }
+                | ScopeKind::Group { .. }
+                | ScopeKind::Relay { .. }
+                | ScopeKind::Circle { .. }
+                | ScopeKind::Settle(_) => false,
             },
             NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) => false,
         }
@@ -158,7 +163,7 @@ fn has_agents(plan: &Plan, graph: TemplateIx) -> bool {
         NodeKind::Agent(_) => true,
         NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) => false,
         NodeKind::Scope(scope) => match &**scope {
-            ScopeKind::Subtasks { .. } | ScopeKind::Relay { .. } => true,
+            ScopeKind::Subtasks { .. } | ScopeKind::Relay { .. } | ScopeKind::Circle { .. } => true,
             ScopeKind::Settle(_) => false,
             ScopeKind::ForEach { body, .. } | ScopeKind::Repeat { body, .. } | ScopeKind::Group { body, .. } => {
                 has_agents(plan, *body)
@@ -287,7 +292,9 @@ fn members(plan: &Plan, outline: &Outline<'_>) -> Vec<Lint> {
         match &step.node.kind {
             NodeKind::Scope(scope) => match &**scope {
                 ScopeKind::Subtasks { .. } => drop(anybody.insert(step.team)),
-                ScopeKind::Relay { members, .. } => team.extend(members.iter().map(|m| m.as_str())),
+                ScopeKind::Relay { members, .. } | ScopeKind::Circle { members, .. } => {
+                    team.extend(members.iter().map(|m| m.as_str()));
+                }
                 ScopeKind::ForEach { .. } | ScopeKind::Repeat { .. } | ScopeKind::Group { .. } | ScopeKind::Settle(_) => {}
             },
             NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) => {}
@@ -311,6 +318,7 @@ fn queues(plan: &Plan, outline: &Outline<'_>) -> Vec<Lint> {
         let wide = match &**scope {
             ScopeKind::ForEach { max, parallel, .. } => parallel.unwrap_or(*max).min(*max),
             ScopeKind::Subtasks { max, one_by_one: false, .. } => *max,
+            ScopeKind::Circle { members, .. } => u32::try_from(members.len()).unwrap_or(u32::MAX),
             ScopeKind::Subtasks { .. } | ScopeKind::Repeat { .. } | ScopeKind::Group { .. } | ScopeKind::Relay { .. } => 1,
             ScopeKind::Settle(_) => 1,
         };

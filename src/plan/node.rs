@@ -76,6 +76,10 @@ impl Builder<'_> {
                 let like = like(around.team, spec, Phase::Work);
                 ScopeKind::Relay { members: members.clone(), max_handoffs: *max_handoffs, like }
             }
+            What::Circle { members } => {
+                self.known_members(around, spec, members, 2);
+                ScopeKind::Circle { members: members.clone(), like: like(around.team, spec, Phase::Work) }
+            }
             What::Settle { over, members, max_debate_rounds, protocol, tie } => {
                 self.known_members(around, spec, members, 0);
                 self.known_members(around, spec, tie.as_slice(), 0);
@@ -251,7 +255,7 @@ impl Builder<'_> {
         let inside = match &spec.what {
             What::ForEach { .. } | What::Repeat { .. } | What::Group { .. } => true,
             What::Agent { .. } | What::Tool(_) | What::Gate(_) | What::Rule { .. } | What::Ask(_) => false,
-            What::Subtasks { .. } | What::Relay { .. } | What::Settle { .. } => false,
+            What::Subtasks { .. } | What::Relay { .. } | What::Circle { .. } | What::Settle { .. } => false,
         };
         if !inside {
             let message = format!("`{}` has no nodes inside whose `concurrency` could be limited", spec.id);
@@ -264,7 +268,7 @@ impl Builder<'_> {
 /// Retry and timeout of the node itself; `None` where they are meant for each activation that it grows.
 fn scope_limits(spec: &NodeSpec) -> Option<(Option<crate::graph::Retry>, Option<std::time::Duration>)> {
     match &spec.what {
-        What::Subtasks { .. } | What::Relay { .. } | What::Settle { .. } => None,
+        What::Subtasks { .. } | What::Relay { .. } | What::Circle { .. } | What::Settle { .. } => None,
         What::Agent { .. } | What::Tool(_) | What::Gate(_) | What::Rule { .. } | What::Ask(_) => {
             Some((spec.retry.clone(), spec.timeout))
         }

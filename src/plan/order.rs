@@ -37,6 +37,9 @@ pub(super) fn order_sensitive(plan: &Plan, outline: &Outline<'_>) -> Vec<OrderSe
                 add("a person's answer counts only before the deadline".to_owned());
             }
             NodeKind::Scope(scope) => {
+                if let ScopeKind::Circle { .. } = &**scope {
+                    add("its members read what the others say while they are at work".to_owned());
+                }
                 if let ScopeKind::Subtasks { quorum: Some(n), .. } = &**scope {
                     add(format!("ends at the first {n} sub-tasks that succeed; {rest}"));
                 }

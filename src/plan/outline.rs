@@ -108,7 +108,7 @@ pub(super) fn body(node: &Node) -> Option<(TemplateIx, bool)> {
     match &**scope {
         ScopeKind::ForEach { body, .. } | ScopeKind::Repeat { body, .. } => Some((*body, true)),
         ScopeKind::Group { body, .. } => Some((*body, false)),
-        ScopeKind::Subtasks { .. } | ScopeKind::Relay { .. } | ScopeKind::Settle(_) => None,
+        ScopeKind::Subtasks { .. } | ScopeKind::Relay { .. } | ScopeKind::Circle { .. } | ScopeKind::Settle(_) => None,
     }
 }
 
@@ -208,6 +208,7 @@ fn scope_does(plan: &Plan, scope: &ScopeKind) -> String {
         ScopeKind::Relay { members, max_handoffs, .. } => {
             format!("a relay of {}, at most {max_handoffs} handoffs", roles(members))
         }
+        ScopeKind::Circle { members, .. } => format!("a circle of {}", roles(members)),
         ScopeKind::Settle(settle) => {
             let over = match settle.over {
                 SettleOver::Findings => "findings",

@@ -147,7 +147,7 @@ impl<'p> Texts<'p> {
                 ScopeKind::Repeat { until, .. } => self.exprs.extend(until),
                 ScopeKind::Group { with, .. } => self.exprs.extend(with.iter().flatten().map(|(_, expr)| expr)),
                 ScopeKind::Subtasks { from, .. } => self.exprs.push(from),
-                ScopeKind::Relay { .. } | ScopeKind::Settle(_) => {}
+                ScopeKind::Relay { .. } | ScopeKind::Circle { .. } | ScopeKind::Settle(_) => {}
             },
         }
     }

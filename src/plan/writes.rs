@@ -47,7 +47,7 @@ impl Writers<'_> {
                     let roles: Vec<Role> = self.team.members.iter().map(|m| m.role.clone()).collect();
                     grown(&roles, like)
                 }
-                ScopeKind::Relay { members, like, .. } => grown(members, like),
+                ScopeKind::Relay { members, like, .. } | ScopeKind::Circle { members, like } => grown(members, like),
                 ScopeKind::Settle(settle) => grown(&settle.members, &settle.like),
             },
             NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) => Vec::new(),
@@ -151,6 +151,7 @@ impl Writers<'_> {
             | ScopeKind::Repeat { .. }
             | ScopeKind::Group { .. }
             | ScopeKind::Relay { .. }
+            | ScopeKind::Circle { .. }
             | ScopeKind::Settle(_) => Vec::new(),
         }
     }

@@ -41,7 +41,9 @@ fn start_of(state: &State, ends: &BTreeMap<NodeIx, Duration>, node: NodeIx) -> D
                 let done = children(state, scope).filter(|c| state.nodes[c.index()].instance < own);
                 done.filter_map(|child| ends.get(&child)).max().copied().unwrap_or_default()
             }
-            ScopeKind::ForEach { .. } | ScopeKind::Group { .. } | ScopeKind::Subtasks { .. } => Duration::ZERO,
+            ScopeKind::ForEach { .. } | ScopeKind::Group { .. } | ScopeKind::Subtasks { .. } | ScopeKind::Circle { .. } => {
+                Duration::ZERO
+            }
         },
         NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) => Duration::ZERO,
     };

@@ -44,8 +44,8 @@ impl Scheduler {
         let attempt = self.state.nodes[node.index()].attempt + 1;
         let lookup = self.lookup(node, &task).map(Arc::new);
         self.emit(Event::NodeStarted { node, attempt, lookup })?;
-        // The question is what it was given to do.
-        if self.phase(node) == Phase::Answer {
+        // A question is what it was given to do; whoever goes on from a rest was told before.
+        if self.state.snapshots.contains_key(&node) {
             return Ok(());
         }
         let role = self.state.role_of(node).cloned();
@@ -181,7 +181,7 @@ impl Scheduler {
     }
 
     pub(super) fn turns_left(&self, node: NodeIx) -> u32 {
-        self.turn_limit(node).saturating_sub(self.state.seat_turns.get(&node).copied().unwrap_or(0))
+        self.turn_limit(node).saturating_sub(self.state.seat_turns.get(&self.state.seat_at(node)).copied().unwrap_or(0))
     }
 
     /// The member whose activation a node is.

@@ -13,6 +13,9 @@ use crate::{
     value::{Decision, Failure, FailureKind, NodeIx, Position, RuleKind, SettleVerdict, Value, Verdict},
 };
 
+/// What the `settle` rule says: verdict, value and reason, nothing where there is no rule, or why it failed.
+pub(super) type Ruled = Result<Option<(SettleVerdict, Value, Arc<str>)>, Failure>;
+
 impl Scheduler {
     /// Looks at a settle scope: the first topic that is not settled, or the end.
     pub(super) fn settle_topics(&mut self, node: NodeIx, scope: &ScopeState, spec: &SettleSpec) -> Result<(), FoldError> {
@@ -66,7 +69,6 @@ impl Scheduler {
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "a verdict in parts, or none, or a failure, or a broken engine")]
     fn ask_settle(
         &mut self,
         node: NodeIx,
@@ -74,18 +76,23 @@ impl Scheduler {
         positions: &[Position],
         spec: &SettleSpec,
         left: u32,
-    ) -> Result<Result<Option<(SettleVerdict, Value, Arc<str>)>, Failure>, FoldError> {
-        let (ix, team) = self.state.team_of(node);
-        if !team.rules.iter().any(|r| &**r == "settle") {
-            return Ok(Ok(None));
-        }
+    ) -> Result<Ruled, FoldError> {
         let round = count(&topic.debates);
         let (over, proposal) = match spec.over {
             SettleOver::Findings | SettleOver::Result => ("findings", Value::Null),
             SettleOver::Votes => ("votes", self.proposal_before(node)),
         };
         let facts = self.settle_facts(node, over, &topic.topic, positions, round, left, proposal, &spec.members);
-        match self.judge.judge(ix, &RuleKind::Settle, &facts) {
+        self.judge_settle(node, &facts)
+    }
+
+    /// What the team's `settle` rule says to these facts.
+    pub(super) fn judge_settle(&mut self, node: NodeIx, facts: &Value) -> Result<Ruled, FoldError> {
+        let (ix, team) = self.state.team_of(node);
+        if !team.rules.iter().any(|r| &**r == "settle") {
+            return Ok(Ok(None));
+        }
+        match self.judge.judge(ix, &RuleKind::Settle, facts) {
             Ok(Some(verdict)) => {
                 let parts = match &verdict {
                     Verdict::Settle { verdict, value, reason } => Ok(Some((*verdict, value.clone(), reason.clone()))),
@@ -134,6 +141,7 @@ impl Scheduler {
                 | ScopeKind::Group { .. }
                 | ScopeKind::Subtasks { .. }
                 | ScopeKind::Relay { .. }
+                | ScopeKind::Circle { .. }
                 | ScopeKind::Settle(_) => true,
             },
             NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) => true,

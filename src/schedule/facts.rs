@@ -7,7 +7,7 @@ use petgraph::Direction;
 use super::Scheduler;
 use crate::{
     event::Outcome,
-    graph::Member,
+    graph::{Member, NodeKind, ScopeKind},
     value::{
         AgentFacts, Call, EffectClass, Failure, HandoffFacts, MergeFacts, NodeIx, Origin, OwnFacts, PartFacts, PermitFacts,
         Position, ReconcileFacts, Role, RouteFacts, SeatFacts, SettleFacts, Value,
@@ -118,17 +118,42 @@ impl Scheduler {
         Value::of(&facts).unwrap_or_default()
     }
 
-    /// The parts that a node joins: the nodes that it follows, in declared order, sub-tasks of a scope one by one.
+    /// The parts that a node joins: the nodes that it follows, in declared order. Where findings were settled in between, those
+    /// before that; of a scope that members work in, their work one by one.
     pub(super) fn parts(&self, node: NodeIx) -> Vec<PartFacts> {
         let instance = self.state.instance_of(node);
-        let mut sources: Vec<NodeIx> = instance
-            .graph
-            .dag
-            .neighbors_directed(self.state.local(node), Direction::Incoming)
-            .map(|source| NodeIx(instance.base + u32::try_from(source.index()).unwrap_or(u32::MAX)))
-            .collect();
+        let sources = instance.graph.dag.neighbors_directed(self.state.local(node), Direction::Incoming);
+        let mut sources: Vec<NodeIx> =
+            sources.map(|source| NodeIx(instance.base + u32::try_from(source.index()).unwrap_or(u32::MAX))).collect();
         sources.sort();
-        sources.into_iter().map(|source| self.part(source)).collect()
+        sources.into_iter().flat_map(|source| self.work_of(source)).collect()
+    }
+
+    fn work_of(&self, node: NodeIx) -> Vec<PartFacts> {
+        let NodeKind::Scope(kind) = &self.state.node(node).kind else { return vec![self.part(node)] };
+        let scope = self.state.scopes.get(&node);
+        match &**kind {
+            ScopeKind::Settle(_) => self.parts(node),
+            ScopeKind::Subtasks { .. } => {
+                let instances = scope.map(|scope| scope.instances.as_slice()).unwrap_or_default();
+                let nodes = instances.iter().map(|ix| &self.state.instances[*ix as usize]).flat_map(|instance| {
+                    (0..u32::try_from(instance.graph.dag.node_count()).unwrap_or(0)).map(|local| NodeIx(instance.base + local))
+                });
+                nodes.map(|child| self.part(child)).collect()
+            }
+            ScopeKind::Circle { members, .. } => {
+                let seats = scope.map(|scope| scope.seats.as_slice()).unwrap_or_default();
+                let own =
+                    |role: &Role| seats.iter().filter(|(member, _)| member == role).map(|(_, seat)| *seat).collect::<Vec<_>>();
+                let ok = |seat: &NodeIx| matches!(self.state.outcome(*seat), Some(Outcome::Ok(_)));
+                let last = |role: &Role| own(role).iter().rfind(|seat| ok(seat)).or(own(role).last()).copied();
+                let part = |role: &Role| Some(PartFacts { id: role.0.clone(), ..self.part(last(role)?) });
+                members.iter().filter_map(part).collect()
+            }
+            ScopeKind::ForEach { .. } | ScopeKind::Repeat { .. } | ScopeKind::Group { .. } | ScopeKind::Relay { .. } => {
+                vec![self.part(node)]
+            }
+        }
     }
 
     fn part(&self, node: NodeIx) -> PartFacts {

@@ -142,7 +142,10 @@ impl Scheduler {
                 Ok(Value::Map(Arc::new(inputs)))
             }
             ScopeKind::Settle(spec) => Ok(self.topics(node, spec)),
-            ScopeKind::Group { with: None, .. } | ScopeKind::Repeat { .. } | ScopeKind::Relay { .. } => Ok(Value::Null),
+            ScopeKind::Group { with: None, .. }
+            | ScopeKind::Repeat { .. }
+            | ScopeKind::Relay { .. }
+            | ScopeKind::Circle { .. } => Ok(Value::Null),
         }
     }
 

@@ -7,6 +7,7 @@
 mod accept;
 mod agent;
 mod calls;
+mod circle;
 mod disagree;
 mod doubt;
 mod elicit;

@@ -39,6 +39,7 @@ impl Scheduler {
             inputs: self.frame_inputs(node),
             context: self.context_of(&self.state.knew(node), &Asked::default()),
             thread,
+            earlier: activation.earlier,
             letters: team.letters.clone(),
             tools,
         })

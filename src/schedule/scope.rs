@@ -29,6 +29,7 @@ impl Scheduler {
                 let scope = scope.clone();
                 self.relay(node, &scope, members, *max_handoffs, like)
             }
+            ScopeKind::Circle { members, like } => self.look_at_circle(node, members, like),
             ScopeKind::Settle(spec) => {
                 let scope = scope.clone();
                 self.settle_topics(node, &scope, spec)
@@ -44,7 +45,7 @@ impl Scheduler {
         self.grow(node, GrownFrom::Made { path: Arc::from(path), graph: Arc::new(graph) }, 0, 1)
     }
 
-    fn idle(&self, node: NodeIx) -> FoldError {
+    pub(super) fn idle(&self, node: NodeIx) -> FoldError {
         FoldError::Contradiction { seq: self.state.seq, reason: format!("scope {node} has nothing to decide") }
     }
 
@@ -195,7 +196,7 @@ impl Scheduler {
         if scope.open > 0 {
             return Err(self.idle(node));
         }
-        let (next, brief) = match scope.relay.last() {
+        let (next, brief) = match scope.seats.last() {
             None => (members.first().cloned(), Value::Null),
             Some((_, last)) if !matches!(self.state.outcome(*last), Some(Outcome::Ok(_) | Outcome::Skipped(_))) => {
                 return self.close(node, Err(self.child_failure(*last)));
@@ -207,11 +208,11 @@ impl Scheduler {
         };
         let (team_ix, team) = self.state.team_of(node);
         let Some(member) = next.as_ref().and_then(|role| team.agent(role)) else {
-            let output = scope.relay.last().map(|(_, last)| self.state.output(*last)).unwrap_or_default();
+            let output = scope.seats.last().map(|(_, last)| self.state.output(*last)).unwrap_or_default();
             return self.end(node, Outcome::Ok(output));
         };
         let task = &self.state.started.task;
-        let brief = match scope.relay.last() {
+        let brief = match scope.seats.last() {
             Some((from, _)) => grow::handed_over(task, from, &brief),
             None => task.clone(),
         };
@@ -219,7 +220,7 @@ impl Scheduler {
         if let Some(seat) = graph.dag.node_weights_mut().next() {
             seat.caught = true;
         }
-        let path = (scope.relay.len() + 1).to_string();
+        let path = (scope.seats.len() + 1).to_string();
         self.grow_made(node, &path, graph)
     }
 
@@ -231,20 +232,20 @@ impl Scheduler {
         members: &[Role],
         max_handoffs: u32,
     ) -> Result<Result<(Option<Role>, Value), Failure>, FoldError> {
-        let made = u32::try_from(scope.relay.len()).unwrap_or(u32::MAX).saturating_sub(1);
+        let made = u32::try_from(scope.seats.len()).unwrap_or(u32::MAX).saturating_sub(1);
         let left = max_handoffs.saturating_sub(made);
         if left == 0 {
             return Ok(Ok((None, Value::Null)));
         }
-        let last = scope.relay.last().map(|(role, _)| role.clone());
+        let last = scope.seats.last().map(|(role, _)| role.clone());
         let candidates: Vec<Role> = members.iter().filter(|m| Some(*m) != last.as_ref()).cloned().collect();
-        let output = scope.relay.last().map(|(_, n)| self.state.output(*n)).unwrap_or_default();
-        let default = members.iter().find(|m| !scope.relay.iter().any(|(role, _)| role == *m)).cloned();
+        let output = scope.seats.last().map(|(_, n)| self.state.output(*n)).unwrap_or_default();
+        let default = members.iter().find(|m| !scope.seats.iter().any(|(role, _)| role == *m)).cloned();
         let (ix, team) = self.state.team_of(node);
         if !team.rules.iter().any(|r| &**r == "handoff") {
             return Ok(Ok((default, output)));
         }
-        let facts = self.handoff_facts(node, &scope.relay, &candidates, left);
+        let facts = self.handoff_facts(node, &scope.seats, &candidates, left);
         match self.judge.judge(ix, &RuleKind::Handoff, &facts) {
             Ok(Some(verdict)) => {
                 let next = match &verdict {

@@ -59,6 +59,8 @@ pub struct Activation {
     pub task: Arc<str>,
     /// What was said in it so far.
     pub thread: Vec<Entry>,
+    /// How many entries of its thread are from before this activation.
+    pub earlier: usize,
     /// What it waits for.
     pub stage: Stage,
     /// What repeating each call of the current turn would do.

@@ -33,6 +33,7 @@ impl State {
             instances: Vec::new(),
             nodes: Vec::new(),
             scopes: BTreeMap::new(),
+            circles: std::collections::BTreeSet::new(),
             activations: BTreeMap::new(),
             calling: std::collections::BTreeSet::new(),
             ready: Ready::new(plan.max_parallel),
@@ -105,12 +106,15 @@ impl State {
                 topic.debates.push(instance);
             }
             if let Some(NodeKind::Agent(agent)) = graph.dag.node_weights().next().map(|n| &n.kind)
-                && self.is_relay(scope)
+                && self.seats_agents(scope)
             {
                 let first = NodeIx(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
-                self.scopes.entry(scope).or_default().relay.push((agent.role.clone(), first));
+                self.seat_in(scope, agent.role.clone(), first);
             }
             self.instantiate(&graph, Some(scope), number, path);
+        }
+        if self.circle(scope).is_some() {
+            self.circle_is_due(scope);
         }
         Ok(())
     }
@@ -139,17 +143,21 @@ impl State {
         matches!(&self.node(scope).kind, NodeKind::Scope(kind) if matches!(**kind, ScopeKind::Group { with: Some(_), .. }))
     }
 
-    fn is_relay(&self, scope: NodeIx) -> bool {
-        matches!(&self.node(scope).kind, NodeKind::Scope(kind) if matches!(**kind, ScopeKind::Relay { .. }))
+    /// Whether a scope grows by one activation after another.
+    fn seats_agents(&self, scope: NodeIx) -> bool {
+        let seats = |kind: &ScopeKind| matches!(kind, ScopeKind::Relay { .. } | ScopeKind::Circle { .. });
+        matches!(&self.node(scope).kind, NodeKind::Scope(kind) if seats(kind))
     }
 
     fn instance_path(&self, scope: NodeIx, number: u32) -> Arc<str> {
         match &self.node(scope).kind {
             NodeKind::Scope(kind) => match &**kind {
                 ScopeKind::ForEach { .. } | ScopeKind::Repeat { .. } => Arc::from(number.to_string()),
-                ScopeKind::Group { .. } | ScopeKind::Subtasks { .. } | ScopeKind::Relay { .. } | ScopeKind::Settle(_) => {
-                    Arc::from("")
-                }
+                ScopeKind::Group { .. }
+                | ScopeKind::Subtasks { .. }
+                | ScopeKind::Relay { .. }
+                | ScopeKind::Circle { .. }
+                | ScopeKind::Settle(_) => Arc::from(""),
             },
             NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) => Arc::from(""),
         }
@@ -258,6 +266,10 @@ impl State {
         }
         let Some(state) = self.scopes.get_mut(&scope) else { return };
         state.open = state.open.saturating_sub(1);
+        if self.circle(scope).is_some() {
+            return self.rests(scope, instance);
+        }
+        let Some(state) = self.scopes.get(&scope) else { return };
         let complete = state.open == 0;
         let more = state.bound.as_list().is_some_and(|items| state.instances.len() < items.len());
         if (complete || (more && self.is_for_each(scope))) && self.nodes[scope.index()].stand == Stand::Running {

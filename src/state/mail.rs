@@ -43,6 +43,8 @@ pub struct Heard {
     pub thread: Vec<Entry>,
     /// The first message of the session that it had not looked at, by index.
     pub messages: usize,
+    /// What it had read when it began.
+    pub began_at: Option<Seq>,
 }
 
 impl State {
@@ -54,7 +56,7 @@ impl State {
         {
             (seat, depth) = (asker, depth + 1);
         }
-        (seat, depth)
+        (self.seat_at(seat), depth)
     }
 
     /// What a node knows now: of an agent, what it had read at its current turn.
@@ -148,7 +150,7 @@ impl State {
 }
 
 /// Whether a message is one for `role` to read: it, or all, are addressed, or it answered itself what is answered here.
-fn concerns(message: &Message, role: &Role) -> bool {
+pub(super) fn concerns(message: &Message, role: &Role) -> bool {
     let own_answer = message.kind == MessageKind::Response && message.answers().is_some();
     match (&message.from, &message.to) {
         (Some(from), _) if from == role => own_answer,

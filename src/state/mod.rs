@@ -7,6 +7,7 @@
 mod activation;
 mod apply;
 mod budget;
+mod circle;
 mod context;
 mod doubt;
 mod growth;
@@ -90,6 +91,8 @@ pub struct State {
     pub nodes: Vec<NodeState>,
     /// Open and ended scopes.
     pub scopes: BTreeMap<NodeIx, ScopeState>,
+    /// Circles that have not ended.
+    pub circles: BTreeSet<NodeIx>,
     /// Agents at work.
     pub activations: BTreeMap<NodeIx, Activation>,
     /// Tool nodes whose call is in flight.
@@ -134,7 +137,7 @@ pub struct State {
     pub parked: bool,
     /// Whether an activation of the coordinator that makes the result is under way.
     pub aggregating: u32,
-    /// Turns begun by each agent node, over all its attempts.
+    /// Turns begun by each seat, over all attempts and activations of it.
     pub seat_turns: BTreeMap<NodeIx, u32>,
     /// Questions that were asked for each seat, by it and by those who answer it.
     pub asks_made: BTreeMap<NodeIx, u32>,

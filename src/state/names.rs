@@ -90,6 +90,7 @@ impl State {
                     | ScopeKind::Group { .. }
                     | ScopeKind::Subtasks { .. }
                     | ScopeKind::Relay { .. }
+                    | ScopeKind::Circle { .. }
                     | ScopeKind::Settle(_) => {}
                 }
             }

@@ -65,7 +65,7 @@ impl State {
                     self.all_of(*earlier, past);
                 }
             }
-            ScopeKind::ForEach { .. } | ScopeKind::Group { .. } | ScopeKind::Subtasks { .. } => {}
+            ScopeKind::ForEach { .. } | ScopeKind::Group { .. } | ScopeKind::Subtasks { .. } | ScopeKind::Circle { .. } => {}
         }
     }
 

@@ -1,6 +1,9 @@
 //! How far has a scope grown? [`ScopeState`].
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::value::{AskId, NodeIx, Position, Role, Value};
 
@@ -19,8 +22,14 @@ pub struct ScopeState {
     pub succeeded: u32,
     /// What it settles.
     pub topics: Vec<TopicState>,
-    /// Who had the word in a relay, in order.
-    pub relay: Vec<(Role, NodeIx)>,
+    /// Activations of a relay or circle, in order.
+    pub seats: Vec<(Role, NodeIx)>,
+    /// Members of a circle who rest and have mail that wakes them, and turns left to read it.
+    pub woken: BTreeSet<Role>,
+    /// Up to which message each member of a circle had looked when it came to rest, by index.
+    pub rested: BTreeMap<Role, usize>,
+    /// Whether a member of a circle has come to rest and the `settle` rule has not been asked since.
+    pub unjudged: bool,
 }
 
 /// A topic that is being settled.

@@ -30,7 +30,7 @@ pub(super) struct Scope<'a> {
 }
 
 /// What nodes do, each named by its key, with the keys that belong to it.
-pub(super) const KINDS: [(&str, &[&str]); 10] = [
+pub(super) const KINDS: [(&str, &[&str]); 11] = [
     ("agent", &["task", "phase", "proposal", "done_when", "max_turns", "live"]),
     ("tool", &["args", "effect"]),
     ("gate", &[]),
@@ -38,6 +38,7 @@ pub(super) const KINDS: [(&str, &[&str]); 10] = [
     ("ask", &["options", "deadline", "default", "to"]),
     ("subtasks", &["max", "one_by_one", "quorum"]),
     ("relay", &["max_handoffs"]),
+    ("circle", &[]),
     ("settle", &["members", "max_debate_rounds", "protocol", "tie"]),
     ("team", &["with"]),
     ("nodes", &["output"]),
@@ -274,6 +275,7 @@ fn what(key: &Key, kind: &str, file: &NodeFile, scope: &Scope<'_>, loader: &mut 
             members: roles_of(file.relay.as_ref()?, scope.roles, &mut loader.found),
             max_handoffs: file.max_handoffs.map_or(scope.coordination.max_handoffs, Whole::count),
         },
+        "circle" => What::Circle { members: roles_of(file.circle.as_ref()?, scope.roles, &mut loader.found) },
         "settle" => What::Settle {
             over: file.settle?,
             members: members(file, scope, &mut loader.found),

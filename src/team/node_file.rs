@@ -39,7 +39,7 @@ words! {
 }
 
 written! {
-    /// A node: one of `agent`, `tool`, `gate`, `rule`, `ask`, `subtasks`, `relay`, `settle`, `nodes` and `team`, which `for_each` or
+    /// A node: one of `agent`, `tool`, `gate`, `rule`, `ask`, `subtasks`, `relay`, `circle`, `settle`, `nodes` and `team`, which `for_each` or
     /// `repeat` may run many times. In a loop over a node that is no group, `input`, `retry`, `timeout` and `writes` concern each run.
     #[schemars(extend("oneOf" = super::schema::one_of(&super::node::KINDS)))]
     #[schemars(extend("not" = { "required": ["for_each", "repeat"] }))]
@@ -127,6 +127,8 @@ written! {
     quorum: Option<Positive>,
     /// These members one after another; the `handoff` rule says who is next.
     relay: Option<Vec<Spot<Id>>>,
+    /// Members who talk with each other: they begin with the task, rest when they have a result, and are woken by mail.
+    circle: Option<Vec<Spot<Id>>>,
     /// Handoffs at most.
     max_handoffs: Option<Count>,
     /// What becomes of positions that differ.

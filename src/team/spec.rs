@@ -361,6 +361,11 @@ pub enum What {
         /// Handoffs at most.
         max_handoffs: u32,
     },
+    /// `circle: [ROLE]`.
+    Circle {
+        /// Who takes part.
+        members: Vec<Role>,
+    },
     /// `settle: findings | votes`.
     Settle {
         /// What is settled.

@@ -220,6 +220,8 @@ pub struct Request {
     pub context: Value,
     /// The conversation so far.
     pub thread: Vec<Entry>,
+    /// How many entries of it, the first, are from before this activation: it goes on from them.
+    pub earlier: usize,
     /// How it reads messages, by type, where its team has words of its own for them.
     pub letters: Arc<BTreeMap<MessageKind, TextTemplate>>,
     /// The tools it may call.

@@ -566,3 +566,54 @@ fn max_asks_bounds_the_questions_of_a_seat() {
         assert_eq!(ran.completed()["a"], json!(expected), "{most}");
     }
 }
+
+/// Two who ask for each other's number and add them up, and how often each was woken.
+const ADDERS: &str = "
+    if view.turn == 0 && view.mail.len() == 0 {
+        return #{ calls: [#{ tool: \"send_message\", args: #{ to: \"all\", type: \"question\", content: \"my number\", metadata: view.inputs.numbers[view.role] } }] };
+    }
+    let sum = view.inputs.numbers[view.role];
+    for letter in view.mail { sum += letter.metadata; }
+    #{ finish: #{ sum: sum, confidence: 1.0 } }
+";
+
+#[test]
+fn peer_to_peer_members_talk_until_nobody_is_woken() {
+    for (result, expected) in [
+        ("{ by: merge }", json!({ "a": { "sum": 3, "confidence": 1.0 }, "b": { "sum": 3, "confidence": 1.0 } })),
+        ("{ vote: { protocol: unanimous } }", json!({ "sum": 3 })),
+    ] {
+        let bench = Bench::new();
+        bench.script("agent", ADDERS);
+        let ran = bench.run(&format!(
+            "
+            name: Team
+            collaboration_pattern: peer_to_peer
+            member_agents: [{{ agent: agent, role: a }}, {{ agent: agent, role: b }}]
+            result: {result}
+            inputs: {{ numbers: {{ type: map, default: {{ a: 1, b: 2 }} }} }}
+            "
+        ));
+        assert_eq!(ran.completed(), expected, "{result}");
+    }
+}
+
+#[test]
+fn a_peer_to_peer_team_needs_two_members_and_takes_no_quorum() {
+    let bench = Bench::new();
+    bench.script("agent", "#{ finish: 1 }");
+    let team = |members: &str, rules: &str| {
+        format!(
+            "name: Team\ncollaboration_pattern: peer_to_peer\nresult: {{ by: merge }}\nmember_agents: [{members}]\ncoordination_rules: {{ {rules} }}\n"
+        )
+    };
+    let two = "{ agent: agent, role: a }, { agent: agent, role: b }";
+    for (members, rules, why) in [
+        ("{ agent: agent, role: a }", "max_asks: 1", "a circle has at least two members"),
+        (two, "wait_for_all: false", "has no quorum"),
+        (two, "parallel_execution: false", "begin together"),
+    ] {
+        let found = bench.check(&team(members, rules));
+        assert!(found.iter().any(|d| d.is_error() && d.message.contains(why)), "{why}: {}", lines(&found));
+    }
+}

@@ -59,6 +59,7 @@ pub fn request(thread: Vec<Entry>, config: Json) -> Request {
         inputs: Arc::new(Map::new()),
         context: Value::map::<String>([]),
         thread,
+        earlier: 0,
         letters: Arc::default(),
         tools: collaboration_tools(&Offers::default()),
     }

@@ -109,7 +109,7 @@ fn limit(node: &mut Node, random: &mut Random) {
         NodeKind::Agent(_) | NodeKind::Tool(_) => time(node),
         NodeKind::Gate(_) | NodeKind::Ask(_) => {}
         NodeKind::Scope(scope) => match &mut **scope {
-            ScopeKind::Subtasks { like, .. } | ScopeKind::Relay { like, .. } => time(like),
+            ScopeKind::Subtasks { like, .. } | ScopeKind::Relay { like, .. } | ScopeKind::Circle { like, .. } => time(like),
             ScopeKind::Settle(spec) => time(&mut spec.like),
             ScopeKind::ForEach { .. } | ScopeKind::Repeat { .. } | ScopeKind::Group { .. } => {}
         },
@@ -321,6 +321,9 @@ impl Maker {
                 let members = ROLES.map(Role::new).to_vec();
                 let max_handoffs = self.random.below(4) as u32;
                 let like = self.like();
+                if self.ordered && self.random.percent(50) {
+                    return flow.scope(id, ScopeKind::Circle { members, like });
+                }
                 flow.scope(id, ScopeKind::Relay { members, max_handoffs, like })
             }
             96..=99 => {

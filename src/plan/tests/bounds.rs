@@ -190,3 +190,10 @@ fn each_seat_may_have_so_many_questions_answered_by_whichever_colleague_takes_mo
     let alone = text("{ agent: a, role: ann }");
     assert_eq!(asks(&alone), bounds(&alone), "nobody is there to be asked");
 }
+
+#[test]
+fn the_members_of_a_circle_have_their_turns_once_and_all_of_them_in_a_row_are_the_longest() {
+    // Three seats of 10 turns; each turn may be an activation of its own, of 60 s at most.
+    let text = graph("nodes:\n  c: { circle: [ann, bob, cid], timeout: 60s }\n");
+    assert_eq!(bounds(&text), (30, 60, 0, Some(0), 30 * 60));
+}

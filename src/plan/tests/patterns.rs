@@ -80,15 +80,19 @@ fn parallel_may_vote_or_let_a_rapporteur_write() {
 
 #[test]
 fn patterns_of_later_versions_say_so() {
-    let expected = |name| {
-        format!(
-            "team.yaml: error[not-yet]: the pattern `{name}` comes with a later version\n  \
-             `coordinator_worker`, `sequential`, `parallel` and `graph` are there\n"
-        )
-    };
-    for name in ["peer_to_peer", "hierarchical"] {
-        assert_eq!(said(&INCIDENT.replace("coordinator_worker", name)), expected(name));
-    }
+    let expected = "team.yaml: error[not-yet]: the pattern `hierarchical` comes with a later version\n  \
+                    `coordinator_worker`, `peer_to_peer`, `sequential`, `parallel` and `graph` are there\n";
+    assert_eq!(said(&INCIDENT.replace("coordinator_worker", "hierarchical")), expected);
+}
+
+#[test]
+fn peer_to_peer_is_a_circle_whose_findings_are_settled_before_the_result_is_made() {
+    let plan = plan(&PARALLEL.replace("collaboration_pattern: parallel", "collaboration_pattern: peer_to_peer"));
+    let dag = &plan.graphs[0].dag;
+    let ids: Vec<&str> = dag.node_weights().map(|node| &*node.id).collect();
+    assert_eq!(ids, ["circle", "settle", "merge"]);
+    let NodeKind::Scope(circle) = &dag.node_weights().next().unwrap().kind else { panic!("a scope") };
+    assert!(matches!(&**circle, ScopeKind::Circle { members, .. } if members.len() == 3));
 }
 
 #[test]

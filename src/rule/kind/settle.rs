@@ -57,7 +57,8 @@ pub(super) fn samples() -> Vec<SettleFacts> {
         proposal: Value::map([("root_cause", Value::text("connection pool exhausted")), ("confidence", Value::Float(0.8))]),
         ..findings.clone()
     };
-    vec![findings, alone, spent, votes]
+    let circle = SettleFacts { node: "circle".into(), over: "circle".into(), topic: "result".into(), ..findings.clone() };
+    vec![findings, alone, spent, votes, circle]
 }
 
 pub(super) fn verdict(said: &Value, facts: &Value) -> Result<Verdict, Wrong> {

@@ -4,6 +4,7 @@ use crate as synod;
 
 mod agents;
 mod budgets;
+mod circles;
 mod doubts;
 mod failures;
 mod joins;

@@ -38,7 +38,8 @@ impl State {
             && answer.phase == Phase::Answer
         {
             *self.asks_made.entry(self.first_asker(node).0).or_default() += 1;
-            let nothing = || Heard { node: first, task: self.started.task.clone(), thread: Vec::new(), messages: 0 };
+            let nothing =
+                || Heard { node: first, task: self.started.task.clone(), thread: Vec::new(), messages: 0, began_at: None };
             let heard = self.snapshot(node, &answer.role).unwrap_or_else(nothing);
             self.snapshots.insert(first, heard);
         }
@@ -90,7 +91,8 @@ impl State {
             let result = Arc::new(CallResult { outcome: Ok(Value::map([("accepted", Value::Bool(true))])) });
             thread.push(Entry::Result { call, result });
         }
-        let heard = Heard { node, task: activation.task.clone(), thread, messages: activation.heard };
+        let heard =
+            Heard { node, task: activation.task.clone(), thread, messages: activation.heard, began_at: activation.began_at };
         self.threads.insert((self.frame_of(node), role), heard);
     }
 
@@ -117,6 +119,12 @@ impl State {
         {
             thread.truncate(open);
         }
-        Some(Heard { node: *ix, task: activation.task.clone(), thread, messages: activation.heard })
+        Some(Heard {
+            node: *ix,
+            task: activation.task.clone(),
+            thread,
+            messages: activation.heard,
+            began_at: activation.began_at,
+        })
     }
 }

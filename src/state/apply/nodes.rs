@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     event::{Key, Outcome, Record},
     graph::{NodeKind, Phase, Stragglers},
-    state::{Activation, CallState, Due, FoldError, Reach, Stage, Stand, State, Timer},
+    state::{Activation, CallState, Due, FoldError, Heard, Reach, Stage, Stand, State, Timer},
     turn::cut,
     value::{Call, CallIx, Failure, FailureKind, MessageKind, NodeIx, Timestamp, Turn, Value},
 };
@@ -39,10 +39,13 @@ impl State {
                 self.spent.tool_calls += 1;
             }
             NodeKind::Agent(agent) => {
-                self.aggregating += u32::from(agent.phase == Phase::Synthesize);
+                let phase = agent.phase;
+                self.aggregating += u32::from(phase == Phase::Synthesize);
                 let heard = self.snapshots.get(&node).cloned();
-                let (task, thread, messages) =
-                    heard.map_or((self.started.task.clone(), Vec::new(), 0), |h| (h.task, h.thread, h.messages));
+                let nothing = || Heard { node, task: self.started.task.clone(), thread: Vec::new(), messages: 0, began_at: None };
+                let Heard { task, thread, messages, began_at, .. } = heard.unwrap_or_else(nothing);
+                // The question that it answers is news.
+                let earlier = thread.len() - usize::from(phase == Phase::Answer && !thread.is_empty());
                 self.forget_below(node);
                 self.activations.insert(
                     node,
@@ -52,10 +55,11 @@ impl State {
                         begun: false,
                         task,
                         thread,
+                        earlier,
                         stage: lookup.map_or(Stage::Due, |call| Stage::Looking(CallState::New(call.clone()))),
                         effects: Vec::new(),
                         read_upto: self.seq,
-                        began_at: None,
+                        began_at,
                         heard: messages,
                         writes: Vec::new(),
                         found: Vec::new(),
@@ -123,6 +127,7 @@ impl State {
         }
         self.give_up(node, outcome);
         self.conclude_agent(node, outcome, record);
+        self.circles.remove(&node);
         self.answered.remove(&node);
         self.told.remove(&node);
         self.faults.remove(&node);
@@ -155,6 +160,7 @@ impl State {
             let message = self.message(node, MessageKind::Response, Some(role.clone()), to, content);
             self.speak(node, Arc::new(message), Reach::Record, record);
         }
+        self.looked_upto(node);
         if matches!(outcome, Outcome::Ok(_)) {
             self.remember(node);
         }

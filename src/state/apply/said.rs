@@ -28,8 +28,12 @@ impl State {
             activation.found.push(index);
         }
         let message = self.message(node, MessageKind::Finding, Some(finding.agent.clone()), None, finding.claim.clone());
-        let metadata =
-            Value::map([("finding", Value::Text(finding.id.0.clone())), ("topic", Value::Text(finding.topic.clone()))]);
+        let metadata = Value::map([
+            ("finding", Value::Text(finding.id.0.clone())),
+            ("topic", Value::Text(finding.topic.clone())),
+            ("value", finding.value.clone()),
+            ("confidence", Value::float(finding.confidence).unwrap_or_default()),
+        ]);
         self.speak(node, Arc::new(Message { metadata, ..message }), Reach::Live, record);
         Ok(())
     }
@@ -97,6 +101,7 @@ impl State {
     }
 
     pub(super) fn speak(&mut self, node: NodeIx, message: Arc<Message>, reach: Reach, record: &Record) {
+        self.wake(node, &message, reach);
         self.context.hear(self.path(node), Spoken { message, seq: record.seq, at: record.at, node, read_at: None, reach });
     }
 

@@ -29,6 +29,9 @@ impl State {
         let grown = self.scopes.get(&node).map_or(0, |earlier| earlier.grown);
         self.scopes.insert(node, ScopeState { bound: bound.clone(), topics, grown, ..ScopeState::default() });
         self.todo.scopes.insert(node);
+        if self.circle(node).is_some() {
+            self.circles.insert(node);
+        }
         Ok(())
     }
 

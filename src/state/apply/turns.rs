@@ -35,7 +35,7 @@ impl State {
         let key = Key { node, attempt: activation.attempt, turn: activation.turn, call: None };
         self.ready.take(limiter);
         if !again {
-            *self.seat_turns.entry(node).or_default() += 1;
+            *self.seat_turns.entry(self.seat_at(node)).or_default() += 1;
             self.spend(node, |spent| {
                 spent.turns += 1;
                 spent.model_calls += 1;

@@ -52,6 +52,7 @@ fn request(thread: Vec<Entry>) -> Request {
             r#"{"findings": [], "decisions": [], "variables": {}, "results": [], "team": [], "proposal": null, "objections": []}"#,
         ),
         thread,
+        earlier: 0,
         letters: Arc::default(),
         tools: collaboration_tools(&Offers::default()),
     }

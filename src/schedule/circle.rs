@@ -1,0 +1,99 @@
+//! How does a circle go on? Its members begin together, rest, and are woken by mail, until nobody is.
+
+use std::sync::Arc;
+
+use super::{
+    Scheduler, grow,
+    vote::{RESULT, ballot},
+};
+use crate::{
+    event::{Grown, GrownFrom, Outcome},
+    graph::{Node, NodeKind, Phase},
+    state::FoldError,
+    value::{NodeIx, Position, Role, SettleVerdict, Value},
+};
+
+/// What the `settle` rule is told that it settles.
+const OVER: &str = "circle";
+
+impl Scheduler {
+    /// Looks at a circle that has something to decide: it grows by one activation, the rule is asked whether it has come to its
+    /// end, or it has.
+    pub(super) fn look_at_circle(&mut self, node: NodeIx, members: &[Role], like: &Node) -> Result<(), FoldError> {
+        let Some(scope) = self.state.scopes.get(&node) else { return Err(self.idle(node)) };
+        let seated = |role: &&Role| scope.seats.iter().any(|(member, _)| member == *role);
+        if let Some(role) = members.iter().find(|role| !seated(role)).cloned() {
+            return self.wake_up(node, &role, like);
+        }
+        if scope.unjudged {
+            return self.ask_whether_agreed(node, members);
+        }
+        if let Some(role) = members.iter().find(|role| scope.woken.contains(*role)).cloned() {
+            return self.wake_up(node, &role, like);
+        }
+        if scope.open > 0 {
+            return Err(self.idle(node));
+        }
+        self.end_circle(node, members)
+    }
+
+    /// The next activation of a member.
+    fn wake_up(&mut self, node: NodeIx, role: &Role, like: &Node) -> Result<(), FoldError> {
+        let (team_ix, team) = self.state.team_of(node);
+        let Some(member) = team.agent(role) else { return Err(self.idle(node)) };
+        let mut graph = grow::seat(like, member, team_ix, self.state.started.task.clone(), Phase::Work);
+        for seat in graph.dag.node_weights_mut() {
+            seat.caught = true;
+            if let NodeKind::Agent(agent) = &mut seat.kind {
+                agent.live = true;
+            }
+        }
+        let seats = self.state.scopes.get(&node).map(|scope| scope.seats.as_slice()).unwrap_or_default();
+        let number = seats.iter().filter(|(member, _)| member == role).count() + 1;
+        let of = GrownFrom::Made { path: Arc::from(format!("{role}/{number}")), graph: Arc::new(graph) };
+        self.emit(crate::event::Event::Grown(Box::new(Grown { node, of, first: 0, count: 1, call: None, bound: Value::Null })))
+    }
+
+    fn ask_whether_agreed(&mut self, node: NodeIx, members: &[Role]) -> Result<(), FoldError> {
+        let positions: Vec<Position> = self.last_results(node, members).iter().map(|(role, value)| ballot(role, value)).collect();
+        let scope = self.state.scopes.get(&node);
+        let woken = scope.map_or(0, |scope| scope.seats.len().saturating_sub(members.len()));
+        let left = members.iter().map(|role| self.state.turns_left_in(node, role)).sum();
+        let round = u32::try_from(woken).unwrap_or(u32::MAX);
+        let facts = self.settle_facts(node, OVER, &Arc::from(RESULT), &positions, round, left, Value::Null, members);
+        match self.judge_settle(node, &facts)? {
+            Ok(Some((SettleVerdict::Accept, ..))) => self.end_circle(node, members),
+            Ok(Some(_) | None) => Ok(()),
+            Err(failure) => self.close(node, Err(failure)),
+        }
+    }
+
+    /// A circle ends with what its members came to; it fails where none came to anything and one failed.
+    fn end_circle(&mut self, node: NodeIx, members: &[Role]) -> Result<(), FoldError> {
+        let results = self.last_results(node, members);
+        let seats = self.state.scopes.get(&node).map(|scope| scope.seats.as_slice()).unwrap_or_default();
+        let failed =
+            seats.iter().map(|(_, seat)| *seat).find(|seat| matches!(self.state.outcome(*seat), Some(Outcome::Failed(_))));
+        match failed {
+            Some(seat) if results.is_empty() => self.close(node, Err(self.child_failure(seat))),
+            Some(_) | None => {
+                let results = results.into_iter().map(|(role, value)| (role.0.to_string(), value));
+                self.end(node, Outcome::Ok(Value::map(results)))
+            }
+        }
+    }
+
+    /// What each member last finished with, in their order.
+    fn last_results(&self, node: NodeIx, members: &[Role]) -> Vec<(Role, Value)> {
+        let seats = self.state.scopes.get(&node).map(|scope| scope.seats.as_slice()).unwrap_or_default();
+        let last = |role: &Role| {
+            let own = seats.iter().rev().filter(|(member, _)| member == role);
+            own.filter_map(|(_, seat)| match self.state.outcome(*seat) {
+                Some(Outcome::Ok(value)) => Some(value.clone()),
+                Some(Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::Cancelled) | None => None,
+            })
+            .next()
+        };
+        members.iter().filter_map(|role| Some((role.clone(), last(role)?))).collect()
+    }
+}
