@@ -340,8 +340,93 @@ fn messages_of_somebody_who_is_not_there_are_an_error() {
         let (code, _, said) = synod(folder.path(), &["messages", session, flag, "nobody"]);
         assert!(code == 2 && said.contains("nobody in the session is called that"), "{said}");
     }
+    let (code, _, said) = synod(folder.path(), &["messages", session, "--type", "qestion"]);
+    assert!(code == 2 && said.contains("did you mean `question`?"), "{said}");
+    let (code, _, said) = synod(folder.path(), &["messages", session, "--since", "yesterday"]);
+    assert!(code == 2 && said.contains("2026-01-05T14:30:00Z"), "{said}");
     let (_, _, said) = synod(folder.path(), &["check", "t.yaml"]);
     assert!(said.contains("1 file checked: 0 errors, 0 warnings"), "{said}");
+}
+
+/// `a` writes to `b`, `c` and to all; `b` reads it, `c` has ended by then.
+const TALKS: &str = r#"
+name: Talk
+collaboration_pattern: graph
+member_agents: [{ agent: talks, role: a }, { agent: works, role: b }, { agent: works, role: c }]
+nodes:
+  c: { agent: c }
+  a: { agent: a, after: c }
+  b: { agent: b, after: a }
+"#;
+const TALKER: &str = r#"fn turn(view) {
+    if view.turn > 0 { return #{ finish: "said" }; }
+    #{ calls: [
+        #{ tool: "send_message", args: #{ to: "b", content: "for b", "private": true } },
+        #{ tool: "send_message", args: #{ to: "c", content: "too late" } },
+        #{ tool: "send_message", args: #{ to: "all", content: "for all; \"really\" #1" } },
+    ] }
+}"#;
+
+/// A folder where the team has run, and its session.
+fn talked() -> (tempfile::TempDir, String) {
+    let agent = |model: &str| format!("name: A\nrole: worker\nmodel: script:{model}.rhai\n");
+    let (talks, works) = (agent("talks"), agent("works"));
+    let folder = folder(&[
+        ("t.yaml", TALKS),
+        ("talks.yaml", &talks),
+        ("works.yaml", &works),
+        ("talks.rhai", TALKER),
+        ("works.rhai", "fn turn(view) { #{ finish: \"done\" } }"),
+    ]);
+    let (code, out, said) = synod(folder.path(), &["run", "t.yaml", "--json"]);
+    assert_eq!(code, 0, "{said}");
+    let session = json(&out)["session"].as_str().expect("a session has an id").to_owned();
+    (folder, session)
+}
+
+#[test]
+fn messages_are_filtered_by_who_what_when_and_whether_they_arrived() {
+    let (folder, session) = talked();
+    let rows = |flags: &[&str]| {
+        let all = [&["messages", &session, "--json"], flags].concat();
+        let (code, out, said) = synod(folder.path(), &all);
+        assert_eq!(code, 0, "{said}");
+        json(&out).as_array().expect("a list").clone()
+    };
+    let texts = |flags: &[&str]| -> Vec<String> {
+        rows(flags).iter().map(|row| row["content"].as_str().expect("a text").to_owned()).collect()
+    };
+    let all = "for all; \"really\" #1";
+    assert_eq!(texts(&["--type", "note"]), ["for b", "too late", all]);
+    assert_eq!(texts(&["--from", "a", "--type", "note"]), ["for b", "too late", all]);
+    assert_eq!(texts(&["--from", "b"]), ["done"]);
+    assert_eq!(texts(&["--to", "b", "--type", "note"]), ["for b"]);
+    assert_eq!(texts(&["--to", "all", "--type", "note"]), [all]);
+    assert_eq!(texts(&["--undelivered"]), ["too late"]);
+    assert_eq!(texts(&["--type", "question", "--type", "note"]).len(), 3);
+    let last = &rows(&["--to", "all", "--type", "note"])[0];
+    assert_eq!(texts(&["--since", &last["seq"].to_string()])[0], all);
+    assert_eq!(texts(&["--since", "2999-01-01T00:00:00Z"]), [""; 0]);
+    assert_eq!(texts(&["--since", last["created_at"].as_str().expect("a time"), "--to", "all", "--type", "note"]), [all]);
+    let keys: Vec<&String> = last.as_object().expect("a map").keys().collect();
+    let expected = [
+        "content",
+        "created_at",
+        "from",
+        "id",
+        "is_broadcast",
+        "is_private",
+        "metadata",
+        "read_at",
+        "seq",
+        "to",
+        "type",
+        "undelivered",
+    ];
+    assert_eq!(keys, expected);
+    assert_eq!((&rows(&["--to", "b", "--type", "note"])[0]["is_private"], &last["is_broadcast"]), (&true.into(), &true.into()));
+    let (_, page, _) = synod(folder.path(), &["messages", &session, "--undelivered"]);
+    assert!(page.contains("a → c  note, never read\n        too late\n"), "{page}");
 }
 
 /// Somebody's disk went bad, and what the database said of it was a backtrace.
