@@ -348,21 +348,24 @@ fn messages_of_somebody_who_is_not_there_are_an_error() {
     assert!(said.contains("1 file checked: 0 errors, 0 warnings"), "{said}");
 }
 
-/// `a` writes to `b`, `c` and to all; `b` reads it, `c` has ended by then.
+/// `a` writes to `b`, `c` and to all; `b` and `d` come after it, `c` has ended by then.
 const TALKS: &str = r#"
 name: Talk
 collaboration_pattern: graph
-member_agents: [{ agent: talks, role: a }, { agent: works, role: b }, { agent: works, role: c }]
+member_agents: [{ agent: talks, role: a, writes: x }, { agent: works, role: b }, { agent: works, role: c }, { agent: works, role: d }]
 nodes:
   c: { agent: c }
   a: { agent: a, after: c }
   b: { agent: b, after: a }
+  d: { agent: d, after: a }
 "#;
 const TALKER: &str = r#"fn turn(view) {
     if view.turn > 0 { return #{ finish: "said" }; }
     #{ calls: [
         #{ tool: "send_message", args: #{ to: "b", content: "for b", "private": true } },
         #{ tool: "send_message", args: #{ to: "c", content: "too late" } },
+        #{ tool: "broadcast_finding", args: #{ topic: "t", claim: "so it is", value: 7, confidence: 0.9 } },
+        #{ tool: "set_variable", args: #{ variable: "x", value: 1 } },
         #{ tool: "send_message", args: #{ to: "all", content: "for all; \"really\" #1" } },
     ] }
 }"#;
@@ -505,4 +508,42 @@ fn a_killed_run_is_interrupted_in_the_list_and_in_its_report_and_shows_how_it_go
     let (_, out, _) = synod(folder.path(), &["report", &session]);
     assert!(out.contains("**Cancelled** by default"), "{out}");
     assert!(!out.contains("-0.0"), "{out}");
+}
+
+#[test]
+fn a_session_is_shown_as_it_stood_after_a_record_and_as_an_agent_knew_it() {
+    let (folder, session) = talked();
+    let show = |flags: &[&str]| {
+        let (code, out, said) = synod(folder.path(), &[&["show", &session, "--json"], flags].concat());
+        assert_eq!(code, 0, "{said}");
+        json(&out)
+    };
+    let texts = |moment: &Json| -> Vec<String> {
+        let all = moment["messages"].as_array().expect("a list").iter();
+        all.filter(|m| m["type"] == "note").map(|m| m["content"].as_str().expect("a text").to_owned()).collect()
+    };
+    let all = "for all; \"really\" #1";
+    let end = show(&["--seen-by", "b"]);
+    assert_eq!((texts(&end), end["seen_by"]["node"].as_str()), (vec!["for b".to_owned(), all.to_owned()], Some("b")));
+    assert_eq!(texts(&show(&["--seen-by", "d"])), [all], "a private message has two ends");
+    let x = serde_json::json!({ "name": "x", "value": 1, "version": 1, "author": "a", "seq": end["variables"][0]["seq"] });
+    assert_eq!((&end["variables"], end["findings"][0]["value"].as_i64()), (&serde_json::json!([x]), Some(7)));
+    let early = show(&["--seen-by", "c"]);
+    assert_eq!((&early["variables"], &early["findings"]), (&serde_json::json!([]), &serde_json::json!([])));
+    assert_eq!(texts(&show(&["--seen-by", "c"])), [""; 0], "it had ended");
+    assert_eq!(texts(&show(&["--seen-by", "a"])), ["for b", "too late", all], "it said them");
+    let first = show(&["--as-of", "0"]);
+    assert_eq!((&first["messages"], &first["seen_by"]), (&serde_json::json!([]), &Json::Null));
+    assert_eq!(show(&["--as-of", "0", "--seen-by", "b"])["seen_by"]["read_upto"], Json::Null, "it has not begun");
+    let found = x["seq"].as_u64().expect("a number");
+    assert_eq!(show(&["--as-of", &found.to_string()])["variables"], serde_json::json!([]), "it counts once its node succeeds");
+    let (_, page, _) = synod(folder.path(), &["show", &session, "--as-of", "1"]);
+    assert!(page.contains("at work\n  c (c, work), attempt 1, waits for"), "{page}");
+    for (flags, why) in [
+        (&["--as-of", "9999"], "the last record of the session is"),
+        (&["--seen-by", "bb"], "nobody in the session is called that"),
+    ] {
+        let (code, _, said) = synod(folder.path(), &[&["show", &session], &flags[..]].concat());
+        assert!(code == 2 && said.contains(why), "{said}");
+    }
 }

@@ -9,11 +9,14 @@ mod escalations;
 mod markdown;
 mod messages;
 mod metrics;
+mod moment;
+mod moment_text;
 mod rows;
 mod spending;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod work;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -22,9 +25,11 @@ use serde::{Serialize, Serializer};
 pub use escalations::EscalationRow;
 pub use messages::{MessageRow, messages};
 pub use metrics::Metrics;
+pub use moment::{Moment, MomentError, VariableRow, Viewer};
 pub use rows::{Contribution, DecisionRow, FindingRow, ThreadRow};
 pub use spending::{ModelRow, PoolRow, budget};
 pub use timeline::{Span, Timeline};
+pub use work::{TopicRow, WorkRow};
 
 use crate::{
     event::{Event, Record, Status},
