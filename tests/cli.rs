@@ -547,3 +547,30 @@ fn a_session_is_shown_as_it_stood_after_a_record_and_as_an_agent_knew_it() {
         assert!(code == 2 && said.contains(why), "{said}");
     }
 }
+
+#[test]
+fn a_report_is_drawn_in_mermaid_as_who_said_what_and_as_the_plan_that_grew() {
+    let (folder, session) = talked();
+    let draw = |format: &str| {
+        let (code, page, said) = synod(folder.path(), &["report", &session, "--format", format]);
+        assert_eq!(code, 0, "{said}");
+        page
+    };
+    let page = draw("mermaid");
+    assert!(page.starts_with("sequenceDiagram\n  participant p0 as synod\n  participant p1 as a\n"), "{page}");
+    for line in ["p1->>p2: note, private: for b\n", "note: for all#59; #34;really#34; #35;1\n"] {
+        assert!(page.contains(line), "{line}:\n{page}");
+    }
+    let page = draw("mermaid-plan");
+    assert!(page.starts_with("flowchart TD\n  n0(\"c<br/>c, work<br/>ok\")\n"), "{page}");
+    assert!(page.contains("  n0 --> n1\n") && page.contains("class n0,n1,n2,n3 ok\n"), "{page}");
+    let asks = self::folder(&[("release.yaml", ASKS)]);
+    let (_, out, _) = synod(asks.path(), &["run", "release.yaml", "--json"]);
+    let session = json(&out)["session"].as_str().expect("a session has an id").to_owned();
+    let (_, _, _) = synod(asks.path(), &["answer", &session, "q0", "no"]);
+    let (_, page, _) = synod(asks.path(), &["report", &session, "--format", "mermaid"]);
+    for line in ["  actor p1 as ", "  p0->>p", ": q0: Ship it?\n", "-->>p0: q0 answer: no\n", "the session is over: completed\n"]
+    {
+        assert!(page.contains(line), "{line}:\n{page}");
+    }
+}
