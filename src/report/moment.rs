@@ -4,7 +4,10 @@
 //! its causal past found, wrote and settled (a live agent: all that was told before its last turn), the mail that it had read,
 //! and what it said itself. Of one that had ended, it is what it knew at its end.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::Serialize;
 
@@ -18,7 +21,7 @@ use super::{
 use crate::{
     event::{Event, Record},
     graph::{NodeKind, Phase},
-    state::{FoldError, Knows, Spoken, State},
+    state::{FoldError, Spoken, State},
     value::{Entry, MessageId, MessageKind, NodeIx, Role, Seq, SessionId, Timestamp, Value, Variable},
 };
 
@@ -106,7 +109,7 @@ pub enum MomentError {
 /// What one agent had read by its last turn.
 struct Read {
     upto: Seq,
-    mail: Vec<MessageId>,
+    mail: BTreeSet<MessageId>,
 }
 
 impl Moment {
@@ -176,8 +179,7 @@ impl Moment {
         let known = |at: NodeIx, write: &Variable| state.frame_of(at) == knows.frame && knows.sees(at, write.seq);
         seen.variables = variables(&state, state.visible_variables(&knows), known);
         seen.decisions = state.visible_decisions(&knows).iter().map(|decision| DecisionRow::of(decision)).collect();
-        let heard = state.context.messages.iter().filter(|spoken| has_heard(&state, &knows, &role, &read, spoken));
-        seen.messages = heard.map(|spoken| row(&state, spoken)).collect();
+        seen.messages = heard(&state, node, &role, &read).into_iter().map(|spoken| row(&state, spoken)).collect();
         Ok(seen)
     }
 }
@@ -235,24 +237,22 @@ fn to_its_end(records: &[Record], node: NodeIx) -> Result<(State, Option<Read>),
     Ok((state, read))
 }
 
-/// Whether the agent had a message before it: mail, its task, what it said itself, the question that it answers, and answers to its
+/// The messages that the agent had before it: mail, its task, what it said itself, the question that it answers, and answers to its
 /// questions. What is private has two ends.
-fn has_heard(state: &State, knows: &Knows, role: &Role, read: &Read, spoken: &Spoken) -> bool {
-    let message = &spoken.message;
-    let is_end = message.from.as_ref() == Some(role) || message.to.as_ref() == Some(role);
-    let here = spoken.node == knows.node;
-    let its_own = here && message.from.as_ref() == Some(role);
-    let task = here && message.kind == MessageKind::TaskAssignment;
-    let asked = |question: &str| {
-        state
-            .context
-            .messages
-            .iter()
-            .any(|s| s.node == knows.node && s.message.kind == MessageKind::Question && *s.message.id.0 == *question)
+fn heard<'s>(state: &'s State, node: NodeIx, role: &Role, read: &Read) -> Vec<&'s Spoken> {
+    let all = || state.context.messages.iter();
+    let own_questions = all().filter(|spoken| spoken.node == node && spoken.message.kind == MessageKind::Question);
+    let asked: BTreeSet<&str> = own_questions.map(|spoken| &*spoken.message.id.0).collect();
+    let question = state.question_of(node).map(|question| &question.id);
+    let has = |spoken: &&Spoken| {
+        let message = &spoken.message;
+        let (is_from, is_to) = (message.from.as_ref() == Some(role), message.to.as_ref() == Some(role));
+        let own = spoken.node == node && (is_from || message.kind == MessageKind::TaskAssignment);
+        let answer = is_to && spoken.seq < read.upto && message.answers().is_some_and(|question| asked.contains(question));
+        let is_open_to_it = is_from || is_to || !message.private;
+        is_open_to_it && (own || answer || question == Some(&message.id) || read.mail.contains(&message.id))
     };
-    let answer = spoken.seq < read.upto && message.to.as_ref() == Some(role) && message.answers().is_some_and(asked);
-    let question = || state.question_of(knows.node).is_some_and(|question| question.id == message.id);
-    (is_end || !message.private) && (its_own || task || answer || read.mail.contains(&message.id) || question())
+    all().filter(has).collect()
 }
 
 fn variables(state: &State, values: BTreeMap<String, Value>, known: impl Fn(NodeIx, &Variable) -> bool) -> Vec<VariableRow> {
