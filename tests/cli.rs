@@ -340,8 +340,96 @@ fn messages_of_somebody_who_is_not_there_are_an_error() {
         let (code, _, said) = synod(folder.path(), &["messages", session, flag, "nobody"]);
         assert!(code == 2 && said.contains("nobody in the session is called that"), "{said}");
     }
+    let (code, _, said) = synod(folder.path(), &["messages", session, "--type", "qestion"]);
+    assert!(code == 2 && said.contains("did you mean `question`?"), "{said}");
+    let (code, _, said) = synod(folder.path(), &["messages", session, "--since", "yesterday"]);
+    assert!(code == 2 && said.contains("2026-01-05T14:30:00Z"), "{said}");
     let (_, _, said) = synod(folder.path(), &["check", "t.yaml"]);
     assert!(said.contains("1 file checked: 0 errors, 0 warnings"), "{said}");
+}
+
+/// `a` writes to `b`, `c` and to all; `b` and `d` come after it, `c` has ended by then.
+const TALKS: &str = r#"
+name: Talk
+collaboration_pattern: graph
+member_agents: [{ agent: talks, role: a, writes: x }, { agent: works, role: b }, { agent: works, role: c }, { agent: works, role: d }]
+nodes:
+  c: { agent: c }
+  a: { agent: a, after: c }
+  b: { agent: b, after: a }
+  d: { agent: d, after: a }
+"#;
+const TALKER: &str = r#"fn turn(view) {
+    if view.turn > 0 { return #{ finish: "said" }; }
+    #{ calls: [
+        #{ tool: "send_message", args: #{ to: "b", content: "for b", "private": true } },
+        #{ tool: "send_message", args: #{ to: "c", content: "too late" } },
+        #{ tool: "broadcast_finding", args: #{ topic: "t", claim: "so it is", value: 7, confidence: 0.9 } },
+        #{ tool: "set_variable", args: #{ variable: "x", value: 1 } },
+        #{ tool: "send_message", args: #{ to: "all", content: "for all; \"really\" #1" } },
+    ] }
+}"#;
+
+/// A folder where the team has run, and its session.
+fn talked() -> (tempfile::TempDir, String) {
+    let agent = |model: &str| format!("name: A\nrole: worker\nmodel: script:{model}.rhai\n");
+    let (talks, works) = (agent("talks"), agent("works"));
+    let folder = folder(&[
+        ("t.yaml", TALKS),
+        ("talks.yaml", &talks),
+        ("works.yaml", &works),
+        ("talks.rhai", TALKER),
+        ("works.rhai", "fn turn(view) { #{ finish: \"done\" } }"),
+    ]);
+    let (code, out, said) = synod(folder.path(), &["run", "t.yaml", "--json"]);
+    assert_eq!(code, 0, "{said}");
+    let session = json(&out)["session"].as_str().expect("a session has an id").to_owned();
+    (folder, session)
+}
+
+#[test]
+fn messages_are_filtered_by_who_what_when_and_whether_they_arrived() {
+    let (folder, session) = talked();
+    let rows = |flags: &[&str]| {
+        let all = [&["messages", &session, "--json"], flags].concat();
+        let (code, out, said) = synod(folder.path(), &all);
+        assert_eq!(code, 0, "{said}");
+        json(&out).as_array().expect("a list").clone()
+    };
+    let texts = |flags: &[&str]| -> Vec<String> {
+        rows(flags).iter().map(|row| row["content"].as_str().expect("a text").to_owned()).collect()
+    };
+    let all = "for all; \"really\" #1";
+    assert_eq!(texts(&["--type", "note"]), ["for b", "too late", all]);
+    assert_eq!(texts(&["--from", "a", "--type", "note"]), ["for b", "too late", all]);
+    assert_eq!(texts(&["--from", "b"]), ["done"]);
+    assert_eq!(texts(&["--to", "b", "--type", "note"]), ["for b"]);
+    assert_eq!(texts(&["--to", "all", "--type", "note"]), [all]);
+    assert_eq!(texts(&["--undelivered"]), ["too late"]);
+    assert_eq!(texts(&["--type", "question", "--type", "note"]).len(), 3);
+    let last = &rows(&["--to", "all", "--type", "note"])[0];
+    assert_eq!(texts(&["--since", &last["seq"].to_string()])[0], all);
+    assert_eq!(texts(&["--since", "2999-01-01T00:00:00Z"]), [""; 0]);
+    assert_eq!(texts(&["--since", last["created_at"].as_str().expect("a time"), "--to", "all", "--type", "note"]), [all]);
+    let keys: Vec<&String> = last.as_object().expect("a map").keys().collect();
+    let expected = [
+        "content",
+        "created_at",
+        "from",
+        "id",
+        "is_broadcast",
+        "is_private",
+        "metadata",
+        "read_at",
+        "seq",
+        "to",
+        "type",
+        "undelivered",
+    ];
+    assert_eq!(keys, expected);
+    assert_eq!((&rows(&["--to", "b", "--type", "note"])[0]["is_private"], &last["is_broadcast"]), (&true.into(), &true.into()));
+    let (_, page, _) = synod(folder.path(), &["messages", &session, "--undelivered"]);
+    assert!(page.contains("a → c  note, never read\n        too late\n"), "{page}");
 }
 
 /// Somebody's disk went bad, and what the database said of it was a backtrace.
@@ -420,4 +508,69 @@ fn a_killed_run_is_interrupted_in_the_list_and_in_its_report_and_shows_how_it_go
     let (_, out, _) = synod(folder.path(), &["report", &session]);
     assert!(out.contains("**Cancelled** by default"), "{out}");
     assert!(!out.contains("-0.0"), "{out}");
+}
+
+#[test]
+fn a_session_is_shown_as_it_stood_after_a_record_and_as_an_agent_knew_it() {
+    let (folder, session) = talked();
+    let show = |flags: &[&str]| {
+        let (code, out, said) = synod(folder.path(), &[&["show", &session, "--json"], flags].concat());
+        assert_eq!(code, 0, "{said}");
+        json(&out)
+    };
+    let texts = |moment: &Json| -> Vec<String> {
+        let all = moment["messages"].as_array().expect("a list").iter();
+        all.filter(|m| m["type"] == "note").map(|m| m["content"].as_str().expect("a text").to_owned()).collect()
+    };
+    let all = "for all; \"really\" #1";
+    let end = show(&["--seen-by", "b"]);
+    assert_eq!((texts(&end), end["seen_by"]["node"].as_str()), (vec!["for b".to_owned(), all.to_owned()], Some("b")));
+    assert_eq!(texts(&show(&["--seen-by", "d"])), [all], "a private message has two ends");
+    let x = serde_json::json!({ "name": "x", "value": 1, "version": 1, "author": "a", "seq": end["variables"][0]["seq"] });
+    assert_eq!((&end["variables"], end["findings"][0]["value"].as_i64()), (&serde_json::json!([x]), Some(7)));
+    let early = show(&["--seen-by", "c"]);
+    assert_eq!((&early["variables"], &early["findings"]), (&serde_json::json!([]), &serde_json::json!([])));
+    assert_eq!(texts(&show(&["--seen-by", "c"])), [""; 0], "it had ended");
+    assert_eq!(texts(&show(&["--seen-by", "a"])), ["for b", "too late", all], "it said them");
+    let first = show(&["--as-of", "0"]);
+    assert_eq!((&first["messages"], &first["seen_by"]), (&serde_json::json!([]), &Json::Null));
+    assert_eq!(show(&["--as-of", "0", "--seen-by", "b"])["seen_by"]["read_upto"], Json::Null, "it has not begun");
+    let found = x["seq"].as_u64().expect("a number");
+    assert_eq!(show(&["--as-of", &found.to_string()])["variables"], serde_json::json!([]), "it counts once its node succeeds");
+    let (_, page, _) = synod(folder.path(), &["show", &session, "--as-of", "1"]);
+    assert!(page.contains("at work\n  c (c, work), attempt 1, waits for"), "{page}");
+    for (flags, why) in [
+        (&["--as-of", "9999"], "the last record of the session is"),
+        (&["--seen-by", "bb"], "nobody in the session is called that"),
+    ] {
+        let (code, _, said) = synod(folder.path(), &[&["show", &session], &flags[..]].concat());
+        assert!(code == 2 && said.contains(why), "{said}");
+    }
+}
+
+#[test]
+fn a_report_is_drawn_in_mermaid_as_who_said_what_and_as_the_plan_that_grew() {
+    let (folder, session) = talked();
+    let draw = |format: &str| {
+        let (code, page, said) = synod(folder.path(), &["report", &session, "--format", format]);
+        assert_eq!(code, 0, "{said}");
+        page
+    };
+    let page = draw("mermaid");
+    assert!(page.starts_with("sequenceDiagram\n  participant p0 as synod\n  participant p1 as a\n"), "{page}");
+    for line in ["p1->>p2: note, private: for b\n", "note: for all#59; #34;really#34; #35;1\n"] {
+        assert!(page.contains(line), "{line}:\n{page}");
+    }
+    let page = draw("mermaid-plan");
+    assert!(page.starts_with("flowchart TD\n  n0(\"c<br/>c, work<br/>ok\")\n"), "{page}");
+    assert!(page.contains("  n0 --> n1\n") && page.contains("class n0,n1,n2,n3 ok\n"), "{page}");
+    let asks = self::folder(&[("release.yaml", ASKS)]);
+    let (_, out, _) = synod(asks.path(), &["run", "release.yaml", "--json"]);
+    let session = json(&out)["session"].as_str().expect("a session has an id").to_owned();
+    let (_, _, _) = synod(asks.path(), &["answer", &session, "q0", "no"]);
+    let (_, page, _) = synod(asks.path(), &["report", &session, "--format", "mermaid"]);
+    for line in ["  actor p1 as ", "  p0->>p", ": q0: Ship it?\n", "-->>p0: q0 answer: no\n", "the session is over: completed\n"]
+    {
+        assert!(page.contains(line), "{line}:\n{page}");
+    }
 }

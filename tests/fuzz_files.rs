@@ -31,6 +31,7 @@ coordination_rules:
   validate: [security]
   retry: { max_attempts: 3, backoff: { first: 1s, factor: 2.5, max: 1m }, on: [timeout] }
 may_write: { security: [logs] }
+messages: { question: "{{ from }} asks: {{ content }}" }
 result: { vote: { protocol: majority, tie: security } }
 rules: [rule]
 limits: { turns: 300, tokens: 2000000, cost_usd: 2.00, wall_seconds: 900 }

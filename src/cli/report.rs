@@ -3,7 +3,12 @@
 use clap::{Args, ValueEnum};
 
 use super::{Exit, Global, Outcome, output};
-use crate::report::Report;
+use crate::{
+    engine::Engine,
+    event::Record,
+    report::{Report, growth, talk},
+    value::SessionId,
+};
 
 /// How a report is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -12,6 +17,10 @@ enum Format {
     Markdown,
     /// For machines
     Json,
+    /// A sequence diagram in Mermaid: who said what to whom
+    Mermaid,
+    /// A flowchart in Mermaid: the plan as it grew, and what became of each node
+    MermaidPlan,
 }
 
 /// Show what came of a session
@@ -29,7 +38,18 @@ impl ReportCommand {
         let engine = global.engine()?;
         let session = global.session(&engine, &self.session)?;
         let (records, exit) = global.records(&engine, session)?;
-        let mut report = Report::of(&records)?;
+        match self.format {
+            Format::Mermaid if !global.json => output::text(&talk(&records)?)?,
+            Format::MermaidPlan if !global.json => output::text(&growth(&records)?)?,
+            Format::Markdown | Format::Json | Format::Mermaid | Format::MermaidPlan => {
+                return self.report(global, &engine, session, &records, exit);
+            }
+        }
+        Ok(exit)
+    }
+
+    fn report(&self, global: &Global, engine: &Engine, session: SessionId, records: &[Record], exit: Exit) -> Outcome {
+        let mut report = Report::of(records)?;
         if engine.store().row(session)?.is_interrupted() {
             report = report.left_alone();
         }

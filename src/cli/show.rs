@@ -5,24 +5,35 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde::Serialize;
 
-use super::{CommandError, Global, Outcome, output};
+use super::{
+    CommandError, Global, Outcome,
+    messages::{nobody, roles},
+    output,
+};
 use crate::{
     event::{Event, Record},
-    report::{PoolRow, budget},
+    report::{Moment, MomentError, PoolRow, budget},
     state::State,
     value::{CallIx, NodeIx, Seq},
 };
 
-/// Show the facts of a session, in order
+/// Show the facts of a session, in order, or how it stood
+///
+/// Without further options it lists the facts that are on the record. With `--as-of` or `--seen-by` it shows how the session stood: its
+/// findings, variables, decisions, messages, who was at work and what was open.
 #[derive(Debug, Args)]
 pub(super) struct Show {
     /// The session's id, or the beginning of it
     session: String,
-    /// Only what was known up to this record
+    /// How it stood after this record
     #[arg(long, value_name = "SEQ")]
     as_of: Option<u64>,
+    /// What this agent knew then, by its role or the path of its node: what it had read at its last turn, and private messages only
+    /// where it is one of their two ends
+    #[arg(long, value_name = "AGENT")]
+    seen_by: Option<String>,
     /// Only the facts of nodes below this path
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["as_of", "seen_by"])]
     node: Option<String>,
 }
 
@@ -44,13 +55,17 @@ impl Show {
         let session = global.session(&engine, &self.session)?;
         let (records, exit) = global.records(&engine, session)?;
         let state = State::fold(&records)?;
-        let shown: Vec<&Record> = records
-            .iter()
-            .filter(|record| self.as_of.is_none_or(|seq| record.seq.0 <= seq))
-            .filter(|record| self.is_below(&state, record))
-            .collect();
-        let known = State::fold(records.iter().filter(|record| self.as_of.is_none_or(|seq| record.seq.0 <= seq)))?;
-        let pools = budget(&known);
+        if self.as_of.is_some() || self.seen_by.is_some() {
+            let moment = self.moment(&state, &records)?;
+            if global.json {
+                output::json(&moment)?;
+            } else {
+                output::text(&moment.text())?;
+            }
+            return Ok(exit);
+        }
+        let shown: Vec<&Record> = records.iter().filter(|record| self.is_below(&state, record)).collect();
+        let pools = budget(&state);
         if global.json {
             let mut rows: Vec<Row<'_>> = shown.iter().map(|record| row(&state, record)).collect();
             if let Some(last) = rows.last_mut() {
@@ -65,6 +80,19 @@ impl Show {
         }
         output::text(&page)?;
         Ok(exit)
+    }
+
+    fn moment(&self, state: &State, records: &[Record]) -> Result<Moment, CommandError> {
+        let (as_of, seen_by) = (self.as_of, self.seen_by.as_deref());
+        Moment::of(records, as_of.map(Seq), seen_by).map_err(|error| match error {
+            MomentError::Fold(error) => error.into(),
+            MomentError::Later { .. } => CommandError::Usage(format!("--as-of {}: {error}", as_of.unwrap_or_default())),
+            MomentError::Nobody => {
+                let name = seen_by.unwrap_or_default();
+                CommandError::Usage(format!("--seen-by {name}: {}", nobody(name, &roles(state))))
+            }
+            MomentError::Several { .. } => CommandError::Usage(format!("--seen-by {}: {error}", seen_by.unwrap_or_default())),
+        })
     }
 
     fn is_below(&self, state: &State, record: &Record) -> bool {

@@ -354,7 +354,12 @@ fn team_plan(team: &Team, functions: &[Arc<str>], models: &dyn Models) -> TeamPl
         calls_per_turn: team.coordination.calls_per_turn,
         may_write: team.may_write.clone(),
         max_asks: team.coordination.max_asks,
-        letters: Arc::default(),
+        letters: Arc::new(team.letters.iter().map(|(kind, text)| (*kind, letter(text))).collect()),
         limits: team.limits,
     }
+}
+
+/// Its names are those of the message that is read.
+fn letter(text: &Text) -> TextTemplate {
+    TextTemplate { source: text.source.clone(), place: text.place.clone(), refs: Vec::new() }
 }

@@ -2,8 +2,14 @@
 
 use std::fmt::Write;
 
-use super::outline::{Outline, body, on, short, what};
+use super::{
+    mermaid::mermaid_text,
+    outline::{Outline, SHOWN, body, on, what},
+};
 use crate::graph::{NodeKind, On, Plan};
+
+/// Characters of a label at most; the texts in it are cut before.
+const LABEL: usize = 500;
 
 /// The graph as a Mermaid flowchart; the body of a scope is a subgraph.
 pub fn draw_mermaid(plan: &Plan) -> String {
@@ -13,7 +19,7 @@ pub fn draw_mermaid(plan: &Plan) -> String {
     for wait in &outline.waits {
         let label = match wait.on {
             On::Ok => String::new(),
-            _ => format!("|\"{}\"|", escaped(&short(on(wait.on)))),
+            _ => format!("|\"{}\"|", mermaid_text(on(wait.on), SHOWN)),
         };
         writeln!(out, "  n{} -->{label} n{}", wait.from, wait.to).ok();
     }
@@ -24,7 +30,7 @@ pub fn draw_mermaid(plan: &Plan) -> String {
 fn inside(plan: &Plan, outline: &Outline<'_>, scope: Option<usize>, depth: usize, out: &mut String) {
     let indent = "  ".repeat(depth);
     for (n, step) in outline.inside(scope) {
-        let label = format!("{}<br/>{}", escaped(&step.id), escaped(&what(plan, step)));
+        let label = format!("{}<br/>{}", mermaid_text(&step.id, LABEL), mermaid_text(&what(plan, step), LABEL));
         if body(step.node).is_some() {
             writeln!(out, "{indent}subgraph n{n}[\"{label}\"]").ok();
             inside(plan, outline, Some(n), depth + 1, out);
@@ -40,13 +46,4 @@ fn inside(plan: &Plan, outline: &Outline<'_>, scope: Option<usize>, depth: usize
         };
         writeln!(out, "{indent}n{n}{open}\"{label}\"{close}").ok();
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('"', "&quot;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('#', "&#35;")
-        .replace('`', "'")
 }

@@ -132,7 +132,7 @@ pub(super) fn on(on: &On) -> &str {
 }
 
 /// Characters of an author's text that a line shows at most.
-const SHOWN: usize = 60;
+pub(super) const SHOWN: usize = 60;
 
 /// The author's text on one line, cut when it is long; control characters cannot steer a terminal.
 pub(super) fn short(text: &str) -> String {

@@ -4,7 +4,7 @@ use serde::Serialize;
 use std::sync::Arc;
 
 use crate::{
-    state::State,
+    state::{Spoken, State},
     value::{MessageId, MessageKind, Role, Seq, Timestamp, Value},
 };
 
@@ -40,26 +40,39 @@ pub struct MessageRow {
     pub undelivered: bool,
 }
 
+impl MessageRow {
+    /// It as people read it: a line that says who and to whom, then the words.
+    pub fn text(&self) -> String {
+        let from = self.from.as_ref().map_or("synod", Role::as_str);
+        let to = self.to.as_ref().map_or("all", Role::as_str);
+        let private = if self.is_private { ", private" } else { "" };
+        let lost = if self.undelivered { ", never read" } else { "" };
+        let head = format!("{:>6}  {}  {from} → {to}  {}{private}{lost}\n", self.seq.0, self.created_at, self.kind.name());
+        self.content.lines().fold(head, |page, line| page + "        " + line + "\n")
+    }
+}
+
 /// The messages of a session, in the order in which they were said.
 pub fn messages(state: &State) -> Vec<MessageRow> {
-    let row = |spoken: &crate::state::Spoken| {
-        let message = &spoken.message;
-        let mut metadata = message.metadata.as_map().cloned().unwrap_or_default();
-        metadata.entry("node".to_owned()).or_insert_with(|| Value::Text(state.path(spoken.node)));
-        MessageRow {
-            seq: spoken.seq,
-            id: message.id.clone(),
-            from: message.from.clone(),
-            to: message.to.clone(),
-            kind: message.kind,
-            content: message.content.clone(),
-            metadata: Value::Map(Arc::new(metadata)),
-            is_broadcast: message.to.is_none(),
-            is_private: message.private,
-            created_at: spoken.at,
-            read_at: spoken.read_at,
-            undelivered: state.context.undelivered.contains(&message.id),
-        }
-    };
-    state.context.messages.iter().map(row).collect()
+    state.context.messages.iter().map(|spoken| row(state, spoken)).collect()
+}
+
+pub(super) fn row(state: &State, spoken: &Spoken) -> MessageRow {
+    let message = &spoken.message;
+    let mut metadata = message.metadata.as_map().cloned().unwrap_or_default();
+    metadata.entry("node".to_owned()).or_insert_with(|| Value::Text(state.path(spoken.node)));
+    MessageRow {
+        seq: spoken.seq,
+        id: message.id.clone(),
+        from: message.from.clone(),
+        to: message.to.clone(),
+        kind: message.kind,
+        content: message.content.clone(),
+        metadata: Value::Map(Arc::new(metadata)),
+        is_broadcast: message.to.is_none(),
+        is_private: message.private,
+        created_at: spoken.at,
+        read_at: spoken.read_at,
+        undelivered: state.context.undelivered.contains(&message.id),
+    }
 }

@@ -6,25 +6,34 @@
 
 mod critical;
 mod escalations;
+mod growth;
 mod markdown;
 mod messages;
 mod metrics;
+mod moment;
+mod moment_text;
 mod rows;
 mod spending;
+mod talk;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod work;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
 pub use escalations::EscalationRow;
+pub use growth::growth;
 pub use messages::{MessageRow, messages};
 pub use metrics::Metrics;
+pub use moment::{Moment, MomentError, VariableRow, Viewer};
 pub use rows::{Contribution, DecisionRow, FindingRow, ThreadRow};
 pub use spending::{ModelRow, PoolRow, budget};
+pub use talk::talk;
 pub use timeline::{Span, Timeline};
+pub use work::{TopicRow, WorkRow};
 
 use crate::{
     event::{Event, Record, Status},

@@ -9,7 +9,7 @@ use crate::{
     event::{Event, Outcome, Record},
     graph::{AgentNode, NodeKind, Phase},
     state::State,
-    value::{CallIx, Evidence, FindingId, FindingStatus, NodeIx, Position, Role, Timestamp, Value},
+    value::{CallIx, Decision, Evidence, Finding, FindingId, FindingStatus, NodeIx, Position, Role, Timestamp, Value},
 };
 
 /// A finding in a report.
@@ -94,30 +94,40 @@ pub struct ThreadRow {
     pub completed_at: Option<Timestamp>,
 }
 
+impl FindingRow {
+    pub(super) fn of(f: &Finding) -> Self {
+        Self {
+            id: f.id.clone(),
+            agent: f.agent.clone(),
+            topic: f.topic.clone(),
+            claim: f.claim.clone(),
+            value: f.value.clone(),
+            confidence: f.confidence,
+            status: f.status,
+            evidence: f.evidence.clone(),
+        }
+    }
+}
+
+impl DecisionRow {
+    pub(super) fn of(d: &Decision) -> Self {
+        Self {
+            topic: d.topic.clone(),
+            outcome: d.outcome.clone(),
+            rule: d.rule.clone(),
+            reason: d.reason.clone(),
+            positions: d.positions.clone(),
+            dissent: d.dissent.clone(),
+        }
+    }
+}
+
 pub(super) fn findings(state: &State) -> Vec<FindingRow> {
-    let row = |f: Arc<crate::value::Finding>| FindingRow {
-        id: f.id.clone(),
-        agent: f.agent.clone(),
-        topic: f.topic.clone(),
-        claim: f.claim.clone(),
-        value: f.value.clone(),
-        confidence: f.confidence,
-        status: f.status,
-        evidence: f.evidence.clone(),
-    };
-    state.findings().into_iter().map(row).collect()
+    state.findings().iter().map(|finding| FindingRow::of(finding)).collect()
 }
 
 pub(super) fn decisions(state: &State) -> Vec<DecisionRow> {
-    let row = |d: Arc<crate::value::Decision>| DecisionRow {
-        topic: d.topic.clone(),
-        outcome: d.outcome.clone(),
-        rule: d.rule.clone(),
-        reason: d.reason.clone(),
-        positions: d.positions.clone(),
-        dissent: d.dissent.clone(),
-    };
-    state.decisions().into_iter().map(row).collect()
+    state.decisions().iter().map(|decision| DecisionRow::of(decision)).collect()
 }
 
 /// The agent nodes that ever started, in declared order.

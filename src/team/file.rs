@@ -9,7 +9,7 @@ use super::{
     node_file::{NodeFile, RetryFile, WriteFile},
     profile::CATALOG_COLUMNS,
     read::{Found, Must, Named, OneOrMany, Read, Spot, words, written},
-    scalar::{Anything, Dollars, Expression, Id, Span, Whole, Words},
+    scalar::{Anything, Dollars, Expression, Id, Span, Template, Whole, Words},
     tools::{HttpFile, MetricsFile, ToolFile},
     tree::{Kind, Node},
 };
@@ -86,6 +86,9 @@ written! {
     /// Who may message whom, by role; a role that is not named may message all.
     #[schemars(extend("propertyNames" = { "pattern": super::scalar::ID_PATTERN }))]
     may_write: Option<Named<OneOrMany<Spot<Id>>>>,
+    /// How its agents read what is said to them, by type of message: templates that may name `id`, `type`, `from`, `to`, `content`,
+    /// `metadata` and `private`. What comes of one stands between the marks of data, as it does without a template.
+    messages: Option<LettersFile>,
     /// Who makes the result.
     result: Option<Spot<ResultFile>>,
     /// Rhai scripts with the team's rules, relative to this file, else in the shipped library.
@@ -112,6 +115,24 @@ written! {
     finally: Option<Named<NodeFile>>,
     /// The result of a `graph` team, an expression; without it the sole last node's output, or a map of the last ones'.
     output: Option<Expression>,
+}
+
+written! {
+    /// How messages are read, by type.
+    struct LettersFile is "templates of messages",
+        hints &[("task_assignment", "a task is no mail: the profile's `prompt_template` says how it is read")];
+    /// What a colleague found.
+    finding: Option<Template>,
+    /// What a colleague wants to know.
+    question: Option<Template>,
+    /// What a colleague answered.
+    response: Option<Template>,
+    /// What a colleague passes on.
+    handoff: Option<Template>,
+    /// That a colleague is stuck or unsure.
+    escalation: Option<Template>,
+    /// For information.
+    note: Option<Template>,
 }
 
 written! {

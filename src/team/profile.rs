@@ -26,6 +26,9 @@ words! {
 /// What a `prompt_template` may name.
 pub const PROMPT_NAMES: [&str; 10] = ["role", "phase", "node", "task", "input", "inputs", "context", "profile", "tools", "style"];
 
+/// What a template of the team's `messages` may name.
+pub const LETTER_NAMES: [&str; 7] = ["id", "type", "from", "to", "content", "metadata", "private"];
+
 /// What the catalog keeps beside a file: no author writes it.
 pub(super) const CATALOG_COLUMNS: &[(&str, &str)] = &[
     ("id", "a file's path is its name; ids of rows are the catalog's"),
@@ -117,7 +120,9 @@ pub(super) fn resolve(file: ProfileFile, name: Arc<str>, loader: &mut Loader<'_>
     let texts = |list: Option<Vec<Words>>| list.unwrap_or_default().into_iter().map(|w| w.0).collect::<Vec<_>>();
     let spots = |list: &Option<Vec<Spot<Words>>>| list.iter().flatten().map(|s| s.value.0.clone()).collect::<Vec<_>>();
     check_config(file.model_config.as_ref(), &mut loader.found);
-    check_template(file.prompt_template.as_ref().map(|t| &t.0), &mut loader.found);
+    if let Some(template) = &file.prompt_template {
+        check_template(&template.0, &PROMPT_NAMES, &mut loader.found);
+    }
     check_schema(file.output_schema.as_ref(), &mut loader.found);
     check_tools(file.allowed_tools.iter().flatten(), file.mcp_servers.iter().flatten(), loader);
     let model = file.model.0.as_ref().and_then(|model| resolve_model(model, loader));
@@ -260,13 +265,12 @@ fn check_config(config: Option<&Named<Anything>>, found: &mut Found) {
     }
 }
 
-/// A template must compile; its error is placed in the file.
-fn check_template(template: Option<&Text>, found: &mut Found) {
-    let Some(text) = template else { return };
+/// A template must compile and name nothing but `names`; its error is placed in the file.
+pub(super) fn check_template(text: &Text, names: &[&str], found: &mut Found) {
     let mut environment = minijinja::Environment::empty();
-    let compiled = environment.add_template("prompt_template", &text.source);
+    let compiled = environment.add_template("template", &text.source);
     if compiled.is_ok() {
-        check_names(&environment, text, found);
+        check_names(&environment, text, names, found);
     }
     if let Err(error) = compiled {
         let mut place = text.place.clone();
@@ -278,15 +282,15 @@ fn check_template(template: Option<&Text>, found: &mut Found) {
 }
 
 /// A name that nothing stands for would fail every turn of the agent.
-fn check_names(environment: &minijinja::Environment<'_>, text: &Text, found: &mut Found) {
-    let Ok(template) = environment.get_template("prompt_template") else { return };
+fn check_names(environment: &minijinja::Environment<'_>, text: &Text, known: &[&str], found: &mut Found) {
+    let Ok(template) = environment.get_template("template") else { return };
     let globals = minijinja::Environment::new();
     let mut names: Vec<String> = template.undeclared_variables(false).into_iter().collect();
-    names.retain(|name| !PROMPT_NAMES.contains(&name.as_str()) && !globals.globals().any(|(global, _)| global == name));
+    names.retain(|name| !known.contains(&name.as_str()) && !globals.globals().any(|(global, _)| global == name));
     names.sort();
     for name in names {
-        let help = did_you_mean(&name, PROMPT_NAMES.iter().copied())
-            .unwrap_or_else(|| format!("a template may name {}", PROMPT_NAMES.join(", ")));
+        let help =
+            did_you_mean(&name, known.iter().copied()).unwrap_or_else(|| format!("a template may name {}", known.join(", ")));
         let message = format!("the template names {}, and nothing is called so", quoted(&name));
         found.push(Diagnostic::error(Code::BadExpression, &text.place, message).help(help));
     }

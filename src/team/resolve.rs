@@ -51,6 +51,7 @@ pub(super) fn team(written: TeamFile, place: &Place, path: &str, loader: &mut Lo
     without_effect(&written, &mut loader.found);
     let coordination = rules::coordination(rules_file, &roles, workers(files), &mut loader.found);
     let may_write = rules::may_write(written.may_write.as_ref(), &roles, &mut loader.found);
+    let letters = rules::letters(written.messages.as_ref(), &mut loader.found);
     let result = rules::result_by(written.result.as_ref(), pattern, &roles, &mut loader.found);
     let scripts = written.rules.as_ref().map_or(&[][..], |r| &r.0);
     let scripts: Vec<_> = scripts.iter().map(|rule| loader.text(rule, &rule.value.0, SCRIPTS, "script")).collect();
@@ -74,7 +75,7 @@ pub(super) fn team(written: TeamFile, place: &Place, path: &str, loader: &mut Lo
         members,
         coordination,
         may_write,
-        letters: BTreeMap::new(),
+        letters,
         result: result.unwrap_or(ResultBy::Merge),
         rules: scripts.into_iter().flatten().map(|(file, text)| Script { file, text }).collect(),
         tools: tools.unwrap_or_default(),

@@ -6,9 +6,10 @@ use std::{
 };
 
 use super::{
-    Code, Coordination, Diagnostic, InputKind, InputSpec, Pattern, ResultBy,
-    file::{self, InputFile, ResultFile, ResultWord, RulesFile, StepFile, ValidateFile},
+    Code, Coordination, Diagnostic, InputKind, InputSpec, Pattern, ResultBy, Text,
+    file::{self, InputFile, LettersFile, ResultFile, ResultWord, RulesFile, StepFile, ValidateFile},
     node_file::RetryFile,
+    profile::{LETTER_NAMES, check_template},
     read::{Found, Named, OneOrMany, Spot},
     resolve::{COORDINATOR, role_of, roles_of},
     scalar::{Id, Whole, Words, describe, id_help, is_id},
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     graph::{Backoff, EscalationPolicy, EscalationStep, Limits, Retry},
-    value::{Role, Value},
+    value::{MessageKind, Role, Value},
 };
 
 /// How often something is tried.
@@ -108,6 +109,27 @@ pub(super) fn may_write(
         }
     }
     may
+}
+
+/// How messages are read; each template must compile and name what a message has.
+pub(super) fn letters(written: Option<&LettersFile>, found: &mut Found) -> BTreeMap<MessageKind, Text> {
+    let Some(file) = written else { return BTreeMap::new() };
+    let of = |kind| match kind {
+        // A task is told in the first message, not as mail.
+        MessageKind::TaskAssignment => None,
+        MessageKind::Finding => file.finding.as_ref(),
+        MessageKind::Question => file.question.as_ref(),
+        MessageKind::Response => file.response.as_ref(),
+        MessageKind::Handoff => file.handoff.as_ref(),
+        MessageKind::Escalation => file.escalation.as_ref(),
+        MessageKind::Note => file.note.as_ref(),
+    };
+    let texts = MessageKind::ALL.into_iter().filter_map(|kind| Some((kind, of(kind)?.0.clone())));
+    let texts: BTreeMap<_, _> = texts.collect();
+    for text in texts.values() {
+        check_template(text, &LETTER_NAMES, found);
+    }
+    texts
 }
 
 /// Who makes the result; by default the coordinator, where there is one and the pattern leaves it to somebody.

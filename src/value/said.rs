@@ -27,6 +27,10 @@ pub enum MessageKind {
 }
 
 impl MessageKind {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::TaskAssignment, Self::Finding, Self::Question, Self::Response, Self::Handoff, Self::Escalation, Self::Note];
+
     /// The name that files and JSON use.
     pub fn name(self) -> &'static str {
         match self {

@@ -21,6 +21,11 @@ impl Timestamp {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// The time that a text in RFC 3339 names; `None` where it names none.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse::<jiff::Timestamp>().ok().map(|time| Self(time.as_microsecond()))
+    }
+
     /// RFC 3339 in UTC, such as `2026-01-05T14:30:00.5Z`.
     pub fn rfc3339(self) -> String {
         jiff::Timestamp::from_microsecond(self.0).map_or_else(|_| "out of range".to_owned(), |t| t.to_string())

@@ -3,10 +3,12 @@
 use serde_json::json;
 use synod::{
     event::Event,
+    rule::RuleBook,
+    turn::conversation,
     value::{EscalateTo, Value},
 };
 
-use crate::common::{Bench, Ran, dedent, lines, sole_error};
+use crate::common::{Bench, Ran, dedent, finish, lines, say, sole_error};
 
 /// The agents in the order of their starts.
 fn starts(ran: &Ran) -> Vec<String> {
@@ -67,6 +69,53 @@ fn may_write_names_members_only() {
     ));
     assert_eq!((code, line), ("unknown-role", 4));
     assert!(message.contains("bob"), "{message}");
+}
+
+#[test]
+fn messages_says_how_agents_read_them() {
+    let bench = Bench::new();
+    bench.script(
+        "asks",
+        r#"if view.turn > 0 { return #{ finish: "done" }; }
+        #{ calls: [#{ tool: "send_message", args: #{ to: "b", content: "mind the gap" } }] }"#,
+    );
+    bench.model(
+        "gpt-4",
+        say(|request| {
+            let read = conversation(request, &RuleBook::default(), None).unwrap();
+            Ok(finish(Value::from(format!("{:?}", read.messages.last()))))
+        }),
+    );
+    bench.file("b.yaml", "name: B\nrole: worker\nmodel: gpt-4\n");
+    let team = "
+        name: Team
+        collaboration_pattern: sequential
+        member_agents: [{ agent: asks, role: a }, { agent: b, role: b }]
+        messages: { note: '{{ from }} says: {{ content }}' }
+    ";
+    let read = bench.run(team).completed().to_string();
+    assert!(read.contains("a says: mind the gap") && !read.contains("note from a"), "{read}");
+}
+
+#[test]
+fn a_template_of_messages_that_is_none_is_an_error_in_its_place() {
+    let check = |messages: &str| {
+        let head = "name: Team\ncollaboration_pattern: parallel\nmember_agents: [{ agent: agent, role: a }]\n";
+        let found = Bench::new().check(&format!("{head}messages:\n  {messages}\n"));
+        let (code, line, _, message) = sole_error(&found);
+        (code, line, format!("{message} {:?}", found.iter().find(|d| d.is_error()).map(|d| &d.help)))
+    };
+    let (code, line, message) = check("question: '{{ form }} asks'");
+    assert_eq!((code, line), ("bad-expression", 5));
+    assert!(message.contains("form") && message.contains("did you mean `from`?"), "{message}");
+    let (code, line, message) = check("note: '{% if x %}'");
+    assert_eq!((code, line), ("bad-expression", 5));
+    assert!(message.contains("does not compile"), "{message}");
+    let (code, line, message) = check("qestion: 'x'");
+    assert_eq!((code, line), ("unknown-key", 5));
+    assert!(message.contains("did you mean `question`?"), "{message}");
+    let (code, _, message) = check("task_assignment: 'x'");
+    assert!(code == "unknown-key" && message.contains("prompt_template"), "{message}");
 }
 
 const BY_PRIORITY: &str = "

@@ -10,10 +10,11 @@ mod house;
 use std::sync::Arc;
 
 use crate::{
-    team::PROMPT_NAMES,
-    turn::{is_collaboration, passages},
+    team::{LETTER_NAMES, PROMPT_NAMES},
+    turn::{EVERYBODY, is_collaboration, passages},
     value::{
-        Call, CallResult, Entry, Judge, Map, Message, Place, Request, RuleError, SEARCH_KNOWLEDGE, TextTemplate, ToolSpec, Value,
+        Call, CallResult, Entry, Judge, Map, Message, Place, Request, Role, RuleError, SEARCH_KNOWLEDGE, TextTemplate, ToolSpec,
+        Value,
     },
 };
 
@@ -83,7 +84,7 @@ pub fn conversation(request: &Request, judge: &dyn Judge, room: Option<u64>) -> 
     let first = first_message(request, judge)?;
     let mut messages = vec![Spoken::Told(vec![Told::Text(first)])];
     for entry in &request.thread {
-        add(&mut messages, entry);
+        add(&mut messages, entry, &|message| letter(message, request, judge));
     }
     answer_all(&mut messages);
     if let Some(word) = house::last_word(request) {
@@ -229,7 +230,7 @@ fn own_finding(entry: &Entry) -> Option<&str> {
     found.get("finding").and_then(Value::as_str)
 }
 
-fn add(messages: &mut Vec<Spoken>, entry: &Entry) {
+fn add(messages: &mut Vec<Spoken>, entry: &Entry, letter: &dyn Fn(&Message) -> String) {
     match entry {
         Entry::Reply(reply) => {
             let (text, calls, carry) = (reply.text.clone(), reply.calls.clone(), reply.carry.clone());
@@ -329,10 +330,31 @@ fn mark(from: &str, text: &str) -> String {
     format!("<data from=\"{from}\">\n{}\n</data>", text.replace("</data", "<\\/data"))
 }
 
-fn letter(message: &Message) -> String {
+/// A message as an agent reads it: as the team's template for its type says, else all of it. One that cannot be rendered, because
+/// the message lacks what the template takes for granted, is read as without it: what a colleague says fails nobody's turn.
+fn letter(message: &Message, request: &Request, judge: &dyn Judge) -> String {
     let from = message.from.as_ref().map_or("the coordinator", |role| role.as_str());
+    let rendered = request.letters.get(&message.kind).and_then(|own| judge.render(own, &letter_names(message, from)).ok());
+    if let Some(text) = rendered.filter(|text| !text.trim().is_empty()) {
+        return mark(from, text.trim());
+    }
     let more = if message.metadata.is_null() { String::new() } else { format!("\n{}", message.metadata) };
     format!("{} from {from}:\n{}", message.kind.name(), mark(from, &format!("{}{more}", message.content)))
+}
+
+/// The values of [`LETTER_NAMES`].
+fn letter_names(message: &Message, from: &str) -> Vec<(&'static str, Value)> {
+    let metadata = if message.metadata.is_null() { Value::Map(Arc::default()) } else { message.metadata.clone() };
+    let values = [
+        Value::Text(message.id.0.clone()),
+        Value::text(message.kind.name()),
+        Value::text(from),
+        Value::text(message.to.as_ref().map_or(EVERYBODY, Role::as_str)),
+        Value::Text(message.content.clone()),
+        metadata,
+        Value::Bool(message.private),
+    ];
+    LETTER_NAMES.into_iter().zip(values).collect()
 }
 
 /// The arguments of a call as a provider takes them: an object, whatever the model wrote.
