@@ -18,6 +18,7 @@ mod outstanding;
 mod positions;
 mod request;
 mod scope;
+mod stall;
 mod talk;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ mod people;
 mod repeats;
 mod scopes;
 mod settling;
+mod stalls;
 mod talk;
 #[allow(dead_code, unused_imports, reason = "shared with tests/sim.rs, which uses other parts")]
 mod world;
