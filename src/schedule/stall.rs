@@ -7,7 +7,7 @@ use crate::{
     event::Event,
     graph::{Detector, EscalationPolicy},
     state::FoldError,
-    turn::{Exchange, Seen, Verdict, is_collaboration, lacks_evidence, look},
+    turn::{Exchange, Seen, Verdict, is_collaboration, lacks_evidence, look, says_the_same},
     value::{Call, EffectClass, Failure, FailureKind, MessageKind, NodeIx, Role, Seq, Value},
 };
 
@@ -21,6 +21,7 @@ impl Scheduler {
         let activation = self.state.activations.get(&node)?;
         let exchanges = if detect.get(Detector::PingPong).is_some() { self.exchanges(node) } else { Vec::new() };
         let seen = Seen::new(&activation.thread, &activation.told, exchanges, |call| self.changes(call));
+        let seen = seen.handed_back(self.handed_back(node));
         look(detect, &seen)
     }
 
@@ -84,6 +85,21 @@ impl Scheduler {
             .filter(|with| !self.gets_on(frame, with))
             .map(|with| Exchange { with: with.clone(), rounds: rounds(with) })
             .collect()
+    }
+
+    /// How often two agents of a relay handed over to each other, up to this seat, since either found something or said something
+    /// new.
+    fn handed_back(&self, node: NodeIx) -> usize {
+        let relay = self.state.instance_of(node).scope.and_then(|scope| self.state.scopes.get(&scope)).map(|scope| &scope.relay);
+        let Some(relay) = relay else { return 0 };
+        let Some(seat) = relay.iter().position(|(_, seat)| *seat == node) else { return 0 };
+        let said = |at: usize| self.state.output(relay[at].1).to_string();
+        let news = |at: usize| {
+            let found = self.state.context.findings.iter().any(|found| found.node == relay[at].1);
+            found || at < 2 || !says_the_same(&said(at), &said(at - 2))
+        };
+        let back = |at: &usize| relay[*at].0 == relay[*at - 2].0 && !news(*at - 1);
+        (2..=seat).rev().take_while(back).count()
     }
 
     /// When one of these agents last found something.

@@ -13,7 +13,7 @@ mod prompt;
 use std::sync::Arc;
 
 pub use action::{Action, ActionError, Asked, EVERYBODY, MESSAGE_LIMIT, cut, is_collaboration, unreadable};
-pub use detect::{Exchange, Seen, Verdict, lacks_evidence, look, refusal};
+pub use detect::{Exchange, Seen, Verdict, lacks_evidence, look, refusal, says_the_same};
 pub use ending::{Ending, ending};
 pub use knowledge::{knowledge_args, knowledge_tool, lookup, passages};
 pub use offer::{COLLABORATION, Offers, collaboration_tools};

@@ -3,8 +3,8 @@
 use super::{Answer, Flow, Plans, Rules, Run, Said, Script, begin, go, json};
 use crate::{
     event::{AskFor, Event},
-    graph::{Detect, Detector, EscalationPolicy, Evidence, NodeKind, Phase, Plan},
-    value::{AskId, Entry, EscalateTo, Failure, FailureKind, Request, Value},
+    graph::{Detect, Detector, EscalationPolicy, Evidence, NodeKind, Phase, Plan, ScopeKind},
+    value::{AskId, Entry, EscalateTo, Failure, FailureKind, Request, Role, Value, Verdict},
 };
 
 /// One agent `a`, in a team that watches for everything and tells the coordinator.
@@ -173,6 +173,36 @@ fn two_who_write_or_ask_back_and_forth_without_a_finding_are_stopped() {
         assert!(escalated.iter().any(|(reason, _)| reason.contains("ping_pong: ")), "{tool}: {escalated:?}");
         assert!(turns(&run, "a") <= 8 && turns(&run, "b") <= 8, "{tool}: {}", run.outcomes());
     }
+}
+
+#[test]
+fn handing_over_back_and_forth_without_a_finding_is_stopped() {
+    let plan = |max_handoffs| {
+        watched(Plans::root(|g| {
+            let members = ["a", "b"].map(Role::new).to_vec();
+            g.scope("relay", ScopeKind::Relay { members, max_handoffs, like: super::scopes::like() });
+        }))
+    };
+    let rules = || {
+        let back: Box<dyn Fn(&Value) -> Verdict + Send + Sync> = Box::new(|facts| {
+            let to = if facts.get("from").and_then(Value::as_str) == Some("a") { "b" } else { "a" };
+            Verdict::Handoff(Some((Role::new(to), Value::Null)))
+        });
+        Rules::from([("handoff", back)])
+    };
+    let mut run = begin(plan(30), Script::default(), rules());
+    go(&mut run);
+    let (told, escalated) = seen(&run);
+    assert_eq!(told, ["ping_pong"]);
+    assert!(escalated[0].0.starts_with("stalled: ping_pong: two agents handed over to each other 5 times"), "{escalated:?}");
+    assert!(run.outcomes().contains("relay/8: failed stalled"), "{}", run.outcomes());
+
+    let drafts =
+        ["the night", "a river", "old stones", "four birds", "winter", "no sleep", "the sea", "far hills", "your name", "bread"];
+    let write = move |request: &Request| Said::Finish(Value::text(drafts[request.node[6..].parse::<usize>().unwrap() % 10]));
+    let mut run = begin(plan(9), Script::default().agent("a", write).agent("b", move |r| write(r)), rules());
+    go(&mut run);
+    assert_eq!(seen(&run), (Vec::new(), Vec::new()), "{}", run.outcomes());
 }
 
 #[test]

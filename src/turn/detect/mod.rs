@@ -20,7 +20,7 @@ mod words;
 use std::sync::Arc;
 
 pub use premature_end::lacks_evidence;
-pub use seen::{Exchange, Seen};
+pub use seen::{Exchange, Seen, says_the_same};
 
 use crate::{
     graph::{Detect, Detector, Watch},

@@ -27,6 +27,8 @@ pub struct Seen<'a> {
     pub(super) turns: Vec<TurnSeen<'a>>,
     /// What it and its colleagues said to each other lately.
     pub(super) exchanges: Vec<Exchange>,
+    /// How often two agents handed over to each other, up to this activation, since either found something.
+    pub(super) handed_back: usize,
     told: &'a BTreeMap<Detector, usize>,
     entries: usize,
 }
@@ -105,7 +107,13 @@ impl<'a> Seen<'a> {
                 Entry::Mail(_) | Entry::Note(_) | Entry::Known { .. } => {}
             }
         }
-        Self { turns, exchanges, told, entries: thread.len() }
+        Self { turns, exchanges, handed_back: 0, told, entries: thread.len() }
+    }
+
+    /// The same, in an activation that another agent handed over to, for the so manieth time.
+    #[must_use]
+    pub fn handed_back(self, times: usize) -> Self {
+        Self { handed_back: times, ..self }
     }
 
     /// From which place in the thread on the agent knows what that detector saw.
@@ -130,6 +138,11 @@ impl<'a> Seen<'a> {
         run.reverse();
         run
     }
+}
+
+/// Whether a text says what another said, but for a word.
+pub fn says_the_same(one: &str, other: &str) -> bool {
+    similarity(&folded(one, false), &folded(other, false)) >= SAME_NEWS
 }
 
 /// Whether a call came to nothing: it failed, or its result says so.
