@@ -10,7 +10,8 @@ use std::{
 use serde_json::Value as Json;
 use synod::{
     engine::{Engine, library_files, library_text},
-    event::Status,
+    event::{Event, Status},
+    graph::EscalationPolicy,
     rule::{Source, run_tests},
     team::{Known, ModelCatalog, Overrides, load_profile, render},
     value::{AskId, Map, Value},
@@ -72,6 +73,11 @@ fn run_with(folder: Option<&Path>, inputs: &[(&str, &str)], answer: Option<&str>
             let on = engine.answer(session, AskId(0), Value::from(answer), "on-call").await.expect("it takes the answer");
             ended = on.expect("nobody else drives it").wait().await.expect("it goes on");
         }
+        let records = engine.store().read_all(session).expect("its records");
+        let told = records.iter().filter(|r| matches!(&r.event, Event::Noted { detector: Some(_), .. }));
+        let stalled =
+            records.iter().filter(|r| matches!(&r.event, Event::Escalated { cause: Some(EscalationPolicy::OnStall), .. }));
+        assert_eq!(told.chain(stalled).count(), 0, "a detector fired in honest work");
         Run { status: ended.status, report: serde_json::to_value(&*ended.report).expect("JSON") }
     })
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::effect::Key;
 use crate::{
-    graph::{EscalationPolicy, Graph, Plan},
+    graph::{Detector, EscalationPolicy, Graph, Plan},
     value::{
         AskId, Call, CallIx, CallResult, Decision, EffectClass, Epoch, EscalateTo, Failure, Finding, Form, Map, Message,
         MessageId, NodeIx, Reply, RequestDigest, Role, RuleKind, Seq, SessionId, TemplateIx, Tenant, Timestamp, Turn, Usage,
@@ -148,10 +148,13 @@ pub enum Event {
         /// Which, oldest first.
         messages: Vec<MessageId>,
     },
-    /// The engine told an agent what is wrong with its reply; it gets another turn.
+    /// The engine told an agent what is wrong with its reply, and it gets another turn; or, before a turn, what a detector saw.
     Noted {
         /// Which activation.
         node: NodeIx,
+        /// The detector that saw it; `None` for a reply that cannot be used.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detector: Option<Detector>,
         /// What it is told.
         note: Arc<str>,
     },

@@ -5,6 +5,7 @@
 //! `state` counts on it. Deliberately absent: anything that changes while a session runs.
 
 mod bounds;
+mod detect;
 mod node;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -16,6 +17,7 @@ pub use bounds::{
     ANSWER_TURNS, AgentBound, Bounds, CallCap, DEFAULT_TOOL_TIMEOUT, Limits, MAX_ASK_DEPTH, MAX_CALL_QUESTIONS,
     MAX_DEBATED_TOPICS, MAX_MERGED, MAX_VARIABLE, REPAIRS, RESERVED_TURNS, SECOND_CHANCES, SYNTHESIS_SHARE, synthesis_share,
 };
+pub use detect::{Detect, Detector, Evidence, Watch};
 pub use node::{
     AgentNode, AskNode, Backoff, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Retry, ScopeKind, SettleOver,
     SettleSpec, Stragglers, ToolNode, VoteProtocol,
@@ -103,6 +105,9 @@ pub struct TeamPlan {
     /// Questions of a seat to its colleagues at most, those included that are asked to answer them.
     #[serde(default)]
     pub max_asks: u32,
+    /// What its agents are watched for; `None` in plans from before there were detectors: the third same call is refused, no more.
+    #[serde(default)]
+    pub detect: Option<Detect>,
     /// How its agents read messages, by type, where the team has words of its own for them.
     #[serde(default)]
     pub letters: Arc<BTreeMap<MessageKind, TextTemplate>>,
@@ -144,6 +149,8 @@ pub enum EscalationPolicy {
     OnTimeout,
     /// A budget ran out.
     OnBudget,
+    /// An agent goes round in circles, or ends too early.
+    OnStall,
     /// In each of these cases.
     Always,
 }
@@ -158,6 +165,7 @@ impl EscalationPolicy {
             Self::OnFailure => "on_failure",
             Self::OnTimeout => "on_timeout",
             Self::OnBudget => "on_budget",
+            Self::OnStall => "on_stall",
             Self::Always => "always",
         }
     }

@@ -116,6 +116,7 @@ impl PlanBuilder {
             calls_per_turn: 8,
             may_write: BTreeMap::new(),
             max_asks: 0,
+            detect: None,
             letters: Arc::default(),
             limits: Limits::default(),
         };

@@ -131,6 +131,7 @@ impl Talk<'_> {
             | Event::ToolReturned { .. }
             | Event::NotHappened { .. }
             | Event::Undelivered { .. }
+            | Event::LetGo { .. }
             | Event::Noted { .. }
             | Event::Wrote { .. }
             | Event::LimitReached { .. }

@@ -7,7 +7,7 @@ use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Key, ModelCall, Outcome, Skip},
     graph::{EscalationPolicy, Member, NodeKind, Phase, REPAIRS, SECOND_CHANCES},
     state::{FoldError, Grant, Lack, Stage, Whose},
-    turn::{Ending, conversation, digest, ending, tokens},
+    turn::{Ending, Verdict, conversation, digest, ending, tokens},
     value::{
         Entry, EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Request, Role, Turn, Usage, Value, is_offline,
     },
@@ -91,6 +91,13 @@ impl Scheduler {
         }
         if !again && let Some(lack) = self.state.lack_of_turns(node) {
             return self.out_of_budget(node, lack);
+        }
+        match if again { None } else { self.watch(node) } {
+            None => {}
+            Some(Verdict::Tell(detector, note)) => {
+                return self.emit(Event::Noted { node, detector: Some(detector), note });
+            }
+            Some(Verdict::Stop(_, why)) => return self.stalled(node, &why),
         }
         let request = self.upcoming(node);
         let needs = self.needs(node, request.as_ref());
@@ -230,7 +237,7 @@ impl Scheduler {
     pub(super) fn repair(&mut self, node: NodeIx, note: Arc<str>) -> Result<(), FoldError> {
         let repairs = self.state.activations.get(&node).map_or(0, |a| a.repairs);
         if repairs < REPAIRS && self.turns_left(node) > 0 {
-            return self.emit(Event::Noted { node, note });
+            return self.emit(Event::Noted { node, detector: None, note });
         }
         self.attempt_failed(node, Arc::new(Failure::new(FailureKind::Schema, note)))
     }
@@ -242,6 +249,11 @@ impl Scheduler {
         };
         let phase = self.phase(node);
         let own_work = matches!(phase, Phase::Work | Phase::Delegate | Phase::Synthesize);
+        if phase == Phase::Work
+            && let Some(told) = self.ends_early(node, &value)
+        {
+            return told;
+        }
         if let Some(schema) = profile.output_schema.as_ref().filter(|_| own_work)
             && let Err(why) = self.tools.fits(schema, &value)
         {
@@ -374,6 +386,8 @@ impl Scheduler {
             EscalationPolicy::OnTimeout
         } else if failure.kind == FailureKind::Budget {
             EscalationPolicy::OnBudget
+        } else if failure.kind == FailureKind::Stalled {
+            self.stall_policy(node)
         } else {
             EscalationPolicy::OnFailure
         };

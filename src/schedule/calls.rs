@@ -7,7 +7,7 @@ use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Key, Outcome, ToolCall, ToolCalled},
     graph::{MAX_VARIABLE, NodeKind},
     state::{CallState, FoldError},
-    turn::{Action, cut, is_collaboration, is_repeated, knowledge_args, knowledge_tool, repeated, unreadable},
+    turn::{Action, cut, is_collaboration, knowledge_args, knowledge_tool, refusal, unreadable},
     value::{
         Call, CallIx, CallResult, EffectClass, Entry, EscalateTo, Failure, FailureKind, Finding, FindingStatus, Message, NodeIx,
         Origin, RuleKind, SEARCH_KNOWLEDGE, Value, Verdict,
@@ -294,9 +294,8 @@ impl Scheduler {
         let activation = self.state.activations.get(&node)?;
         let reply = activation.thread.iter().rev().find_map(|e| if let Entry::Reply(reply) = e { Some(reply) } else { None })?;
         let earlier: Vec<&Call> = reply.calls.iter().take(ix.index()).collect();
-        let changes =
-            |other: &Call| !is_collaboration(&other.tool) && self.tools.effect(&other.tool, &other.args) != EffectClass::Read;
-        let refused = is_repeated(&activation.thread, &earlier, call, changes).then(|| repeated(call))?;
+        let detect = self.state.team_of(node).1.detect.as_ref();
+        let refused = refusal(detect, &activation.thread, &earlier, call, |other| self.changes(other))?;
         Some((refused.kind, refused.message.to_string()))
     }
 

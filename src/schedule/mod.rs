@@ -20,6 +20,7 @@ mod outstanding;
 mod positions;
 mod request;
 mod scope;
+mod stall;
 mod talk;
 #[cfg(test)]
 mod tests;

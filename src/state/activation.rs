@@ -1,9 +1,10 @@
 //! Where does an agent at work stand? [`Activation`].
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     event::{AskFor, AskOutcome, Key},
+    graph::Detector,
     turn::is_collaboration,
     value::{Call, CallIx, CallResult, EffectClass, Entry, Failure, NodeIx, Seq, Turn, Value},
 };
@@ -78,6 +79,8 @@ pub struct Activation {
     pub found: Vec<usize>,
     /// How often its result was sent back to it.
     pub repairs: u32,
+    /// What detectors told it, each by the place of its last word in the thread.
+    pub told: BTreeMap<Detector, usize>,
     /// Whether a person was already asked about its uncertainty.
     pub asked_person: bool,
 }

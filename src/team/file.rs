@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{
     InputKind, Pattern,
+    detect::DetectFile,
     node_file::{NodeFile, RetryFile, WriteFile},
     profile::CATALOG_COLUMNS,
     read::{Found, Must, Named, OneOrMany, Read, Spot, words, written},
@@ -52,7 +53,8 @@ words! {
     InputKind, "a type of input": String = "string", Integer = "integer", Number = "number", Boolean = "boolean",
         List = "list", Map = "map", Folder = "folder", File = "file";
     EscalationPolicy, "an escalation policy": Never = "never", OnDisagreement = "on_disagreement", OnUncertainty = "on_uncertainty",
-        OnFailure = "on_failure", OnTimeout = "on_timeout", OnBudget = "on_budget", Always = "always";
+        OnFailure = "on_failure", OnTimeout = "on_timeout", OnBudget = "on_budget", OnStall = "on_stall",
+        Always = "always";
     Stragglers, "a way with stragglers": Cancel = "cancel", Leave = "leave";
     ResultWord, "a way to a result": Coordinator = "coordinator", Merge = "merge", Vote = "vote", Rapporteur = "rapporteur";
 }
@@ -208,7 +210,7 @@ written! {
     #[schemars(extend("default" = DEFAULT_TIMEOUT_SECONDS))]
     timeout_per_agent_seconds: Option<Span>,
     /// When to escalate.
-    #[schemars(extend("default" = ["on_disagreement", "on_uncertainty"]))]
+    #[schemars(extend("default" = ["on_disagreement", "on_uncertainty", "on_stall"]))]
     escalation_policy: Option<Spot<OneOrMany<EscalationPolicy>>>,
     /// Who votes on the proposal: roles, or `true` for all members.
     #[schemars(extend("default" = false))]
@@ -231,6 +233,9 @@ written! {
     /// Questions of a seat to other agents.
     #[schemars(extend("default" = DEFAULT_MAX_ASKS))]
     max_asks: Option<Count>,
+    /// What agents are watched for: each of these tells an agent that goes round in circles, then stops it and escalates
+    /// (`on_stall`). `off` for none.
+    detect: Option<DetectFile>,
     /// Rounds of debate.
     #[schemars(extend("default" = DEFAULT_MAX_DEBATE_ROUNDS))]
     max_debate_rounds: Option<Count>,

@@ -5,6 +5,7 @@
 
 mod catalog;
 mod code;
+mod detect;
 mod diagnostic;
 mod file;
 mod load;

@@ -34,7 +34,8 @@ words! {
     Merge, "a way to merge": Append = "append", Sum = "sum", Min = "min", Max = "max", Last = "last", Union = "union";
     FailureKind, "a kind of failure": Timeout = "timeout", Exit = "exit", Tool = "tool", Model = "model", Transport = "transport",
         RateLimit = "rate_limit", Rule = "rule", Schema = "schema", Limit = "limit", Budget = "budget", Denied = "denied",
-        Conflict = "conflict", InDoubt = "in_doubt", Cancelled = "cancelled", Unanswered = "unanswered", Child = "child";
+        Conflict = "conflict", InDoubt = "in_doubt", Cancelled = "cancelled", Unanswered = "unanswered", Stalled = "stalled",
+        Child = "child";
     Short, "what becomes of a node that is short of its join": Skip = "skip", Run = "run";
 }
 

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Code, Coordination, Diagnostic, InputKind, InputSpec, Pattern, ResultBy, Text,
+    detect::DetectFile,
     file::{self, InputFile, LettersFile, ResultFile, ResultWord, RulesFile, StepFile, ValidateFile},
     node_file::RetryFile,
     profile::{LETTER_NAMES, check_template},
@@ -17,7 +18,7 @@ use super::{
     tree::quoted,
 };
 use crate::{
-    graph::{Backoff, EscalationPolicy, EscalationStep, Limits, Retry},
+    graph::{Backoff, Detect, EscalationPolicy, EscalationStep, Limits, Retry},
     value::{MessageKind, Role, Value},
 };
 
@@ -56,6 +57,7 @@ pub(super) fn coordination(written: &RulesFile, roles: &BTreeSet<Role>, workers:
         max_replans: or0(written.max_replans, file::DEFAULT_MAX_REPLANS),
         max_handoffs: or0(written.max_handoffs, file::DEFAULT_MAX_HANDOFFS.max(steps)),
         max_asks: or0(written.max_asks, file::DEFAULT_MAX_ASKS),
+        detect: written.detect.as_ref().map_or_else(Detect::default, DetectFile::detect),
         max_debate_rounds: or0(written.max_debate_rounds, file::DEFAULT_MAX_DEBATE_ROUNDS),
         calls_per_turn: or(written.calls_per_turn, file::DEFAULT_CALLS_PER_TURN),
         max_parallel: or(written.max_parallel, file::DEFAULT_MAX_PARALLEL),
@@ -81,8 +83,12 @@ fn quorum(written: &RulesFile, members: usize, found: &mut Found) -> Option<u32>
     Some(count)
 }
 
+/// When a team escalates that does not say.
+const DEFAULT_POLICY: [EscalationPolicy; 3] =
+    [EscalationPolicy::OnDisagreement, EscalationPolicy::OnUncertainty, EscalationPolicy::OnStall];
+
 fn escalation_policy(written: Option<&Spot<OneOrMany<EscalationPolicy>>>, found: &mut Found) -> Vec<EscalationPolicy> {
-    let Some(written) = written else { return vec![EscalationPolicy::OnDisagreement, EscalationPolicy::OnUncertainty] };
+    let Some(written) = written else { return DEFAULT_POLICY.to_vec() };
     let mut policies = written.value.0.clone();
     let alone = |p: &EscalationPolicy| matches!(p, EscalationPolicy::Never | EscalationPolicy::Always);
     policies.sort_unstable();

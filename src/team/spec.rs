@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    graph::{EscalationPolicy, EscalationStep, Join, Limits, Phase, Retry, SettleOver, Stragglers, VoteProtocol},
+    graph::{Detect, EscalationPolicy, EscalationStep, Join, Limits, Phase, Retry, SettleOver, Stragglers, VoteProtocol},
     value::{EffectClass, MessageKind, Place, Profile, Role, TeamTools, Value, WriteSpec},
 };
 
@@ -148,6 +148,8 @@ pub struct Coordination {
     pub max_handoffs: u32,
     /// Questions of a seat.
     pub max_asks: u32,
+    /// What agents are watched for.
+    pub detect: Detect,
     /// Rounds of debate.
     pub max_debate_rounds: u32,
     /// Calls of a turn.

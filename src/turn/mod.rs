@@ -4,22 +4,22 @@
 //! what a model reads, and [`ending`] says whether its reply ends the activation. Deliberately absent: whoever does it.
 
 mod action;
+mod detect;
 mod digest;
 mod ending;
 mod knowledge;
 mod offer;
 mod prompt;
-mod repeat;
 
 use std::sync::Arc;
 
 pub use action::{Action, ActionError, Asked, EVERYBODY, MESSAGE_LIMIT, cut, is_collaboration, unreadable};
+pub use detect::{Exchange, Seen, Verdict, lacks_evidence, look, refusal, says_the_same};
 pub use digest::digest;
 pub use ending::{Ending, ending};
 pub use knowledge::{knowledge_args, knowledge_tool, lookup, passages};
 pub use offer::{COLLABORATION, Offers, collaboration_tools};
 pub use prompt::{Conversation, Spoken, Told, arguments, conversation, tokens};
-pub use repeat::{SAME_AT_MOST, is_repeated, repeated};
 
 use crate::value::{EffectClass, Profile, ToolSpec, Value};
 

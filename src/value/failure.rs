@@ -58,6 +58,8 @@ pub enum FailureKind {
     Cancelled,
     /// A question was not answered in time and had no default.
     Unanswered,
+    /// It went round in circles, or ended too early, and did not heed that; the message names the detector.
+    Stalled,
     /// A node inside this scope failed.
     Child,
 }
@@ -81,6 +83,7 @@ impl FailureKind {
             Self::InDoubt => "in_doubt",
             Self::Cancelled => "cancelled",
             Self::Unanswered => "unanswered",
+            Self::Stalled => "stalled",
             Self::Child => "child",
         }
     }
@@ -99,6 +102,7 @@ impl FailureKind {
             | Self::InDoubt
             | Self::Cancelled
             | Self::Unanswered
+            | Self::Stalled
             | Self::Child => false,
         }
     }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use synod::{
     engine::Ended,
     event::{Event, Outcome, Record, Status},
+    graph::{Detect, EscalationPolicy, TeamPlan},
     report::Report,
     state::State,
     value::{Failure, NodeIx, Seq, SessionId, Value},
@@ -21,6 +22,14 @@ pub struct Ran {
 impl Ran {
     pub fn new(ended: Ended, records: Vec<Record>) -> Self {
         let state = State::fold(&records).unwrap();
+        // A team that does not tune its detectors does honest work here: none of them has anything to say.
+        let tuned = |team: &TeamPlan| team.detect.as_ref().is_some_and(|detect| *detect != Detect::default());
+        if !state.started.plan.teams.iter().any(tuned) {
+            let fired = records.iter().filter(|r| matches!(&r.event, Event::Noted { detector: Some(_), .. }));
+            let stalled =
+                records.iter().filter(|r| matches!(&r.event, Event::Escalated { cause: Some(EscalationPolicy::OnStall), .. }));
+            assert_eq!(fired.chain(stalled).collect::<Vec<_>>(), Vec::<&Record>::new(), "a detector fired");
+        }
         Self { status: ended.status, report: ended.report, records, state }
     }
 

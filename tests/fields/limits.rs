@@ -18,6 +18,7 @@ fn endless(limits: &str) -> Ran {
         name: Team
         collaboration_pattern: parallel
         member_agents: [{{ agent: agent, role: a, set: {{ model: gpt-4, max_conversation_turns: 20, model_config: {{ max_tokens: 20 }} }} }}]
+        coordination_rules: {{ detect: off }}
         limits: {{ {limits} }}
         "
     ));

@@ -346,6 +346,89 @@ fn escalation_policy_says_whether_a_call_for_help_reaches_anybody() {
     }
 }
 
+/// What an agent came to that searches in vain for ever, in a team that tunes its detectors so: how it ended, its turns and what
+/// it was told.
+fn searches(detect: &str) -> (String, u64, Vec<&'static str>) {
+    let bench = Bench::new();
+    bench.script("agent", "#{ calls: [#{ tool: \"read_context\", args: #{ topic: `the cause, page ${view.turn}` } }] }");
+    let ran = bench.run(&format!(
+        "
+        name: Team
+        collaboration_pattern: graph
+        member_agents: [{{ agent: agent, role: a, set: {{ max_conversation_turns: 15 }} }}]
+        coordination_rules: {{ escalation_policy: never, detect: {detect} }}
+        nodes: {{ x: {{ agent: a }} }}
+        "
+    ));
+    let told = ran.events(|e| if let Event::Noted { detector: Some(d), .. } = e { Some(d.name()) } else { None });
+    (ran.failure_of("x").to_string(), ran.report.metrics.turns, told)
+}
+
+#[test]
+fn detect_tunes_what_agents_are_watched_for() {
+    for (detect, why, turns, told) in [
+        ("{ near_repetition: { times: 3 } }", "stalled: near_repetition: the last 4 turns", 4, &["near_repetition"][..]),
+        ("{ near_repetition: { times: 5, similarity: 0.8 } }", "stalled: near_repetition: the last 6", 6, &["near_repetition"]),
+        ("{ near_repetition: off }", "stalled: no_progress: the last 8 turns", 9, &["no_progress"]),
+        ("{ near_repetition: off, no_progress: { times: 2 } }", "stalled: no_progress: the last 4 turns", 5, &["no_progress"]),
+        ("{ near_repetition: off, no_progress: off }", "limit: all 15 turns", 15, &[]),
+        ("off", "limit: all 15 turns", 15, &[]),
+    ] {
+        let (failure, taken, notes) = searches(detect);
+        assert!(failure.starts_with(why), "{detect}: {failure}");
+        assert_eq!((taken, &notes[..]), (turns, told), "{detect}");
+    }
+}
+
+#[test]
+fn detect_tunes_how_often_the_same_is_answered_and_which_failures_count() {
+    for (detect, calls) in [("{ repeated_call: { times: 1 } }", 1), ("{ repeated_call: { times: 4 } }", 4)] {
+        let bench = Bench::new();
+        bench.script("agent", "#{ calls: [#{ tool: \"say\", args: #{ value: 1 } }] }");
+        let ran = bench.run(&format!(
+            "
+            name: Team
+            collaboration_pattern: graph
+            member_agents: [{{ agent: agent, role: a }}]
+            coordination_rules: {{ escalation_policy: never, detect: {detect} }}
+            nodes: {{ x: {{ agent: a }} }}
+            "
+        ));
+        let failure = ran.failure_of("x").to_string();
+        assert!(failure.starts_with("stalled: repeated_call: "), "{failure}");
+        assert_eq!(ran.events(|e| if let Event::ToolCalled(_) = e { Some(()) } else { None }).len(), calls, "{detect}");
+    }
+}
+
+#[test]
+fn premature_end_asks_for_evidence_where_the_team_requires_it() {
+    for (detect, ends) in [
+        ("{ premature_end: { evidence: required } }", false),
+        ("{ premature_end: { evidence: declared } }", true),
+        ("{ premature_end: off }", true),
+    ] {
+        let bench = Bench::new();
+        bench.script("agent", "#{ finish: #{ cause: \"the cache\" } }");
+        let ran = bench.run(&format!(
+            "
+            name: Team
+            collaboration_pattern: graph
+            member_agents: [{{ agent: agent, role: a }}]
+            coordination_rules: {{ escalation_policy: on_stall, detect: {detect} }}
+            escalation: [{{ to: on-call }}]
+            nodes: {{ x: {{ agent: a }} }}
+            "
+        ));
+        if ends {
+            ran.completed();
+            continue;
+        }
+        let [row] = &ran.report.escalations[..] else { panic!("{:?}", ran.report.escalations) };
+        assert_eq!((row.cause, row.to, row.waits_for.as_deref()), (Some("on_stall"), "person", Some("on-call")));
+        assert!(row.reason.starts_with("stalled: premature_end: this result has no `evidence`"), "{}", row.reason);
+    }
+}
+
 #[test]
 fn escalation_names_whom_a_question_reaches_and_until_when() {
     let bench = Bench::on_disk();

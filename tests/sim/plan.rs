@@ -138,6 +138,14 @@ fn a_team(random: &mut Random, ordered: bool) -> synod::graph::TeamPlan {
         }
     }
     made.coordinator = random.percent(50).then(|| agent("boss"));
+    if random.percent(60) {
+        let mut detect = synod::graph::Detect::default();
+        detect.0.retain(|_, _| random.percent(80));
+        for watch in detect.0.values_mut() {
+            watch.times = 1 + random.below(4) as u32;
+        }
+        made.detect = Some(detect);
+    }
     made.calls_per_turn = 1 + random.below(4) as u32;
     made.max_asks = if ordered { random.below(4) as u32 } else { 0 };
     for role in ROLES {
@@ -146,8 +154,8 @@ fn a_team(random: &mut Random, ordered: bool) -> synod::graph::TeamPlan {
         }
     }
     made.fail_fast = ordered && random.percent(20);
-    use EscalationPolicy::{Always, Never, OnBudget, OnDisagreement, OnFailure, OnTimeout, OnUncertainty};
-    let policies = [Never, Always, OnDisagreement, OnUncertainty, OnFailure, OnTimeout, OnBudget];
+    use EscalationPolicy::{Always, Never, OnBudget, OnDisagreement, OnFailure, OnStall, OnTimeout, OnUncertainty};
+    let policies = [Never, Always, OnDisagreement, OnUncertainty, OnFailure, OnTimeout, OnBudget, OnStall];
     made.escalation_policy = policies.into_iter().filter(|_| random.percent(20)).collect();
     let deadline = (ordered && random.percent(50)).then(|| Duration::from_secs(1 + random.below(30)));
     let step = |to| EscalationStep { to: Arc::from(to), deadline, notify: None };

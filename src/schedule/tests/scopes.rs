@@ -9,7 +9,7 @@ use crate::{
     value::{FailureKind, NodeIx, Role, TeamIx, Value, Verdict},
 };
 
-fn like() -> Box<Node> {
+pub(super) fn like() -> Box<Node> {
     Box::new(Node::new("like", NodeKind::Gate(crate::graph::GateBy::Members(crate::value::RuleKind::Merge, Vec::new()))))
 }
 

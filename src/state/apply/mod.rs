@@ -59,7 +59,7 @@ impl State {
             Event::ToolReturned { node, call, result, .. } => self.tool_returned(*node, *call, result)?,
             Event::Said { node, message } => self.said(*node, message, record)?,
             Event::Undelivered { messages } => self.context.undelivered.extend(messages.iter().cloned()),
-            Event::Noted { node, note } => self.noted(*node, note)?,
+            Event::Noted { node, detector, note } => self.noted(*node, *detector, note)?,
             Event::Found { node, finding } => self.found(*node, finding, record)?,
             Event::Wrote { node, variable, value } => self.wrote(*node, variable, value)?,
             Event::Decided { node, decision } => self.decided(*node, decision)?,

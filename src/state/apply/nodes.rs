@@ -1,6 +1,6 @@
 //! What changes when a node starts, is tried again, or ends?
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     event::{Key, Outcome, Record},
@@ -64,6 +64,7 @@ impl State {
                         writes: Vec::new(),
                         found: Vec::new(),
                         repairs: 0,
+                        told: BTreeMap::new(),
                         asked_person: false,
                     },
                 );

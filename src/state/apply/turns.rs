@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     event::Record,
     event::{Key, ToolCalled, TurnEnd},
-    graph::NodeKind,
+    graph::{Detector, NodeKind},
     state::{CallState, Due, FoldError, Stage, State},
     value::{CallIx, CallResult, EffectClass, Entry, Failure, FailureKind, NodeIx, Seq, Turn, Usage},
 };
@@ -153,14 +153,23 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn noted(&mut self, node: NodeIx, note: &Arc<str>) -> Result<(), FoldError> {
+    pub(super) fn noted(&mut self, node: NodeIx, detector: Option<Detector>, note: &Arc<str>) -> Result<(), FoldError> {
         let activation = self.activation(node)?;
+        let between_turns = activation.stage == Stage::Due;
         if activation.calls().is_empty() {
             activation.thread.push(Entry::Note(note.clone()));
         } else {
             activation.close_calls(&Err(Failure::new(FailureKind::Schema, note)));
         }
-        activation.repairs += 1;
+        match detector {
+            Some(detector) => {
+                activation.told.insert(detector, activation.thread.len());
+            }
+            None => activation.repairs += 1,
+        }
+        if between_turns {
+            return Ok(());
+        }
         self.next_turn(node);
         Ok(())
     }

@@ -65,6 +65,7 @@ pub fn team(roles: &[&str]) -> TeamPlan {
         calls_per_turn: 8,
         may_write: BTreeMap::new(),
         max_asks: 3,
+        detect: None,
         letters: Arc::default(),
         limits: Limits::default(),
     }
