@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Scheduler;
 use crate::{
     graph::{NodeKind, Phase},
-    state::{Knows, State},
+    state::{Knows, Spoken, State},
     turn::{Asked, collaboration_tools, knowledge_tool, lookup},
     value::{Call, Entry, FindingStatus, NodeIx, Request, SEARCH_KNOWLEDGE, Value},
 };
@@ -100,12 +100,18 @@ impl Scheduler {
     /// To the coordinator: what was said to one agent in its past and reached nobody, private words excepted.
     fn unread(&self, knows: &Knows) -> Value {
         let leads = self.state.team_of(knows.node).1.coordinator.as_ref().map(|c| &c.role) == self.state.role_of(knows.node);
-        let unread = self
-            .state
-            .undelivered()
-            .filter(|s| leads && !s.message.private && self.state.frame_of(s.node) == knows.frame && knows.sees(s.node, s.seq));
+        if !leads {
+            return Value::list([]);
+        }
         let own = self.state.role_of(knows.node);
-        let mut unread: Vec<_> = unread.filter(|s| s.message.to.as_ref() != own).collect();
+        // That somebody reads it elsewhere at the same time is nothing that it knows.
+        let read = |s: &Spoken| s.read_by.iter().any(|reader| knows.live.is_some() || knows.past.contains(reader));
+        let mut unread: Vec<&Spoken> = self
+            .state
+            .addressed()
+            .filter(|s| !s.message.private && s.message.to.as_ref() != own && !read(s))
+            .filter(|s| self.state.frame_of(s.node) == knows.frame && knows.sees(s.node, s.seq))
+            .collect();
         unread.sort_by_cached_key(|s| (self.state.position(s.node), s.seq));
         Value::list(unread.into_iter().map(|s| Value::of(&*s.message).unwrap_or_default()))
     }

@@ -70,8 +70,7 @@ pub struct Activation {
     pub read_upto: Seq,
     /// What it had read at its first turn, once that has begun.
     pub began_at: Option<Seq>,
-    /// The first message of the session that it has not looked at yet, by index; nothing new for one that is not live after its
-    /// first turn.
+    /// How much of the session's mail it has looked at; nothing new for one that is not live after its first turn.
     pub heard: usize,
     /// What it wrote; it takes effect when the node succeeds.
     pub writes: Vec<(Arc<str>, Value, Seq)>,

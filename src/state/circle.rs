@@ -70,7 +70,7 @@ impl State {
     /// A member that comes to rest has looked at all mail up to its last turn; one that had no turn, at all there is.
     pub(super) fn looked_upto(&mut self, node: NodeIx) {
         let Some(circle) = self.circle_of(node) else { return };
-        let (Some(role), all) = (self.role_of(node).cloned(), self.context.messages.len()) else { return };
+        let (Some(role), all) = (self.role_of(node).cloned(), self.context.mail.len()) else { return };
         let looked = self.activations.get(&node).filter(|a| a.begun || a.turn.0 > 0).map_or(all, |activation| activation.heard);
         if let Some(state) = self.scopes.get_mut(&circle) {
             state.rested.insert(role, looked);
@@ -83,9 +83,8 @@ impl State {
         let Some(role) = self.role_of(node).cloned() else { return };
         let looked = self.scopes.get(&scope).and_then(|state| state.rested.get(&role).copied()).unwrap_or(0);
         let frame = self.frame_of(scope);
-        let unread = self.context.messages.iter().skip(looked);
-        let mut wakes = unread.filter(|s: &&Spoken| self.frame_of(s.node) == frame && calls_up(&s.message, s.reach, &role));
-        let woken = wakes.next().is_some() && self.has_turns(scope, &role);
+        let calls = |s: &Spoken| self.frame_of(s.node) == frame && calls_up(&s.message, s.reach, &role);
+        let woken = self.context.mail_from(looked).any(|(_, spoken)| calls(spoken)) && self.has_turns(scope, &role);
         let ruled = self.team_of(scope).1.rules.iter().any(|rule| &**rule == "settle");
         if let Some(state) = self.scopes.get_mut(&scope) {
             if woken {

@@ -26,6 +26,8 @@ pub struct Spoken {
     pub node: NodeIx,
     /// When its recipient had read it.
     pub read_at: Option<Timestamp>,
+    /// The activations that read it as mail, where it is addressed to one agent.
+    pub read_by: Vec<NodeIx>,
     /// Who reads it as mail.
     pub reach: Reach,
 }
@@ -81,6 +83,8 @@ pub struct Context {
     pub findings: Vec<Found>,
     /// Messages.
     pub messages: Vec<Spoken>,
+    /// Those of them that are mail, by their index: most messages only tell of what reaches its reader another way.
+    pub mail: Vec<usize>,
     /// Messages to one agent that are no mail and that it has not read, by their index.
     pub unread: BTreeMap<Role, Vec<usize>>,
     /// Committed writes by variable, in order of commit: the node, what it wrote and who it was.
@@ -124,7 +128,16 @@ impl Context {
         if let Some(to) = spoken.message.to.as_ref().filter(|_| spoken.reach == Reach::Record) {
             self.unread.entry(to.clone()).or_default().push(self.messages.len());
         }
+        if spoken.reach != Reach::Record {
+            self.mail.push(self.messages.len());
+        }
         self.messages.push(spoken);
+    }
+
+    /// Mail from the `from`th letter on, each with its index among the messages.
+    pub fn mail_from(&self, from: usize) -> impl Iterator<Item = (usize, &Spoken)> {
+        let indexes = self.mail.get(from..).unwrap_or_default();
+        indexes.iter().filter_map(|index| Some((*index, self.messages.get(*index)?)))
     }
 
     /// An agent reads what was said to it before `upto`.
@@ -141,9 +154,10 @@ impl Context {
     }
 
     /// A message has reached an agent to which it is addressed alone.
-    pub(super) fn delivered(&mut self, index: usize, at: Timestamp) {
+    pub(super) fn delivered(&mut self, index: usize, reader: NodeIx, at: Timestamp) {
         if let Some(spoken) = self.messages.get_mut(index).filter(|s| s.message.to.is_some()) {
             spoken.read_at.get_or_insert(at);
+            spoken.read_by.push(reader);
         }
     }
 

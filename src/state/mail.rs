@@ -41,8 +41,8 @@ pub struct Heard {
     pub task: Arc<str>,
     /// Its thread, up to its last closed turn.
     pub thread: Vec<Entry>,
-    /// The first message of the session that it had not looked at, by index.
-    pub messages: usize,
+    /// How much of the session's mail it had looked at.
+    pub mail: usize,
     /// What it had read when it began.
     pub began_at: Option<Seq>,
 }
@@ -89,8 +89,7 @@ impl State {
             return Vec::new();
         }
         let frame = self.frame_of(node);
-        let messages = self.context.messages.iter().enumerate().skip(activation.heard);
-        let to_me = messages.filter(|(_, spoken)| {
+        let to_me = self.context.mail_from(activation.heard).filter(|(_, spoken)| {
             concerns(&spoken.message, &agent.role) && self.reads(agent.live, spoken) && self.frame_of(spoken.node) == frame
         });
         if agent.live {
@@ -121,7 +120,7 @@ impl State {
     /// An activation reads `mail` at the beginning of a turn.
     pub(super) fn take_mail(&mut self, node: NodeIx, mail: &[usize], at: Timestamp) {
         let entry = Entry::Mail(self.messages(mail));
-        let all = self.context.messages.len();
+        let all = self.context.mail.len();
         if let Some(activation) = self.activations.get_mut(&node) {
             activation.heard = all;
             if !mail.is_empty() {
@@ -129,7 +128,7 @@ impl State {
             }
         }
         for index in mail {
-            self.context.delivered(*index, at);
+            self.context.delivered(*index, node, at);
         }
     }
 
@@ -142,10 +141,14 @@ impl State {
         here.next()
     }
 
-    /// Messages of agents to one agent that nobody has read, oldest first.
+    /// Mail to one agent, oldest first.
+    pub fn addressed(&self) -> impl Iterator<Item = &Spoken> {
+        self.context.mail_from(0).map(|(_, spoken)| spoken).filter(|s| s.reach == Reach::All && s.message.to.is_some())
+    }
+
+    /// Mail to one agent that nobody has read, oldest first.
     pub fn undelivered(&self) -> impl Iterator<Item = &Spoken> {
-        let unread = |s: &&Spoken| s.reach == Reach::All && s.message.to.is_some() && s.read_at.is_none();
-        self.context.messages.iter().filter(unread)
+        self.addressed().filter(|s| s.read_by.is_empty())
     }
 }
 

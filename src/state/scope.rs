@@ -26,7 +26,7 @@ pub struct ScopeState {
     pub seats: Vec<(Role, NodeIx)>,
     /// Members of a circle who rest and have mail that wakes them, and turns left to read it.
     pub woken: BTreeSet<Role>,
-    /// Up to which message each member of a circle had looked when it came to rest, by index.
+    /// How much of the session's mail each member of a circle had looked at when it came to rest.
     pub rested: BTreeMap<Role, usize>,
     /// Whether a member of a circle has come to rest and the `settle` rule has not been asked since.
     pub unjudged: bool,

@@ -38,8 +38,7 @@ impl State {
             && answer.phase == Phase::Answer
         {
             *self.asks_made.entry(self.first_asker(node).0).or_default() += 1;
-            let nothing =
-                || Heard { node: first, task: self.started.task.clone(), thread: Vec::new(), messages: 0, began_at: None };
+            let nothing = || Heard { node: first, task: self.started.task.clone(), thread: Vec::new(), mail: 0, began_at: None };
             let heard = self.snapshot(node, &answer.role).unwrap_or_else(nothing);
             self.snapshots.insert(first, heard);
         }
@@ -91,9 +90,17 @@ impl State {
             let result = Arc::new(CallResult { outcome: Ok(Value::map([("accepted", Value::Bool(true))])) });
             thread.push(Entry::Result { call, result });
         }
-        let heard =
-            Heard { node, task: activation.task.clone(), thread, messages: activation.heard, began_at: activation.began_at };
+        let heard = Heard { node, task: activation.task.clone(), thread, mail: activation.heard, began_at: activation.began_at };
         self.threads.insert((self.frame_of(node), role), heard);
+    }
+
+    /// Nobody asks the agents of a team any more that was at work below a scope that has ended.
+    pub(super) fn forget_threads(&mut self, scope: NodeIx) {
+        let Some(below) = self.scopes.get(&scope).filter(|_| !self.threads.is_empty()) else { return };
+        let frames: Vec<u32> = below.instances.iter().copied().filter(|ix| self.instances[*ix as usize].frame == *ix).collect();
+        if !frames.is_empty() {
+            self.threads.retain(|(frame, _), _| !frames.contains(frame));
+        }
     }
 
     /// Whether anybody could ask for what this agent knows.
@@ -119,12 +126,6 @@ impl State {
         {
             thread.truncate(open);
         }
-        Some(Heard {
-            node: *ix,
-            task: activation.task.clone(),
-            thread,
-            messages: activation.heard,
-            began_at: activation.began_at,
-        })
+        Some(Heard { node: *ix, task: activation.task.clone(), thread, mail: activation.heard, began_at: activation.began_at })
     }
 }

@@ -42,8 +42,8 @@ impl State {
                 let phase = agent.phase;
                 self.aggregating += u32::from(phase == Phase::Synthesize);
                 let heard = self.snapshots.get(&node).cloned();
-                let nothing = || Heard { node, task: self.started.task.clone(), thread: Vec::new(), messages: 0, began_at: None };
-                let Heard { task, thread, messages, began_at, .. } = heard.unwrap_or_else(nothing);
+                let nothing = || Heard { node, task: self.started.task.clone(), thread: Vec::new(), mail: 0, began_at: None };
+                let Heard { task, thread, mail, began_at, .. } = heard.unwrap_or_else(nothing);
                 // The question that it answers is news.
                 let earlier = thread.len() - usize::from(phase == Phase::Answer && !thread.is_empty());
                 self.forget_below(node);
@@ -60,7 +60,7 @@ impl State {
                         effects: Vec::new(),
                         read_upto: self.seq,
                         began_at,
-                        heard: messages,
+                        heard: mail,
                         writes: Vec::new(),
                         found: Vec::new(),
                         repairs: 0,
@@ -129,6 +129,7 @@ impl State {
         self.give_up(node, outcome);
         self.conclude_agent(node, outcome, record);
         self.circles.remove(&node);
+        self.forget_threads(node);
         self.answered.remove(&node);
         self.told.remove(&node);
         self.faults.remove(&node);

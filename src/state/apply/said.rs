@@ -102,7 +102,10 @@ impl State {
 
     pub(super) fn speak(&mut self, node: NodeIx, message: Arc<Message>, reach: Reach, record: &Record) {
         self.wake(node, &message, reach);
-        self.context.hear(self.path(node), Spoken { message, seq: record.seq, at: record.at, node, read_at: None, reach });
+        self.context.hear(
+            self.path(node),
+            Spoken { message, seq: record.seq, at: record.at, node, read_at: None, read_by: Vec::new(), reach },
+        );
     }
 
     pub(super) fn coordinator_of(&self, node: NodeIx) -> Option<&Role> {
