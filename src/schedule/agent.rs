@@ -126,9 +126,13 @@ impl Scheduler {
     /// What the next turn of an activation may take at most; `None` for a script or recording.
     fn needs(&self, node: NodeIx, request: Option<&Request>) -> Option<Usage> {
         let member = self.member(node)?;
+        // Nobody falls back from a script or recording, whatever fallbacks the profile has: an outage loses nothing of them.
+        if is_offline(&member.profile.model) {
+            return None;
+        }
         if member.call.is_free() {
             // Old journals do not say what a call may take: then it is what it has taken that counts.
-            return (!is_offline(&member.profile.model)).then(Usage::default);
+            return Some(Usage::default());
         }
         let read = conversation(request?, &*self.judge, Some(member.call.read)).map_or(member.call.read, |c| tokens(&c));
         Some(member.call.with(read))

@@ -170,11 +170,11 @@ fn a_synthesis_that_does_not_fit_fails_and_the_session_ends() {
     assert_eq!(kind(&run, 2), Some(FailureKind::Budget));
 }
 
+/// What the fallbacks of its profile would take was reserved for it, and an outage lost that.
 #[test]
 fn a_script_reserves_nothing_and_is_stopped_by_no_limit_on_tokens() {
     let mut plan = within(two(), 1);
     for member in &mut plan.teams[0].members {
-        member.call = CallCap::default();
         Arc::make_mut(&mut member.profile).model = Arc::from("script:s");
     }
     assert_eq!(run(plan, Script::default()).state().status(), Status::Completed);
