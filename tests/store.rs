@@ -11,7 +11,7 @@ use std::{
 
 use synod::{
     event::{Event, Finished, Record, Status},
-    store::{Claim, ClaimError, Closing, Filter, InboxItem, NewSession, Owner, RedbStore, Store},
+    store::{Claim, ClaimError, Closing, Filter, FindError, InboxItem, NewSession, Owner, RedbStore, Store},
     value::{Epoch, NodeIx, Seq, SessionId, Tenant, Timestamp, Value},
 };
 use uuid::Uuid;
@@ -57,6 +57,10 @@ fn other_process() {
                 store.append(&claim, Seq(seq), &[record(seq)]).unwrap().wait().unwrap();
                 println!("> {seq}");
             }
+        }
+        "begin until killed" => {
+            println!("> {}", create(&store).session());
+            thread::park();
         }
         "resume until killed" => {
             let session = store.list(&Filter::of(&Tenant::default(), 1)).unwrap()[0].session;
@@ -261,6 +265,27 @@ fn the_index_of_a_killed_owner_is_repaired_from_its_journal() {
         assert!(!row(over).is_interrupted());
         assert!(row(open_ended).is_interrupted());
     }
+}
+
+/// A run that was killed between the index and its first record was listed, and could not be resumed.
+#[test]
+fn a_session_whose_owner_was_killed_before_its_first_record_never_began() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut other = Other::start(folder.path(), "begin until killed");
+    let session = other.says_session();
+    other.kill();
+    let found = open(folder.path()).find("default", &session.to_string()[..8]);
+    assert!(matches!(found, Err(FindError::Unknown(_))), "{found:?}");
+    for _ in 0..2 {
+        let store = open(folder.path());
+        assert_eq!(store.list(&Filter::of(&Tenant::default(), 10)).unwrap(), []);
+        assert!(matches!(store.row(session), Err(FindError::Unknown(_))));
+        assert!(matches!(store.claim(session), Err(ClaimError::Unknown(_))));
+    }
+    let store = open(folder.path());
+    let claim = create(&store);
+    store.append(&claim, Seq(0), &[record(0)]).unwrap().wait().unwrap();
+    assert_eq!(store.list(&Filter::of(&Tenant::default(), 10)).unwrap().len(), 1);
 }
 
 #[test]

@@ -164,6 +164,10 @@ fn read(journals: &Path, entries: Vec<Entry>, org: &str, found: &mut Examined) {
         if owner.is_some()
             && let Ok(tail) = reader.tail(&entry.records(), true)
         {
+            // It never began; the next list forgets it.
+            if tail.length == Seq(0) {
+                continue;
+            }
             entry.ends_with(tail.last.as_ref());
         }
         if entry.status != Status::Parked && !entry.status.is_over() {

@@ -85,6 +85,16 @@ impl<'change> Tables<'change> {
         Ok(same)
     }
 
+    /// Removes a session with its mail, unless somebody has claimed it since.
+    pub fn forget(&mut self, session: SessionId, epoch: Epoch) -> Result<(), redb::Error> {
+        let Some(entry) = self.get(session)?.filter(|entry| entry.epoch == epoch) else { return Ok(()) };
+        let id = session.0.as_u128();
+        self.sessions.remove((&*entry.tenant.org, &*entry.tenant.user, backwards(entry.started_at), id))?;
+        self.keys.remove(id)?;
+        self.inbox.retain_in(mails(session, 0), |_, _| false)?;
+        Ok(())
+    }
+
     /// Gives a session of `length` records back; says whether mail is waiting. `None`: it has a newer claim.
     pub fn close(
         &mut self,

@@ -50,6 +50,7 @@ enum Job {
     Close(Close, Completer<bool>),
     Ack { session: SessionId, mail: MailId, after: Ticket },
     Repair(Box<Entry>),
+    Forget(SessionId, Epoch),
     Flush(Completer<()>),
 }
 
@@ -91,6 +92,11 @@ impl Indexer {
     /// Writes what was found of a session whose owner died, unless somebody took it over since.
     pub fn repair(&self, found: Entry) {
         self.push(Job::Repair(Box::new(found)));
+    }
+
+    /// Forgets a session that never began, unless somebody took it over since.
+    pub fn forget(&self, session: SessionId, epoch: Epoch) {
+        self.push(Job::Forget(session, epoch));
     }
 
     /// Waits until all that came before is done.
@@ -151,7 +157,7 @@ impl Job {
         match self {
             Self::Close(close, _) => close.after.as_ref(),
             Self::Ack { after, .. } => Some(after),
-            Self::Create(..) | Self::Repair(_) | Self::Flush(_) => None,
+            Self::Create(..) | Self::Repair(_) | Self::Forget(..) | Self::Flush(_) => None,
         }
     }
 
@@ -162,6 +168,7 @@ impl Job {
             Self::Close(close, _) => return tables.close(close.session, close.epoch, close.length, close.closing),
             Self::Ack { session, mail, .. } => tables.remove_mail(*session, *mail)?,
             Self::Repair(found) => drop(tables.replace(found.epoch, found)?),
+            Self::Forget(session, epoch) => tables.forget(*session, *epoch)?,
             Self::Flush(_) => {}
         }
         Ok(Some(false))
@@ -172,7 +179,8 @@ impl Job {
         match (self, done.transpose()) {
             (Self::Create(_, completer) | Self::Flush(completer), Some(done)) => completer.complete(done.map(drop)),
             (Self::Close(_, completer), Some(done)) => completer.complete(done),
-            (Self::Create(..) | Self::Close(..) | Self::Flush(_), None) | (Self::Ack { .. } | Self::Repair(_), _) => {}
+            (Self::Create(..) | Self::Close(..) | Self::Flush(_), None)
+            | (Self::Ack { .. } | Self::Repair(_) | Self::Forget(..), _) => {}
         }
     }
 }

@@ -155,12 +155,17 @@ impl RedbStore {
         if holder.holds(&lock) { Owner::Live { pid: holder.pid } } else { Owner::Dead }
     }
 
-    /// A row as it really is: what a dead owner could not write into the index any more is read from its journal.
-    fn shown(&self, mut entry: Entry) -> SessionRow {
+    /// A row as it really is: what a dead owner could not write into the index any more is read from its journal. `None` where he
+    /// died before the first record was durable: the session never began, and the index forgets it.
+    fn shown(&self, mut entry: Entry) -> Option<SessionRow> {
         let mut owner = self.owner(&entry);
         let is_ours = entry.owner.is_some_and(|holder| self.claims.journal_of(holder).is_some());
         if owner == Owner::Dead && !is_ours {
             match self.reader.tail(&entry.records(), true) {
+                Ok(tail) if tail.length == Seq(0) => {
+                    self.indexer.forget(entry.session, entry.epoch);
+                    return None;
+                }
                 Ok(tail) => {
                     entry.ends_with(tail.last.as_ref());
                     entry.owner = None;
@@ -171,7 +176,7 @@ impl RedbStore {
             }
         }
         let journal = entry.segments.last().map(|segment| format!("journals/{:04}.redb", segment.journal));
-        entry.into_row(owner, journal.unwrap_or_default().into())
+        Some(entry.into_row(owner, journal.unwrap_or_default().into()))
     }
 }
 
@@ -269,18 +274,18 @@ impl Store for RedbStore {
 
     fn list(&self, filter: &Filter) -> Result<Vec<SessionRow>, StoreError> {
         let entries = self.index(Vec::new(), |read| Entry::list(read, filter))?;
-        Ok(entries.into_iter().map(|entry| self.shown(entry)).collect())
+        Ok(entries.into_iter().filter_map(|entry| self.shown(entry)).collect())
     }
 
     fn row(&self, session: SessionId) -> Result<SessionRow, FindError> {
-        let entry = self.entry(session)?.ok_or_else(|| FindError::Unknown(session.to_string().into()))?;
-        Ok(self.shown(entry))
+        let row = self.entry(session)?.and_then(|entry| self.shown(entry));
+        row.ok_or_else(|| FindError::Unknown(session.to_string().into()))
     }
 
     fn find(&self, org: &str, prefix: &str) -> Result<SessionId, FindError> {
         let range = row::prefix_range(prefix)?;
         let ids = self.index(Vec::new(), |read| index::ids(read, org, range))?;
-        row::only_one(prefix, ids.into_iter())
+        Ok(self.row(row::only_one(prefix, ids.into_iter())?)?.session)
     }
 
     fn post(&self, session: SessionId, item: InboxItem) -> Result<(), PostError> {
