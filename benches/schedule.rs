@@ -62,7 +62,7 @@ fn median(figures: impl Iterator<Item = f64>) -> f64 {
 /// One session from its start to its end.
 fn run(plan: &Arc<Plan>) {
     let started = Started {
-        version: 1,
+        version: synod::event::EVENT_VERSION,
         session: SessionId(uuid::Uuid::nil()),
         tenant: Tenant::default(),
         team: Arc::from("bench"),

@@ -16,8 +16,9 @@ pub use fact::{Ask, AskFor, AskOutcome, Event, Finished, Grown, GrownFrom, Outco
 
 use crate::value::{Seq, Timestamp};
 
-/// The version of the events that this build writes. The second has digests of requests and questions of calls in flight.
-pub const EVENT_VERSION: u32 = 2;
+/// The version of the events that this build writes. The second has digests of requests and questions of calls in flight; the
+/// third says what belongs to an exchange of `ask_agent` beside the metadata, and no longer in it.
+pub const EVENT_VERSION: u32 = 3;
 
 /// An event with its place in the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::{
     state::{Spoken, State},
-    value::{MessageId, MessageKind, Role, Seq, Timestamp, Value},
+    value::{Exchange, MessageId, MessageKind, Role, Seq, Timestamp, Value},
 };
 
 /// A message as `synod messages --json` prints it.
@@ -24,7 +24,8 @@ pub struct MessageRow {
     pub kind: MessageKind,
     /// What.
     pub content: Arc<str>,
-    /// What goes with it; `node` is where it was said.
+    /// What goes with it, and what the engine adds: `node`, where it was said, and of an exchange of `ask_agent` `answered_at` (the
+    /// path of who answers it) or `question` (the id of what it answers).
     pub metadata: Value,
     /// Whether all may read it.
     pub is_broadcast: bool,
@@ -60,7 +61,12 @@ pub fn messages(state: &State) -> Vec<MessageRow> {
 pub(super) fn row(state: &State, spoken: &Spoken) -> MessageRow {
     let message = &spoken.message;
     let mut metadata = message.metadata.as_map().cloned().unwrap_or_default();
-    metadata.entry("node".to_owned()).or_insert_with(|| Value::Text(state.path(spoken.node)));
+    let own = |key: &str, text: &Arc<str>| (key.to_owned(), Value::Text(text.clone()));
+    metadata.extend([own("node", &state.path(spoken.node))]);
+    metadata.extend(message.exchange.as_ref().map(|exchange| match exchange {
+        Exchange::AnsweredAt(path) => own("answered_at", path),
+        Exchange::Answers(question) => own("question", &question.0),
+    }));
     MessageRow {
         seq: spoken.seq,
         id: message.id.clone(),

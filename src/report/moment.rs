@@ -248,7 +248,7 @@ fn heard<'s>(state: &'s State, node: NodeIx, role: &Role, read: &Read) -> Vec<&'
         let message = &spoken.message;
         let (is_from, is_to) = (message.from.as_ref() == Some(role), message.to.as_ref() == Some(role));
         let own = spoken.node == node && (is_from || message.kind == MessageKind::TaskAssignment);
-        let answer = is_to && spoken.seq < read.upto && message.answers().is_some_and(|question| asked.contains(question));
+        let answer = is_to && spoken.seq < read.upto && message.answers().is_some_and(|question| asked.contains(&*question.0));
         let is_open_to_it = is_from || is_to || !message.private;
         is_open_to_it && (own || answer || question == Some(&message.id) || read.mail.contains(&message.id))
     };

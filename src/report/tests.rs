@@ -110,6 +110,7 @@ fn said(number: usize, kind: MessageKind, from: &str, to: Option<&str>, content:
         content: content.into(),
         metadata: Value::Null,
         private: number == 1,
+        exchange: None,
     };
     (10, Event::Said { node: WORK, message: Arc::new(message) })
 }

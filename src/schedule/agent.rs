@@ -58,6 +58,7 @@ impl Scheduler {
             content: task,
             metadata: Value::map([("node", Value::Text(self.state.path(node)))]),
             private: false,
+            exchange: None,
         };
         self.emit(Event::Said { node, message: Arc::new(message) })
     }

@@ -134,7 +134,7 @@ impl Scheduler {
             }
             Action::Send { to, kind, content, metadata, private } => {
                 let (id, from) = (self.state.next_message(node), self.state.role_of(node).cloned());
-                self.send(node, ix, Message { id, kind, from, to, content, metadata, private })
+                self.send(node, ix, Message { id, kind, from, to, content, metadata, private, exchange: None })
             }
             Action::Ask { to, question } => self.ask_agent(node, ix, &to, &question),
             Action::Read(asked) => {

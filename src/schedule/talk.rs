@@ -13,7 +13,7 @@ use crate::{
     graph::{MAX_ASK_DEPTH, Node, Phase},
     state::FoldError,
     turn::{EVERYBODY, Offers},
-    value::{CallIx, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Value},
+    value::{CallIx, Exchange, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Value},
 };
 
 impl Scheduler {
@@ -83,8 +83,9 @@ impl Scheduler {
             from: self.state.role_of(node).cloned(),
             to: Some(to.clone()),
             content: question.clone(),
-            metadata: Value::map([("answered_at", Value::from(format!("{}/{path}", self.state.path(node))))]),
+            metadata: Value::Null,
             private: false,
+            exchange: Some(Exchange::AnsweredAt(Arc::from(format!("{}/{path}", self.state.path(node))))),
         };
         self.emit(Event::Said { node, message: Arc::new(message) })?;
         let of = GrownFrom::Made { path, graph: Arc::new(graph) };
@@ -142,11 +143,9 @@ impl Scheduler {
             from: from.clone(),
             to: self.state.role_of(node).cloned(),
             content: crate::turn::cut(&Arc::from(words.to_string()), crate::turn::MESSAGE_LIMIT),
-            metadata: Value::map([(
-                "question",
-                self.state.question_of(answer).map_or(Value::Null, |question| Value::Text(question.id.0.clone())),
-            )]),
+            metadata: Value::Null,
             private: false,
+            exchange: self.state.question_of(answer).map(|question| Exchange::Answers(question.id.clone())),
         };
         self.emit(Event::Said { node: answer, message: Arc::new(message) })?;
         let from = from.map_or(Value::Null, |role| Value::Text(role.0));

@@ -141,7 +141,7 @@ impl State {
 fn calls_up(message: &Message, reach: Reach, role: &Role) -> bool {
     let asks = match message.kind {
         MessageKind::Note | MessageKind::TaskAssignment => false,
-        MessageKind::Question => message.metadata.get("answered_at").is_none(),
+        MessageKind::Question => message.answered_at().is_none(),
         MessageKind::Response => message.answers().is_none(),
         MessageKind::Finding | MessageKind::Handoff | MessageKind::Escalation => true,
     };

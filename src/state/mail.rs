@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{Reach, Spoken, State};
 use crate::{
     graph::{NodeKind, Phase},
-    value::{Entry, Message, MessageKind, NodeIx, Role, Seq, Timestamp, Value},
+    value::{Entry, Message, MessageKind, NodeIx, Role, Seq, Timestamp},
 };
 
 /// What a node may know: what its causal past said and found and, if it is live, all that its colleagues have until then.
@@ -137,7 +137,7 @@ impl State {
         let asker = self.instance_of(answer).scope?;
         let path = self.path(answer);
         let asked = self.context.messages.iter().rev().filter(|s| s.node == asker).map(|s| &s.message);
-        let mut here = asked.filter(|m| m.metadata.get("answered_at").and_then(Value::as_str) == Some(&*path));
+        let mut here = asked.filter(|m| m.answered_at() == Some(&*path));
         here.next()
     }
 

@@ -39,6 +39,6 @@ pub use money::Usd;
 pub use pattern::{fits_glob, fits_star};
 pub use present::{nested, present};
 pub use request::{Call, CallResult, EffectClass, Entry, Reply, Request, RequestDigest, Stop, ToolSpec, Usage};
-pub use said::{Decision, Evidence, Finding, FindingStatus, Message, MessageKind, Origin, Position, Variable};
+pub use said::{Decision, Evidence, Exchange, Finding, FindingStatus, Message, MessageKind, Origin, Position, Variable};
 pub use text::{Template as TextTemplate, a};
 pub use time::Timestamp;

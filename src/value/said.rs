@@ -65,12 +65,36 @@ pub struct Message {
     /// Only its two ends (and the audit) see it.
     #[serde(default)]
     pub private: bool,
+    /// Its part in an exchange of `ask_agent`. The engine says so, never an agent: what an agent sends along is in `metadata`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Exchange>,
+}
+
+/// A message's part in an exchange of `ask_agent`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exchange {
+    /// A question that is answered by an activation of its own, at this path: it need not wake whom it is addressed to.
+    AnsweredAt(Arc<str>),
+    /// The answer to that question; it is the result of the asker's call.
+    Answers(MessageId),
 }
 
 impl Message {
-    /// The question that it answers.
-    pub fn answers(&self) -> Option<&str> {
-        self.metadata.get("question").and_then(Value::as_str)
+    /// The question of `ask_agent` that it answers.
+    pub fn answers(&self) -> Option<&MessageId> {
+        match &self.exchange {
+            Some(Exchange::Answers(question)) => Some(question),
+            Some(Exchange::AnsweredAt(_)) | None => None,
+        }
+    }
+
+    /// The path of the activation that answers this question of `ask_agent`.
+    pub fn answered_at(&self) -> Option<&str> {
+        match &self.exchange {
+            Some(Exchange::AnsweredAt(path)) => Some(path),
+            Some(Exchange::Answers(_)) | None => None,
+        }
     }
 }
 

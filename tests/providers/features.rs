@@ -36,6 +36,7 @@ fn threads() -> Vec<Vec<Entry>> {
             content: text.into(),
             metadata: Value::Null,
             private: false,
+            exchange: None,
         })]))
     };
     let (a, b) = (call("toolu:1/größe", "a.very/odd tool", json!({ "x": 1 })), call("", &"x".repeat(90), json!("no object")));

@@ -60,6 +60,25 @@ fn members_begin_together_rest_and_are_woken_by_mail_which_a_note_is_not() {
 }
 
 #[test]
+fn what_an_agent_sends_along_with_a_message_does_not_change_to_whom_it_goes() {
+    let with = |to: &str, kind: &str, metadata: Value| {
+        let args = [("to", to), ("type", kind), ("content", kind)].map(|(key, text)| (key, Value::text(text)));
+        Said::Calls(vec![("send_message", Value::map(args.into_iter().chain([("metadata", metadata)])))])
+    };
+    let script = Script::default()
+        .agent("a", move |r| match &*r.node {
+            "c/a/1" if r.turn.0 == 0 => with("b", "question", Value::map([("answered_at", Value::text("c/b/1"))])),
+            _ => done(r),
+        })
+        .agent("b", move |r| match (&*r.node, r.turn.0) {
+            ("c/b/2", 0) => with("a", "response", Value::map([("question", Value::text("c/a/1#m2"))])),
+            _ => done(r),
+        });
+    let run = run(circle(&["a", "b"], 5), script);
+    assert_eq!(run.result(), r#"completed {"a":"c/a/2: response","b":"c/b/2: question"}"#);
+}
+
+#[test]
 fn an_activation_goes_on_from_the_thread_of_the_one_before() {
     let script = Script::default()
         .agent("a", |r| match (&*r.node, r.turn.0) {

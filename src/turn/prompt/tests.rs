@@ -154,6 +154,7 @@ fn letter_of(kind: MessageKind, template: &str, content: &str, metadata: Value) 
         content: content.into(),
         metadata,
         private: true,
+        exchange: None,
     };
     let place = Place { file: "team.yaml".into(), line: 1, column: 1 };
     let text = TextTemplate { source: template.into(), place, refs: Vec::new() };
@@ -195,6 +196,7 @@ fn every_call_has_its_result_in_the_next_message_before_any_words() {
         content: "when?".into(),
         metadata: Value::Null,
         private: false,
+        exchange: None,
     };
     let thread = vec![
         replied(Some("looking"), &[a.clone(), b.clone()]),

@@ -9,7 +9,7 @@ use std::{
 
 use super::judge::TestTools;
 use super::synod::{
-    event::{Ask, AskOutcome, Effect, Event, Input, Key, ModelCall, Outcome, Record, Started, ToolCall},
+    event::{Ask, AskOutcome, EVENT_VERSION, Effect, Event, Input, Key, ModelCall, Outcome, Record, Started, ToolCall},
     graph::Plan,
     schedule::{Scheduler, Step},
     state::{FoldError, State},
@@ -98,7 +98,7 @@ pub struct Run<W> {
 /// What a session of tests starts from.
 pub fn started(plan: Plan) -> Started {
     Started {
-        version: 1,
+        version: EVENT_VERSION,
         session: SessionId(uuid::Uuid::nil()),
         tenant: Tenant::default(),
         team: Arc::from("test"),
