@@ -4,6 +4,9 @@
 //! repeated with a crash at every position of their journal (20), `SYNOD_SIM_FROM` where their seeds begin (0),
 //! `SYNOD_SIM_SLOW` how many others take as long as they may (2,000), `SYNOD_SIM_DAMAGED` how many journals are damaged (200); `SYNOD_SIM_SEED` runs one seed alone. The big one:
 //! `SYNOD_SIM_RUNS=100000 SYNOD_SIM_EVERYWHERE=1000 cargo test --release --test sim`.
+//!
+//! `SYNOD_SIM_WORST` says how often a shipped team of each pattern runs with agents that do their worst (100), `SYNOD_SIM_SHUFFLES` in
+//! how many orders of arrival every shipped team runs (20).
 
 extern crate synod;
 
@@ -21,6 +24,8 @@ mod life;
 mod plan;
 #[path = "sim/random.rs"]
 mod random;
+#[path = "sim/shipped.rs"]
+mod shipped;
 #[allow(dead_code, unused_imports, reason = "shared with the unit tests of the scheduler, which use other parts")]
 #[path = "../src/schedule/tests/world/mod.rs"]
 mod world;
@@ -35,6 +40,7 @@ use std::{
 
 use life::{Crash, Fault, Told, live, slow};
 use random::Random;
+use shipped::{Shipped, bounded, shuffled};
 use world::{Sabotage, Violation};
 
 fn number(name: &str, default: u64) -> u64 {
@@ -137,6 +143,46 @@ fn a_crash_at_any_position_changes_nothing() {
 #[test]
 fn sessions_whose_calls_take_their_full_time_end_within_the_printed_bounds() {
     each(number("SYNOD_SIM_SLOW", 2_000), "sessions_whose_calls_take_their_full_time_end_within_the_printed_bounds", slow);
+}
+
+/// Shipped teams, one of each pattern.
+const PATTERNS: [(&str, &str); 3] =
+    [("coordinator_worker", "incident-response"), ("parallel", "code-review"), ("peer_to_peer", "change-window")];
+
+#[test]
+fn a_team_of_any_pattern_ends_within_its_printed_bounds_whatever_its_agents_do() {
+    for (pattern, name) in PATTERNS {
+        println!("{pattern}: {name}");
+        let team = Shipped::load(name);
+        let test = "a_team_of_any_pattern_ends_within_its_printed_bounds_whatever_its_agents_do";
+        each(number("SYNOD_SIM_WORST", 100), test, |seed| bounded(&team, seed));
+    }
+}
+
+/// How many sets of agents a shipped team has here.
+const CASTS: u64 = 5;
+
+#[test]
+fn a_shipped_team_comes_to_the_same_in_any_order_of_arrival() {
+    let teams = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/graphs/teams")).expect("the shipped teams");
+    let mut names: Vec<String> = teams
+        .filter_map(|entry| entry.expect("a file").path().file_stem().map(|stem| stem.to_string_lossy().into_owned()))
+        .collect();
+    names.sort_unstable();
+    let shuffles = number("SYNOD_SIM_SHUFFLES", 20);
+    for name in names {
+        println!("{name}");
+        let team = Shipped::load(&name);
+        let calm = |agents| shuffled(&team, agents, 0).unwrap_or_else(|violation| panic!("{name}: {violation}"));
+        let firsts: Vec<Told> = (0..CASTS).map(calm).collect();
+        let shuffle = |seed: u64| {
+            let cast = seed % CASTS;
+            let other = shuffled(&team, cast, seed + 1)?;
+            firsts[cast as usize].same_as(&other, "another order of arrival")?;
+            Ok(other)
+        };
+        each(shuffles, "a_shipped_team_comes_to_the_same_in_any_order_of_arrival", shuffle);
+    }
 }
 
 /// What the simulation says about a harness that does something wrong, over some seeds.

@@ -76,15 +76,17 @@ pub enum Fault {
 #[derive(Clone, Debug, Default)]
 pub struct Told {
     /// All that it came to, but for times; empty where that may depend on the order of arrival.
-    end: String,
+    pub end: String,
     /// Whether that may depend on the order of arrival.
-    ordered: bool,
+    pub ordered: bool,
     /// Whether it has irreversible calls.
     pub fires: bool,
     /// What it wrote, of a run without crashes.
     pub journal: Vec<Record>,
     /// Inputs taken.
     pub steps: u64,
+    /// The turns that it took, of those that its bounds allow; of runs together the most.
+    pub share: f64,
     records: u64,
     crashes: u64,
     runs: u64,
@@ -92,6 +94,12 @@ pub struct Told {
 }
 
 impl Told {
+    /// What a run without crashes came to that took so many inputs, but for how it ended.
+    pub fn of<W: World>(run: &Run<W>, steps: u64) -> Self {
+        let by_status = BTreeMap::from([(run.state().status().name().to_owned(), 1)]);
+        Self { steps, records: run.records.len() as u64, runs: 1, by_status, ..Self::default() }
+    }
+
     /// Whether another run of the same session ended alike; only asked of sessions whose result is independent of order.
     pub fn same_as(&self, other: &Self, what: &str) -> Result<(), Violation> {
         if self.ordered || self.end == other.end {
@@ -112,6 +120,7 @@ impl Told {
         self.records += other.records;
         self.crashes += other.crashes;
         self.runs += other.runs;
+        self.share = self.share.max(other.share);
         for (status, count) in &other.by_status {
             *self.by_status.entry(status.clone()).or_default() += count;
         }
@@ -120,8 +129,9 @@ impl Told {
 
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { runs, steps, records, crashes, by_status, .. } = self;
-        write!(f, "{runs} runs, {steps} inputs, {records} records, {crashes} crashes, ended {by_status:?}")
+        let Self { runs, steps, records, crashes, by_status, share, .. } = self;
+        write!(f, "{runs} runs, {steps} inputs, {records} records, {crashes} crashes, ended {by_status:?}")?;
+        if *share > 0.0 { write!(f, ", {:.0} % of the bound on turns at most", share * 100.0) } else { Ok(()) }
     }
 }
 
@@ -184,11 +194,13 @@ pub fn live(seed: u64, pace: u64, crashes: &[Crash], fault: Fault) -> Result<Tol
     let end = if ordered { String::new() } else { telling(&run)? };
     let records = run.records.len() as u64;
     let journal = if crashes.is_empty() { run.records } else { Vec::new() };
-    Ok(Told { end, ordered, fires, journal, steps, records, crashes: crashed, runs: 1, by_status: BTreeMap::from([(status, 1)]) })
+    let share = 0.0;
+    let by_status = BTreeMap::from([(status, 1)]);
+    Ok(Told { end, ordered, fires, journal, steps, share, records, crashes: crashed, runs: 1, by_status })
 }
 
 /// All that a session came to, but for times: its report, its messages and how its nodes ended, in declared order.
-fn telling(run: &Run<Chance>) -> Result<String, Violation> {
+pub fn telling<W: World>(run: &Run<W>) -> Result<String, Violation> {
     let state = run.state();
     let report = Report::of(&run.records).map_err(|e| format!("it has no report: {e}"))?;
     let ids: Vec<String> = report.findings.iter().map(|f| f.id.to_string()).collect();
@@ -271,6 +283,7 @@ pub fn slow(seed: u64) -> Result<Told, Violation> {
         fires,
         journal: Vec::new(),
         steps,
+        share: 0.0,
         records,
         crashes: 0,
         runs: 1,
@@ -279,7 +292,7 @@ pub fn slow(seed: u64) -> Result<Told, Violation> {
 }
 
 /// A session spends no more turns and model calls in all than its plan says.
-fn within(state: &State, bounds: &Bounds) -> Result<(), Violation> {
+pub fn within(state: &State, bounds: &Bounds) -> Result<(), Violation> {
     let spent = &state.spent;
     if spent.turns > bounds.turns || spent.model_calls > bounds.model_calls {
         return Err(format!("{spent:?} is beyond the bounds: {} turns, {} model calls", bounds.turns, bounds.model_calls));
@@ -334,7 +347,7 @@ fn round_trip(records: &[Record], live: &State) -> Result<(), Violation> {
 }
 
 /// The same inputs at the same times give the same records.
-fn again(run: &Run<Chance>, plan: synod::graph::Plan, judge: Arc<dyn Judge>) -> Result<(), Violation> {
+pub fn again<W: World>(run: &Run<W>, plan: synod::graph::Plan, judge: Arc<dyn Judge>) -> Result<(), Violation> {
     let broken = |e| format!("the scheduler broke: {e}");
     let (mut scheduler, first) = Scheduler::start(Timestamp(0), started(plan), judge, Arc::new(TestTools)).map_err(broken)?;
     let mut records = first.records;
