@@ -80,10 +80,10 @@ fn run(bench: &Bench, team: &str, overrides: &Overrides, inputs: Map) -> Ran {
 }
 
 /// The same on a folder.
-fn run_on(folder: &Path) -> (Bench, Ran) {
+fn run_on(folder: &Path, team: &str) -> (Bench, Ran) {
     let bench = Bench::new();
     let data = Value::from(folder.to_string_lossy().into_owned());
-    let ran = run(&bench, "payment-outage", &Overrides::default(), [("data".to_owned(), data)].into_iter().collect());
+    let ran = run(&bench, team, &Overrides::default(), [("data".to_owned(), data)].into_iter().collect());
     (bench, ran)
 }
 
@@ -306,14 +306,14 @@ fn the_coordinator_makes_root_cause_solution_and_timeline_of_it_and_three_agents
 #[test]
 fn a_larger_pool_is_told_with_its_own_size() {
     let folder = sample(|name, text| name.contains("payment-service").then(|| pool(text, |used, held| (used * 2, held))));
-    let (_, ran) = run_on(folder.path());
+    let (_, ran) = run_on(folder.path(), TEAMS[0]);
     assert_eq!(ran.completed()["solution"], "Increase connection pool size from 40 to 70, add connection timeout monitoring");
 }
 
 #[test]
 fn where_no_pool_ran_out_the_team_says_so_and_asks_a_person() {
     let folder = sample(|name, text| name.contains("payment-service").then(|| pool(text, |used, _| (used, 0))));
-    let (bench, ran) = run_on(folder.path());
+    let (bench, ran) = run_on(folder.path(), TEAMS[0]);
     let claim = &finding(&ran.records, "performance", "performance").claim;
     assert!(claim.starts_with("No resource exhausted: payment-service changed most, error_rate_percent"), "{claim}");
     assert_eq!((ran.status, ran.output()["root_cause"].as_str()), (Status::Parked, Some("Unknown")));
@@ -325,7 +325,7 @@ fn where_no_pool_ran_out_the_team_says_so_and_asks_a_person() {
 fn a_deployment_that_nobody_approved_is_an_anomaly_to_which_security_objects() {
     let unapproved = |text: &str| text.replace("\"approved_by\": \"maria.silva\"", "\"approved_by\": null");
     let folder = sample(|name, text| (name == "deploys.jsonl").then(|| unapproved(text)));
-    let (_, ran) = run_on(folder.path());
+    let (_, ran) = run_on(folder.path(), TEAMS[0]);
     let claim = &finding(&ran.records, "security", "security").claim;
     assert!(claim.starts_with("Security anomalies detected: the deploy of payment-service 2.14.0"), "{claim}");
     assert_eq!(ran.completed()["analysis"][2], "Timeline does not correlate across all agents");
@@ -336,7 +336,7 @@ fn a_deployment_that_nobody_approved_is_an_anomaly_to_which_security_objects() {
 fn a_folder_without_data_is_evidence_of_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("notes.md"), "nothing yet").expect("a file");
-    let (_, ran) = run_on(folder.path());
+    let (_, ran) = run_on(folder.path(), TEAMS[0]);
     assert_eq!((ran.status, ran.output()["root_cause"].as_str()), (Status::Parked, Some("Unknown")));
     for role in ROLES {
         let found = finding(&ran.records, role, role);
@@ -375,6 +375,16 @@ fn where_two_disagree_the_settle_rule_decides_and_the_dissent_is_kept() {
     concludes(&output, &ran.records);
     assert_eq!(output["culprit"]["dissent"], json!(["performance"]));
     assert!(ran.events(|e| matches!(e, Event::Asked(_)).then_some(())).is_empty(), "nobody is asked");
+}
+
+#[test]
+fn where_no_resource_ran_out_what_a_rule_decides_is_not_enough() {
+    let folder = sample(|name, text| name.contains("payment-service").then(|| pool(text, |used, _| (used, 0))));
+    let (bench, ran) = run_on(folder.path(), TEAMS[1]);
+    assert_eq!(&*disputed(&ran.records).rule, "settle");
+    assert_eq!((ran.status, ran.output()["service"].as_str()), (Status::Parked, Some("payment-service")));
+    let answered = bench.answer(ran.session(), 0, "a slow disk").expect("it takes the answer");
+    assert_eq!(answered.completed()["root_cause"], "a slow disk");
 }
 
 #[test]
