@@ -8,6 +8,7 @@
 //! | `durable` | the same, journal on disk | redb with the same number of commits, and the disk's own syncs |
 //! | `sessions` | 200 sessions at once, each 1 → 4 × 50 ms → 1 | the tokio program; 50 ms is the critical path |
 //! | `makespan` | chains of slow and fast nodes | the tokio program |
+//! | `talk` | a circle of 100 agents, up to 10,000 messages, a tenth of them to all | a second, and the journal's size |
 //! | `workflows` | real workflow graphs in the folder `dags` of `SYNOD_SHARED`, at 4, 16 and 64 workers | list scheduling |
 //!
 //! Rounds are interleaved and medians are shown. The plain program keeps no journal and can neither fail nor resume.
@@ -15,6 +16,7 @@
 mod graphs;
 mod ideal;
 mod ours;
+mod talk;
 
 use std::{path::Path, time::Duration};
 
@@ -48,6 +50,7 @@ fn main() -> Result<(), Failure> {
                     "durable" => durable().await,
                     "sessions" => sessions().await,
                     "makespan" => makespan().await,
+                    "talk" => talk().await,
                     _ => workflows().await,
                 }
             })
@@ -55,7 +58,7 @@ fn main() -> Result<(), Failure> {
         })??;
         Ok(())
     };
-    ["calls", "durable", "sessions", "makespan", "workflows"].into_iter().try_for_each(run)
+    ["calls", "durable", "sessions", "makespan", "talk", "workflows"].into_iter().try_for_each(run)
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {
@@ -152,6 +155,27 @@ async fn makespan() -> Result<(), Failure> {
             let path = list_schedule(&dag, usize::MAX);
             println!("{name:<18} {ours:>9.1} {ideal:>9.1} {path:>14} {ratio:>7.3} {:>8}", yes(ratio <= 1.03));
         }
+    }
+    Ok(())
+}
+
+async fn talk() -> Result<(), Failure> {
+    println!("{:<12} {:>9} {:>10} {:>8} {:>14}", "messages", "memory ms", "disk ms", "≤ 1 s", "bytes/message");
+    for turns in [1, 2, 5, 10] {
+        let (mut memory, mut disk) = (Vec::new(), Vec::new());
+        let (mut size, mut messages) = (0, 0);
+        for _ in 0..SLOW_ROUNDS {
+            let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+            memory.push(millis(talk::Circle::new(folder.path(), turns, false)?.run().await?));
+            let circle = talk::Circle::new(folder.path(), turns, true)?;
+            disk.push(millis(circle.run().await?));
+            messages = circle.messages();
+            drop(circle);
+            size = folder_size(&folder.path().join(".synod").join("journals"))?;
+        }
+        let (memory, disk) = (median(memory), median(disk));
+        let each = size / u64::from(messages);
+        println!("{messages:<12} {memory:>9.0} {disk:>10.0} {:>8} {each:>14}", yes(disk <= 1_000.0));
     }
     Ok(())
 }
