@@ -58,6 +58,39 @@ fn behaviour_36_an_answer_that_no_open_question_takes_is_refused() {
     assert_eq!(again, "q0 is not open; open are q1", "an answered question is not answered twice");
 }
 
+#[test]
+fn a_session_answered_a_week_later_goes_on_with_the_profiles_scripts_and_rules_that_it_was_started_with() {
+    let bench = Bench::on_disk();
+    bench.script("late", "#{ finish: view.profile.description + \", \" + view.context.variables.get(\"mood\", \"calm\") }");
+    let profile = |words: &str, turns: u32| {
+        let text =
+            format!("name: late\nrole: worker\nmodel: script:late.rhai\ndescription: {words}\nmax_conversation_turns: {turns}\n");
+        bench.file("late.yaml", &text);
+    };
+    profile("as it was", 3);
+    bench.file("own.rhai", "fn last(facts) { facts.input.report + \", by the old rule\" }\n");
+    let team = "
+        member_agents: [{ agent: late, role: late }]
+        rules: [own.rhai]
+        nodes:
+          approve: { ask: 'Go on?', options: [yes, no] }
+          report: { agent: late, after: { approve: 'output.answer == \"yes\"' } }
+          last: { rule: last, after: report }
+        output: last.output
+    ";
+    let parked = bench.run(&graph(team));
+    assert_eq!(parked.status.name(), "parked");
+
+    bench.clock.pass(Duration::from_secs(7 * 24 * 3600));
+    profile("as it is today", 1);
+    bench.file("late.rhai", "fn turn(view) { throw \"a new script\" }\n");
+    bench.file("own.rhai", "fn last(facts) { \"by a new rule\" }\n");
+    bench.file("team.yaml", "name: Another\ncollaboration_pattern: graph\nnodes: { other: { gate: '1' } }\n");
+
+    let ran = bench.answer(parked.session(), 0, "yes").unwrap();
+    assert_eq!(ran.completed(), json!("as it was, calm, by the old rule"));
+}
+
 /// A deployment that somebody must approve.
 const GUARDED: &str = "
     nodes:

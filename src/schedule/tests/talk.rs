@@ -328,8 +328,9 @@ fn an_asker_whose_time_is_up_takes_its_question_along() {
 }
 
 #[test]
-fn agents_that_ask_in_a_ring_all_get_answers() {
-    let names: Vec<&'static str> = (0..12).map(|n| &*Box::leak(format!("r{n}").into_boxed_str())).collect();
+fn a_hundred_agents_that_ask_in_a_ring_all_get_answers() {
+    const AGENTS: usize = 100;
+    let names: Vec<&'static str> = (0..AGENTS).map(|n| &*Box::leak(format!("r{n}").into_boxed_str())).collect();
     let mut plan = Plans::root(|g| {
         for name in &names {
             g.agent(name, name);
@@ -339,9 +340,9 @@ fn agents_that_ask_in_a_ring_all_get_answers() {
     let script = names
         .iter()
         .enumerate()
-        .fold(Script::default(), |script, (n, name)| script.agent(name, says(vec![vec![ask(names[(n + 1) % 12], "you?")]])));
+        .fold(Script::default(), |script, (n, name)| script.agent(name, says(vec![vec![ask(names[(n + 1) % AGENTS], "you?")]])));
     let run = run(plan, script);
     let answered =
         |name: &&&str| results(run.world.requests.iter().rfind(|r| *r.node == ***name).unwrap())[0].contains("\"answer\"");
-    assert_eq!((names.iter().filter(answered).count(), run.world.requests.len()), (12, 36));
+    assert_eq!((names.iter().filter(answered).count(), run.world.requests.len()), (AGENTS, 3 * AGENTS));
 }
