@@ -61,10 +61,11 @@ fn behaviour_36_an_answer_that_no_open_question_takes_is_refused() {
 #[test]
 fn a_session_answered_a_week_later_goes_on_with_the_profiles_scripts_and_rules_that_it_was_started_with() {
     let bench = Bench::on_disk();
-    bench.script("late", "#{ finish: view.profile.description + \", \" + view.context.variables.get(\"mood\", \"calm\") }");
+    bench.script("late", "#{ finish: view.profile.specialization + \", \" + view.context.variables.get(\"mood\", \"calm\") }");
     let profile = |words: &str, turns: u32| {
-        let text =
-            format!("name: late\nrole: worker\nmodel: script:late.rhai\ndescription: {words}\nmax_conversation_turns: {turns}\n");
+        let text = format!(
+            "name: late\nrole: worker\nmodel: script:late.rhai\nspecialization: {words}\nmax_conversation_turns: {turns}\n"
+        );
         bench.file("late.yaml", &text);
     };
     profile("as it was", 3);
