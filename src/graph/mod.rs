@@ -8,19 +8,19 @@ mod bounds;
 mod detect;
 mod node;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use petgraph::graph::DiGraph;
 use serde::{Deserialize, Serialize};
 
 pub use bounds::{
-    ANSWER_TURNS, AgentBound, Bounds, CallCap, DEFAULT_TOOL_TIMEOUT, Limits, MAX_ASK_DEPTH, MAX_CALL_QUESTIONS,
+    ANSWER_TURNS, AgentBound, Bounds, CIRCLE_RUNS, CallCap, DEFAULT_TOOL_TIMEOUT, Limits, MAX_ASK_DEPTH, MAX_CALL_QUESTIONS,
     MAX_DEBATED_TOPICS, MAX_MERGED, MAX_VARIABLE, REPAIRS, RESERVED_TURNS, SECOND_CHANCES, SYNTHESIS_SHARE, synthesis_share,
 };
 pub use detect::{Detect, Detector, Evidence, Watch};
 pub use node::{
     AgentNode, AskNode, Backoff, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Retry, ScopeKind, SettleOver,
-    SettleSpec, Stragglers, ToolNode, VoteProtocol,
+    SettleSpec, Stragglers, TeamSeat, ToolNode, VoteProtocol,
 };
 
 use crate::value::{AgentFacts, Expr, Map, MessageKind, Profile, Role, TeamIx, TeamTools, TemplateIx, TextTemplate, WriteSpec};
@@ -62,6 +62,32 @@ pub struct Member {
     /// What all its activations together may use up; no running time.
     #[serde(default)]
     pub limits: Limits,
+    /// The team that it is, where it is one: its work is a run of that team. In all else (votes, debates, answers, a synthesis) its
+    /// coordinator speaks for it, whose profile it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<MemberTeam>,
+}
+
+/// What a member that is a team runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemberTeam {
+    /// Its graph.
+    pub body: TemplateIx,
+    /// Its inputs; they see the inputs of the team around it.
+    pub with: Vec<(Arc<str>, Expr)>,
+    /// The longest that one run of it may take.
+    pub timeout: Option<Duration>,
+    /// Whether each of its agents speaks for it in the team around it, and not its coordinator alone.
+    #[serde(default)]
+    pub open: bool,
+}
+
+impl MemberTeam {
+    /// A run of it as `seat`.
+    pub fn run(&self, id: impl AsRef<str>, seat: TeamSeat) -> Node {
+        let group = ScopeKind::Group { body: self.body, with: Some(self.with.clone()), seat: Some(Box::new(seat)) };
+        Node { timeout: self.timeout, caught: true, ..Node::new(id, NodeKind::Scope(Box::new(group))) }
+    }
 }
 
 impl Member {

@@ -67,6 +67,29 @@ impl Node {
     }
 }
 
+impl Node {
+    /// The member whose work it is: its agent, or the member that is a team.
+    pub fn role(&self) -> Option<&Role> {
+        match &self.kind {
+            NodeKind::Agent(agent) => Some(&agent.role),
+            NodeKind::Scope(scope) => match &**scope {
+                ScopeKind::Group { seat, .. } => seat.as_ref().map(|seat| &seat.member),
+                ScopeKind::ForEach { .. } | ScopeKind::Repeat { .. } | ScopeKind::Subtasks { .. } | ScopeKind::Relay { .. } => {
+                    None
+                }
+                ScopeKind::Circle { .. } | ScopeKind::Settle(_) => None,
+            },
+            NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) => None,
+        }
+    }
+
+    /// The place of a member that is a team, where that works here.
+    pub fn seat(&self) -> Option<&TeamSeat> {
+        let NodeKind::Scope(scope) = &self.kind else { return None };
+        if let ScopeKind::Group { seat, .. } = &**scope { seat.as_deref() } else { None }
+    }
+}
+
 impl NodeKind {
     /// `agent`, `tool`, `gate`, `ask` or `scope`.
     pub fn name(&self) -> &'static str {
@@ -228,6 +251,9 @@ pub enum ScopeKind {
         body: TemplateIx,
         /// The sub-team's inputs; `None` for a plain group, which sees what its surroundings see.
         with: Option<Vec<(Arc<str>, Expr)>>,
+        /// The member that the sub-team is, where it works as one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seat: Option<Box<TeamSeat>>,
     },
     /// A DAG of sub-tasks, one agent node each; its output is theirs by id.
     Subtasks {
@@ -263,6 +289,22 @@ pub enum ScopeKind {
     /// What becomes of positions that differ. Over findings its output is `{accepted, decisions}`; over votes
     /// `{accepted, votes, objections, value}`, where `value` is the proposal with `validation` (the votes) in it.
     Settle(SettleSpec),
+}
+
+/// The place of a member that is a team: what [`AgentNode`] is for one that is an agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TeamSeat {
+    /// Who, in the team around it.
+    pub member: Role,
+    /// What it is asked to do; `None`: its `brief`, else the task of the team around it.
+    pub task: Option<TextTemplate>,
+    /// What it is asked to do, in words that are not a template.
+    pub brief: Option<Arc<str>>,
+    /// In which words it counts as done.
+    pub done_when: Option<Arc<str>>,
+    /// Whether each of its agents speaks for it in the team around it, and not its coordinator alone.
+    #[serde(default)]
+    pub open: bool,
 }
 
 /// How disagreement is settled at a scope.
