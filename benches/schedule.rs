@@ -137,7 +137,7 @@ fn limits(size: usize) -> Plan {
     let mut plan = plan.build().expect("nodes without edges have no circle");
     let (mut root, mut inner) = (Graph::clone(&plan.graphs[0]), Graph::clone(&body.graphs[0]));
     for node in root.dag.node_weights_mut() {
-        node.kind = NodeKind::Scope(Box::new(ScopeKind::Group { body: TemplateIx(1), with: None }));
+        node.kind = NodeKind::Scope(Box::new(ScopeKind::Group { body: TemplateIx(1), with: None, seat: None }));
     }
     inner.concurrency = Some(1);
     plan.graphs = vec![Arc::new(root), Arc::new(inner)];

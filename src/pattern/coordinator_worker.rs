@@ -11,7 +11,6 @@ use super::{
     make::Make,
     missing,
     result::{check_result, conclude, roles, settle},
-    teams_not_yet,
 };
 use crate::{
     team::{AfterOn, Code, Coordination, Diagnostic, NodeSpec, Team, What},
@@ -39,8 +38,7 @@ pub(super) fn expand(team: &Team, functions: &[Arc<str>]) -> Result<Fragment, Ve
 }
 
 fn check(team: &Team, routed: bool) -> Vec<Diagnostic> {
-    let mut errors = teams_not_yet(team);
-    errors.extend(check_result(team));
+    let mut errors = check_result(team);
     if team.coordinator.is_none() {
         let help = "add `coordinator: PROFILE`, or take the pattern `parallel`";
         errors.push(missing(team, "coordinator", "somebody must divide the work and make the result", help));

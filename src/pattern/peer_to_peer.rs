@@ -5,7 +5,6 @@ use super::{
     make::Make,
     missing, place_of,
     result::{check_result, conclude, roles, settle},
-    teams_not_yet,
 };
 use crate::team::{AfterOn, Code, Diagnostic, NodeSpec, ResultBy, Team, What};
 
@@ -21,8 +20,7 @@ pub(super) fn expand(team: &Team) -> Result<Fragment, Vec<Diagnostic>> {
 }
 
 fn check(team: &Team) -> Vec<Diagnostic> {
-    let mut errors = teams_not_yet(team);
-    errors.extend(check_result(team));
+    let mut errors = check_result(team);
     let place = place_of(team);
     if team.members.len() < 2 {
         let help = "add `member_agents: [{ agent: PROFILE, role: ID }, { agent: PROFILE, role: ID }]`";

@@ -1,6 +1,6 @@
 //! `sequential`: a relay. One member after another, by priority unless the `handoff` rule says otherwise.
 
-use super::{Fragment, make::Make, missing, result::roles, teams_not_yet};
+use super::{Fragment, make::Make, missing, result::roles};
 use crate::team::{Code, Diagnostic, Team, What};
 
 pub(super) fn expand(team: &Team) -> Result<Fragment, Vec<Diagnostic>> {
@@ -14,7 +14,7 @@ pub(super) fn expand(team: &Team) -> Result<Fragment, Vec<Diagnostic>> {
 }
 
 fn check(team: &Team) -> Vec<Diagnostic> {
-    let mut errors = teams_not_yet(team);
+    let mut errors = Vec::new();
     let place = super::place_of(team);
     if team.members.is_empty() {
         errors.push(missing(

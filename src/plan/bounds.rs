@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{
     graph::{
-        ANSWER_TURNS, AgentBound, Bounds, GateBy, Graph, MAX_DEBATED_TOPICS, Member, Node, NodeKind, Phase, Plan, REPAIRS,
-        SECOND_CHANCES, ScopeKind, SettleOver, SettleSpec, TeamPlan,
+        ANSWER_TURNS, AgentBound, Bounds, CIRCLE_RUNS, GateBy, Graph, MAX_DEBATED_TOPICS, Member, Node, NodeKind, Phase, Plan,
+        REPAIRS, SECOND_CHANCES, ScopeKind, SettleOver, SettleSpec, TeamPlan, TeamSeat,
     },
     value::{EffectClass, Role, RuleKind, TeamIx, TemplateIx, Usd},
 };
@@ -258,42 +258,47 @@ impl Counter<'_> {
         slots: u32,
     ) -> Option<Worst> {
         let team = self.plan.team(graph.team);
-        let widest = widest(team, team.members.iter().map(|m| &m.role), like, slots)?;
         let Some(members) = default_members(graph, scope) else {
             // Sub-tasks may wait for each other, so that all of them in a row are the worst; or for nobody, so that all may want
             // a slot at once.
-            let tally = self.any(graph.team, team, team.members.iter().map(|m| &m.role), like, max)?;
-            let row = Wall::calls(like, widest, 0)?.times(max.into(), 1)?;
+            let Worst { tally, wall } = self.heaviest(graph.team, team.members.iter().map(|m| &m.role), like, slots)?;
+            let row = wall.times(max.into(), 1)?;
             let at_once = if one_by_one { 1 } else { u64::from(max) };
-            return Some(Worst { tally, wall: Wall { demand: row.demand.checked_mul(at_once)?, ..row } });
+            let wall = Wall { demand: row.demand.checked_mul(at_once)?, ..row };
+            return Some(Worst { tally: tally.times(max.into())?, wall });
         };
-        let seats = u64::try_from(members.len()).ok()?;
-        let wall = Wall::calls(like, widest, 0)?.times(seats, if one_by_one { 1 } else { seats })?;
-        Some(Worst { tally: self.each(graph.team, team, members, like)?, wall })
+        let with: fn(Wall, Wall) -> Option<Wall> = if one_by_one { Wall::then } else { Wall::beside };
+        self.each_works(graph.team, members, like, slots, with)
     }
 
     fn relay(&self, ix: TeamIx, members: &[Role], max_handoffs: u32, like: &Node, slots: u32) -> Option<Worst> {
-        let team = self.plan.team(ix);
         let seats = u64::from(max_handoffs).checked_add(1)?;
-        let ruled = has_rule(team, &RuleKind::Handoff);
+        if has_rule(self.plan.team(ix), &RuleKind::Handoff) {
+            let Worst { tally, wall } = self.heaviest(ix, members.iter(), like, slots)?;
+            return Some(Worst { tally: tally.times(seats)?, wall: wall.times(seats, 1)? });
+        }
         // By default each member has its turn once, in order.
-        let seats = if ruled { seats } else { seats.min(u64::try_from(members.len()).ok()?) };
-        let tally = if ruled {
-            self.any(ix, team, members.iter(), like, u32::try_from(seats).ok()?)?
-        } else {
-            self.each(ix, team, &members[..usize::try_from(seats).ok()?], like)?
-        };
-        let wall = Wall::calls(like, widest(team, members.iter(), like, slots)?, 0)?.times(seats, 1)?;
-        Some(Worst { tally, wall })
+        let seats = seats.min(u64::try_from(members.len()).ok()?);
+        self.each_works(ix, &members[..usize::try_from(seats).ok()?], like, slots, Wall::then)
     }
 
     /// Each member is one seat, however often it is woken. Nothing keeps all of them from having each turn after all those before, each
-    /// in an activation of its own.
+    /// in an activation of its own. A team is woken to a run of its own each time.
     fn circle(&self, ix: TeamIx, members: &[Role], like: &Node, slots: u32) -> Option<Worst> {
         let team = self.plan.team(ix);
-        let tally = self.each(ix, team, members, like)?;
-        let turns: u64 = members.iter().filter_map(|role| team.agent(role)).map(|member| u64::from(grown(member, like).0)).sum();
-        let wall = Wall::calls(like, widest(team, members.iter(), like, slots)?, 0)?.times(turns, 1)?;
+        let (mut tally, mut turns, mut runs) = (Tally::nothing(), 0_u64, Wall::default());
+        for member in members.iter().filter_map(|role| team.agent(role)) {
+            let Worst { tally: one, wall } = self.works(ix, member, like, slots)?;
+            if member.team.is_some() {
+                tally.add(&one.times(CIRCLE_RUNS.into())?)?;
+                runs = runs.then(wall.times(CIRCLE_RUNS.into(), 1)?)?;
+            } else {
+                tally.add(&one)?;
+                turns = turns.checked_add(grown(member, like).0.into())?;
+            }
+        }
+        let agents = members.iter().filter(|role| team.agent(role).is_some_and(|m| m.team.is_none()));
+        let wall = Wall::calls(like, widest(team, agents, like, slots)?, 0)?.times(turns, 1)?.then(runs)?;
         let at_once = u64::try_from(members.len()).ok()?;
         Some(Worst { tally, wall: Wall { demand: wall.demand.checked_mul(at_once)?, ..wall } })
     }
@@ -309,39 +314,65 @@ impl Counter<'_> {
         };
         let rounds = u64::from(settle.max_debate_rounds);
         let members = u64::try_from(settle.members.len()).ok()?;
-        let mut tally = self.each(ix, team, &settle.members, &settle.like)?.times(rounds)?;
+        let mut tally = self.each_speaks(ix, &settle.members, &settle.like)?.times(rounds)?;
         let seat = Wall::calls(&settle.like, widest(team, settle.members.iter(), &settle.like, slots)?, 0)?;
         let mut wall = seat.times(members, members)?.times(rounds, 1)?;
         if let Some(leader) = &team.coordinator {
-            tally.add(&self.each(ix, team, std::slice::from_ref(&leader.role), &settle.like)?)?;
+            tally.add(&self.each_speaks(ix, std::slice::from_ref(&leader.role), &settle.like)?)?;
             wall = wall.then(Wall::calls(&settle.like, calls_at_once(team, leader, slots), 0)?)?;
         }
         Some(Worst { tally: tally.times(topics)?, wall: wall.times(topics, 1)? })
     }
 
-    /// A seat for each of `roles`.
-    fn each(&self, ix: TeamIx, team: &TeamPlan, roles: &[Role], like: &Node) -> Option<Tally> {
+    /// A seat for each of `roles`, in which one speaks for a member that is a team.
+    fn each_speaks(&self, ix: TeamIx, roles: &[Role], like: &Node) -> Option<Tally> {
         let mut tally = Tally::nothing();
-        for member in roles.iter().filter_map(|role| team.agent(role)) {
+        for member in roles.iter().filter_map(|role| self.plan.team(ix).agent(role)) {
             tally.add(&self.seat(ix, member, grown(member, like), like)?)?;
         }
         Some(tally)
     }
 
-    /// `seats` seats, each of whichever of `roles` takes most.
-    fn any<'r>(
+    /// Each of `roles` works, beside each other or one after another.
+    fn each_works(
         &self,
         ix: TeamIx,
-        team: &TeamPlan,
-        roles: impl Iterator<Item = &'r Role>,
+        roles: &[Role],
         like: &Node,
-        seats: u32,
-    ) -> Option<Tally> {
-        let mut most = Tally::nothing();
-        for member in roles.filter_map(|role| team.agent(role)) {
-            most = most.or(self.seat(ix, member, grown(member, like), like)?);
+        slots: u32,
+        with: impl Fn(Wall, Wall) -> Option<Wall>,
+    ) -> Option<Worst> {
+        let mut all = nothing();
+        for member in roles.iter().filter_map(|role| self.plan.team(ix).agent(role)) {
+            let Worst { tally, wall } = self.works(ix, member, like, slots)?;
+            all.tally.add(&tally)?;
+            all.wall = with(all.wall, wall)?;
         }
-        most.times(seats.into())
+        Some(all)
+    }
+
+    /// Whichever of `roles` takes most works.
+    fn heaviest<'r>(&self, ix: TeamIx, roles: impl Iterator<Item = &'r Role>, like: &Node, slots: u32) -> Option<Worst> {
+        let mut most = nothing();
+        for member in roles.filter_map(|role| self.plan.team(ix).agent(role)) {
+            let Worst { tally, wall } = self.works(ix, member, like, slots)?;
+            most = Worst { tally: most.tally.or(tally), wall: most.wall.or(wall) };
+        }
+        Some(most)
+    }
+
+    /// A member works where a scope grows: in an activation like `like`, or as the team that it is.
+    fn works(&self, ix: TeamIx, member: &Member, like: &Node, slots: u32) -> Option<Worst> {
+        if let Some(team) = &member.team {
+            let mut run = self.graph(team.body, slots).ok()?;
+            run.limit(self.plan.graph(team.body))?;
+            let seat = TeamSeat { member: member.role.clone(), task: None, brief: None, done_when: None, open: team.open };
+            return Some(Worst { wall: run.wall.attempts_of(&team.run("run", seat))?, ..run });
+        }
+        let (turns, phase) = grown(member, like);
+        let tally = self.seat(ix, member, (turns, phase), like)?;
+        let at_once = at_once(self.plan.team(ix), member, phase, slots)?;
+        Some(Worst { tally, wall: Wall::calls(like, at_once, 0)? })
     }
 
     /// What one seat of `member` may take in so many turns of a node like `node`, with the answers to its questions.

@@ -34,13 +34,15 @@ impl Writers<'_> {
     /// What the node writes, with everything inside it. A sub-team writes into a context of its own.
     fn of(&self, node: &Node) -> Vec<WriteSpec> {
         let grown = |roles: &[Role], like: &Node| {
-            let members = roles.iter().filter_map(|role| self.team.agent(role)).flat_map(|m| m.writes.clone());
+            // What a member that is a team writes, it writes for itself.
+            let members = roles.iter().filter_map(|role| self.team.agent(role)).filter(|m| m.team.is_none());
+            let members = members.flat_map(|m| m.writes.clone());
             members.chain(like.writes.clone()).collect()
         };
         let mut all: Vec<WriteSpec> = match &node.kind {
             NodeKind::Scope(scope) => match &**scope {
                 ScopeKind::Group { with: Some(_), .. } => Vec::new(),
-                ScopeKind::ForEach { body, .. } | ScopeKind::Repeat { body, .. } | ScopeKind::Group { body, with: None } => {
+                ScopeKind::ForEach { body, .. } | ScopeKind::Repeat { body, .. } | ScopeKind::Group { body, with: None, .. } => {
                     self.inside.get(body.index()).cloned().unwrap_or_default()
                 }
                 ScopeKind::Subtasks { like, .. } => {

@@ -156,7 +156,13 @@ impl Scheduler {
 
     fn timed_out(&mut self, node: NodeIx) -> Result<(), FoldError> {
         let seconds = self.state.node(node).timeout.unwrap_or_default().as_secs_f64();
-        let took = format!("took longer than {seconds} s");
+        let runs = self.state.scopes.get(&node).and_then(|scope| scope.instances.first());
+        let team =
+            runs.map(|run| self.state.instances[*run as usize].graph.team).filter(|team| *team != self.state.team_of(node).0);
+        let took = match team.map(|team| &self.state.started.plan.team(team).name) {
+            Some(team) => format!("the team {team} took longer than its {seconds} s"),
+            None => format!("took longer than {seconds} s"),
+        };
         if self.state.todo.moot.contains(&node) {
             return self.cut_off(node);
         }

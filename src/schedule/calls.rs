@@ -129,7 +129,14 @@ impl Scheduler {
                     evidence,
                 };
                 let answer = Value::map([("finding", Value::Text(finding.id.0.clone()))]);
-                self.emit(Event::Found { node, finding: Arc::new(finding) })?;
+                let above = self.state.voice(node).map(|voice| voice.member.clone());
+                let finding = Arc::new(finding);
+                self.emit(Event::Found { node, finding: finding.clone() })?;
+                // What is found by one who speaks for the team is found in the team around it as well.
+                if let Some(agent) = above {
+                    let finding = Finding { id: self.state.next_finding(node), agent, ..(*finding).clone() };
+                    self.emit(Event::Found { node, finding: Arc::new(finding) })?;
+                }
                 self.answer_call(node, ix, Ok(answer))
             }
             Action::Send { to, kind, content, metadata, private } => {

@@ -41,7 +41,16 @@ impl Scheduler {
     fn wake_up(&mut self, node: NodeIx, role: &Role, like: &Node) -> Result<(), FoldError> {
         let (team_ix, team) = self.state.team_of(node);
         let Some(member) = team.agent(role) else { return Err(self.idle(node)) };
-        let mut graph = grow::seat(like, member, team_ix, self.state.started.task.clone(), Phase::Work);
+        let seats = self.state.scopes.get(&node).map(|scope| scope.seats.as_slice()).unwrap_or_default();
+        let last =
+            seats.iter().rev().filter(|(seated, _)| seated == role).find_map(|(_, seat)| match self.state.outcome(*seat) {
+                Some(Outcome::Ok(value)) if member.team.is_some() => Some(value),
+                Some(Outcome::Ok(_) | Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::Cancelled) | None => None,
+            });
+        let task = self.state.task_at(node);
+        // An agent goes on from where it was; a team begins anew, from what it came to.
+        let brief = last.map_or(task.clone(), |value| Arc::from(format!("{task}\n\nYour team came to this before: {value}")));
+        let mut graph = grow::seat(like, member, team_ix, brief, Phase::Work);
         for seat in graph.dag.node_weights_mut() {
             seat.caught = true;
             if let NodeKind::Agent(agent) = &mut seat.kind {

@@ -44,8 +44,8 @@ impl Scheduler {
         }
         if ruled {
             let facts = EscalateFacts {
-                task: self.state.started.task.clone(),
-                inputs: self.state.started.inputs.clone(),
+                task: self.state.task_at(node).clone(),
+                inputs: self.state.inputs_at(node),
                 node: self.state.path(node),
                 from: role,
                 cause: cause.map(|c| Arc::from(c.name())),

@@ -30,8 +30,8 @@ impl Scheduler {
 
     pub(super) fn route_facts(&self, node: NodeIx, input: Value) -> Value {
         let facts = RouteFacts {
-            task: self.state.started.task.clone(),
-            inputs: self.state.started.inputs.clone(),
+            task: self.state.task_at(node).clone(),
+            inputs: self.state.inputs_at(node),
             node: self.state.path(node),
             input,
             agents: self.agents(node, &[]),
@@ -43,8 +43,8 @@ impl Scheduler {
     pub(super) fn handoff_facts(&self, scope: NodeIx, relay: &[(Role, NodeIx)], candidates: &[Role], left: u32) -> Value {
         let Some((from, last)) = relay.last() else { return Value::Null };
         let facts = HandoffFacts {
-            task: self.state.started.task.clone(),
-            inputs: self.state.started.inputs.clone(),
+            task: self.state.task_at(scope).clone(),
+            inputs: self.state.inputs_at(scope),
             node: self.state.path(scope),
             from: from.clone(),
             output: self.state.output(*last),
@@ -69,8 +69,8 @@ impl Scheduler {
         members: &[Role],
     ) -> Value {
         let facts = SettleFacts {
-            task: self.state.started.task.clone(),
-            inputs: self.state.started.inputs.clone(),
+            task: self.state.task_at(scope).clone(),
+            inputs: self.state.inputs_at(scope),
             node: self.state.path(scope),
             over: Arc::from(over),
             topic: topic.clone(),
@@ -92,8 +92,8 @@ impl Scheduler {
             }
         }
         let facts = PermitFacts {
-            task: self.state.started.task.clone(),
-            inputs: self.state.started.inputs.clone(),
+            task: self.state.task_at(node).clone(),
+            inputs: self.state.inputs_at(node),
             node: self.state.path(node),
             role: self.state.role_of(node).cloned().unwrap_or_else(|| Role::new("tool")),
             tool: call.tool.clone(),
@@ -107,8 +107,8 @@ impl Scheduler {
 
     pub(super) fn reconcile_facts(&self, node: NodeIx, tool: &Arc<str>, args: &Value, failure: Option<Failure>) -> Value {
         let facts = ReconcileFacts {
-            task: self.state.started.task.clone(),
-            inputs: self.state.started.inputs.clone(),
+            task: self.state.task_at(node).clone(),
+            inputs: self.state.inputs_at(node),
             node: self.state.path(node),
             role: self.state.role_of(node).cloned(),
             tool: tool.clone(),
@@ -163,7 +163,7 @@ impl Scheduler {
         };
         PartFacts {
             id: self.state.node(node).id.clone(),
-            role: self.state.role_of(node).cloned(),
+            role: self.state.node(node).role().cloned(),
             status: Arc::from(self.state.status_name(node)),
             output: self.state.output(node),
             error,
@@ -172,8 +172,8 @@ impl Scheduler {
 
     pub(super) fn merge_facts(&self, node: NodeIx) -> Value {
         let facts = MergeFacts {
-            task: self.state.started.task.clone(),
-            inputs: self.state.started.inputs.clone(),
+            task: self.state.task_at(node).clone(),
+            inputs: self.state.inputs_at(node),
             node: self.state.path(node),
             results: self.parts(node),
             findings: self.state.visible_findings(&self.state.knows(node)),
@@ -186,8 +186,8 @@ impl Scheduler {
         let variables: BTreeMap<Arc<str>, Value> =
             self.state.visible_variables(&knows).into_iter().map(|(k, v)| (Arc::from(k), v)).collect();
         let facts = OwnFacts {
-            task: self.state.started.task.clone(),
-            inputs: self.state.started.inputs.clone(),
+            task: self.state.task_at(node).clone(),
+            inputs: self.state.inputs_at(node),
             node: self.state.path(node),
             input,
             findings: self.state.visible_findings(&knows),

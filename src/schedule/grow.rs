@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use petgraph::{algo::toposort, graph::DiGraph, visit::EdgeRef};
 
 use crate::{
-    graph::{AgentNode, Edge, Graph, Member, Node, NodeKind, On, Phase},
+    graph::{AgentNode, Edge, Graph, Member, Node, NodeKind, On, Phase, TeamSeat},
     value::{Failure, FailureKind, Role, Subtask, TeamIx},
 };
 
@@ -14,20 +14,26 @@ pub(super) fn plain() -> Node {
     Node::new("like", NodeKind::Gate(crate::graph::GateBy::Members(crate::value::RuleKind::Merge, Vec::new())))
 }
 
-/// A graph with one activation of an agent.
+/// A graph with one activation of an agent, or one run of a team.
 pub(super) fn seat(like: &Node, member: &Member, team: TeamIx, brief: Arc<str>, phase: Phase) -> Graph {
     let mut dag = DiGraph::new();
-    dag.add_node(agent_node(like, member.role.0.clone(), member, brief, phase));
+    dag.add_node(activation(like, member.role.0.clone(), member, brief, phase, None));
     Graph { dag, output: None, team, single: true, concurrency: None, rank: vec![1] }
 }
 
-fn agent_node(like: &Node, id: Arc<str>, member: &Member, brief: Arc<str>, phase: Phase) -> Node {
+/// A member does what the brief says: an agent in an activation, a team in a run of its own. In all but its work the team's
+/// coordinator speaks for it.
+fn activation(like: &Node, id: Arc<str>, member: &Member, brief: Arc<str>, phase: Phase, done_when: Option<Arc<str>>) -> Node {
+    if let (Some(team), Phase::Work) = (&member.team, phase) {
+        let seat = TeamSeat { member: member.role.clone(), task: None, brief: Some(brief), done_when, open: team.open };
+        return team.run(id, seat);
+    }
     let agent = AgentNode {
         role: member.role.clone(),
         task: None,
         brief: Some(brief),
         phase,
-        done_when: None,
+        done_when,
         proposal: None,
         max_turns: None,
         live: false,
@@ -61,11 +67,8 @@ pub(super) fn subtasks(
     for task in tasks {
         let member = members.iter().find(|m| m.role == task.agent);
         let member = member.ok_or_else(|| wrong(format!("{} is given to {}, who is not a member", task.id, task.agent)))?;
-        let mut node = agent_node(like, task.id.clone(), member, task.task.clone(), Phase::Work);
+        let mut node = activation(like, task.id.clone(), member, task.task.clone(), Phase::Work, task.done_when.clone());
         node.caught = caught;
-        if let NodeKind::Agent(agent) = &mut node.kind {
-            agent.done_when.clone_from(&task.done_when);
-        }
         let ix = dag.add_node(node);
         if by_id.insert(&task.id, ix).is_some() {
             return Err(wrong(format!("two sub-tasks are called {}", task.id)));

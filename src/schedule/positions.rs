@@ -58,10 +58,11 @@ impl Scheduler {
         let team = state.team_of(node).0;
         let mut ballots = BTreeMap::new();
         for voter in state.past(node) {
-            let NodeKind::Agent(agent) = &state.node(voter).kind else { continue };
-            let (Some(role), Some(Outcome::Ok(output))) = (state.role_of(voter), state.outcome(voter)) else { continue };
+            let described = state.node(voter);
+            let works = described.seat().is_some() || matches!(&described.kind, NodeKind::Agent(a) if a.phase == Phase::Work);
+            let (Some(role), Some(Outcome::Ok(output))) = (described.role(), state.outcome(voter)) else { continue };
             let Some(rank) = members.iter().position(|m| m == role) else { continue };
-            if agent.phase == Phase::Work && state.team_of(voter).0 == team {
+            if works && state.team_of(voter).0 == team {
                 ballots.insert(rank, ballot(role, output));
             }
         }

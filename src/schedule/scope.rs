@@ -211,7 +211,7 @@ impl Scheduler {
             let output = scope.seats.last().map(|(_, last)| self.state.output(*last)).unwrap_or_default();
             return self.end(node, Outcome::Ok(output));
         };
-        let task = &self.state.started.task;
+        let task = &self.state.task_at(node).clone();
         let brief = match scope.seats.last() {
             Some((from, _)) => grow::handed_over(task, from, &brief),
             None => task.clone(),

@@ -24,6 +24,8 @@ pub struct Spoken {
     pub at: Timestamp,
     /// In which node it was said.
     pub node: NodeIx,
+    /// In which team at work: that of the node, or the one around that for which its agent spoke.
+    pub frame: u32,
     /// When its recipient had read it.
     pub read_at: Option<Timestamp>,
     /// The activations that read it as mail, where it is addressed to one agent.
@@ -48,6 +50,8 @@ pub enum Reach {
 pub struct Found {
     /// In which node it was found.
     pub node: NodeIx,
+    /// For which team at work: that of the node, or the one around that for which its agent spoke.
+    pub frame: u32,
     /// The record that tells it.
     pub seq: Seq,
     /// What; open or retracted, whatever was decided: whether it stands depends on the decisions that one knows of.
@@ -85,8 +89,8 @@ pub struct Context {
     pub messages: Vec<Spoken>,
     /// Those of them that are mail, by their index: most messages only tell of what reaches its reader another way.
     pub mail: Vec<usize>,
-    /// Messages to one agent that are no mail and that it has not read, by their index.
-    pub unread: BTreeMap<Role, Vec<usize>>,
+    /// Messages to one agent of a team at work that are no mail and that it has not read, by their index.
+    pub unread: BTreeMap<(u32, Role), Vec<usize>>,
     /// Committed writes by variable, in order of commit: the node, what it wrote and who it was.
     pub writes: BTreeMap<Arc<str>, Vec<(NodeIx, Variable)>>,
     /// Decisions.
@@ -126,7 +130,7 @@ impl Context {
         let made = self.made.entry(path).or_default();
         made.messages = made.messages.saturating_add(1);
         if let Some(to) = spoken.message.to.as_ref().filter(|_| spoken.reach == Reach::Record) {
-            self.unread.entry(to.clone()).or_default().push(self.messages.len());
+            self.unread.entry((spoken.frame, to.clone())).or_default().push(self.messages.len());
         }
         if spoken.reach != Reach::Record {
             self.mail.push(self.messages.len());
@@ -140,9 +144,14 @@ impl Context {
         indexes.iter().filter_map(|index| Some((*index, self.messages.get(*index)?)))
     }
 
+    /// How many letters there were before a record.
+    pub(super) fn mail_before(&self, seq: Seq) -> usize {
+        self.mail.partition_point(|index| self.messages.get(*index).is_some_and(|spoken| spoken.seq < seq))
+    }
+
     /// An agent reads what was said to it before `upto`.
-    pub(super) fn read(&mut self, role: &Role, upto: Seq, at: Timestamp) {
-        let Some(unread) = self.unread.get_mut(role) else { return };
+    pub(super) fn read(&mut self, who: &(u32, Role), upto: Seq, at: Timestamp) {
+        let Some(unread) = self.unread.get_mut(who) else { return };
         let messages = &mut self.messages;
         unread.retain(|index| match messages.get_mut(*index) {
             Some(spoken) if spoken.seq < upto => {

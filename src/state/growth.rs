@@ -50,6 +50,7 @@ impl State {
             spent: Spent::default(),
             spent_by: BTreeMap::new(),
             spent_in: BTreeMap::new(),
+            spent_within: BTreeMap::new(),
             spent_on: BTreeMap::new(),
             budget: Budget::of(&plan),
             stopping: None,
@@ -105,11 +106,11 @@ impl State {
             if let Some(topic) = state.topics.first_mut() {
                 topic.debates.push(instance);
             }
-            if let Some(NodeKind::Agent(agent)) = graph.dag.node_weights().next().map(|n| &n.kind)
-                && self.seats_agents(scope)
+            if let Some(role) = graph.dag.node_weights().next().and_then(|n| n.role())
+                && self.seats_members(scope)
             {
                 let first = NodeIx(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
-                self.seat_in(scope, agent.role.clone(), first);
+                self.seat_in(scope, role.clone(), first);
             }
             self.instantiate(&graph, Some(scope), number, path);
         }
@@ -143,8 +144,8 @@ impl State {
         matches!(&self.node(scope).kind, NodeKind::Scope(kind) if matches!(**kind, ScopeKind::Group { with: Some(_), .. }))
     }
 
-    /// Whether a scope grows by one activation after another.
-    fn seats_agents(&self, scope: NodeIx) -> bool {
+    /// Whether a scope grows by the work of one member after another.
+    fn seats_members(&self, scope: NodeIx) -> bool {
         let seats = |kind: &ScopeKind| matches!(kind, ScopeKind::Relay { .. } | ScopeKind::Circle { .. });
         matches!(&self.node(scope).kind, NodeKind::Scope(kind) if seats(kind))
     }

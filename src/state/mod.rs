@@ -19,6 +19,7 @@ mod ready;
 mod scope;
 mod timers;
 mod todo;
+mod voice;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,6 +36,7 @@ pub use ready::{Due, Limiter, Ready, ReadyKey};
 pub use scope::{ScopeState, TopicState};
 pub use timers::{Timer, Timers};
 pub use todo::Todo;
+pub use voice::Voice;
 
 use crate::{
     event::{Ask, AskOutcome, Event, Finished, Key, Record, Started, Status},
@@ -125,6 +127,8 @@ pub struct State {
     pub spent_by: BTreeMap<(TeamIx, Role), Spent>,
     /// What was spent by runs of teams inside others, by the number of their instance.
     pub spent_in: BTreeMap<u32, Spent>,
+    /// What was spent in the runs of members that are teams, by member of each team.
+    pub spent_within: BTreeMap<(TeamIx, Role), Spent>,
     /// Tokens and cost by model.
     pub spent_on: BTreeMap<Arc<str>, Spent>,
     /// What calls in flight have reserved, and who waits for it.

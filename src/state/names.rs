@@ -1,5 +1,7 @@
 //! What do the names in an expression stand for? [`State::names`].
 
+use std::sync::Arc;
+
 use super::State;
 use crate::{
     event::Outcome,
@@ -63,7 +65,7 @@ impl State {
 
     fn binding(&self, name: &str, at: At) -> Value {
         match name {
-            "task" => return Value::Text(self.started.task.clone()),
+            "task" => return Value::Text(self.task_in(at.instance).clone()),
             "error" => {
                 if let Some(source) = at.node.and_then(|n| self.failed_source(n)) {
                     return self.error(source);
@@ -100,6 +102,27 @@ impl State {
             "input" => Value::Map(self.started.inputs.clone()),
             _ if self.finale == Some(ix) => self.ending.get(name).cloned().unwrap_or_default(),
             _ => Value::Null,
+        }
+    }
+
+    /// What the team of a node is to do.
+    pub fn task_at(&self, node: NodeIx) -> &Arc<str> {
+        self.task_in(self.nodes[node.index()].instance)
+    }
+
+    fn task_in(&self, instance: u32) -> &Arc<str> {
+        let frame = self.instances[instance as usize].frame;
+        let Some(scope) = self.instances[frame as usize].scope else { return &self.started.task };
+        self.scopes.get(&scope).and_then(|scope| scope.task.as_ref()).unwrap_or_else(|| self.task_at(scope))
+    }
+
+    /// The inputs of the team of a node.
+    pub fn inputs_at(&self, node: NodeIx) -> Arc<crate::value::Map> {
+        match self.binding("input", self.at(node)) {
+            Value::Map(map) => map,
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) | Value::List(_) => {
+                self.started.inputs.clone()
+            }
         }
     }
 

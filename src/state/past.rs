@@ -10,7 +10,7 @@ use std::{
 use super::{Found, Knows, Settled, State};
 use crate::{
     graph::{MAX_MERGED, NodeKind, ScopeKind},
-    value::{Decision, Finding, FindingStatus, Merge, NodeIx, Seq, Value, Variable},
+    value::{Decision, Finding, FindingStatus, Merge, NodeIx, Seq, TeamIx, Value, Variable},
 };
 
 impl State {
@@ -72,7 +72,7 @@ impl State {
     /// The findings that a node may see: those that it knows of and its own, in declared order of their nodes, and how they stand
     /// by the decisions that it knows of.
     pub fn visible_findings(&self, knows: &Knows) -> Vec<Arc<Finding>> {
-        let seen = |f: &Found| f.node == knows.node || (self.frame_of(f.node) == knows.frame && knows.sees(f.node, f.seq));
+        let seen = |f: &Found| f.frame == knows.frame && (f.node == knows.node || knows.sees(f.node, f.seq));
         self.stand_of(|f| f.finding.status != FindingStatus::Retracted && seen(f), |settled| self.knows_decision(knows, settled))
     }
 
@@ -83,6 +83,14 @@ impl State {
     /// Every finding in declared order of their nodes, and how they stand in the end.
     pub fn findings(&self) -> Vec<Arc<Finding>> {
         self.stand_of(|_| true, |_| true)
+    }
+
+    /// Every finding in declared order of their nodes, with the team that knows of it.
+    pub fn findings_by_team(&self) -> Vec<(TeamIx, &Arc<Finding>)> {
+        let mut found: Vec<&Found> = self.context.findings.iter().collect();
+        found.sort_by_cached_key(|f| self.position(f.node));
+        let team = |f: &Found| self.instances.get(f.frame as usize).map_or(TeamIx(0), |instance| instance.graph.team);
+        found.into_iter().map(|f| (team(f), &f.finding)).collect()
     }
 
     /// Some findings in declared order, as some decisions leave them: the last one about each, in declared order, counts.

@@ -20,6 +20,8 @@ pub struct ScopeState {
     pub open: u32,
     /// Nodes below it that succeeded (`quorum`).
     pub succeeded: u32,
+    /// What the team is to do that works here, where that is not what the team around it has to do.
+    pub task: Option<Arc<str>>,
     /// What it settles.
     pub topics: Vec<TopicState>,
     /// Activations of a relay or circle, in order.

@@ -167,9 +167,13 @@ written! {
     set: Option<Tree>,
     /// The inputs of a member that is a team: expressions by name.
     with: Option<Named<Expression>>,
+    /// Of a member that is a team: whether each of its agents may write to the members of this team, who see what it finds. By
+    /// default only its coordinator speaks for it.
+    #[schemars(extend("default" = false))]
+    open: Option<bool>,
     /// Variables of the shared context that it may write.
     writes: Option<OneOrMany<WriteFile>>,
-    /// What its activations together may use up; then it fails as `budget`, and the others go on.
+    /// What its activations, or its runs if it is a team, may use up together; then it fails as `budget`, and the others go on.
     limits: Option<OwnLimitsFile>,
 }
 

@@ -180,6 +180,7 @@ fn resolve_coordinator(written: &CoordinatorFile, path: &str, loader: &mut Loade
         profile: loaded.map_or_else(stand_in, |loaded| loaded.profile),
         team: None,
         with: Vec::new(),
+        open: false,
         writes: writes(written.writes.as_ref()),
         limits: rules::own_limits(written.limits.as_ref()),
     }
@@ -195,6 +196,7 @@ fn resolve_member(written: &MemberFile, path: &str, loader: &mut Loader<'_>) -> 
         profile,
         team,
         with: with(written.with.as_ref()),
+        open: written.open.unwrap_or(false),
         writes: writes(written.writes.as_ref()),
         limits: rules::own_limits(written.limits.as_ref()),
     })
@@ -226,6 +228,10 @@ fn who(written: &MemberFile, path: &str, loader: &mut Loader<'_>) -> Option<(Arc
         (Some(profile), None) => {
             if let Some(key) = written.keys.get("with") {
                 loader.found.push(key.error(Code::UnknownKey, "`with` belongs to a member that is a team").help("remove it"));
+            }
+            if let Some(key) = written.keys.get("open") {
+                let help = "remove it; whom an agent may write to stands in `may_write`";
+                loader.found.push(key.error(Code::UnknownKey, "`open` belongs to a member that is a team").help(help));
             }
             loader.profile(profile, written.set.as_ref(), &agent).map(|loaded| (loaded.profile, None))
         }

@@ -115,6 +115,8 @@ pub struct MemberSpec {
     pub team: Option<Arc<Team>>,
     /// The sub-team's inputs.
     pub with: Vec<(Arc<str>, Text)>,
+    /// Whether each agent of the sub-team may write to the members of this team, who see what it finds.
+    pub open: bool,
     /// Variables that it may write.
     pub writes: Vec<WriteSpec>,
     /// What its activations together may use up.

@@ -5,6 +5,7 @@ mod checks;
 mod draw;
 mod expand;
 mod names;
+mod nested;
 mod patterns;
 mod random;
 

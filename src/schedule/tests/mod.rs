@@ -10,6 +10,7 @@ mod failures;
 mod joins;
 mod limits;
 mod lookups;
+mod nested;
 mod order;
 mod people;
 mod questions;

@@ -7,7 +7,7 @@ use crate::{
     graph::{NodeKind, Phase, Stragglers},
     state::{Activation, CallState, Due, FoldError, Heard, Reach, Stage, Stand, State, Timer},
     turn::cut,
-    value::{Call, CallIx, Failure, FailureKind, MessageKind, NodeIx, Timestamp, Turn, Value},
+    value::{Call, CallIx, Failure, FailureKind, MessageKind, NodeIx, Role, Timestamp, Turn, Value},
 };
 
 /// Characters of an agent's result that its `response` message shows.
@@ -40,9 +40,9 @@ impl State {
             }
             NodeKind::Agent(agent) => {
                 let phase = agent.phase;
-                self.aggregating += u32::from(phase == Phase::Synthesize);
+                self.aggregating += u32::from(self.is_own_synthesis(node));
                 let heard = self.snapshots.get(&node).cloned();
-                let nothing = || Heard { node, task: self.started.task.clone(), thread: Vec::new(), mail: 0, began_at: None };
+                let nothing = || Heard { node, task: self.task_at(node).clone(), thread: Vec::new(), mail: 0, began_at: None };
                 let Heard { task, thread, mail, began_at, .. } = heard.unwrap_or_else(nothing);
                 // The question that it answers is news.
                 let earlier = thread.len() - usize::from(phase == Phase::Answer && !thread.is_empty());
@@ -153,14 +153,13 @@ impl State {
             for (variable, written, seq) in activation.writes.clone() {
                 self.context.commit(node, role, &variable, &written, seq);
             }
-            if self.is_synthesis(node) {
+            if self.is_own_synthesis(node) {
                 self.provide(node, value);
             }
-            let text = value.get("summary").or_else(|| value.get("text")).unwrap_or(value).to_string();
-            let content = cut(&Arc::from(text), RESPONSE_LIMIT);
-            let to = self.coordinator_of(node).filter(|c| *c != role).cloned();
-            let message = self.message(node, MessageKind::Response, Some(role.clone()), to, content);
-            self.speak(node, Arc::new(message), Reach::Record, record);
+            self.respond(node, role, value, record);
+        }
+        if let (Some(seat), Outcome::Ok(value)) = (self.node(node).seat(), outcome) {
+            self.respond(node, &seat.member.clone(), value, record);
         }
         self.looked_upto(node);
         if matches!(outcome, Outcome::Ok(_)) {
@@ -173,6 +172,15 @@ impl State {
             Outcome::Skipped(_) | Outcome::Cancelled => false,
         };
         self.leave(node, true, keep);
+    }
+
+    /// What a member came to goes to its coordinator, for the record.
+    fn respond(&mut self, node: NodeIx, role: &Role, value: &Value, record: &Record) {
+        let text = value.get("summary").or_else(|| value.get("text")).unwrap_or(value).to_string();
+        let content = cut(&Arc::from(text), RESPONSE_LIMIT);
+        let to = self.coordinator_of(node).filter(|c| *c != role).cloned();
+        let message = self.message(node, MessageKind::Response, Some(role.clone()), to, content);
+        self.speak(node, Arc::new(message), Reach::Record, record);
     }
 
     /// Ends an attempt's hold on slots, timers and calls; `drop` forgets the activation, `keep` keeps what it found.
@@ -202,7 +210,7 @@ impl State {
                 self.context.retract(&found);
             }
             self.activations.remove(&node);
-            if self.is_synthesis(node) {
+            if self.is_own_synthesis(node) {
                 self.aggregating = self.aggregating.saturating_sub(1);
             }
         }
@@ -268,10 +276,6 @@ impl State {
         if later {
             self.provisional = Some((node, value.clone()));
         }
-    }
-
-    pub(super) fn is_synthesis(&self, node: NodeIx) -> bool {
-        matches!(&self.node(node).kind, NodeKind::Agent(agent) if agent.phase == Phase::Synthesize)
     }
 }
 

@@ -30,7 +30,7 @@ impl State {
                 self.nodes[node.index()].stand = Stand::Running;
             }
             AskFor::Uncertain => {
-                let synthesizes = self.is_synthesis(node);
+                let synthesizes = self.is_own_synthesis(node);
                 let activation = self.activation(node)?;
                 let value = activation.result().unwrap_or_default();
                 activation.close_calls(&Ok(Value::map([("asked", Value::text("a person"))])));

@@ -34,6 +34,12 @@ impl State {
         {
             activation.task = message.content.clone();
         }
+        if message.kind == MessageKind::TaskAssignment
+            && self.node(node).seat().is_some()
+            && let Some(scope) = self.scopes.get_mut(&node)
+        {
+            scope.task = Some(message.content.clone());
+        }
         let reach = if message.kind == MessageKind::TaskAssignment { Reach::Record } else { Reach::All };
         let message = if self.started.version < EXCHANGES { with_exchange(message) } else { message.clone() };
         self.speak(node, message, reach, record);
@@ -42,7 +48,10 @@ impl State {
 
     pub(super) fn found(&mut self, node: NodeIx, finding: &Arc<Finding>, record: &Record) -> Result<(), FoldError> {
         self.known(node)?;
-        let index = self.context.add(self.path(node), Found { node, seq: record.seq, finding: finding.clone() });
+        let index = self.context.add(
+            self.path(node),
+            Found { node, frame: self.said_in(node, Some(&finding.agent)), seq: record.seq, finding: finding.clone() },
+        );
         if let Some(activation) = self.activations.get_mut(&node) {
             activation.found.push(index);
         }
@@ -84,10 +93,7 @@ impl State {
         }
         let mut known = self.past(node);
         self.below(node, &mut known);
-        on_topic
-            .filter(|(_, f)| known.contains(&f.node) && self.frame_of(f.node) == self.frame_of(node))
-            .map(|(index, _)| index)
-            .collect()
+        on_topic.filter(|(_, f)| known.contains(&f.node) && f.frame == self.frame_of(node)).map(|(index, _)| index).collect()
     }
 
     pub(super) fn escalated(
@@ -99,11 +105,15 @@ impl State {
         record: &Record,
     ) -> Result<(), FoldError> {
         self.known(node)?;
-        let to = match to {
-            EscalateTo::Coordinator => self.coordinator_of(node).cloned(),
-            EscalateTo::Person | EscalateTo::None => None,
+        // What the coordinator of an inner team cannot do goes to the team above.
+        let above = self.voice(node).filter(|voice| voice.leads && to == EscalateTo::Coordinator);
+        let above = above.map(|voice| (voice.member.clone(), self.coordinator_of(voice.scope).cloned()));
+        let (from, to) = match (to, above) {
+            (_, Some((member, above))) => (Some(member), above),
+            (EscalateTo::Coordinator, None) => (from.cloned(), self.coordinator_of(node).cloned()),
+            (EscalateTo::Person | EscalateTo::None, None) => (from.cloned(), None),
         };
-        let message = self.message(node, MessageKind::Escalation, from.cloned(), to, reason.clone());
+        let message = self.message(node, MessageKind::Escalation, from, to, reason.clone());
         self.speak(node, Arc::new(message), Reach::All, record);
         Ok(())
     }
@@ -120,14 +130,15 @@ impl State {
     }
 
     pub(super) fn speak(&mut self, node: NodeIx, message: Arc<Message>, reach: Reach, record: &Record) {
-        self.wake(node, &message, reach);
+        let frame = self.said_in(node, message.from.as_ref());
+        self.wake(frame, &message, reach);
         self.context.hear(
             self.path(node),
-            Spoken { message, seq: record.seq, at: record.at, node, read_at: None, read_by: Vec::new(), reach },
+            Spoken { message, seq: record.seq, at: record.at, node, frame, read_at: None, read_by: Vec::new(), reach },
         );
     }
 
-    pub(super) fn coordinator_of(&self, node: NodeIx) -> Option<&Role> {
+    pub(in crate::state) fn coordinator_of(&self, node: NodeIx) -> Option<&Role> {
         self.team_of(node).1.coordinator.as_ref().map(|c| &c.role)
     }
 }

@@ -42,9 +42,10 @@ impl State {
             });
         }
         self.reserve(key, reserved);
-        let role = self.role_of(node).cloned();
-        if let Some(role) = &role {
-            self.context.read(role, read_upto, record.at);
+        let own = self.role_of(node).map(|role| (self.frame_of(node), role.clone()));
+        let above = self.voice(node).filter(|voice| voice.leads).map(|voice| (voice.frame, voice.member.clone()));
+        for who in own.into_iter().chain(above) {
+            self.context.read(&who, read_upto, record.at);
         }
         Ok(())
     }

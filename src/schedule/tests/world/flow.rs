@@ -9,8 +9,8 @@ use petgraph::{
 
 use super::synod::{
     graph::{
-        AgentNode, AskNode, Backoff, Bounds, CallCap, Edge, GateBy, Graph, Join, Limits, Member, Node, NodeKind, On, Phase, Plan,
-        Retry, ScopeKind, Stragglers, TeamPlan, ToolNode,
+        AgentNode, AskNode, Backoff, Bounds, CallCap, Edge, GateBy, Graph, Join, Limits, Member, MemberTeam, Node, NodeKind, On,
+        Phase, Plan, Retry, ScopeKind, Stragglers, TeamPlan, ToolNode,
     },
     value::{
         EffectClass, Expr, FailureKind, KnowledgeSpec, Map, Merge, Place, Profile, ProfileRole, Ref, Role, Style, TeamIx,
@@ -48,7 +48,13 @@ pub fn agent(role: &str) -> Member {
         writes: Vec::new(),
         call: CallCap::default(),
         limits: Limits::default(),
+        team: None,
     }
+}
+
+/// A member that is the team of that graph.
+pub fn member_team(role: &str, body: TemplateIx) -> Member {
+    Member { team: Some(MemberTeam { body, with: Vec::new(), timeout: None, open: false }), ..agent(role) }
 }
 
 /// A team of agents without a coordinator, rules or escalation.
@@ -276,7 +282,7 @@ impl<'p> Flow<'p> {
     /// Adds a group.
     pub fn group(&mut self, id: &str, build: impl FnOnce(&mut Flow<'_>)) -> Spot<'_, 'p> {
         let body = self.plans.graph(build);
-        self.scope(id, ScopeKind::Group { body, with: None })
+        self.scope(id, ScopeKind::Group { body, with: None, seat: None })
     }
 
     /// Adds a sub-team of that number with its inputs.
@@ -285,7 +291,17 @@ impl<'p> Flow<'p> {
         self.plans.teams.push(team);
         let body = self.plans.graph(build);
         self.plans.teams.pop();
-        self.scope(id, ScopeKind::Group { body, with: Some(with) })
+        self.scope(id, ScopeKind::Group { body, with: Some(with), seat: None })
+    }
+
+    /// Adds the graph of a team of that number, for members that are teams: see [`member_team`].
+    pub fn team_graph(&mut self, team: TeamIx, build: impl FnOnce(&mut Flow<'_>)) -> TemplateIx {
+        let outside = std::mem::take(&mut self.plans.names);
+        self.plans.teams.push(team);
+        let body = self.plans.graph(build);
+        self.plans.teams.pop();
+        self.plans.names = outside;
+        body
     }
 
     /// A template that is one expression in this graph.
