@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use synod::{
     graph::{
-        Backoff, CallCap, EscalationPolicy, EscalationStep, GateBy, Limits, Node, NodeKind, Phase, Plan, Retry, ScopeKind,
-        SettleOver, SettleSpec, VoteProtocol,
+        Backoff, CallCap, EscalationPolicy, EscalationStep, GateBy, Limits, MemberTeam, Node, NodeKind, Phase, Plan, Retry,
+        ScopeKind, SettleOver, SettleSpec, TeamSeat, VoteProtocol,
     },
     value::{
         EffectClass, EscalateTo, FailureKind, Merge, Role, RuleKind, SettleVerdict, Subtask, TeamIx, Usd, Value, Verdict,
@@ -45,10 +45,27 @@ pub fn scene(seed: u64) -> Scene {
     let finally = maker.random.percent(20);
     let mut end = Maker { random: Random::new(seed), ordered, fires, left: 3 };
     let with = finally.then_some(|flow: &mut Flow<'_>| end.graph(flow, DEPTH));
-    let mut plan = Plans::with_finally(|flow| maker.graph(flow, 0), with);
+    // Members that are teams: `c` of the session's team, and `b` of that team.
+    let nested = if maker.random.percent(40) { 1 + maker.random.below(2) as u32 } else { 0 };
+    let mut bodies = Vec::new();
+    let build = |flow: &mut Flow<'_>| {
+        for level in 0..nested {
+            bodies.push(flow.team_graph(TeamIx(2 + level), |flow| maker.graph(flow, DEPTH - 1)));
+        }
+        maker.graph(flow, 0);
+    };
+    let mut plan = Plans::with_finally(build, with);
     let mut random = maker.random;
     plan.max_parallel = 1 + random.below(6) as u32;
-    plan.teams = vec![a_team(&mut random, ordered), a_team(&mut random, ordered)];
+    plan.teams = (0..2 + nested).map(|_| a_team(&mut random, ordered)).collect();
+    for (body, (team, role)) in bodies.into_iter().zip([(0, "c"), (2, "b")]) {
+        let member = plan.teams[team].members.iter_mut().find(|member| member.role.as_str() == role).expect("every team has it");
+        let timeout = (ordered && random.percent(30)).then(|| Duration::from_secs(1 + random.below(40)));
+        member.team = Some(MemberTeam { body, with: Vec::new(), timeout, open: random.percent(30) });
+        if ordered && random.percent(20) {
+            plan.teams[2].limits.turns = Some(1 + random.below(12));
+        }
+    }
     if ordered && random.percent(40) {
         let some = |random: &mut Random, most| random.percent(30).then(|| 1 + random.below(most));
         plan.limits = Limits {
@@ -323,7 +340,22 @@ impl Maker {
                 flow.repeat(id, max, until, |flow| self.graph(flow, depth + 1))
             }
             81..=85 => flow.group(id, |flow| self.graph(flow, depth + 1)),
-            86..=88 => flow.sub_team(id, TeamIx(1), &[("x", "1")], |flow| self.graph(flow, depth + 1)),
+            86..=88 => {
+                let seat = self.random.percent(50).then(|| TeamSeat {
+                    member: Role::new("c"),
+                    task: None,
+                    brief: self.random.percent(50).then(|| Arc::from("a part")),
+                    done_when: self.random.percent(20).then(|| Arc::from("it is right")),
+                    open: self.random.percent(30),
+                });
+                let mut spot = flow.sub_team(id, TeamIx(1), &[("x", "1")], |flow| self.graph(flow, depth + 1));
+                if let NodeKind::Scope(scope) = &mut spot.node().kind
+                    && let ScopeKind::Group { seat: place, .. } = &mut **scope
+                {
+                    *place = seat.map(Box::new);
+                }
+                spot
+            }
             89..=92 => self.subtasks(flow, id),
             93..=95 => {
                 let members = ROLES.map(Role::new).to_vec();
