@@ -146,8 +146,15 @@ fn sessions_whose_calls_take_their_full_time_end_within_the_printed_bounds() {
 }
 
 /// Shipped teams, one of each pattern.
-const PATTERNS: [(&str, &str); 3] =
-    [("coordinator_worker", "incident-response"), ("parallel", "code-review"), ("peer_to_peer", "change-window")];
+const PATTERNS: [(&str, &str); 7] = [
+    ("coordinator_worker", "incident-response"),
+    ("parallel", "code-review"),
+    ("peer_to_peer", "change-window"),
+    ("hierarchical", "incident-command"),
+    ("sequential", "release-paperwork"),
+    ("graph", "release-notes"),
+    ("all of them", "release-train"),
+];
 
 #[test]
 fn a_team_of_any_pattern_ends_within_its_printed_bounds_whatever_its_agents_do() {

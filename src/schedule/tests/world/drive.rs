@@ -14,7 +14,7 @@ use super::synod::{
     schedule::{Scheduler, Step},
     state::{FoldError, State},
     value::{
-        AskId, EffectClass, Epoch, Failure, FailureKind, FormAnswer, Judge, Map, Reply, Seq, SessionId, Tenant, Timestamp, Value,
+        AskId, EffectClass, Epoch, Failure, FailureKind, FormAnswer, Judge, Reply, Seq, SessionId, Tenant, Timestamp, Value,
     },
 };
 
@@ -103,7 +103,7 @@ pub fn started(plan: Plan) -> Started {
         tenant: Tenant::default(),
         team: Arc::from("test"),
         task: Arc::from("the task"),
-        inputs: Arc::new(Map::new()),
+        inputs: Arc::new(plan.inputs.clone()),
         plan: Arc::new(plan),
         sources: BTreeMap::new(),
     }
