@@ -1,6 +1,6 @@
 //! What do teams inside teams come to?
 
-use super::*;
+use super::{expand::shape, *};
 use crate::{
     graph::{CIRCLE_RUNS, NodeKind, Phase},
     plan::{draw_mermaid, review},
@@ -14,12 +14,15 @@ const LAB: &str = "name: Lab\ncollaboration_pattern: coordinator_worker\ncoordin
 
 /// A team of an agent and the lab, with `rest`.
 fn outer(pattern: &str, rest: &str) -> MapSources {
-    let text = format!(
+    sources().with("lab.yaml", LAB).with("team.yaml", outer_text(pattern, rest))
+}
+
+fn outer_text(pattern: &str, rest: &str) -> String {
+    format!(
         "name: T\ncollaboration_pattern: {pattern}\ncoordinator: lead\ncoordination_rules: {{ max_asks: 0 }}\n\
          member_agents: [{{ agent: c, role: cid }}, {{ team: ./lab.yaml, role: lab, with: {{ word: input.word }} }}]\n\
          inputs: {{ word: {{ type: string, default: one }} }}\n{rest}"
-    );
-    sources().with("lab.yaml", LAB).with("team.yaml", text)
+    )
 }
 
 fn planned(sources: &MapSources) -> Plan {
@@ -121,4 +124,28 @@ fn a_drawing_shows_what_members_that_are_teams_run() {
         agents,
         ["coordinator", "cid", "lab", "circle/lab → coordinator", "circle/lab → coordinator → x", "circle/lab → coordinator → y"]
     );
+}
+
+#[test]
+fn a_team_of_teams_keeps_its_plan_when_spelled_out() {
+    for pattern in ["coordinator_worker", "hierarchical", "sequential", "peer_to_peer", "parallel"] {
+        let sources = outer(pattern, "");
+        let text = crate::plan::expand(&load_from(&sources)).unwrap_or_else(|found| panic!("{}", render(&found, false)));
+        let written = sources.clone().with("team.yaml", &text);
+        assert_eq!(shape(&planned(&written)), shape(&planned(&sources)), "{text}");
+    }
+}
+
+#[test]
+fn a_limit_on_cost_reaches_the_agents_of_every_team_inside() {
+    let lab = LAB.replace("{ agent: a, role: x }", "{ agent: local, role: x }");
+    let limited = |from: &str, to: &str| {
+        let sources = outer("hierarchical", "").with("lab.yaml", lab.clone());
+        let text = outer_text("hierarchical", "").replace(from, to);
+        said_of(&load_from(&sources.with("team.yaml", text)))
+    };
+    let expected = "`limits.cost_usd` of $1.0000 cannot be kept: `local` has no price";
+    assert!(limited("name: T", "name: T\nlimits: { cost_usd: 1 }").contains(expected));
+    assert!(limited("role: lab,", "role: lab, limits: { cost_usd: 1 },").contains(expected));
+    assert!(!limited("role: cid", "role: cid, limits: { cost_usd: 1 }").contains("no price"));
 }
