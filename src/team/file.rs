@@ -156,7 +156,8 @@ written! {
     struct MemberFile is "a member", hints &[("agent_id", "name the profile's file in `agent`"), ("model", "put keys of the profile into `set: { … }`")];
     /// The profile: a path relative to this file, else in the shipped library.
     agent: Option<Spot<Words>>,
-    /// A team that stands in for an agent; its coordinator speaks and votes for it.
+    /// A team that stands in for an agent; its coordinator speaks and votes for it. How long it may take and what is tried again in it
+    /// stands in its own file.
     team: Option<Spot<Words>>,
     /// Its id in the team.
     role: Must<Spot<Id>>,

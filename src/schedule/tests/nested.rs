@@ -222,3 +222,32 @@ fn a_team_whose_running_time_is_up_ends_and_the_others_go_on() {
     assert_eq!(error.get("message").and_then(Value::as_str), Some("the team test took longer than its 5 s"));
     assert_eq!(run.state().status_name(failed), "timed_out");
 }
+
+#[test]
+fn whoever_asks_a_team_is_answered_by_its_coordinator_from_what_that_knows() {
+    let script = script().agent("b", |r| match r.turn.0 {
+        0 => Said::Calls(vec![("ask_agent", json(r#"{"to":"lab","question":"why?"}"#))]),
+        _ => Said::Finish(result(r).and_then(|r| r.outcome.as_ref().ok()).cloned().unwrap_or_default()),
+    });
+    let script = script.agent("lab", |r| {
+        let before = r.thread.iter().filter(|entry| matches!(entry, Entry::Reply(_))).count();
+        Said::Finish(Value::from(format!("{} of {before}: {}", r.phase, r.task)))
+    });
+    let relay = |like, members| ScopeKind::Relay { members, max_handoffs: 5, like };
+    let run = run(nested(&["lab", "b"], relay), script);
+    assert_eq!(run.result(), r#"completed {"answer":"answer of 1: the task","from":"lab"}"#, "{}", run.outcomes());
+}
+
+#[test]
+fn nobody_asks_beyond_the_own_team() {
+    let script = script().agent("coordinator", |r| match r.turn.0 {
+        0 => Said::Calls(vec![("ask_agent", json(r#"{"to":"b","question":"why?"}"#))]),
+        _ => Said::Finish(
+            result(r).and_then(|r| r.outcome.as_ref().err()).map_or(Value::Null, |why| Value::Text(why.message.clone())),
+        ),
+    });
+    let relay = |like, members| ScopeKind::Relay { members, max_handoffs: 0, like };
+    let run = run(nested(&["lab", "b"], relay), script);
+    let told = "completed b is not of this team, and questions stay within a team: send b a message";
+    assert_eq!(run.result(), told, "{}", run.outcomes());
+}
