@@ -70,6 +70,7 @@ fn run(plan: &Arc<Plan>) {
         inputs: Arc::new(Map::new()),
         plan: plan.clone(),
         sources: BTreeMap::new(),
+        records: Vec::new(),
     };
     let (mut scheduler, step) = Scheduler::start(Timestamp(0), started, Arc::new(Nobody), Arc::new(Nobody)).expect("it starts");
     let mut waiting: Vec<Key> = calls(step.effects).collect();
