@@ -206,6 +206,7 @@ impl Builder<'_> {
             deadline: ask.deadline,
             default: ask.default.clone(),
             to: ask.to.clone(),
+            notify: ask.notify.clone(),
         }
     }
 
