@@ -88,7 +88,7 @@ fn run(plan: &Arc<Plan>) {
 fn calls(effects: Vec<Effect>) -> impl Iterator<Item = Key> {
     effects.into_iter().filter_map(|effect| match effect {
         Effect::Tool(call) => Some(call.key),
-        Effect::Model(_) | Effect::Cancel(_) | Effect::Ask(_) | Effect::Tell { .. } => None,
+        Effect::Model(_) | Effect::Cancel(_) | Effect::Ask(_) | Effect::Notify(_) | Effect::Tell { .. } => None,
     })
 }
 

@@ -48,7 +48,12 @@ impl State {
                 self.known(*node)?;
                 *self.second_chances.entry(*node).or_default() += 1;
             }
-            Event::Judged { node, rule: RuleKind::Settle, .. } if self.circle(*node).is_some() => self.judged_circle(*node),
+            Event::Judged { node, rule: RuleKind::Settle, .. } => {
+                self.known(*node)?;
+                if self.circle(*node).is_some() {
+                    self.judged_circle(*node);
+                }
+            }
             Event::Judged { .. } => {}
             Event::NotHappened { node, call, .. } => self.not_happened(*node, *call)?,
             Event::LetGo { node, call, .. } => self.call_let_go(*node, *call)?,
@@ -61,10 +66,12 @@ impl State {
             Event::Undelivered { messages } => self.context.undelivered.extend(messages.iter().cloned()),
             Event::Noted { node, detector, note } => self.noted(*node, *detector, note)?,
             Event::Found { node, finding } => self.found(*node, finding, record)?,
+            Event::Retracted { node, finding, reason } => self.retracted(*node, finding, reason, record)?,
             Event::Wrote { node, variable, value } => self.wrote(*node, variable, value)?,
             Event::Decided { node, decision } => self.decided(*node, decision)?,
             Event::Escalated { node, from, reason, to, .. } => self.escalated(*node, from.as_ref(), reason, *to, record)?,
             Event::Asked(ask) => self.asked(ask, record)?,
+            Event::Notified { ask, nth, .. } => self.notified(*ask, *nth)?,
             Event::AskMoved { ask, to, deadline } => self.ask_moved(*ask, to, *deadline)?,
             Event::AskClosed { ask, outcome } => self.close_ask(*ask, outcome, record)?,
             Event::LimitReached { limit, synthesize: true } => self.run_short(limit),

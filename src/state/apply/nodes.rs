@@ -199,7 +199,7 @@ impl State {
         self.answered.remove(&node);
         if drop {
             if !keep {
-                self.context.retract(&found);
+                self.context.void(node, &found);
             }
             self.activations.remove(&node);
             if self.is_synthesis(node) {
