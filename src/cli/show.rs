@@ -169,7 +169,7 @@ fn node_of(event: &Event) -> Option<NodeIx> {
         | Event::Escalated { node, .. } => Some(*node),
         Event::Grown(grown) => Some(grown.node),
         Event::ToolCalled(called) => Some(called.node),
-        Event::Found { node, .. } => Some(*node),
+        Event::Found { node, .. } | Event::Retracted { node, .. } => Some(*node),
         Event::Asked(ask) => Some(ask.node),
         Event::LateResult { key, .. } => Some(key.node),
         Event::Started(_)
@@ -177,6 +177,7 @@ fn node_of(event: &Event) -> Option<NodeIx> {
         | Event::Parked
         | Event::AskClosed { .. }
         | Event::AskMoved { .. }
+        | Event::Notified { .. }
         | Event::LimitReached { .. }
         | Event::Undelivered { .. }
         | Event::CancelRequested { .. }

@@ -9,7 +9,7 @@ use crate::{
     plan::PlanBuilder,
     store::Ticket,
     tool::{Blocking, BlockingTool, CallContext, Outcome, Work},
-    value::{EffectClass, Place, Seq, TextTemplate, ToolSpec},
+    value::{AskId, EffectClass, Place, Seq, TextTemplate, ToolSpec, Value},
 };
 
 struct Noop(ToolSpec);
@@ -97,7 +97,10 @@ fn call(id: &str, tool: &str, effect: EffectClass) -> Node {
 
 fn ask(id: &str) -> Node {
     let question = TextTemplate { source: "Well?".into(), place: Place::default(), refs: Vec::new() };
-    Node::new(id, NodeKind::Ask(Box::new(AskNode { question, options: Vec::new(), deadline: None, default: None, to: None })))
+    Node::new(
+        id,
+        NodeKind::Ask(Box::new(AskNode { question, options: Vec::new(), deadline: None, default: None, to: None, notify: None })),
+    )
 }
 
 fn prepared(builder: PlanBuilder) -> Prepared {

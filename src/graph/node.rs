@@ -207,6 +207,9 @@ pub struct AskNode {
     pub default: Option<Value>,
     /// Whom it goes to, for the record and for notifications.
     pub to: Option<Arc<str>>,
+    /// How they are told: a command line or an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Arc<str>>,
 }
 
 /// A link of an escalation chain.
@@ -216,7 +219,7 @@ pub struct EscalationStep {
     pub to: Arc<str>,
     /// How long they have.
     pub deadline: Option<Duration>,
-    /// How they are told (a command or URL).
+    /// How they are told: a command line or an address.
     pub notify: Option<Arc<str>>,
 }
 
@@ -287,7 +290,7 @@ pub enum ScopeKind {
         like: Box<Node>,
     },
     /// What becomes of positions that differ. Over findings its output is `{accepted, decisions}`; over votes
-    /// `{accepted, votes, objections, value}`, where `value` is the proposal with `validation` (the votes) in it.
+    /// `{accepted, votes, objections, abstained, value}`, where `value` is the proposal with `validation` (the votes) in it.
     Settle(SettleSpec),
 }
 
@@ -343,10 +346,27 @@ pub enum VoteProtocol {
     /// Each by its confidence.
     #[default]
     Weighted,
-    /// One each; more than half wins.
+    /// Each by its confidence times the share of what it held in earlier sessions of the team that stood; half for who is new.
+    TrackRecord,
+    /// One each; more than half of the votes cast wins.
     Majority,
-    /// All must agree.
+    /// All who vote must agree.
     Unanimous,
+    /// Each may approve several values, as a list; the one that most approve wins.
+    Approval,
+}
+
+impl VoteProtocol {
+    /// The name that files use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Weighted => "weighted",
+            Self::TrackRecord => "track_record",
+            Self::Majority => "majority",
+            Self::Unanimous => "unanimous",
+            Self::Approval => "approval",
+        }
+    }
 }
 
 /// When a node starts.

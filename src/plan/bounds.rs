@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{
     graph::{
-        ANSWER_TURNS, AgentBound, Bounds, CIRCLE_RUNS, GateBy, Graph, MAX_DEBATED_TOPICS, Member, Node, NodeKind, Phase, Plan,
-        REPAIRS, SECOND_CHANCES, ScopeKind, SettleOver, SettleSpec, TeamPlan, TeamSeat,
+        ANSWER_TURNS, AgentBound, Bounds, CIRCLE_RUNS, EscalationPolicy, GateBy, Graph, MAX_DEBATED_TOPICS, Member, Node,
+        NodeKind, Phase, Plan, REPAIRS, SECOND_CHANCES, ScopeKind, SettleOver, SettleSpec, TeamPlan, TeamSeat,
     },
     value::{EffectClass, Role, RuleKind, TeamIx, TemplateIx, Usd},
 };
@@ -303,16 +303,21 @@ impl Counter<'_> {
         Some(Worst { tally, wall: Wall { demand: wall.demand.checked_mul(at_once)?, ..wall } })
     }
 
-    /// Only a rule lets members have one more look at a topic, or leaves it to the coordinator, which is one seat more.
+    /// Only a rule lets members have one more look at a topic, or leaves it to the coordinator, which is one seat more; the latter
+    /// the `escalate` rule may do as well.
     fn settle(&self, ix: TeamIx, team: &TeamPlan, settle: &SettleSpec, slots: u32) -> Option<Worst> {
-        if !has_rule(team, &RuleKind::Settle) {
+        let settles = has_rule(team, &RuleKind::Settle);
+        let policies = [EscalationPolicy::OnDisagreement, EscalationPolicy::Always];
+        let escalates =
+            has_rule(team, &RuleKind::Escalate) && policies.iter().any(|policy| team.escalation_policy.contains(policy));
+        if !settles && !escalates {
             return Some(nothing());
         }
         let topics = match settle.over {
             SettleOver::Findings | SettleOver::Result => u64::from(MAX_DEBATED_TOPICS),
             SettleOver::Votes => 1,
         };
-        let rounds = u64::from(settle.max_debate_rounds);
+        let rounds = if settles { u64::from(settle.max_debate_rounds) } else { 0 };
         let members = u64::try_from(settle.members.len()).ok()?;
         let mut tally = self.each_speaks(ix, &settle.members, &settle.like)?.times(rounds)?;
         let seat = Wall::calls(&settle.like, widest(team, settle.members.iter(), &settle.like, slots)?, 0)?;

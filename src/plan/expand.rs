@@ -153,6 +153,9 @@ fn what(spec: &NodeSpec) -> Entries {
             if let Some(to) = &ask.to {
                 put("to", Doc::text(to));
             }
+            if let Some(notify) = &ask.notify {
+                put("notify", Doc::text(notify));
+            }
         }
         What::ForEach { items, name, max, parallel, body: inner } => {
             put("for_each", Doc::text(&items.source));
@@ -195,8 +198,9 @@ fn what(spec: &NodeSpec) -> Entries {
             put("max_debate_rounds", Doc::number(*max_debate_rounds));
             match protocol {
                 VoteProtocol::Weighted => {}
-                VoteProtocol::Majority => put("protocol", Doc::text("majority")),
-                VoteProtocol::Unanimous => put("protocol", Doc::text("unanimous")),
+                VoteProtocol::TrackRecord | VoteProtocol::Majority | VoteProtocol::Unanimous | VoteProtocol::Approval => {
+                    put("protocol", Doc::text(protocol.name()));
+                }
             }
             if let Some(tie) = tie {
                 put("tie", Doc::text(tie.as_str()));

@@ -215,6 +215,7 @@ impl Builder<'_> {
             deadline: ask.deadline,
             default: ask.default.clone(),
             to: ask.to.clone(),
+            notify: ask.notify.clone(),
         }
     }
 

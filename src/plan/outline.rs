@@ -235,6 +235,8 @@ fn scope_does(plan: &Plan, team: TeamIx, scope: &ScopeKind) -> String {
                 VoteProtocol::Weighted => "",
                 VoteProtocol::Majority => ", by majority",
                 VoteProtocol::Unanimous => ", unanimously",
+                VoteProtocol::Approval => ", by approval",
+                VoteProtocol::TrackRecord => ", by track record",
             };
             let debate = match settle.max_debate_rounds {
                 0 => String::new(),

@@ -12,7 +12,8 @@ use crate::{
 };
 
 /// Tools that every agent has.
-pub(super) const COLLABORATION: [&str; 5] = ["broadcast_finding", "escalate", "finish", "read_context", "set_variable"];
+pub(super) const COLLABORATION: [&str; 6] =
+    ["broadcast_finding", "escalate", "finish", "read_context", "retract_finding", "set_variable"];
 
 /// What an agent may do, on one way of delegation.
 #[derive(Clone, Debug, PartialEq, Serialize)]

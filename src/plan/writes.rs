@@ -134,27 +134,29 @@ impl Writers<'_> {
                 let inside = self.inside.get(body.index()).map(|w| &w[..]).unwrap_or_default();
                 inside.iter().filter(|w| w.merge.is_none()).map(|w| error(&w.variable, "the instances")).collect()
             }
-            ScopeKind::Subtasks { one_by_one: false, .. } => {
-                let mut by: BTreeMap<&str, Vec<(&Role, &Option<Merge>)>> = BTreeMap::new();
-                for member in &self.team.members {
-                    for write in &member.writes {
-                        by.entry(&write.variable).or_default().push((&member.role, &write.merge));
-                    }
-                }
-                let clash =
-                    |m: &[(&Role, &Option<Merge>)]| m.len() > 1 && m.iter().any(|(_, merge)| merge.is_none() || *merge != m[0].1);
-                by.into_iter()
-                    .filter(|(_, members)| clash(members))
-                    .map(|(variable, m)| error(variable, &format!("`{}` and `{}`, members", m[0].0, m[1].0)))
-                    .collect()
-            }
+            ScopeKind::Subtasks { one_by_one: false, .. } => self.among_members(|_| true, error),
+            ScopeKind::Circle { members, .. } => self.among_members(|role| members.contains(role), error),
             ScopeKind::ForEach { .. }
             | ScopeKind::Subtasks { .. }
             | ScopeKind::Repeat { .. }
             | ScopeKind::Group { .. }
             | ScopeKind::Relay { .. }
-            | ScopeKind::Circle { .. }
             | ScopeKind::Settle(_) => Vec::new(),
         }
+    }
+
+    /// Members at work at the same time, in sub-tasks or a circle, that write one variable.
+    fn among_members(&self, of: impl Fn(&Role) -> bool, error: impl Fn(&str, &str) -> Diagnostic) -> Vec<Diagnostic> {
+        let mut by: BTreeMap<&str, Vec<(&Role, &Option<Merge>)>> = BTreeMap::new();
+        for member in self.team.members.iter().filter(|member| of(&member.role)) {
+            for write in &member.writes {
+                by.entry(&write.variable).or_default().push((&member.role, &write.merge));
+            }
+        }
+        let clash = |m: &[(&Role, &Option<Merge>)]| m.len() > 1 && m.iter().any(|(_, merge)| merge.is_none() || *merge != m[0].1);
+        by.into_iter()
+            .filter(|(_, members)| clash(members))
+            .map(|(variable, m)| error(variable, &format!("`{}` and `{}`, members", m[0].0, m[1].0)))
+            .collect()
     }
 }

@@ -42,12 +42,16 @@ pub struct DecisionRow {
     pub outcome: Value,
     /// Who or what decided.
     pub rule: Arc<str>,
+    /// How votes count there, such as `weighted`.
+    pub protocol: Arc<str>,
     /// Why.
     pub reason: Arc<str>,
     /// What everybody held.
     pub positions: Vec<Position>,
     /// Who held something else.
     pub dissent: Vec<Role>,
+    /// Who was heard and held nothing.
+    pub abstained: Vec<Role>,
 }
 
 /// What one agent did.
@@ -115,9 +119,11 @@ impl DecisionRow {
             topic: d.topic.clone(),
             outcome: d.outcome.clone(),
             rule: d.rule.clone(),
+            protocol: d.protocol.clone(),
             reason: d.reason.clone(),
             positions: d.positions.clone(),
             dissent: d.dissent.clone(),
+            abstained: d.abstained.clone(),
         }
     }
 }

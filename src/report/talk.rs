@@ -69,6 +69,10 @@ impl Talk<'_> {
         match event {
             Event::Said { node, message } => self.said(*node, message),
             Event::Found { node, finding } => self.found(*node, finding),
+            Event::Retracted { node, finding, reason } => {
+                let from = self.of(*node, self.state.role_of(*node));
+                self.tell(from, None, format!("takes back {finding}: {reason}"));
+            }
             Event::Decided { node: _, decision } => {
                 self.tell(Who::Engine, None, format!("decided on {}: {} ({})", decision.topic, decision.outcome, decision.rule));
             }
@@ -134,6 +138,7 @@ impl Talk<'_> {
             | Event::LetGo { .. }
             | Event::Noted { .. }
             | Event::Wrote { .. }
+            | Event::Notified { .. }
             | Event::LimitReached { .. }
             | Event::LateResult { .. } => {}
         }

@@ -23,6 +23,13 @@ impl Scheduler {
                 }
                 self.close_ask(ask, AskOutcome::Answered { value, by })
             }
+            Input::Notified { ask, nth, result } => {
+                if self.is_over() {
+                    Ok(())
+                } else {
+                    self.accept_notified(ask, nth, result)
+                }
+            }
             Input::Cancel { by, reason } => {
                 if self.is_over() || self.state.cancelled {
                     return Ok(());

@@ -148,7 +148,7 @@ impl Scheduler {
                 let context = self.context_of(&self.state.knows(node), &asked);
                 self.answer_call(node, ix, Ok(context))
             }
-            Action::Write { variable, value } => {
+            Action::Write { variable, value, version } => {
                 let declared: Vec<&str> = self.state.node(node).writes.iter().map(|w| w.variable.as_ref()).collect();
                 if !declared.contains(&variable.as_ref()) {
                     let why = if declared.is_empty() {
@@ -163,9 +163,9 @@ impl Scheduler {
                     let why = format!("the value has {bytes} bytes of JSON, and a variable holds {MAX_VARIABLE}: write less");
                     return self.refuse(node, ix, FailureKind::Limit, why);
                 }
-                self.emit(Event::Wrote { node, variable: variable.clone(), value })?;
-                self.answer_call(node, ix, Ok(Value::map([("variable", Value::Text(variable))])))
+                self.write(node, ix, variable, value, version)
             }
+            Action::Retract { finding, reason } => self.retract(node, ix, &finding, &reason),
             Action::Escalate { reason, question, options } => self.escalate_call(node, ix, &reason, question, options),
             Action::Finish(_) => Ok(()),
         }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::{
     Scheduler, grow,
-    vote::{RESULT, ballot},
+    vote::{RESULT, ballot, cast},
 };
 use crate::{
     event::{Grown, GrownFrom, Outcome},
-    graph::{Node, NodeKind, Phase},
+    graph::{Node, NodeKind, Phase, VoteProtocol},
     state::FoldError,
-    value::{NodeIx, Position, Role, SettleVerdict, Value},
+    value::{NodeIx, Role, SettleVerdict, Value},
 };
 
 /// What the `settle` rule is told that it settles.
@@ -64,12 +64,14 @@ impl Scheduler {
     }
 
     fn ask_whether_agreed(&mut self, node: NodeIx, members: &[Role]) -> Result<(), FoldError> {
-        let positions: Vec<Position> = self.last_results(node, members).iter().map(|(role, value)| ballot(role, value)).collect();
+        let ballots = self.last_results(node, members);
+        let (positions, abstained) = cast(VoteProtocol::default(), ballots.iter().map(|(role, value)| ballot(role, value)));
         let scope = self.state.scopes.get(&node);
         let woken = scope.map_or(0, |scope| scope.seats.len().saturating_sub(members.len()));
         let left = members.iter().map(|role| self.state.turns_left_in(node, role)).sum();
         let round = u32::try_from(woken).unwrap_or(u32::MAX);
-        let facts = self.settle_facts(node, OVER, &Arc::from(RESULT), &positions, round, left, Value::Null, members);
+        let facts =
+            self.settle_facts(node, OVER, &Arc::from(RESULT), (&positions, &abstained), round, left, Value::Null, members);
         match self.judge_settle(node, &facts)? {
             Ok(Some((SettleVerdict::Accept, ..))) => self.end_circle(node, members),
             Ok(Some(_) | None) => Ok(()),

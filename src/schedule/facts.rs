@@ -62,7 +62,7 @@ impl Scheduler {
         scope: NodeIx,
         over: &str,
         topic: &Arc<str>,
-        positions: &[Position],
+        (positions, abstained): (&[Position], &[Role]),
         round: u32,
         rounds_left: u32,
         proposal: Value,
@@ -79,6 +79,7 @@ impl Scheduler {
             rounds_left,
             proposal,
             members: members.to_vec(),
+            abstained: abstained.to_vec(),
             has_coordinator: self.state.team_of(scope).1.coordinator.is_some(),
         };
         Value::of(&facts).unwrap_or_default()

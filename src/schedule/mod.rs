@@ -16,10 +16,12 @@ mod escalate;
 mod facts;
 mod gate;
 mod grow;
+mod notify;
 mod outstanding;
 mod positions;
 mod request;
 mod scope;
+mod shared;
 mod stall;
 mod talk;
 #[cfg(test)]
@@ -91,9 +93,12 @@ impl Scheduler {
             match &input {
                 Input::Resume { .. } => {}
                 Input::Answered { at, .. } => self.fire_deadlines((*at).min(self.now))?,
-                Input::Replied { .. } | Input::Returned { .. } | Input::Elicited { .. } | Input::Cancel { .. } | Input::Tick => {
-                    self.fire_timers()?
-                }
+                Input::Replied { .. }
+                | Input::Returned { .. }
+                | Input::Elicited { .. }
+                | Input::Notified { .. }
+                | Input::Cancel { .. }
+                | Input::Tick => self.fire_timers()?,
             }
             self.accept(input)?;
         }

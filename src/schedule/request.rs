@@ -54,8 +54,8 @@ impl Scheduler {
         Some(lookup(knowledge, task, &self.state.inputs_at(node), |text| folders().any(|folder| folder == text), &found))
     }
 
-    /// The shared context as an agent may see it: `{findings, decisions, variables, results, team, proposal, objections,
-    /// undelivered}`; of a part of it only what was asked for.
+    /// The shared context as an agent may see it: `{findings, decisions, variables, versions, results, team, proposal,
+    /// objections, undelivered}`; of a part of it only what was asked for.
     pub(super) fn context_of(&self, knows: &Knows, asked: &Asked) -> Value {
         let (state, node) = (&self.state, knows.node);
         let wants = |what: &str| asked.only.is_empty() || asked.only.iter().any(|o| o == what);
@@ -72,6 +72,8 @@ impl Scheduler {
         }
         if wants("variables") {
             entries.push(("variables", Value::map(state.visible_variables(knows))));
+            let versions = state.visible_versions(knows).into_iter().map(|(name, found)| (name, super::shared::version(&found)));
+            entries.push(("versions", Value::map(versions)));
         }
         if asked.is_everything() {
             entries.push(("results", results(state, knows)));

@@ -58,6 +58,17 @@ pub struct Found {
     pub finding: Arc<Finding>,
 }
 
+/// A finding that its author took back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TakenBack {
+    /// In which node: who knows of what was done there knows that it does not stand.
+    pub node: NodeIx,
+    /// The record that tells it.
+    pub seq: Seq,
+    /// Which finding, by its index.
+    pub finding: usize,
+}
+
 /// A decision with its place in the plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settled {
@@ -93,6 +104,8 @@ pub struct Context {
     pub unread: BTreeMap<(u32, Role), Vec<usize>>,
     /// Committed writes by variable, in order of commit: the node, what it wrote and who it was.
     pub writes: BTreeMap<Arc<str>, Vec<(NodeIx, Variable)>>,
+    /// Findings that were taken back.
+    pub taken_back: Vec<TakenBack>,
     /// Decisions.
     pub decisions: Vec<Settled>,
     /// Messages that reached nobody, once the session is over.
@@ -170,7 +183,9 @@ impl Context {
         }
     }
 
-    pub(super) fn retract(&mut self, findings: &[usize]) {
+    /// Voids what an attempt found, and what it took back.
+    pub(super) fn void(&mut self, node: NodeIx, findings: &[usize]) {
+        self.taken_back.retain(|taken| taken.node != node);
         for index in findings {
             if let Some(found) = self.findings.get_mut(*index) {
                 Arc::make_mut(&mut found.finding).status = FindingStatus::Retracted;
@@ -183,6 +198,7 @@ impl Context {
         for found in self.findings.iter_mut().filter(|f| nodes.contains(&f.node)) {
             Arc::make_mut(&mut found.finding).status = FindingStatus::Retracted;
         }
+        self.taken_back.retain(|taken| !nodes.contains(&taken.node));
         for versions in self.writes.values_mut() {
             versions.retain(|(node, _)| !nodes.contains(node));
         }

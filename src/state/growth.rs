@@ -44,6 +44,7 @@ impl State {
             answered: BTreeMap::new(),
             asks: BTreeMap::new(),
             told: BTreeMap::new(),
+            notices: BTreeMap::new(),
             next_ask: AskId(0),
             late: std::collections::BTreeSet::new(),
             unsure: std::collections::BTreeSet::new(),

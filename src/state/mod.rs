@@ -19,6 +19,7 @@ mod ready;
 mod scope;
 mod timers;
 mod todo;
+mod variables;
 mod voice;
 
 use std::{
@@ -28,7 +29,7 @@ use std::{
 
 pub use activation::{Activation, CallState, Stage};
 pub use budget::{Budget, Grant, Lack, Whose};
-pub use context::{Context, Found, Made, Reach, Settled, Spoken};
+pub use context::{Context, Found, Made, Reach, Settled, Spoken, TakenBack};
 pub use mail::{Heard, Knows};
 pub use names::{At, seen_failure};
 pub use node::{Instance, NodeState, Stand};
@@ -36,10 +37,12 @@ pub use ready::{Due, Limiter, Ready, ReadyKey};
 pub use scope::{ScopeState, TopicState};
 pub use timers::{Timer, Timers};
 pub use todo::Todo;
+pub use variables::Version;
 pub use voice::Voice;
 
 use crate::{
-    event::{Ask, AskOutcome, Event, Finished, Key, Record, Started, Status},
+    event::{Ask, AskFor, AskOutcome, Event, Finished, Key, Record, Started, Status},
+    graph::NodeKind,
     value::{AskId, CallIx, Epoch, Failure, NodeIx, Role, Seq, TeamIx, Timestamp, Turn, Usage, Value},
 };
 
@@ -115,6 +118,8 @@ pub struct State {
     pub asks: BTreeMap<AskId, Arc<Ask>>,
     /// What people answered to calls that have no result yet, by node: a call that is made again asks again.
     pub told: BTreeMap<NodeIx, Vec<(Arc<Ask>, AskOutcome)>>,
+    /// Questions of which somebody is to be told, each with the place in its chain.
+    pub notices: BTreeMap<AskId, u32>,
     /// The next question's id.
     pub next_ask: AskId,
     /// Calls that were in flight when their node ended.
@@ -265,6 +270,21 @@ impl State {
         Err(format!("q{ask} takes one of {}", options.join(", ")))
     }
 
+    /// How whoever a question waits for now is told of it.
+    pub fn notify_of(&self, ask: &Ask) -> Option<Arc<str>> {
+        match (ask.step, &ask.purpose) {
+            (Some(step), _) => {
+                let chain = &self.team_of(ask.node).1.escalation;
+                usize::try_from(step).ok().and_then(|step| chain.get(step)?.notify.clone())
+            }
+            (None, AskFor::Node) => match &self.node(ask.node).kind {
+                NodeKind::Ask(node) => node.notify.clone(),
+                NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Scope(_) => None,
+            },
+            (None, _) => None,
+        }
+    }
+
     /// The model or tool calls in flight, as the records tell it.
     pub fn in_flight(&self) -> u32 {
         self.ready.in_flight()
@@ -327,7 +347,8 @@ impl State {
         let woken = self.parked && !matches!(record.event, Event::Parked | Event::Resumed { .. });
         if woken {
             self.timers.shift(record.at.since(self.now));
-            self.parked = false;
+            // That a person was told changes nothing for the session.
+            self.parked = matches!(record.event, Event::Notified { .. });
         }
         self.apply_event(record)?;
         self.now = record.at;

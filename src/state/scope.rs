@@ -41,6 +41,8 @@ pub struct TopicState {
     pub topic: Arc<str>,
     /// What everybody holds.
     pub positions: Vec<Position>,
+    /// Who was heard and holds nothing.
+    pub abstained: Vec<Role>,
     /// Instances of debates about it, in order.
     pub debates: Vec<u32>,
     /// The open question to a person about it.

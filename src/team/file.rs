@@ -10,7 +10,7 @@ use super::{
     node_file::{NodeFile, RetryFile, WriteFile},
     profile::CATALOG_COLUMNS,
     read::{Found, Must, Named, OneOrMany, Read, Spot, words, written},
-    scalar::{Anything, Dollars, Expression, Id, Span, Template, Whole, Words},
+    scalar::{Anything, Dollars, Expression, Id, Span, Telling, Template, Whole, Words},
     tools::{HttpFile, MetricsFile, ToolFile},
     tree::{Kind, Node},
 };
@@ -49,7 +49,8 @@ pub(super) type Positive = Whole<1, MAX_COUNT>;
 words! {
     Pattern, "a collaboration pattern": CoordinatorWorker = "coordinator_worker", PeerToPeer = "peer_to_peer",
         Hierarchical = "hierarchical", Sequential = "sequential", Parallel = "parallel", Graph = "graph";
-    VoteProtocol, "a voting protocol": Weighted = "weighted", Majority = "majority", Unanimous = "unanimous";
+    VoteProtocol, "a voting protocol": Weighted = "weighted", TrackRecord = "track_record", Majority = "majority",
+        Unanimous = "unanimous", Approval = "approval";
     InputKind, "a type of input": String = "string", Integer = "integer", Number = "number", Boolean = "boolean",
         List = "list", Map = "map", Folder = "folder", File = "file";
     EscalationPolicy, "an escalation policy": Never = "never", OnDisagreement = "on_disagreement", OnUncertainty = "on_uncertainty",
@@ -292,8 +293,9 @@ written! {
     to: Words,
     /// How long they have.
     deadline: Option<Span>,
-    /// How they are told: a command or a URL.
-    notify: Option<Words>,
+    /// How they are told: an `https` address that gets a POST, or a command line that reads it; both a JSON object with `question`,
+    /// `options`, `deadline`, `answer` (the command that answers) and more. With `SYNOD_NOTIFY_SECRET` it is signed.
+    notify: Option<Telling>,
 }
 
 /// Who leads: a reference, or a map.

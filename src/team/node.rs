@@ -35,7 +35,7 @@ pub(super) const KINDS: [(&str, &[&str]); 11] = [
     ("tool", &["args", "effect"]),
     ("gate", &[]),
     ("rule", &["members"]),
-    ("ask", &["options", "deadline", "default", "to"]),
+    ("ask", &["options", "deadline", "default", "to", "notify"]),
     ("subtasks", &["max", "one_by_one", "quorum"]),
     ("relay", &["max_handoffs"]),
     ("circle", &[]),
@@ -344,5 +344,6 @@ fn ask(file: &NodeFile, found: &mut Found) -> Option<AskSpec> {
         deadline: file.deadline.map(|s| s.0),
         default: default.map(|d| d.value.clone()),
         to: file.to.as_ref().map(|w| w.0.clone()),
+        notify: file.notify.as_ref().map(|w| w.0.clone()),
     })
 }

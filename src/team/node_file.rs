@@ -8,7 +8,7 @@ use super::{
     After, AfterOn, Code, Text,
     file::{Count, Maybe, Positive, short_or_map},
     read::{Found, Named, OneOrMany, Read, Spot, words, written, wrong},
-    scalar::{Anything, Expression, Factor, Id, Span, Template, Words, id_help, is_id},
+    scalar::{Anything, Expression, Factor, Id, Span, Telling, Template, Words, id_help, is_id},
     suggest::list,
     tree::{Kind, Node, duplicates, quoted},
 };
@@ -97,6 +97,9 @@ written! {
     default: Option<Maybe>,
     /// Whom the question goes to.
     to: Option<Words>,
+    /// How they are told: an `https` address that gets a POST, or a command line that reads it; both a JSON object with `question`,
+    /// `options`, `answer` (the command that answers) and more.
+    notify: Option<Telling>,
 
     /// A list, an expression; what the node does is done for each of its items.
     for_each: Option<Expression>,

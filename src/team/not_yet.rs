@@ -19,8 +19,4 @@ pub(super) fn without_effect(team: &TeamFile, found: &mut Found) {
         let replans = some(rules.max_replans.map(Whole::count), 0);
         warn(key("max_replans", replans), "a plan is made once in this version", remove);
     }
-    for step in team.escalation.iter().flatten() {
-        let help = "`synod sessions` lists the sessions that wait for a person, and `synod show` says for whom";
-        warn(step.keys.get("notify").filter(|_| step.notify.is_some()), "nobody is notified by this version", help);
-    }
 }

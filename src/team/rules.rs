@@ -275,5 +275,5 @@ fn input_name(kind: InputKind) -> &'static str {
 /// A link of the escalation chain.
 pub(super) fn step(written: StepFile) -> EscalationStep {
     let text = |words: Words| words.0;
-    EscalationStep { to: text(written.to), deadline: written.deadline.map(|s| s.0), notify: written.notify.map(text) }
+    EscalationStep { to: text(written.to), deadline: written.deadline.map(|s| s.0), notify: written.notify.map(|n| n.0) }
 }

@@ -432,4 +432,6 @@ pub struct AskSpec {
     pub default: Option<Value>,
     /// Whom it goes to.
     pub to: Option<Arc<str>>,
+    /// How they are told.
+    pub notify: Option<Arc<str>>,
 }

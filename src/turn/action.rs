@@ -66,6 +66,15 @@ pub enum Action {
         variable: Arc<str>,
         /// What.
         value: Value,
+        /// The version that it replaces; refused where another stands by then.
+        version: Option<u32>,
+    },
+    /// Take a finding back.
+    Retract {
+        /// Which.
+        finding: Arc<str>,
+        /// Why.
+        reason: Arc<str>,
     },
     /// Ask for help.
     Escalate {
@@ -147,9 +156,12 @@ impl Action {
             "send_message" => read::<SendArgs>("send_message", args).and_then(SendArgs::action),
             "ask_agent" => read::<AskArgs>("ask_agent", args).and_then(AskArgs::action),
             "read_context" => read::<Asked>("read_context", args).map(Self::Read),
-            "set_variable" => {
-                read::<WriteArgs>("set_variable", args).map(|a| Self::Write { variable: a.variable.into(), value: a.value })
-            }
+            "set_variable" => read::<WriteArgs>("set_variable", args).map(|a| Self::Write {
+                variable: a.variable.into(),
+                value: a.value,
+                version: a.version,
+            }),
+            "retract_finding" => read::<RetractArgs>("retract_finding", args).and_then(RetractArgs::action),
             "escalate" => read::<EscalateArgs>("escalate", args).map(|a| Self::Escalate {
                 reason: a.reason.into(),
                 question: a.question.map(Arc::from),
@@ -286,9 +298,27 @@ fn words(tool: &'static str, name: &str, text: &str) -> Result<Arc<str>, ActionE
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WriteArgs {
+    #[serde(alias = "name")]
     variable: String,
     #[serde(default)]
     value: Value,
+    #[serde(default)]
+    version: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetractArgs {
+    #[serde(alias = "id")]
+    finding: String,
+    reason: String,
+}
+
+impl RetractArgs {
+    fn action(self) -> Result<Action, ActionError> {
+        let reason = words("retract_finding", "reason", &self.reason)?;
+        Ok(Action::Retract { finding: self.finding.into(), reason })
+    }
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@ use crate::value::{EffectClass, ToolSpec, Value};
 
 /// The names of the collaboration tools; no other tool may have one of them.
 pub const COLLABORATION: &[&str] =
-    &["broadcast_finding", "send_message", "ask_agent", "read_context", "set_variable", "escalate", "finish"];
+    &["broadcast_finding", "retract_finding", "send_message", "ask_agent", "read_context", "set_variable", "escalate", "finish"];
 
 /// What an agent may do among its colleagues, beside what everybody may.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,9 @@ pub fn collaboration_tools(offers: &Offers) -> Vec<Arc<ToolSpec>> {
         ]),
         &["source"],
     );
+    let whole = |what: &str| {
+        Value::map([("type", Value::text("integer")), ("minimum", Value::Int(0)), ("description", Value::text(what))])
+    };
     let number = || Value::map([("type", Value::text("number")), ("minimum", Value::Int(0)), ("maximum", Value::Int(1))]);
     let one_of = |names: &[&str]| Value::map([("enum", Value::list(names.iter().map(|name| Value::text(*name))))]);
     let roles = |roles: &[Arc<str>], all: &[&str]| {
@@ -63,7 +66,7 @@ pub fn collaboration_tools(offers: &Offers) -> Vec<Arc<ToolSpec>> {
         ),
         (
             "read_context",
-            "Read what the team knows: findings, variables, decisions.",
+            "Read what the team knows: findings, variables with their versions, decisions.",
             object(
                 Value::map([
                     ("only", list_of(one_of(&["findings", "variables", "decisions"]))),
@@ -78,7 +81,19 @@ pub fn collaboration_tools(offers: &Offers) -> Vec<Arc<ToolSpec>> {
         (
             "set_variable",
             "Write a variable of the shared context; others see it once you have finished.",
-            object(Value::map([("variable", text("its name")), ("value", any("its value"))]), &["variable", "value"]),
+            object(
+                Value::map([
+                    ("variable", text("its name")),
+                    ("value", any("its value")),
+                    ("version", whole("the version that you read (0: none yet); refused if it has another by now")),
+                ]),
+                &["variable", "value"],
+            ),
+        ),
+        (
+            "retract_finding",
+            "Take a finding of your own back that turned out to be wrong.",
+            object(Value::map([("finding", text("its id")), ("reason", text("why"))]), &["finding", "reason"]),
         ),
         (
             "escalate",

@@ -108,6 +108,8 @@ pub struct SettleFacts {
     pub proposal: Value,
     /// All who may hold a position, by priority: those without one abstain or have failed.
     pub members: Vec<Role>,
+    /// Those who were heard and hold nothing.
+    pub abstained: Vec<Role>,
     /// Whether there is a coordinator who could decide.
     pub has_coordinator: bool,
 }

@@ -128,7 +128,7 @@ pub struct Subtask {
 pub enum SettleVerdict {
     /// The value stands.
     Accept,
-    /// The positions are voted upon, weighted by confidence.
+    /// The positions are voted upon, by the protocol of the team.
     Vote,
     /// One more round, in which everybody reads the others' positions.
     Debate,

@@ -14,6 +14,7 @@ mod id;
 mod include;
 mod judge;
 mod money;
+mod notify;
 mod pattern;
 mod present;
 mod request;
@@ -36,9 +37,12 @@ pub use id::{AskId, CallIx, Epoch, FindingId, MessageId, NodeIx, Role, Seq, Sess
 pub use include::{Include, includes};
 pub use judge::{EscalateTo, Expr, Judge, Ref, RuleError, RuleKind, SettleVerdict, Subtask, Verdict};
 pub use money::Usd;
+pub use notify::Notify;
 pub use pattern::{fits_glob, fits_star};
 pub use present::{nested, present};
 pub use request::{Call, CallResult, EffectClass, Entry, Reply, Request, RequestDigest, Stop, ToolSpec, Usage};
-pub use said::{Decision, Evidence, Exchange, Finding, FindingStatus, Message, MessageKind, Origin, Position, Variable};
+pub use said::{
+    Decision, Evidence, Exchange, Finding, FindingStatus, Message, MessageKind, Origin, Position, TrackRecord, Variable, abstains,
+};
 pub use text::{Template as TextTemplate, a};
 pub use time::Timestamp;

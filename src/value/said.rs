@@ -176,6 +176,39 @@ pub struct Position {
     /// Why, in words.
     #[serde(default)]
     pub reason: Arc<str>,
+    /// How often what it held stood before, from 0 to 1, where that weighs: see [`TrackRecord`].
+    #[serde(default)]
+    pub record: Option<f64>,
+}
+
+/// Whether a value says that its author holds no position: nothing, or the word `abstain`.
+pub fn abstains(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(|word| word.trim().eq_ignore_ascii_case("abstain"))
+}
+
+/// How often what an agent held stood in decisions of its team, in the sessions before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackRecord {
+    /// The name of its team.
+    pub team: Arc<str>,
+    /// Its id in the team.
+    pub role: Role,
+    /// The name of its profile.
+    pub profile: Arc<str>,
+    /// Decisions in which what it held stood.
+    pub stood: u32,
+    /// Decisions in which it held something.
+    pub held: u32,
+}
+
+impl TrackRecord {
+    /// What counts for somebody of whom nothing is known.
+    pub const NEUTRAL: f64 = 0.5;
+
+    /// The share that stood, with Laplace's correction: two decisions more, one of which stood.
+    pub fn share(&self) -> f64 {
+        (f64::from(self.stood) + 1.0) / (f64::from(self.held) + 2.0)
+    }
 }
 
 /// What was settled, with the dissent kept.
@@ -187,6 +220,9 @@ pub struct Decision {
     pub outcome: Value,
     /// Which rule, protocol or person decided.
     pub rule: Arc<str>,
+    /// How votes count there: `weighted`, `track_record`, `majority`, `unanimous` or `approval`. `rule` says whether one decided.
+    #[serde(default)]
+    pub protocol: Arc<str>,
     /// Why.
     #[serde(default)]
     pub reason: Arc<str>,
@@ -194,6 +230,9 @@ pub struct Decision {
     pub positions: Vec<Position>,
     /// Those who held something else.
     pub dissent: Vec<Role>,
+    /// Those who were heard and held nothing.
+    #[serde(default)]
+    pub abstained: Vec<Role>,
 }
 
 /// A version of a variable of the shared context.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use synod::{event::Event, value::Value};
 
-use crate::common::{Bench, finish, graph, say};
+use crate::common::{Bench, finish, graph, say, sole_error};
 
 #[test]
 fn task_phase_and_done_when_reach_the_agent() {
@@ -140,5 +140,22 @@ fn live_lets_an_agent_read_what_is_said_while_it_is_at_work() {
             "
         ));
         assert_eq!(ran.completed(), heard, "live: {live}");
+    }
+}
+
+#[test]
+fn notify_tells_whom_a_question_asks_and_an_address_that_cannot_be_meant_is_an_error() {
+    let bench = Bench::new();
+    let parked = bench.run(&graph("nodes: { q: { ask: 'Well?', to: ann, notify: 'cat > asked.json' } }"));
+    assert_eq!(parked.status.name(), "parked");
+    let asked: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(bench.path("asked.json")).unwrap()).unwrap();
+    assert_eq!((&asked["question"], &asked["to"]), (&json!("Well?"), &json!("ann")));
+    for (notify, why) in
+        [("http://example.com/x", "write https"), ("ftp://example.com", "neither https"), ("'https://a:b@c'", "password")]
+    {
+        let found = bench.check(&graph(&format!("nodes: {{ q: {{ ask: 'Well?', notify: {notify} }} }}")));
+        let (code, line, _, message) = sole_error(&found);
+        assert_eq!((code, line), ("invalid-value", 3), "{message}");
+        assert!(message.contains(why), "{message}");
     }
 }

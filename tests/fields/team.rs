@@ -213,9 +213,13 @@ fn what_members_finish_with_is_their_vote_and_the_winner_is_the_output() {
 #[test]
 fn the_protocol_of_a_vote_says_how_votes_count() {
     // Two sure voices against one very sure one; three that are not one.
-    for (protocol, wins, rule) in
-        [("weighted", "other", "weighted_vote"), ("majority", "many", "majority_vote"), ("unanimous", "many", "tie")]
-    {
+    for (protocol, wins, rule) in [
+        ("weighted", "other", "weighted_vote"),
+        ("track_record", "other", "track_record_vote"),
+        ("majority", "many", "majority_vote"),
+        ("approval", "many", "approval_vote"),
+        ("unanimous", "many", "tie"),
+    ] {
         let bench = Bench::new();
         bench.script(
             "agent",
@@ -237,7 +241,71 @@ fn the_protocol_of_a_vote_says_how_votes_count() {
         ran.completed();
         let decided = decisions(&ran, "cause");
         assert_eq!((decided[0].outcome.as_str(), &*decided[0].rule), (Some(wins), rule), "{protocol}");
+        assert_eq!(&*decided[0].protocol, protocol);
     }
+}
+
+#[test]
+fn by_approval_a_member_finishes_with_a_list_and_one_that_abstains_with_nothing() {
+    let bench = Bench::new();
+    bench.script(
+        "agent",
+        "#{ finish: #{ a: #{ value: [\"x\", \"y\"] }, b: #{ value: [\"y\", \"z\"] }, c: #{ value: \"z\" }, d: #{ value: () }, e: \"abstain\", f: #{ value: [\"y\"] } }[view.role] }",
+    );
+    let members = ["a", "b", "c", "d", "e", "f"].map(|role| format!("{{ agent: agent, role: {role} }}")).join(", ");
+    let ran = bench.run(&format!(
+        "
+        name: Team
+        collaboration_pattern: parallel
+        member_agents: [{members}]
+        result: {{ by: vote, protocol: approval }}
+        "
+    ));
+    assert_eq!(ran.completed(), json!("y"));
+    let decided = decisions(&ran, "result");
+    let roles = |roles: &[synod::value::Role]| roles.iter().map(|role| role.as_str().to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        (roles(&decided[0].dissent), roles(&decided[0].abstained)),
+        (vec!["c".to_owned()], vec!["d".to_owned(), "e".to_owned()])
+    );
+}
+
+/// What members hold in sessions before counts in the next, and a session goes on with what it started with.
+#[test]
+fn by_track_record_those_who_were_right_before_weigh_more() {
+    let bench = Bench::new();
+    // While there is a third voice, it is with `b`; the last time each stands alone, and `a` is a little surer.
+    bench.script(
+        "agent",
+        "
+        let alone = view.inputs.alone;
+        let said = if view.role == \"a\" { [\"x\", 0.6] } else if alone && view.role == \"c\" { [(), 0.9] } else { [\"y\", 0.5] };
+        #{ finish: #{ value: said[0], confidence: said[1] } }
+        ",
+    );
+    let team = |protocol: &str| {
+        format!(
+            "
+            name: Team
+            collaboration_pattern: parallel
+            member_agents: [{{ agent: agent, role: a }}, {{ agent: agent, role: b }}, {{ agent: agent, role: c }}]
+            inputs: {{ alone: {{ type: boolean, default: false }} }}
+            result: {{ by: vote, protocol: {protocol} }}
+            "
+        )
+    };
+    let alone = || [("alone".to_owned(), Value::Bool(true))].into_iter().collect();
+    assert_eq!(bench.run_with(&team("track_record"), alone()).completed(), json!("x"), "nobody is known, and `a` is surer");
+    for _ in 0..3 {
+        assert_eq!(bench.run(&team("track_record")).completed(), json!("y"));
+    }
+    let ran = bench.run_with(&team("track_record"), alone());
+    assert_eq!(ran.completed(), json!("y"));
+    let records: Vec<_> = ran.state.started.records.iter().map(|r| (r.role.as_str(), r.stood, r.held)).collect();
+    assert_eq!(records, [("a", 1, 4), ("b", 3, 4), ("c", 3, 3)]);
+    assert_eq!(decisions(&ran, "result")[0].positions[0].record, Some(2.0 / 6.0));
+    let plain = bench.run_with(&team("weighted"), alone());
+    assert_eq!((plain.completed(), plain.state.started.records.len()), (json!("x"), 0), "other votes read nothing");
 }
 
 #[test]
@@ -438,17 +506,21 @@ fn escalation_names_whom_a_question_reaches_and_until_when() {
         name: Team
         collaboration_pattern: parallel
         member_agents: [{ agent: agent, role: a }]
-        escalation: [{ to: on-call, deadline: 30m, notify: page }, { to: manager, deadline: 2h }]
+        escalation: [{ to: on-call, deadline: 30m, notify: 'cat > paged.json' }, { to: manager, deadline: 2h, notify: 'cat > paged.json' }]
         ",
     );
     assert_eq!(parked.status.name(), "parked");
     let ask = parked.state.asks.values().next().unwrap().clone();
     assert_eq!(ask.to.as_deref(), Some("on-call"));
     assert_eq!(parked.report.escalations[0].waits_for.as_deref(), Some("on-call"));
+    let paged =
+        || serde_json::from_str::<serde_json::Value>(&std::fs::read_to_string(bench.path("paged.json")).unwrap()).unwrap();
+    assert_eq!((&paged()["to"], &paged()["ask"]), (&json!("on-call"), &json!("q0")), "`notify` says how");
     bench.clock.pass(std::time::Duration::from_secs(2 * 3600));
     let moved = bench.resume(parked.session());
     assert_eq!(moved.status.name(), "parked", "the manager has time left");
     assert_eq!(moved.report.escalations[0].waits_for.as_deref(), Some("manager"));
+    assert_eq!(paged()["to"], json!("manager"));
     assert!(moved.report.markdown().contains("waits for manager"), "{}", moved.report.markdown());
     bench.clock.pass(std::time::Duration::from_secs(3600));
     let ran = bench.resume(parked.session());

@@ -91,6 +91,7 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
                 // That of a tool node counts with its attempt.
                 called.remove(&(*node, attempt, turn.0, Some(call.0)));
             }
+            Event::Notified { ask, .. } if !open.contains_key(ask) => return wrong("is about what is not open"),
             Event::AskMoved { ask, .. } if !open.contains_key(ask) => return wrong("moves what is not open"),
             Event::Resumed { epoch: taken } => {
                 if *taken <= epoch {
@@ -118,10 +119,12 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
             | Event::Said { .. }
             | Event::Noted { .. }
             | Event::Found { .. }
+            | Event::Retracted { .. }
             | Event::Wrote { .. }
             | Event::Decided { .. }
             | Event::Escalated { .. }
             | Event::AskMoved { .. }
+            | Event::Notified { .. }
             | Event::LimitReached { .. }
             | Event::Undelivered { .. }
             | Event::LateResult { .. } => {}
@@ -172,6 +175,7 @@ fn subject(event: &Event) -> Option<NodeIx> {
         | Event::Noted { node, .. }
         | Event::Wrote { node, .. }
         | Event::Found { node, .. }
+        | Event::Retracted { node, .. }
         | Event::Decided { node, .. } => Some(*node),
         Event::ToolCalled(call) => Some(call.node),
         Event::Asked(ask) => Some(ask.node),
@@ -184,6 +188,7 @@ fn subject(event: &Event) -> Option<NodeIx> {
         | Event::Said { .. }
         | Event::AskClosed { .. }
         | Event::AskMoved { .. }
+        | Event::Notified { .. }
         | Event::Escalated { .. }
         | Event::LimitReached { .. }
         | Event::Undelivered { .. }

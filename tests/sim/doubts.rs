@@ -87,10 +87,12 @@ impl Doubts {
             | Event::Said { .. }
             | Event::Noted { .. }
             | Event::Found { .. }
+            | Event::Retracted { .. }
             | Event::Wrote { .. }
             | Event::Decided { .. }
             | Event::Escalated { .. }
             | Event::AskMoved { .. }
+            | Event::Notified { .. }
             | Event::LimitReached { .. }
             | Event::Undelivered { .. }
             | Event::CancelRequested { .. }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use synod::{
-    event::{Ask, AskFor, Input, Key, ModelCall, Record, ToolCall},
+    event::{Ask, AskFor, Input, Key, ModelCall, Notice, Record, ToolCall},
     graph::Bounds,
     plan::{ModelFacts, Models, bounds_of},
     report::Report,
@@ -226,7 +226,7 @@ fn unique(what: &str, mut ids: Vec<String>) -> Result<(), Violation> {
 /// A report without what tells the time or what was spent, and without the numbers of questions, which people are asked one after another.
 fn timeless(report: serde_json::Value) -> serde_json::Value {
     use serde_json::Value::{Array, Object};
-    const TIMES: [&str; 16] = [
+    const TIMES: [&str; 17] = [
         "started_at",
         "completed_at",
         "duration_ms",
@@ -239,6 +239,8 @@ fn timeless(report: serde_json::Value) -> serde_json::Value {
         "overhead",
         "deadline",
         "ask",
+        // A question that is answered before anybody was told of it leaves no word of that.
+        "notified",
         // What an outage cut off counts as spent.
         "tokens",
         "cost_usd",
@@ -249,7 +251,10 @@ fn timeless(report: serde_json::Value) -> serde_json::Value {
         Object(map) => {
             Object(map.into_iter().filter(|(k, _)| !TIMES.contains(&k.as_str())).map(|(k, v)| (k, timeless(v))).collect())
         }
-        Array(items) => Array(items.into_iter().map(timeless).collect()),
+        Array(items) => {
+            let untold = |item: &serde_json::Value| item.as_str().is_some_and(|text| text.contains("could not be notified of q"));
+            Array(items.into_iter().filter(|item| !untold(item)).map(timeless).collect())
+        }
         other => other,
     }
 }
@@ -463,8 +468,8 @@ fn read(request: &Request) -> String {
 
 fn said(random: &mut Random, fires: bool) -> Result<Reply, Failure> {
     let value = Value::map([
-        ("value", Value::text(random.one(&["x", "y", "z"]))),
-        ("vote", Value::text(random.one(&["approve", "object"]))),
+        ("value", random.one(&[Value::text("x"), Value::text("y"), Value::text("z"), several(), Value::Null]).clone()),
+        ("vote", Value::text(random.one(&["approve", "approve", "object", "object", "abstain"]))),
         ("confidence", Value::Float(*random.one(&[0.2, 0.5, 0.9]))),
     ]);
     let usage = Usage { input: 10, cached: 0, output: 5, cost: Usd(100) };
@@ -487,6 +492,25 @@ fn said(random: &mut Random, fires: bool) -> Result<Reply, Failure> {
     Ok(reply)
 }
 
+/// What one may hold where one may approve several.
+fn several() -> Value {
+    Value::list([Value::text("x"), Value::text("z")])
+}
+
+/// The findings of an agent's own that it knows of.
+fn own_findings(request: &Request) -> Vec<Value> {
+    let known = request.context.get("findings").and_then(Value::as_list).unwrap_or_default();
+    let earlier = known.iter().filter(|f| f.get("agent").and_then(Value::as_str) == Some(request.role.as_str()));
+    let ids = earlier.filter_map(|f| f.get("id").cloned());
+    let new = request.thread.iter().filter_map(|entry| match entry {
+        Entry::Result { call, result } if &*call.tool == "broadcast_finding" => {
+            result.outcome.as_ref().ok()?.get("finding").cloned()
+        }
+        _ => None,
+    });
+    ids.chain(new).collect()
+}
+
 fn call(random: &mut Random, n: u64, value: &Value, fires: bool) -> Call {
     let nothing = || Value::map::<&str>([]);
     let colleague = |random: &mut Random| Value::text(random.one(&["a", "b", "c", "boss", "nobody"]));
@@ -507,12 +531,19 @@ fn call(random: &mut Random, n: u64, value: &Value, fires: bool) -> Call {
             ("send_message", Value::map([("to", to), ("content", words), ("type", kind), ("private", private)]))
         }
         14 | 15 => ("ask_agent", Value::map([("to", colleague(random)), ("question", Value::text("and you?"))])),
-        12 => ("set_variable", Value::map([("variable", Value::text(random.one(&["v", "w"]))), ("value", Value::Int(n as i64))])),
+        12 => {
+            let mut args = vec![("variable", Value::text(random.one(&["v", "w"]))), ("value", Value::Int(n as i64))];
+            if random.percent(50) {
+                args.push(("version", Value::Int(random.below(3) as i64)));
+            }
+            ("set_variable", Value::map(args))
+        }
+        16 => ("retract_finding", Value::map([("finding", Value::text("none")), ("reason", Value::text("it was wrong"))])),
         _ => {
             let claim = [
                 ("topic", Value::text(random.one(&["t", "u"]))),
                 ("claim", Value::text("so it is")),
-                ("value", Value::text(random.one(&["x", "y"]))),
+                ("value", random.one(&[Value::text("x"), Value::text("y"), several(), Value::text("abstain")]).clone()),
                 ("confidence", Value::Float(*random.one(&[0.3, 0.6, 0.9]))),
             ];
             ("broadcast_finding", Value::map(claim))
@@ -525,10 +556,14 @@ impl World for Chance {
     fn model(&mut self, call: &ModelCall) -> Vec<(u64, Result<Reply, Failure>)> {
         let mut random = self.draw(&format!("{} {}", call.key.attempt, read(&call.request)));
         let mut reply = said(&mut random, self.fires);
-        if let Ok(reply) = &mut reply
-            && is_offline(&call.request.profile.model)
-        {
-            reply.usage = Usage::default();
+        let own = own_findings(&call.request);
+        if let Ok(reply) = &mut reply {
+            if is_offline(&call.request.profile.model) {
+                reply.usage = Usage::default();
+            }
+            for taken in reply.calls.iter_mut().filter(|call| &*call.tool == "retract_finding" && !own.is_empty()) {
+                taken.args = taken.args.with("/finding", random.one(&own).clone());
+            }
         }
         if self.full {
             return match random.below(4) {
@@ -583,6 +618,13 @@ impl World for Chance {
 
     fn cancel(&mut self, _: Key) -> u64 {
         self.wait()
+    }
+
+    fn notify(&mut self, notice: &Notice) -> Vec<(u64, Result<(), Failure>)> {
+        let mut random = self.draw(&notice.key);
+        let result = if random.percent(40) { Err(Failure::new(FailureKind::Transport, "by chance")) } else { Ok(()) };
+        // One that breaks off without a word is told again by whoever takes over, and holds up nothing meanwhile.
+        if random.percent(10) { Vec::new() } else { self.arrivals(result) }
     }
 
     fn ask(&mut self, ask: &Ask, path: &str, attempt: u32) -> Vec<(u64, Value)> {

@@ -33,6 +33,8 @@ pub struct Scene {
 /// What a failure says by which the rules know that a call did not happen.
 pub const UNDONE: &str = "before it happened";
 const ROLES: [&str; 3] = ["a", "b", "c"];
+const PROTOCOLS: [VoteProtocol; 5] =
+    [VoteProtocol::Weighted, VoteProtocol::TrackRecord, VoteProtocol::Majority, VoteProtocol::Unanimous, VoteProtocol::Approval];
 /// Scopes inside each other at most.
 const DEPTH: u32 = 3;
 
@@ -174,12 +176,14 @@ fn a_team(random: &mut Random, ordered: bool) -> synod::graph::TeamPlan {
     use EscalationPolicy::{Always, Never, OnBudget, OnDisagreement, OnFailure, OnStall, OnTimeout, OnUncertainty};
     let policies = [Never, Always, OnDisagreement, OnUncertainty, OnFailure, OnTimeout, OnBudget, OnStall];
     made.escalation_policy = policies.into_iter().filter(|_| random.percent(20)).collect();
-    let deadline = (ordered && random.percent(50)).then(|| Duration::from_secs(1 + random.below(30)));
-    let step = |to| EscalationStep { to: Arc::from(to), deadline, notify: None };
-    made.escalation = vec![step("on-call")];
-    if random.percent(50) {
-        made.escalation.push(step("manager"));
-    }
+    let timed = ordered && random.percent(50);
+    let people = ["on-call", "manager", "director"];
+    let chain = people.into_iter().take(1 + random.below(3) as usize).map(|to| EscalationStep {
+        to: Arc::from(to),
+        deadline: timed.then(|| Duration::from_secs(1 + random.below(30))),
+        notify: random.percent(50).then(|| Arc::from("page")),
+    });
+    made.escalation = chain.collect();
     made
 }
 
@@ -323,7 +327,11 @@ impl Maker {
                 let deadline = (self.ordered && self.random.percent(50)).then(|| 1 + self.random.below(20));
                 let default = self.random.percent(50).then(|| Value::text("yes"));
                 let options: &[&str] = if self.random.percent(80) { &["yes", "no"] } else { &[] };
-                flow.ask(id, options, deadline, default)
+                let mut spot = flow.ask(id, options, deadline, default);
+                if let NodeKind::Ask(ask) = &mut spot.node().kind {
+                    ask.notify = self.random.percent(50).then(|| Arc::from("page"));
+                }
+                spot
             }
             62..=65 => {
                 let phase = *self.random.one(&[Phase::Synthesize, Phase::Validate, Phase::Delegate]);
@@ -367,7 +375,7 @@ impl Maker {
                 flow.scope(id, ScopeKind::Relay { members, max_handoffs, like })
             }
             96..=99 => {
-                let over = *self.random.one(&[SettleOver::Findings, SettleOver::Findings, SettleOver::Votes]);
+                let over = *self.random.one(&[SettleOver::Findings, SettleOver::Findings, SettleOver::Votes, SettleOver::Result]);
                 let spec = self.spec(over);
                 flow.scope(id, ScopeKind::Settle(spec))
             }
@@ -460,7 +468,7 @@ impl Maker {
             over,
             members: ROLES.map(Role::new).to_vec(),
             max_debate_rounds: self.random.below(3) as u32,
-            protocol: *self.random.one(&[VoteProtocol::Weighted, VoteProtocol::Majority, VoteProtocol::Unanimous]),
+            protocol: *self.random.one(&PROTOCOLS),
             tie: self.random.percent(30).then(|| Role::new("b")),
             like: self.like(),
         }

@@ -81,12 +81,14 @@ impl<T: Toolbox> RecordedTools<T> {
             | Event::Undelivered { .. }
             | Event::LetGo { .. }
             | Event::Found { .. }
+            | Event::Retracted { .. }
             | Event::Wrote { .. }
             | Event::Decided { .. }
             | Event::Escalated { .. }
             | Event::Asked(_)
             | Event::AskClosed { .. }
             | Event::AskMoved { .. }
+            | Event::Notified { .. }
             | Event::LimitReached { .. }
             | Event::CancelRequested { .. }
             | Event::LateResult { .. }

@@ -76,16 +76,19 @@ fn decision() -> Decision {
         value: Value::text(value),
         confidence,
         reason: "".into(),
+        record: None,
     };
     Decision {
         topic: "root_cause".into(),
         outcome: Value::text("connection pool exhausted"),
         rule: "settle".into(),
+        protocol: "weighted".into(),
         reason: "more confident by 0.5".into(),
         positions: vec![
             position("performance", "connection pool exhausted", 0.9),
             position("security", "credentials rotated", 0.4),
         ],
         dissent: vec![Role::new("security")],
+        abstained: Vec::new(),
     }
 }

@@ -17,6 +17,7 @@ mod questions;
 mod repeats;
 mod scopes;
 mod settling;
+mod shared;
 mod stalls;
 mod talk;
 #[allow(dead_code, unused_imports, reason = "shared with tests/sim.rs, which uses other parts")]

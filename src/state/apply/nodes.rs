@@ -207,7 +207,7 @@ impl State {
         self.answered.remove(&node);
         if drop {
             if !keep {
-                self.context.retract(&found);
+                self.context.void(node, &found);
             }
             self.activations.remove(&node);
             if self.is_own_synthesis(node) {

@@ -4,8 +4,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     event::Record,
-    state::{FoldError, Found, Reach, Settled, Spoken, State},
-    value::{Decision, EscalateTo, Exchange, Finding, FindingStatus, Message, MessageId, MessageKind, NodeIx, Role, Value},
+    state::{FoldError, Found, Reach, Settled, Spoken, State, TakenBack},
+    value::{
+        Decision, EscalateTo, Exchange, Finding, FindingId, FindingStatus, Message, MessageId, MessageKind, NodeIx, Role, Value,
+    },
 };
 
 /// The version of events from which on a message says itself what exchange it belongs to.
@@ -61,6 +63,30 @@ impl State {
             ("topic", Value::Text(finding.topic.clone())),
             ("value", finding.value.clone()),
             ("confidence", Value::float(finding.confidence).unwrap_or_default()),
+        ]);
+        self.speak(node, Arc::new(Message { metadata, ..message }), Reach::Live, record);
+        Ok(())
+    }
+
+    pub(super) fn retracted(
+        &mut self,
+        node: NodeIx,
+        id: &FindingId,
+        reason: &Arc<str>,
+        record: &Record,
+    ) -> Result<(), FoldError> {
+        self.known(node)?;
+        let Some(index) = self.context.findings.iter().rposition(|f| f.finding.id == *id) else {
+            return Err(self.contradiction(format!("there is no finding {id} to take back")));
+        };
+        self.context.taken_back.push(TakenBack { node, seq: record.seq, finding: index });
+        let finding = self.context.findings[index].finding.clone();
+        let content = Arc::from(format!("{} takes back {id} ({}): {reason}", finding.agent, finding.claim));
+        let message = self.message(node, MessageKind::Finding, Some(finding.agent.clone()), None, content);
+        let metadata = Value::map([
+            ("finding", Value::Text(id.0.clone())),
+            ("topic", Value::Text(finding.topic.clone())),
+            ("retracted", Value::Bool(true)),
         ]);
         self.speak(node, Arc::new(Message { metadata, ..message }), Reach::Live, record);
         Ok(())

@@ -6,7 +6,7 @@ use crate::{
     event::Record,
     graph::{NodeKind, ScopeKind},
     state::{FoldError, ScopeState, Stand, State, Timer, TopicState},
-    value::{NodeIx, Position, Value},
+    value::{NodeIx, Position, Role, Value},
 };
 
 impl State {
@@ -35,7 +35,7 @@ impl State {
         Ok(())
     }
 
-    /// The topics that a settle scope was opened with: a list of `{topic, positions}`.
+    /// The topics that a settle scope was opened with: a list of `{topic, positions, abstained}`.
     fn topics_of(&self, node: NodeIx, bound: &Value) -> Vec<TopicState> {
         let is_settle = matches!(&self.node(node).kind, NodeKind::Scope(kind) if matches!(&**kind, ScopeKind::Settle(_)));
         if !is_settle {
@@ -43,8 +43,9 @@ impl State {
         }
         let topic = |entry: &Value| {
             let positions = entry.get("positions").map(Value::to::<Vec<Position>>).and_then(Result::ok).unwrap_or_default();
+            let abstained = entry.get("abstained").map(Value::to::<Vec<Role>>).and_then(Result::ok).unwrap_or_default();
             let topic = entry.get("topic").and_then(Value::as_str).unwrap_or_default();
-            TopicState { topic: Arc::from(topic), positions, debates: Vec::new(), asked: None, answer: None }
+            TopicState { topic: Arc::from(topic), positions, abstained, debates: Vec::new(), asked: None, answer: None }
         };
         bound.as_list().unwrap_or_default().iter().map(topic).collect()
     }

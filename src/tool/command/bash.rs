@@ -71,6 +71,7 @@ impl Tool for Bash {
                 network: self.policy.network,
                 read: self.policy.read.clone(),
                 success: vec![0],
+                input: Vec::new(),
             };
             job.run(call).await
         })

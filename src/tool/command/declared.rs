@@ -93,6 +93,7 @@ impl Command {
             network: self.command.network,
             read: self.reads(),
             success: self.command.success.clone(),
+            input: Vec::new(),
         })
     }
 

@@ -247,7 +247,7 @@ impl<'p> Flow<'p> {
         let question = TextTemplate { source: Arc::from(id), place: Place::default(), refs: Vec::new() };
         let options = options.iter().map(|o| Arc::from(*o)).collect();
         let deadline = deadline.map(Duration::from_secs);
-        self.add(id, NodeKind::Ask(Box::new(AskNode { question, options, deadline, default, to: None })))
+        self.add(id, NodeKind::Ask(Box::new(AskNode { question, options, deadline, default, to: None, notify: None })))
     }
 
     /// Adds a scope.
