@@ -1,6 +1,6 @@
 //! What is a step, and what waits for what? [`Node`] and [`Edge`].
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -242,12 +242,16 @@ pub enum ScopeKind {
         /// How many must succeed for the scope to end; `None`: all must end. The node's `stragglers` says what becomes of the rest.
         quorum: Option<u32>,
     },
-    /// Members one after another; who is next is the `handoff` rule's to say. Its output is the last one's.
+    /// Members one after another; who is next is the `handoff` rule's to say, else the agent's own, else the order's. Its output is
+    /// the last one's.
     Relay {
         /// Who may take part, in default order.
         members: Vec<Role>,
         /// Handoffs at most, the first assignment not counted.
         max_handoffs: u32,
+        /// Whom each member may hand over to by a call of `handoff`; nobody where it does not stand here.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        targets: BTreeMap<Role, Vec<Role>>,
         /// How each activation is timed and retried.
         like: Box<Node>,
     },

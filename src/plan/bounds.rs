@@ -235,8 +235,9 @@ impl Counter<'_> {
             ScopeKind::Subtasks { max, like, one_by_one, .. } => {
                 return self.subtasks(graph, scope, (*max, *one_by_one), like, slots).ok_or(overflow);
             }
-            ScopeKind::Relay { members, max_handoffs, like } => {
-                return self.relay(graph.team, members, *max_handoffs, like, slots).ok_or(overflow);
+            ScopeKind::Relay { members, max_handoffs, targets, like } => {
+                let free = !targets.is_empty();
+                return self.relay(graph.team, (members, *max_handoffs, free), like, slots).ok_or(overflow);
             }
             ScopeKind::Circle { members, like } => return self.circle(graph.team, members, like, slots).ok_or(overflow),
             ScopeKind::Settle(settle) => return self.settle(graph.team, team, settle, slots).ok_or(overflow),
@@ -272,11 +273,12 @@ impl Counter<'_> {
         Some(Worst { tally: self.each(graph.team, team, members, like)?, wall })
     }
 
-    fn relay(&self, ix: TeamIx, members: &[Role], max_handoffs: u32, like: &Node, slots: u32) -> Option<Worst> {
+    /// `free`: whether members may hand over as they like.
+    fn relay(&self, ix: TeamIx, (members, max_handoffs, free): (&[Role], u32, bool), like: &Node, slots: u32) -> Option<Worst> {
         let team = self.plan.team(ix);
         let seats = u64::from(max_handoffs).checked_add(1)?;
-        let ruled = has_rule(team, &RuleKind::Handoff);
-        // By default each member has its turn once, in order.
+        let ruled = free || has_rule(team, &RuleKind::Handoff);
+        // Where nobody says who is next, each member has its turn once, in order.
         let seats = if ruled { seats } else { seats.min(u64::try_from(members.len()).ok()?) };
         let tally = if ruled {
             self.any(ix, team, members.iter(), like, u32::try_from(seats).ok()?)?

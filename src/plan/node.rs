@@ -1,6 +1,6 @@
 //! What does a node of the graph language come to? One function for each kind.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     args,
@@ -74,7 +74,8 @@ impl Builder<'_> {
             What::Relay { members, max_handoffs } => {
                 self.known_members(around, spec, members, 1);
                 let like = like(around.team, spec, Phase::Work);
-                ScopeKind::Relay { members: members.clone(), max_handoffs: *max_handoffs, like }
+                let targets = targets(&around.team.may_hand_off, members);
+                ScopeKind::Relay { members: members.clone(), max_handoffs: *max_handoffs, targets, like }
             }
             What::Circle { members } => {
                 self.known_members(around, spec, members, 2);
@@ -263,6 +264,15 @@ impl Builder<'_> {
             self.found.push(Diagnostic::error(Code::InvalidValue, &spec.place, message).help(help));
         }
     }
+}
+
+/// Whom each member of a relay may hand over to, in the order of the relay.
+fn targets(named: &BTreeMap<Role, Vec<Role>>, members: &[Role]) -> BTreeMap<Role, Vec<Role>> {
+    let open = |from: &Role| {
+        let others = members.iter().filter(|to| *to != from && named.get(from).is_none_or(|open| open.contains(to)));
+        (from.clone(), others.cloned().collect::<Vec<_>>())
+    };
+    members.iter().map(open).filter(|(_, to)| !to.is_empty()).collect()
 }
 
 /// Retry and timeout of the node itself; `None` where they are meant for each activation that it grows.

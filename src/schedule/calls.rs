@@ -7,7 +7,7 @@ use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Key, Outcome, ToolCall, ToolCalled},
     graph::{MAX_VARIABLE, NodeKind},
     state::{CallState, FoldError},
-    turn::{Action, cut, is_collaboration, knowledge_args, knowledge_tool, refusal, unreadable},
+    turn::{Action, cut, ends, is_collaboration, knowledge_args, knowledge_tool, refusal, unreadable},
     value::{
         Call, CallIx, CallResult, EffectClass, Entry, EscalateTo, Failure, FailureKind, Finding, FindingStatus, Message, NodeIx,
         Origin, RuleKind, SEARCH_KNOWLEDGE, Value, Verdict,
@@ -67,7 +67,7 @@ impl Scheduler {
             match state {
                 CallState::Heard(_, purpose, outcome) => return self.heard_call(node, *ix, purpose, outcome),
                 CallState::Back(_, instance) => return self.answered_below(node, *ix, *instance),
-                CallState::New(call) if is_collaboration(&call.tool) && &*call.tool != "finish" => {
+                CallState::New(call) if is_collaboration(&call.tool) && !ends(&call.tool) => {
                     return self.collaborate(node, *ix, call);
                 }
                 CallState::New(_)
@@ -77,6 +77,11 @@ impl Scheduler {
                 | CallState::AtPerson(_)
                 | CallState::Answered(..) => {}
             }
+        }
+        // One that is refused is answered, and another may end the turn.
+        let handoff = calls.iter().find_map(|(ix, state)| Some((*ix, state.call().filter(|call| &*call.tool == "handoff")?)));
+        if let Some((ix, call)) = handoff {
+            return self.collaborate(node, ix, call);
         }
         let finish = calls.iter().filter_map(|(_, state)| state.call()).find(|call| &*call.tool == "finish");
         if let Some(why) = finish.and_then(|call| unreadable(&call.args)) {
@@ -113,6 +118,10 @@ impl Scheduler {
             Some(Err(error)) => return self.refuse(node, ix, FailureKind::Schema, error.to_string()),
             None => return self.refuse(node, ix, FailureKind::Tool, format!("there is no tool {}", call.tool)),
         };
+        let answers = matches!(action, Action::Acknowledge { .. } | Action::HandOff { .. });
+        if !answers && self.state.owes_acknowledgement(node, Some(ix)) {
+            return self.refuse(node, ix, FailureKind::Denied, self.first_acknowledge(node));
+        }
         match action {
             Action::Find { topic, claim, value, confidence, evidence, origin } => {
                 let Some(member) = self.member(node) else { return self.refuse(node, ix, FailureKind::Denied, "no such member") };
@@ -160,6 +169,8 @@ impl Scheduler {
                 self.answer_call(node, ix, Ok(Value::map([("variable", Value::Text(variable))])))
             }
             Action::Escalate { reason, question, options } => self.escalate_call(node, ix, &reason, question, options),
+            Action::HandOff { wish, result } => self.hand_off(node, ix, wish, result),
+            Action::Acknowledge { constraints, note } => self.acknowledge(node, ix, &constraints, note),
             Action::Finish(_) => Ok(()),
         }
     }
@@ -264,6 +275,9 @@ impl Scheduler {
     fn objection(&self, node: NodeIx, ix: CallIx, call: &Call) -> Option<(FailureKind, String)> {
         if let Some(objection) = self.one_too_many(node, ix).or_else(|| self.repeats(node, ix, call)) {
             return Some(objection);
+        }
+        if self.state.owes_acknowledgement(node, Some(ix)) {
+            return Some((FailureKind::Denied, self.first_acknowledge(node)));
         }
         let profile = &self.member(node)?.profile;
         if *call.tool == *SEARCH_KNOWLEDGE {

@@ -8,6 +8,7 @@ use super::Scheduler;
 use crate::{
     event::Outcome,
     graph::{Member, NodeKind, ScopeKind},
+    state::ScopeState,
     value::{
         AgentFacts, Call, EffectClass, Failure, HandoffFacts, MergeFacts, NodeIx, Origin, OwnFacts, PartFacts, PermitFacts,
         Position, ReconcileFacts, Role, RouteFacts, SeatFacts, SettleFacts, Value,
@@ -40,7 +41,8 @@ impl Scheduler {
         Value::of(&facts).unwrap_or_default()
     }
 
-    pub(super) fn handoff_facts(&self, scope: NodeIx, relay: &[(Role, NodeIx)], candidates: &[Role], left: u32) -> Value {
+    pub(super) fn handoff_facts(&self, scope: NodeIx, state: &ScopeState, candidates: &[Role], left: u32) -> Value {
+        let relay = &state.seats;
         let Some((from, last)) = relay.last() else { return Value::Null };
         let facts = HandoffFacts {
             task: self.state.started.task.clone(),
@@ -51,7 +53,7 @@ impl Scheduler {
             done: relay.iter().map(|(role, node)| SeatFacts { role: role.clone(), output: self.state.output(*node) }).collect(),
             candidates: self.agents(scope, candidates),
             handoffs_left: left,
-            requested: None,
+            requested: state.wish.clone(),
         };
         Value::of(&facts).unwrap_or_default()
     }

@@ -18,6 +18,7 @@ mod gate;
 mod grow;
 mod outstanding;
 mod positions;
+mod relay;
 mod request;
 mod scope;
 mod stall;

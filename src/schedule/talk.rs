@@ -22,7 +22,11 @@ impl Scheduler {
         let Some(role) = self.state.role_of(node) else { return Offers::default() };
         let writes_to: Vec<Arc<str>> = self.state.team_of(node).1.reach(role).into_iter().map(|r| r.0.clone()).collect();
         let asks = if self.asks_at_all(node).is_ok() { writes_to.clone() } else { Vec::new() };
-        Offers { writes_to, asks }
+        let hands_to = match self.state.relay_seat(node).filter(|seat| seat.left > 0) {
+            Some(seat) => seat.targets.iter().map(|role| role.0.clone()).collect(),
+            None => Vec::new(),
+        };
+        Offers { writes_to, asks, hands_to, acknowledges: self.constraints(node) }
     }
 
     /// An agent writes to a colleague, or to all.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     event::{AskFor, AskOutcome, Key},
     graph::Detector,
-    turn::is_collaboration,
+    turn::{ends, is_collaboration},
     value::{Call, CallIx, CallResult, EffectClass, Entry, Failure, NodeIx, Seq, Turn, Value},
 };
 
@@ -121,11 +121,11 @@ impl Activation {
     /// Whether the scheduler has something to decide: a result, a failure, a collaboration call, a person's word.
     pub(super) fn needs_scheduler(&self) -> bool {
         let Stage::Calls(calls) = &self.stage else { return matches!(self.stage, Stage::Failing(_)) };
-        let finishes = |state: &CallState| state.call().is_some_and(|call| &*call.tool == "finish");
+        let finishes = |state: &CallState| state.call().is_some_and(|call| ends(&call.tool));
         let waits = calls.iter().any(|state| !matches!(state, CallState::Answered(..)) && !finishes(state));
         calls.is_empty()
             || calls.iter().any(|state| match state {
-                CallState::New(call) if &*call.tool == "finish" => !waits,
+                CallState::New(call) if ends(&call.tool) => !waits,
                 CallState::New(call) => is_collaboration(&call.tool),
                 CallState::Heard(..) | CallState::Back(..) => true,
                 CallState::Allowed(_)
@@ -156,7 +156,7 @@ impl Activation {
     pub(super) fn callable(&self) -> Vec<CallIx> {
         let open = |state: &CallState| matches!(state, CallState::New(_) | CallState::Allowed(_));
         let unanswered = self.numbered().filter_map(|(ix, state)| Some((ix, state, state.call()?)));
-        let waiting: Vec<_> = unanswered.filter(|(_, _, call)| &*call.tool != "finish").collect();
+        let waiting: Vec<_> = unanswered.filter(|(_, _, call)| !ends(&call.tool)).collect();
         let (alone, together): (Vec<_>, Vec<_>) = waiting
             .into_iter()
             .partition(|(ix, _, call)| !is_collaboration(&call.tool) && self.effect(*ix) == EffectClass::Irreversible);

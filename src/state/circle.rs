@@ -64,6 +64,7 @@ impl State {
         }
         let state = self.scopes.entry(scope).or_default();
         state.woken.remove(&role);
+        state.wish = None;
         state.seats.push((role, node));
     }
 

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::value::{AskId, NodeIx, Position, Role, Value};
+use crate::value::{AskId, HandoffRequest, NodeIx, Position, Role, Value};
 
 /// A scope that was opened.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,6 +24,8 @@ pub struct ScopeState {
     pub topics: Vec<TopicState>,
     /// Activations of a relay or circle, in order.
     pub seats: Vec<(Role, NodeIx)>,
+    /// What the last one of a relay asked for, until the next one is seated.
+    pub wish: Option<HandoffRequest>,
     /// Members of a circle who rest and have mail that wakes them, and turns left to read it.
     pub woken: BTreeSet<Role>,
     /// How much of the session's mail each member of a circle had looked at when it came to rest.

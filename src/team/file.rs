@@ -88,6 +88,10 @@ written! {
     /// Who may message whom, by role; a role that is not named may message all.
     #[schemars(extend("propertyNames" = { "pattern": super::scalar::ID_PATTERN }))]
     may_write: Option<Named<OneOrMany<Spot<Id>>>>,
+    /// Whom the members of a relay may hand their work over to by a call of `handoff`, by role; a role that is not named may hand
+    /// over to all others of the relay.
+    #[schemars(extend("propertyNames" = { "pattern": super::scalar::ID_PATTERN }))]
+    may_hand_off: Option<Named<OneOrMany<Spot<Id>>>>,
     /// How its agents read what is said to them, by type of message: templates that may name `id`, `type`, `from`, `to`, `content`,
     /// `metadata` and `private`. What comes of one stands between the marks of data, as it does without a template.
     messages: Option<LettersFile>,

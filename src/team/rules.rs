@@ -100,8 +100,8 @@ fn escalation_policy(written: Option<&Spot<OneOrMany<EscalationPolicy>>>, found:
     policies
 }
 
-/// Who may message whom.
-pub(super) fn may_write(
+/// Who may message whom, or hand over to whom.
+pub(super) fn by_role(
     written: Option<&Named<OneOrMany<Spot<Id>>>>,
     roles: &BTreeSet<Role>,
     found: &mut Found,

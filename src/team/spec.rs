@@ -44,6 +44,8 @@ pub struct Team {
     pub coordination: Coordination,
     /// Who may write to whom; absent roles may write to all.
     pub may_write: BTreeMap<Role, Vec<Role>>,
+    /// Whom the members of a relay may hand over to; absent roles may hand over to all others of it.
+    pub may_hand_off: BTreeMap<Role, Vec<Role>>,
     /// How messages are read, by type.
     pub letters: BTreeMap<MessageKind, Text>,
     /// Who makes the result.

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Decision, EffectClass, Failure, Finding, Map, Origin, Position, Role, Value};
+use super::{Brief, Decision, EffectClass, Failure, Finding, Map, Origin, Position, Role, Value};
 
 /// An agent as rules see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ pub struct HandoffFacts {
     pub candidates: Vec<AgentFacts>,
     /// Handoffs that are left, the one in question included.
     pub handoffs_left: u32,
-    /// What the agent itself asked for, if it did.
+    /// What the agent itself asked for by a call of `handoff`, if it did; `()` as verdict grants it.
     pub requested: Option<HandoffRequest>,
 }
 
@@ -82,7 +82,9 @@ pub struct HandoffRequest {
     /// To whom.
     pub to: Role,
     /// What is carried over.
-    pub brief: Value,
+    pub brief: Brief,
+    /// Why, where it says so.
+    pub reason: Option<Arc<str>>,
 }
 
 /// What `settle` knows: what becomes of positions that differ?

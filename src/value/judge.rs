@@ -156,7 +156,8 @@ pub enum EscalateTo {
 pub enum Verdict {
     /// Of `route`.
     Route(Vec<Subtask>),
-    /// Of `handoff`: who is next and with what brief; `None` ends the relay by the default order.
+    /// Of `handoff`: who is next and with what [`super::Brief`], null for none; `None`: whom the agent itself asked for, else the
+    /// next by priority.
     Handoff(Option<(Role, Value)>),
     /// Of `settle`.
     Settle {

@@ -5,6 +5,7 @@
 //! draws a random number, and every map is ordered, so that the same facts always read the same.
 
 mod agent;
+mod brief;
 mod command;
 mod data;
 mod facts;
@@ -24,6 +25,7 @@ mod time;
 pub use agent::{
     KnowledgeSpec, Merge, Profile, ProfileRole, QUERY_LIMIT, SEARCH_KNOWLEDGE, Style, WriteSpec, cassette, is_offline,
 };
+pub use brief::{BRIEF_BYTES, BRIEF_ENTRIES, Brief};
 pub use command::{CommandSpec, CommandWord, HttpSpec, MetricsSpec, TeamTools};
 pub use data::{Map, Value, ValueError};
 pub use facts::{

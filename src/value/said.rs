@@ -65,12 +65,12 @@ pub struct Message {
     /// Only its two ends (and the audit) see it.
     #[serde(default)]
     pub private: bool,
-    /// Its part in an exchange of `ask_agent`. The engine says so, never an agent: what an agent sends along is in `metadata`.
+    /// Its part in an exchange of `ask_agent`, or in a handoff. The engine says so, never an agent: what an agent sends along is in `metadata`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<Exchange>,
 }
 
-/// A message's part in an exchange of `ask_agent`.
+/// A message's part in an exchange of `ask_agent`, or in a handoff.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exchange {
@@ -78,6 +78,8 @@ pub enum Exchange {
     AnsweredAt(Arc<str>),
     /// The answer to that question; it is the result of the asker's call.
     Answers(MessageId),
+    /// What a handoff demands is acknowledged.
+    Acknowledges(MessageId),
 }
 
 impl Message {
@@ -85,7 +87,7 @@ impl Message {
     pub fn answers(&self) -> Option<&MessageId> {
         match &self.exchange {
             Some(Exchange::Answers(question)) => Some(question),
-            Some(Exchange::AnsweredAt(_)) | None => None,
+            Some(Exchange::AnsweredAt(_) | Exchange::Acknowledges(_)) | None => None,
         }
     }
 
@@ -93,8 +95,22 @@ impl Message {
     pub fn answered_at(&self) -> Option<&str> {
         match &self.exchange {
             Some(Exchange::AnsweredAt(path)) => Some(path),
-            Some(Exchange::Answers(_)) | None => None,
+            Some(Exchange::Answers(_) | Exchange::Acknowledges(_)) | None => None,
         }
+    }
+
+    /// The handoff whose constraints it acknowledges.
+    pub fn acknowledges(&self) -> Option<&MessageId> {
+        match &self.exchange {
+            Some(Exchange::Acknowledges(handoff)) => Some(handoff),
+            Some(Exchange::Answers(_) | Exchange::AnsweredAt(_)) | None => None,
+        }
+    }
+
+    /// What a handoff carries over, where somebody wrote a brief.
+    pub fn brief(&self) -> Option<super::Brief> {
+        let brief = self.metadata.get("brief").filter(|_| self.kind == MessageKind::Handoff)?;
+        brief.to().ok()
     }
 }
 

@@ -33,6 +33,7 @@ fn what_a_team_says_of_itself_is_shown_by_plan() {
         collaboration_pattern: parallel
         member_agents: [{ agent: agent, role: a }, { agent: agent, role: b }]
         may_write: { a: [b] }
+        may_hand_off: { a: [b] }
         ",
     );
     let said = bench.synod(&["plan", "team.yaml", "--json"]);
@@ -41,7 +42,7 @@ fn what_a_team_says_of_itself_is_shown_by_plan() {
         said.json()["team"],
         json!({
             "name": "Night Watch", "description": "Looks after things at night.", "use_case": "incident_response",
-            "tags": ["night", "ops"], "is_public": true, "pattern": "parallel", "may_write": { "a": ["b"] },
+            "tags": ["night", "ops"], "is_public": true, "pattern": "parallel", "may_write": { "a": ["b"] }, "may_hand_off": { "a": ["b"] },
         })
     );
     let text = bench.synod(&["plan", "team.yaml"]).stdout;
@@ -671,6 +672,54 @@ fn may_write_says_who_may_message_whom() {
     };
     assert_eq!(said(""), json!({ "a": "sent", "b": ["hello"] }));
     assert_eq!(said("may_write: { a: [c] }"), json!({ "a": "the team lets a write to c, not to b", "b": [] }));
+}
+
+#[test]
+fn may_hand_off_says_who_may_hand_over_to_whom() {
+    let said = |rule: &str| {
+        let bench = Bench::new();
+        bench.script(
+            "agent",
+            "
+            if view.handoff != () && view.handoff.by == \"agent\" { return #{ finish: view.handoff }; }
+            if view.turn == 0 { return #{ calls: [#{ tool: \"handoff\", args: #{ to: \"c\", brief: #{ goal: \"go on\", done: [\"half\"] } }, \"as\": \"over\" }] }; }
+            #{ finish: view.errors.over.message }
+            ",
+        );
+        let ran = bench.run(&format!(
+            "
+            name: Team
+            collaboration_pattern: sequential
+            member_agents: [{{ agent: agent, role: a }}, {{ agent: agent, role: b }}, {{ agent: agent, role: c }}]
+            coordination_rules: {{ max_handoffs: 1 }}
+            {rule}
+            "
+        ));
+        (starts(&ran), ran.completed())
+    };
+    let handed = json!({
+        "from": "a", "by": "agent", "reason": null, "content": "go on\nDone:\n- half",
+        "brief": { "goal": "go on", "done": ["half"], "open": [], "constraints": [], "artifacts": [] },
+    });
+    assert_eq!(said(""), (vec!["a".to_owned(), "c".to_owned()], handed.clone()));
+    assert_eq!(said("may_hand_off: { a: c }"), (vec!["a".to_owned(), "c".to_owned()], handed));
+    let refused = "all handoffs of this relay are made (`max_handoffs`): finish with what there is";
+    assert_eq!(said("may_hand_off: { a: [b] }"), (vec!["a".to_owned(), "b".to_owned()], json!(refused)));
+}
+
+#[test]
+fn may_hand_off_names_members_of_a_team_that_has_a_relay() {
+    let team = |pattern: &str, rule: &str| {
+        format!(
+            "name: Team\ncollaboration_pattern: {pattern}\nmember_agents: [{{ agent: agent, role: a }}]\nmay_hand_off: {rule}\n"
+        )
+    };
+    let found = Bench::new().check(&team("sequential", "{ a: [bob] }"));
+    let (code, line, ..) = sole_error(&found);
+    assert_eq!((code, line), ("unknown-role", 4), "{}", lines(&found));
+    let found = Bench::new().check(&team("parallel", "{ a: [a] }"));
+    let warned = found.iter().any(|d| d.message.starts_with("`may_hand_off` has no effect in a `parallel` team"));
+    assert!(warned, "{}", lines(&found));
 }
 
 #[test]

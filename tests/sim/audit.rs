@@ -123,6 +123,7 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
             | Event::Escalated { .. }
             | Event::AskMoved { .. }
             | Event::LimitReached { .. }
+            | Event::HandedOff { .. }
             | Event::Undelivered { .. }
             | Event::LateResult { .. } => {}
         }
@@ -171,6 +172,7 @@ fn subject(event: &Event) -> Option<NodeIx> {
         | Event::LetGo { node, .. }
         | Event::Noted { node, .. }
         | Event::Wrote { node, .. }
+        | Event::HandedOff { node, .. }
         | Event::Found { node, .. }
         | Event::Decided { node, .. } => Some(*node),
         Event::ToolCalled(call) => Some(call.node),

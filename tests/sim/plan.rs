@@ -1,6 +1,6 @@
 //! Which session is it? [`scene`]: a random plan, its rules, and what may disturb its order.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use synod::{
     graph::{
@@ -332,7 +332,8 @@ impl Maker {
                 if self.ordered && self.random.percent(50) {
                     return flow.scope(id, ScopeKind::Circle { members, like });
                 }
-                flow.scope(id, ScopeKind::Relay { members, max_handoffs, like })
+                let targets = if self.random.percent(70) { self.targets(&members) } else { BTreeMap::new() };
+                flow.scope(id, ScopeKind::Relay { members, max_handoffs, targets, like })
             }
             96..=99 => {
                 let over = *self.random.one(&[SettleOver::Findings, SettleOver::Findings, SettleOver::Votes]);
@@ -341,6 +342,18 @@ impl Maker {
             }
             _ => self.coordinated(flow, id),
         }
+    }
+
+    /// Whom each may hand over to: all others, or one.
+    fn targets(&mut self, members: &[Role]) -> BTreeMap<Role, Vec<Role>> {
+        let all = self.random.percent(60);
+        let open = |(at, from): (usize, &Role)| {
+            let mut others: Vec<Role> = members.iter().filter(|to| *to != from).cloned().collect();
+            others.rotate_left(at % 2);
+            others.truncate(if all { members.len() } else { 1 });
+            (from.clone(), others)
+        };
+        members.iter().enumerate().map(open).collect()
     }
 
     fn agent<'f, 'p>(&mut self, flow: &'f mut Flow<'p>, id: &str, source: Option<&str>) -> Spot<'f, 'p> {

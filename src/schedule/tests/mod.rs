@@ -7,6 +7,7 @@ mod budgets;
 mod circles;
 mod doubts;
 mod failures;
+mod handoffs;
 mod joins;
 mod limits;
 mod lookups;

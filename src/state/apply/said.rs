@@ -34,7 +34,8 @@ impl State {
         {
             activation.task = message.content.clone();
         }
-        let reach = if message.kind == MessageKind::TaskAssignment { Reach::Record } else { Reach::All };
+        let told = message.kind == MessageKind::TaskAssignment || message.acknowledges().is_some();
+        let reach = if told { Reach::Record } else { Reach::All };
         let message = if self.started.version < EXCHANGES { with_exchange(message) } else { message.clone() };
         self.speak(node, message, reach, record);
         Ok(())
