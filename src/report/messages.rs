@@ -25,7 +25,7 @@ pub struct MessageRow {
     /// What.
     pub content: Arc<str>,
     /// What goes with it, and what the engine adds: `node`, where it was said, and of an exchange of `ask_agent` `answered_at` (the
-    /// path of who answers it) or `question` (the id of what it answers).
+    /// path of who answers it) or `question` (the id of what it answers), of an acknowledgement `acknowledges` (the id of the handoff).
     pub metadata: Value,
     /// Whether all may read it.
     pub is_broadcast: bool,
@@ -66,6 +66,7 @@ pub(super) fn row(state: &State, spoken: &Spoken) -> MessageRow {
     metadata.extend(message.exchange.as_ref().map(|exchange| match exchange {
         Exchange::AnsweredAt(path) => own("answered_at", path),
         Exchange::Answers(question) => own("question", &question.0),
+        Exchange::Acknowledges(handoff) => own("acknowledges", &handoff.0),
     }));
     MessageRow {
         seq: spoken.seq,

@@ -12,7 +12,10 @@ use crate::{
     graph::{Node, Phase},
     state::{FoldError, ScopeState},
     turn::{MESSAGE_LIMIT, cut},
-    value::{Brief, CallIx, Exchange, Failure, FailureKind, HandoffRequest, Message, MessageKind, NodeIx, Role, RuleKind, Value, Verdict},
+    value::{
+        Brief, CallIx, Exchange, Failure, FailureKind, HandoffRequest, Message, MessageKind, NodeIx, Role, RuleKind, Value,
+        Verdict,
+    },
 };
 
 /// Who goes on in a relay, and with what.

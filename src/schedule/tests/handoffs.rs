@@ -200,7 +200,7 @@ fn constraints_are_acknowledged_first_and_that_is_on_record() {
     };
     assert_eq!((offered("a"), offered("b")), (false, true));
     let said = says(run.state(), MessageKind::Response);
-    let expected = r#"b to a: I will {"acknowledges":"relay/1#m3","constraints":["Read only.","not before 9"]}"#;
+    let expected = r#"b to a: I will {"constraints":["Read only.","not before 9"]}"#;
     assert!(said.iter().any(|said| said == expected), "{said:?}");
     assert!(run.state().context.undelivered.is_empty());
 }
