@@ -157,6 +157,9 @@ pub struct ToolNode {
     pub templates: Vec<(Arc<str>, TextTemplate)>,
     /// What repeating it would do, as the tool declares at compile time.
     pub effect: EffectClass,
+    /// Whether what it returns comes from outside, as the tool declares at compile time; one that is not known then does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untrusted: bool,
 }
 
 /// What decides at a gate.

@@ -77,7 +77,7 @@ pub fn sample_view() -> Value {
         ("score", Value::Float(7.5)),
     ]);
     let passages = Value::map([("passages", Value::list([passage]))]);
-    let result = |value| Arc::new(CallResult { outcome: Ok(value) });
+    let result = |value| Arc::new(CallResult::of(Ok(value)));
     let inputs = Value::map([("data", Value::text("incidents/payment-outage"))]);
     let nothing = || Value::list([]);
     let shared = ["findings", "decisions", "results", "team", "objections", "undelivered"].map(|name| (name, nothing()));

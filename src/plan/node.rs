@@ -163,7 +163,8 @@ impl Builder<'_> {
             }
             None => EffectClass::Irreversible,
         });
-        ToolNode { tool: node.tool.clone(), args: node.args.clone(), templates: bound, effect }
+        let untrusted = known.is_none_or(|tool| tool.untrusted);
+        ToolNode { tool: node.tool.clone(), args: node.args.clone(), templates: bound, effect, untrusted }
     }
 
     fn rule(&mut self, around: &Around<'_>, spec: &NodeSpec, name: &Arc<str>, members: &[Role]) -> GateBy {

@@ -59,6 +59,7 @@ impl Scheduler {
             metadata: Value::map([("node", Value::Text(self.state.path(node)))]),
             private: false,
             exchange: None,
+            origins: self.state.origins_before(node),
         };
         self.emit(Event::Said { node, message: Arc::new(message) })
     }

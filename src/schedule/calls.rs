@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Scheduler, doubt::no_more_chances, rule_failure};
+use super::{Scheduler, doubt::no_more_chances, provenance::Screened, rule_failure};
 use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Key, Outcome, ToolCall, ToolCalled},
     graph::{MAX_VARIABLE, NodeKind},
@@ -94,9 +94,14 @@ impl Scheduler {
     }
 
     pub(super) fn answer_call(&mut self, node: NodeIx, call: CallIx, outcome: Result<Value, Failure>) -> Result<(), FoldError> {
+        self.answer_with(node, call, CallResult::of(outcome))
+    }
+
+    /// Answers a call with what may come from outside.
+    pub(super) fn answer_with(&mut self, node: NodeIx, call: CallIx, result: CallResult) -> Result<(), FoldError> {
         let Some(turn) = self.state.activations.get(&node).map(|a| a.turn) else { return Ok(()) };
         self.close_questions(node, call)?;
-        self.emit(Event::ToolReturned { node, turn, call, result: Arc::new(CallResult { outcome }) })
+        self.emit(Event::ToolReturned { node, turn, call, result: Arc::new(result) })
     }
 
     pub(super) fn refuse(
@@ -136,6 +141,7 @@ impl Scheduler {
                     status: FindingStatus::Open,
                     origin: origin.unwrap_or(if by_script { Origin::Tool } else { Origin::Model }),
                     evidence,
+                    origins: self.state.origins_at(node),
                 };
                 let answer = Value::map([("finding", Value::Text(finding.id.0.clone()))]);
                 self.emit(Event::Found { node, finding: Arc::new(finding) })?;
@@ -143,12 +149,29 @@ impl Scheduler {
             }
             Action::Send { to, kind, content, metadata, private } => {
                 let (id, from) = (self.state.next_message(node), self.state.role_of(node).cloned());
-                self.send(node, ix, Message { id, kind, from, to, content, metadata, private, exchange: None })
+                self.send(
+                    node,
+                    ix,
+                    Message {
+                        id,
+                        kind,
+                        from,
+                        to,
+                        content,
+                        metadata,
+                        private,
+                        exchange: None,
+                        origins: self.state.origins_at(node),
+                    },
+                )
             }
             Action::Ask { to, question } => self.ask_agent(node, ix, &to, &question),
             Action::Read(asked) => {
-                let context = self.context_of(&self.state.knows(node), &asked);
-                self.answer_call(node, ix, Ok(context))
+                let knows = self.state.knows(node);
+                let context = self.context_of(&knows, &asked);
+                let found = self.state.visible_findings(&knows).iter().any(|finding| finding.origins.is_untrusted());
+                let untrusted = found || self.state.origins_before(node).is_untrusted();
+                self.answer_with(node, ix, CallResult { outcome: Ok(context), untrusted })
             }
             Action::Write { variable, value } => {
                 let declared: Vec<&str> = self.state.node(node).writes.iter().map(|w| w.variable.as_ref()).collect();
@@ -231,18 +254,19 @@ impl Scheduler {
             if let Some((kind, why)) = self.objection(node, ix, call) {
                 return self.refuse(node, ix, kind, why);
             }
-            if let Some(verdict) = self.judge_permit(node, call, effect)? {
-                match verdict {
-                    Ok(Some(true)) => {}
-                    Ok(Some(false)) => return self.refuse(node, ix, FailureKind::Denied, "the permit rule denies this call"),
-                    Ok(None) => {
-                        let question = format!("May {} call {} with {}?", self.state.path(node), call.tool, call.args);
-                        let purpose = AskFor::Permit(turn, ix);
-                        let options = Self::options_of(&purpose).iter().map(|o| Arc::from(*o)).collect();
-                        return self.ask(node, purpose, Arc::from(question), options);
-                    }
-                    Err(failure) => return self.answer_call(node, ix, Err(failure)),
+            match self.judge_permit(node, call, effect)? {
+                Some(Ok(Some(true))) => {}
+                Some(Ok(Some(false))) => return self.refuse(node, ix, FailureKind::Denied, "the permit rule denies this call"),
+                Some(Ok(None)) => {
+                    let question = format!("May {} call {} with {}?", self.state.path(node), call.tool, call.args);
+                    return self.ask_permission(node, AskFor::Permit(turn, ix), question);
                 }
+                Some(Err(failure)) => return self.answer_call(node, ix, Err(failure)),
+                None => match self.screen(node, call, effect) {
+                    None => {}
+                    Some(Screened::Deny(why)) => return self.refuse(node, ix, FailureKind::Denied, why),
+                    Some(Screened::Ask(question)) => return self.ask_permission(node, AskFor::Permit(turn, ix), question),
+                },
             }
         }
         self.emit(Event::ToolCalled(ToolCalled { node, turn, call: ix, effect }))?;
@@ -250,6 +274,11 @@ impl Scheduler {
             self.effect(effect);
         }
         Ok(())
+    }
+
+    fn ask_permission(&mut self, node: NodeIx, purpose: AskFor, question: String) -> Result<(), FoldError> {
+        let options = Self::options_of(&purpose).iter().map(|o| Arc::from(*o)).collect();
+        self.ask(node, purpose, Arc::from(question), options)
     }
 
     /// The call of an agent that is in flight.
@@ -313,7 +342,7 @@ impl Scheduler {
         Some((refused.kind, refused.message.to_string()))
     }
 
-    /// What the `permit` rule says; `None` where the team has none.
+    /// What the `permit` rule says; `None` where the team has none, or it leaves the call to the policy of the team.
     fn judge_permit(
         &mut self,
         node: NodeIx,
@@ -327,9 +356,19 @@ impl Scheduler {
         let facts = self.permit_facts(node, call, effect);
         match self.judge.judge(ix, &RuleKind::Permit, &facts) {
             Ok(Some(verdict)) => {
-                let permit = if let Verdict::Permit(permit) = &verdict { *permit } else { Some(false) };
+                let permit = match &verdict {
+                    Verdict::Permit(permit) => Some(Ok(*permit)),
+                    // It leaves the call to the policy of the team.
+                    Verdict::Value(Value::Null) => None,
+                    Verdict::Route(_)
+                    | Verdict::Handoff(_)
+                    | Verdict::Settle { .. }
+                    | Verdict::Escalate { .. }
+                    | Verdict::Reconcile(_)
+                    | Verdict::Value(_) => Some(Ok(Some(false))),
+                };
                 self.emit(Event::Judged { node, rule: RuleKind::Permit, verdict: Some(Arc::new(verdict)) })?;
-                Ok(Some(Ok(permit)))
+                Ok(permit)
             }
             Ok(None) => Ok(None),
             Err(error) => Ok(Some(Err(rule_failure(error)))),

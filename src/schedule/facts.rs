@@ -87,12 +87,7 @@ impl Scheduler {
     }
 
     pub(super) fn permit_facts(&self, node: NodeIx, call: &Call, effect: EffectClass) -> Value {
-        let mut origins: Vec<Origin> = Vec::new();
-        for finding in self.state.visible_findings(&self.state.knows(node)) {
-            if !origins.contains(&finding.origin) {
-                origins.push(finding.origin);
-            }
-        }
+        let from = self.args_from(node, &call.args);
         let facts = PermitFacts {
             task: self.state.started.task.clone(),
             inputs: self.state.started.inputs.clone(),
@@ -102,7 +97,8 @@ impl Scheduler {
             args: call.args.clone(),
             effect,
             turn: self.state.activations.get(&node).map_or(0, |a| a.turn.0),
-            origins,
+            origins: self.state.origins_at(node).list(),
+            args_from: from.into_keys().map(|pointer| (pointer, vec![Origin::Untrusted])).collect(),
         };
         Value::of(&facts).unwrap_or_default()
     }

@@ -18,6 +18,7 @@ mod gate;
 mod grow;
 mod outstanding;
 mod positions;
+mod provenance;
 mod relay;
 mod request;
 mod scope;

@@ -91,6 +91,7 @@ impl Scheduler {
             metadata: Value::map(metadata),
             private: false,
             exchange: None,
+            origins: self.state.origins_at(*last),
         };
         self.emit(Event::Said { node: *last, message: Arc::new(message) })
     }
@@ -243,6 +244,7 @@ impl Scheduler {
             metadata: Value::map([("constraints", list.clone())]),
             private: false,
             exchange: Some(Exchange::Acknowledges(handoff.id.clone())),
+            origins: self.state.origins_at(node),
         };
         self.emit(Event::Said { node, message: Arc::new(message) })?;
         self.answer_call(node, ix, Ok(Value::map([("acknowledged", list)])))

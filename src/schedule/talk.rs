@@ -13,7 +13,7 @@ use crate::{
     graph::{MAX_ASK_DEPTH, Node, Phase},
     state::FoldError,
     turn::{EVERYBODY, Offers},
-    value::{CallIx, Exchange, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Value},
+    value::{CallIx, CallResult, Exchange, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Value},
 };
 
 impl Scheduler {
@@ -90,6 +90,7 @@ impl Scheduler {
             metadata: Value::Null,
             private: false,
             exchange: Some(Exchange::AnsweredAt(Arc::from(format!("{}/{path}", self.state.path(node))))),
+            origins: self.state.origins_at(node),
         };
         self.emit(Event::Said { node, message: Arc::new(message) })?;
         let of = GrownFrom::Made { path, graph: Arc::new(graph) };
@@ -150,10 +151,12 @@ impl Scheduler {
             metadata: Value::Null,
             private: false,
             exchange: self.state.question_of(answer).map(|question| Exchange::Answers(question.id.clone())),
+            origins: self.state.origins_at(answer),
         };
         self.emit(Event::Said { node: answer, message: Arc::new(message) })?;
         let from = from.map_or(Value::Null, |role| Value::Text(role.0));
-        self.answer_call(node, ix, Ok(Value::map([("from", from), ("answer", value)])))
+        let outcome = Ok(Value::map([("from", from), ("answer", value)]));
+        self.answer_with(node, ix, CallResult { outcome, untrusted: self.state.origins_at(answer).is_untrusted() })
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     event::{AskFor, AskOutcome, Key},
     graph::Detector,
     turn::{ends, is_collaboration},
-    value::{Call, CallIx, CallResult, EffectClass, Entry, Failure, NodeIx, Seq, Turn, Value},
+    value::{Call, CallIx, CallResult, EffectClass, Entry, Failure, NodeIx, Origins, Seq, Turn, Value},
 };
 
 /// What an activation waits for.
@@ -72,6 +72,10 @@ pub struct Activation {
     pub began_at: Option<Seq>,
     /// How much of the session's mail it has looked at; nothing new for one that is not live after its first turn.
     pub heard: usize,
+    /// Where all that it has read comes from, and itself.
+    pub origins: Origins,
+    /// How many entries of its thread are counted in that.
+    pub read: usize,
     /// What it wrote; it takes effect when the node succeeds.
     pub writes: Vec<(Arc<str>, Value, Seq)>,
     /// What it found, by index among the findings of the session.
@@ -139,7 +143,7 @@ impl Activation {
     /// Moves the calls of the turn into the thread, each with its result; the one that was to finish gets `finish`.
     pub(super) fn close_calls(&mut self, finish: &Result<Value, Failure>) {
         let Stage::Calls(calls) = std::mem::replace(&mut self.stage, Stage::Due) else { return };
-        let finish = Arc::new(CallResult { outcome: finish.clone() });
+        let finish = Arc::new(CallResult::of(finish.clone()));
         self.thread.extend(calls.into_iter().map(|state| match state {
             CallState::Answered(call, result) => Entry::Result { call, result },
             CallState::New(call)

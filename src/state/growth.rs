@@ -47,6 +47,7 @@ impl State {
             next_ask: AskId(0),
             late: std::collections::BTreeSet::new(),
             unsure: std::collections::BTreeSet::new(),
+            origins: BTreeMap::new(),
             spent: Spent::default(),
             spent_by: BTreeMap::new(),
             spent_in: BTreeMap::new(),
@@ -88,6 +89,7 @@ impl State {
             return Err(self.contradiction(format!("scope {scope} grows beyond its items")));
         }
         self.todo.scopes.remove(&scope);
+        self.hand_on_origins(scope);
         for offset in 0..grown.count {
             let number = grown.first.saturating_add(offset);
             let (graph, path) = match &grown.of {

@@ -14,6 +14,7 @@ mod growth;
 mod mail;
 mod names;
 mod node;
+mod origins;
 mod past;
 mod ready;
 mod relay;
@@ -40,7 +41,7 @@ pub use todo::Todo;
 
 use crate::{
     event::{Ask, AskOutcome, Event, Finished, Key, Record, Started, Status},
-    value::{AskId, CallIx, Epoch, Failure, NodeIx, Role, Seq, TeamIx, Timestamp, Turn, Usage, Value},
+    value::{AskId, CallIx, Epoch, Failure, NodeIx, Origins, Role, Seq, TeamIx, Timestamp, Turn, Usage, Value},
 };
 
 /// Why nothing new starts.
@@ -121,6 +122,8 @@ pub struct State {
     pub late: BTreeSet<Key>,
     /// Nodes that ended, or go on, with an irreversible call of which nobody knows whether it happened.
     pub unsure: BTreeSet<NodeIx>,
+    /// Where what nodes came to comes from.
+    pub origins: BTreeMap<NodeIx, Origins>,
     /// What was spent, in all.
     pub spent: Spent,
     /// What was spent, by agent of each team.

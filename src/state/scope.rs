@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::value::{AskId, HandoffRequest, NodeIx, Position, Role, Value};
+use crate::value::{AskId, HandoffRequest, NodeIx, Origins, Position, Role, Value};
 
 /// A scope that was opened.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,6 +20,8 @@ pub struct ScopeState {
     pub open: u32,
     /// Nodes below it that succeeded (`quorum`).
     pub succeeded: u32,
+    /// Where what its earlier instances came to comes from, where they come one after another.
+    pub origins: Origins,
     /// What it settles.
     pub topics: Vec<TopicState>,
     /// Activations of a relay or circle, in order.

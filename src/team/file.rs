@@ -14,7 +14,7 @@ use super::{
     tools::{HttpFile, MetricsFile, ToolFile},
     tree::{Kind, Node},
 };
-use crate::graph::{EscalationPolicy, Stragglers, VoteProtocol};
+use crate::graph::{EscalationPolicy, Stragglers, Untrusted, VoteProtocol};
 
 /// A member's place among equals, where it does not say.
 pub const DEFAULT_PRIORITY: u32 = 100;
@@ -56,6 +56,7 @@ words! {
         OnFailure = "on_failure", OnTimeout = "on_timeout", OnBudget = "on_budget", OnStall = "on_stall",
         Always = "always";
     Stragglers, "a way with stragglers": Cancel = "cancel", Leave = "leave";
+    Untrusted, "a way with what came from outside": Ask = "ask", Allow = "allow", Deny = "deny";
     ResultWord, "a way to a result": Coordinator = "coordinator", Merge = "merge", Vote = "vote", Rapporteur = "rapporteur";
 }
 
@@ -237,6 +238,10 @@ written! {
     /// Questions of a seat to other agents.
     #[schemars(extend("default" = DEFAULT_MAX_ASKS))]
     max_asks: Option<Count>,
+    /// What becomes of an irreversible call with an argument that came from outside (the web, a log, an MCP server that is not
+    /// `trusted`), where no `permit` rule says so: a person is asked, it goes ahead, or it is refused.
+    #[schemars(extend("default" = "ask"))]
+    untrusted: Option<Untrusted>,
     /// What agents are watched for: each of these tells an agent that goes round in circles, then stops it and escalates
     /// (`on_stall`). `off` for none.
     detect: Option<DetectFile>,

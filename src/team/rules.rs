@@ -18,7 +18,7 @@ use super::{
     tree::quoted,
 };
 use crate::{
-    graph::{Backoff, Detect, EscalationPolicy, EscalationStep, Limits, Retry},
+    graph::{Backoff, Detect, EscalationPolicy, EscalationStep, Limits, Retry, Untrusted},
     value::{MessageKind, Role, Value},
 };
 
@@ -57,6 +57,7 @@ pub(super) fn coordination(written: &RulesFile, roles: &BTreeSet<Role>, workers:
         max_replans: or0(written.max_replans, file::DEFAULT_MAX_REPLANS),
         max_handoffs: or0(written.max_handoffs, file::DEFAULT_MAX_HANDOFFS.max(steps)),
         max_asks: or0(written.max_asks, file::DEFAULT_MAX_ASKS),
+        untrusted: written.untrusted.unwrap_or(Untrusted::Ask),
         detect: written.detect.as_ref().map_or_else(Detect::default, DetectFile::detect),
         max_debate_rounds: or0(written.max_debate_rounds, file::DEFAULT_MAX_DEBATE_ROUNDS),
         calls_per_turn: or(written.calls_per_turn, file::DEFAULT_CALLS_PER_TURN),

@@ -6,7 +6,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    graph::{Detect, EscalationPolicy, EscalationStep, Join, Limits, Phase, Retry, SettleOver, Stragglers, VoteProtocol},
+    graph::{
+        Detect, EscalationPolicy, EscalationStep, Join, Limits, Phase, Retry, SettleOver, Stragglers, Untrusted, VoteProtocol,
+    },
     value::{EffectClass, MessageKind, Place, Profile, Role, TeamTools, Value, WriteSpec},
 };
 
@@ -150,6 +152,8 @@ pub struct Coordination {
     pub max_handoffs: u32,
     /// Questions of a seat.
     pub max_asks: u32,
+    /// What becomes of an irreversible call with an argument from outside.
+    pub untrusted: Untrusted,
     /// What agents are watched for.
     pub detect: Detect,
     /// Rounds of debate.

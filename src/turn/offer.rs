@@ -152,7 +152,8 @@ pub fn collaboration_tools(offers: &Offers) -> Vec<Arc<ToolSpec>> {
     tools
         .into_iter()
         .map(|(name, description, parameters)| {
-            Arc::new(ToolSpec { name: name.into(), description: description.into(), parameters, effect: EffectClass::Read })
+            let (name, description) = (name.into(), description.into());
+            Arc::new(ToolSpec { name, description, parameters, effect: EffectClass::Read, untrusted: false })
         })
         .collect()
 }

@@ -162,8 +162,11 @@ pub struct PermitFacts {
     pub effect: EffectClass,
     /// The turn, from 0.
     pub turn: u32,
-    /// Where what the agent has read comes from, each once: `tool` means data that nobody vouches for.
+    /// Where what the agent has read comes from, and itself (`model`, or `tool` for a script), each once: `untrusted` means that part
+    /// of it came from outside.
     pub origins: Vec<Origin>,
+    /// The arguments with a word from outside, by JSON pointer (`/command`), each with the labels of that word: `untrusted`.
+    pub args_from: BTreeMap<Arc<str>, Vec<Origin>>,
 }
 
 /// What `reconcile` knows: what became of an irreversible call in doubt?

@@ -177,7 +177,8 @@ pub enum Verdict {
         /// The answers to choose from; empty for free text.
         options: Vec<Arc<str>>,
     },
-    /// Of `permit`: `Some(true)` allow, `Some(false)` deny, `None` ask.
+    /// Of `permit`: `Some(true)` allow, `Some(false)` deny, `None` ask; a null [`Verdict::Value`] where it leaves the call to the policy
+    /// of the team.
     Permit(Option<bool>),
     /// Of `reconcile`: `Some(Some(v))` happened with result `v`, `Some(None)` did not happen, `None` unknown.
     Reconcile(#[serde(with = "super::nested")] Option<Option<Value>>),

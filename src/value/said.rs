@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FindingId, MessageId, Role, Seq, Value};
+use super::{FindingId, MessageId, Origin, Origins, Role, Seq, Value};
 
 /// What a message is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -68,6 +68,9 @@ pub struct Message {
     /// Its part in an exchange of `ask_agent`, or in a handoff. The engine says so, never an agent: what an agent sends along is in `metadata`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<Exchange>,
+    /// Where what it says comes from: all that its author had read, and the author.
+    #[serde(default, skip_serializing_if = "Origins::is_empty")]
+    pub origins: Origins,
 }
 
 /// A message's part in an exchange of `ask_agent`, or in a handoff.
@@ -112,18 +115,6 @@ impl Message {
         let brief = self.metadata.get("brief").filter(|_| self.kind == MessageKind::Handoff)?;
         brief.to().ok()
     }
-}
-
-/// Where a claim comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Origin {
-    /// Computed from what tools returned.
-    Tool,
-    /// Said by a model.
-    Model,
-    /// Said by a person.
-    Person,
 }
 
 /// What a claim rests on.
@@ -178,6 +169,9 @@ pub struct Finding {
     /// What it rests on.
     #[serde(default)]
     pub evidence: Vec<Evidence>,
+    /// Where all that its author had read comes from, and the author.
+    #[serde(default, skip_serializing_if = "Origins::is_empty")]
+    pub origins: Origins,
 }
 
 /// One side of a disagreement.
@@ -223,4 +217,7 @@ pub struct Variable {
     pub author: Role,
     /// The record that wrote it.
     pub seq: Seq,
+    /// Where all that its author had read comes from, and the author.
+    #[serde(default, skip_serializing_if = "Origins::is_empty")]
+    pub origins: Origins,
 }

@@ -13,6 +13,7 @@ mod limits;
 mod lookups;
 mod order;
 mod people;
+mod provenance;
 mod questions;
 mod repeats;
 mod scopes;

@@ -88,7 +88,7 @@ impl State {
             _ => None,
         };
         if let Some(call) = last {
-            let result = Arc::new(CallResult { outcome: Ok(Value::map([("accepted", Value::Bool(true))])) });
+            let result = Arc::new(CallResult::of(Ok(Value::map([("accepted", Value::Bool(true))]))));
             thread.push(Entry::Result { call, result });
         }
         let heard = Heard { node, task: activation.task.clone(), thread, mail: activation.heard, began_at: activation.began_at };

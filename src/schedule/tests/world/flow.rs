@@ -65,6 +65,7 @@ pub fn team(roles: &[&str]) -> TeamPlan {
         calls_per_turn: 8,
         may_write: BTreeMap::new(),
         max_asks: 3,
+        untrusted: super::synod::graph::Untrusted::Ask,
         detect: None,
         letters: Arc::default(),
         limits: Limits::default(),
@@ -202,7 +203,10 @@ impl<'p> Flow<'p> {
     /// Adds a call of a tool of that effect, with its id as the only argument.
     pub fn call(&mut self, id: &str, tool: &str, effect: EffectClass) -> Spot<'_, 'p> {
         let args = Value::map([("id", Value::text(id))]);
-        self.add(id, NodeKind::Tool(Box::new(ToolNode { tool: Arc::from(tool), args, templates: Vec::new(), effect })))
+        self.add(
+            id,
+            NodeKind::Tool(Box::new(ToolNode { tool: Arc::from(tool), args, templates: Vec::new(), effect, untrusted: false })),
+        )
     }
 
     /// Adds a call that reads.
