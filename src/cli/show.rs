@@ -178,6 +178,7 @@ fn node_of(event: &Event) -> Option<NodeIx> {
         | Event::AskClosed { .. }
         | Event::AskMoved { .. }
         | Event::LimitReached { .. }
+        | Event::DeadlinePassed { .. }
         | Event::HandedOff { .. }
         | Event::Undelivered { .. }
         | Event::CancelRequested { .. }

@@ -143,6 +143,11 @@ pub enum Event {
         /// What.
         message: Arc<Message>,
     },
+    /// The deadline of a join, or of a scope's work, has passed: the node goes on with what has ended, or fails.
+    DeadlinePassed {
+        /// Which node.
+        node: NodeIx,
+    },
     /// An agent of a relay wants to hand its work over; it ends with its result next, and the relay decides.
     HandedOff {
         /// Which activation.

@@ -19,8 +19,8 @@ pub use bounds::{
 };
 pub use detect::{Detect, Detector, Evidence, Watch};
 pub use node::{
-    AgentNode, AskNode, Backoff, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Retry, ScopeKind, SettleOver,
-    SettleSpec, Stragglers, ToolNode, VoteProtocol,
+    AgentNode, AskNode, Backoff, Deadline, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Retry, ScopeKind,
+    SettleOver, SettleSpec, Stragglers, ToolNode, VoteProtocol,
 };
 
 use crate::value::{AgentFacts, Expr, Map, MessageKind, Profile, Role, TeamIx, TeamTools, TemplateIx, TextTemplate, WriteSpec};

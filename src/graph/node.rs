@@ -19,6 +19,12 @@ pub struct Node {
     pub short_run: bool,
     /// What becomes of sources that are still at it when the join is met.
     pub stragglers: Stragglers,
+    /// How long it waits for its join, from when the first of its sources is ready; then it goes on with what has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join_deadline: Option<Deadline>,
+    /// How long what a scope grows has; then the scope goes on with what has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_deadline: Option<Deadline>,
     /// What it sees of the nodes before it; `None`: their outputs by id.
     pub input: Option<Expr>,
     /// How often it is tried.
@@ -57,6 +63,8 @@ impl Node {
             join: Join::All,
             short_run: false,
             stragglers: Stragglers::Cancel,
+            join_deadline: None,
+            work_deadline: None,
             input: None,
             retry: None,
             timeout: None,
@@ -335,6 +343,15 @@ pub enum Stragglers {
     Cancel,
     /// They finish; what they say is recorded.
     Leave,
+}
+
+/// How long something is waited for, in running time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadline {
+    /// How long.
+    pub after: Duration,
+    /// How many must be there by then; with fewer it fails as timed out.
+    pub at_least: u32,
 }
 
 /// How often a failing attempt is tried again, and after how long.

@@ -24,6 +24,7 @@ impl Builder<'_> {
         node.join = spec.join;
         node.short_run = spec.short_run;
         node.stragglers = spec.stragglers;
+        (node.join_deadline, node.work_deadline) = (spec.join_deadline, spec.work_deadline);
         node.input = spec.input.as_ref().map(|i| self.expression(around, i, View::Node(at), Wanted::Value));
         node.allow_failure = spec.allow_failure;
         node.writes.clone_from(&spec.writes);

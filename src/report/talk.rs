@@ -130,6 +130,7 @@ impl Talk<'_> {
             | Event::ToolCalled(_)
             | Event::ToolReturned { .. }
             | Event::NotHappened { .. }
+            | Event::DeadlinePassed { .. }
             | Event::HandedOff { .. }
             | Event::Undelivered { .. }
             | Event::LetGo { .. }

@@ -141,6 +141,7 @@ impl Scheduler {
                 }
                 Timer::Timeout(node) => self.timed_out(node)?,
                 Timer::Retry(node) => self.emit(Event::RetryDue { node })?,
+                Timer::Join(node) | Timer::Work(node) => self.emit(Event::DeadlinePassed { node })?,
                 Timer::Deadline(ask) => self.deadline_passed(ask, at)?,
             }
         }

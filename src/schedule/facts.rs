@@ -124,7 +124,18 @@ impl Scheduler {
         let mut sources: Vec<NodeIx> =
             sources.map(|source| NodeIx(instance.base + u32::try_from(source.index()).unwrap_or(u32::MAX))).collect();
         sources.sort();
-        sources.into_iter().flat_map(|source| self.work_of(source)).collect()
+        let followed = self.state.followed(node);
+        let part = |source: NodeIx| match followed.contains(&source) {
+            true => self.work_of(source),
+            false => vec![self.late_part(source)],
+        };
+        sources.into_iter().flat_map(part).collect()
+    }
+
+    /// A part that had not ended when it was needed; what became of it later is not used.
+    fn late_part(&self, node: NodeIx) -> PartFacts {
+        let role = self.state.role_of(node).cloned();
+        PartFacts { id: self.state.node(node).id.clone(), role, status: Arc::from("late"), output: Value::Null, error: None }
     }
 
     fn work_of(&self, node: NodeIx) -> Vec<PartFacts> {
@@ -137,7 +148,9 @@ impl Scheduler {
                 let nodes = instances.iter().map(|ix| &self.state.instances[*ix as usize]).flat_map(|instance| {
                     (0..u32::try_from(instance.graph.dag.node_count()).unwrap_or(0)).map(|local| NodeIx(instance.base + local))
                 });
-                nodes.map(|child| self.part(child)).collect()
+                let upto = self.state.nodes[node.index()].ended_at;
+                let in_time = |child: &NodeIx| self.state.outcome(node).is_none() || self.state.had_ended(*child, upto);
+                nodes.map(|child| if in_time(&child) { self.part(child) } else { self.late_part(child) }).collect()
             }
             ScopeKind::Circle { members, .. } => {
                 let seats = scope.map(|scope| scope.seats.as_slice()).unwrap_or_default();

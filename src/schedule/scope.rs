@@ -66,6 +66,9 @@ impl Scheduler {
     fn for_each(&mut self, node: NodeIx, parallel: Option<u32>, body: TemplateIx) -> Result<(), FoldError> {
         let (grown, open, _) = self.extent(node);
         let items = self.state.scopes.get(&node).and_then(|s| s.bound.as_list()).map_or(0, count);
+        if let Some(least) = self.expired(node) {
+            return self.for_each_so_far(node, items, least);
+        }
         let room = parallel.map_or(u32::MAX, |limit| limit.max(1).saturating_sub(open));
         let more = (items - grown.min(items)).min(room);
         if more > 0 {
@@ -77,6 +80,38 @@ impl Scheduler {
         let instances = self.state.scopes.get(&node).map(|s| s.instances.as_slice()).unwrap_or_default();
         let outputs = instances.iter().map(|instance| self.instance_value(*instance)).collect::<Result<Vec<_>, _>>();
         self.close(node, outputs.map(Value::list))
+    }
+
+    /// How many must have ended for a scope to go on, once its deadline has passed.
+    pub(super) fn expired(&self, node: NodeIx) -> Option<u32> {
+        let expired = self.state.scopes.get(&node).is_some_and(|scope| scope.expired);
+        self.state.node(node).work_deadline.filter(|_| expired).map(|deadline| deadline.at_least)
+    }
+
+    /// Too few had ended when the deadline passed.
+    pub(super) fn too_few(&self, node: NodeIx, there: usize, least: u32) -> Failure {
+        let seconds = self.state.node(node).work_deadline.map_or(0.0, |deadline| deadline.after.as_secs_f64());
+        Failure::new(FailureKind::Timeout, format!("after {seconds} s {there} were done, and {least} are needed"))
+    }
+
+    /// The deadline has passed: the items that are done, null for the others.
+    fn for_each_so_far(&mut self, node: NodeIx, items: u32, least: u32) -> Result<(), FoldError> {
+        let instances = self.state.scopes.get(&node).map(|s| s.instances.as_slice()).unwrap_or_default();
+        let done = instances.iter().filter(|instance| self.state.instances[**instance as usize].open == 0).count();
+        if done < least as usize {
+            let failure = self.too_few(node, done, least);
+            return self.close(node, Err(failure));
+        }
+        let value = |instance: &u32| match self.state.instances[*instance as usize].open {
+            0 => self.instance_value(*instance),
+            _ => Ok(Value::Null),
+        };
+        let outputs = instances.iter().map(value).collect::<Result<Vec<_>, _>>();
+        let outputs = outputs.map(|mut outputs| {
+            outputs.resize(outputs.len().max(items as usize), Value::Null);
+            Value::list(outputs)
+        });
+        self.close(node, outputs)
     }
 
     fn repeat(&mut self, node: NodeIx, max: u32, until: Option<&Expr>, body: TemplateIx) -> Result<(), FoldError> {
@@ -164,7 +199,8 @@ impl Scheduler {
             };
         };
         let enough = quorum.is_some_and(|q| scope.succeeded >= q);
-        if scope.open > 0 && !enough {
+        let expired = self.expired(node);
+        if scope.open > 0 && !enough && expired.is_none() {
             return Err(self.idle(node));
         }
         let (base, size) =
@@ -177,7 +213,9 @@ impl Scheduler {
             .collect();
         let failed = children.iter().find(|child| matches!(self.state.outcome(**child), Some(Outcome::Failed(_))));
         let uncaught = self.state.instances[instance as usize].failed;
+        let few = expired.filter(|least| !enough && outputs.len() < *least as usize);
         let outcome = match (uncaught, failed) {
+            (_, _) if few.is_some() => Err(self.too_few(node, outputs.len(), few.unwrap_or_default())),
             (Some(child), _) => Err(self.child_failure(child)),
             (None, Some(child)) if outputs.is_empty() => Err(self.child_failure(*child)),
             (None, _) => Ok(Value::map(outputs)),

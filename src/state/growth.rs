@@ -29,6 +29,7 @@ impl State {
             started_at: first.at,
             seq: Seq(1),
             now: first.at,
+            at: first.at,
             epoch: Epoch(0),
             instances: Vec::new(),
             nodes: Vec::new(),
@@ -239,7 +240,12 @@ impl State {
     pub(super) fn make_ready(&mut self, node: NodeIx) {
         let state = &mut self.nodes[node.index()];
         state.stand = Stand::Ready;
-        state.ready_at = self.seq;
+        // A further attempt works with what there was for the first one: what came too late for that is too late.
+        if state.ready_at == Seq(0) {
+            state.ready_at = self.seq;
+        }
+        self.timers.clear(Timer::Join(node));
+        self.await_joins(node);
         match &self.node(node).kind {
             NodeKind::Agent(_) | NodeKind::Tool(_) => self.want(node, Due::Start),
             NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => {

@@ -86,6 +86,8 @@ pub struct State {
     pub seq: Seq,
     /// The last record's time.
     pub now: Timestamp,
+    /// The time of the record that is being applied, or was last.
+    pub at: Timestamp,
     /// The owner's claim, as far as it is recorded.
     pub epoch: Epoch,
     /// Instances of graphs, in order of growth.
@@ -325,6 +327,7 @@ impl State {
         if record.at < self.now {
             return Err(self.contradiction("it is older than the one before it"));
         }
+        self.at = record.at;
         let woken = self.parked && !matches!(record.event, Event::Parked | Event::Resumed { .. });
         if woken {
             self.timers.shift(record.at.since(self.now));

@@ -26,6 +26,8 @@ pub struct ScopeState {
     pub topics: Vec<TopicState>,
     /// Activations of a relay or circle, in order.
     pub seats: Vec<(Role, NodeIx)>,
+    /// Whether its deadline has passed: it goes on with what has ended.
+    pub expired: bool,
     /// What the last one of a relay asked for, until the next one is seated.
     pub wish: Option<HandoffRequest>,
     /// Members of a circle who rest and have mail that wakes them, and turns left to read it.

@@ -211,6 +211,9 @@ written! {
     /// What becomes of those who are still at it.
     #[schemars(extend("default" = "cancel"))]
     stragglers: Option<Stragglers>,
+    /// How long the work of all members has: then the team goes on with what is there, if anything is, and `stragglers` says what
+    /// becomes of the rest.
+    deadline_seconds: Option<Span>,
     /// The longest that an activation may take.
     #[schemars(extend("default" = DEFAULT_TIMEOUT_SECONDS))]
     timeout_per_agent_seconds: Option<Span>,

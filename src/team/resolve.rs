@@ -343,6 +343,12 @@ fn check_shape(pattern: &Spot<Pattern>, written: &TeamFile, place: &Place, found
         let help = "members of a `sequential` team and of a `relay` hand over";
         found.push(Diagnostic::warning(Code::Lint, &key.place, message).length(key.length).help(help));
     }
+    let deadline = written.coordination_rules.as_ref().and_then(|rules| rules.keys.get("deadline_seconds"));
+    if let Some(key) = deadline.filter(|_| is_graph) {
+        let message = "`deadline_seconds` has no effect in a `graph` team: its nodes have deadlines of their own";
+        let help = "write `join: { deadline: 30s }`, or `deadline: 30s` at a `for_each`, `subtasks` or a `circle`";
+        found.push(Diagnostic::warning(Code::Lint, &key.place, message).length(key.length).help(help));
+    }
     let no_result = match pattern.value {
         Pattern::Graph => Some("`output` says what its result is"),
         Pattern::Sequential => Some("its result is the last agent's"),

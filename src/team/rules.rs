@@ -42,6 +42,7 @@ pub(super) fn coordination(written: &RulesFile, roles: &BTreeSet<Role>, workers:
         parallel_execution: written.parallel_execution.unwrap_or(true),
         quorum: quorum(written, workers.len(), found),
         stragglers: written.stragglers.unwrap_or_default(),
+        deadline: written.deadline_seconds.map(|span| span.0),
         timeout_per_agent: written
             .timeout_per_agent_seconds
             .map_or(Duration::from_secs(file::DEFAULT_TIMEOUT_SECONDS), |span| span.0),

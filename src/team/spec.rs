@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     graph::{
-        Detect, EscalationPolicy, EscalationStep, Join, Limits, Phase, Retry, SettleOver, Stragglers, Untrusted, VoteProtocol,
+        Deadline, Detect, EscalationPolicy, EscalationStep, Join, Limits, Phase, Retry, SettleOver, Stragglers, Untrusted,
+        VoteProtocol,
     },
     value::{EffectClass, MessageKind, Place, Profile, Role, TeamTools, Value, WriteSpec},
 };
@@ -134,6 +135,8 @@ pub struct Coordination {
     pub quorum: Option<u32>,
     /// What becomes of the rest.
     pub stragglers: Stragglers,
+    /// How long the work of all members has.
+    pub deadline: Option<Duration>,
     /// An activation's longest time.
     pub timeout_per_agent: Duration,
     /// When to escalate.
@@ -247,6 +250,10 @@ pub struct NodeSpec {
     pub short_run: bool,
     /// What becomes of stragglers.
     pub stragglers: Stragglers,
+    /// How long it waits for its join.
+    pub join_deadline: Option<Deadline>,
+    /// How long what it grows has.
+    pub work_deadline: Option<Deadline>,
     /// What it sees.
     pub input: Option<Text>,
     /// The node that handles its failure.

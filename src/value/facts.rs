@@ -210,7 +210,7 @@ pub struct PartFacts {
     pub id: Arc<str>,
     /// Who did it; null where no agent did.
     pub role: Option<Role>,
-    /// `ok`, `failed`, `timed_out`, `skipped` or `cancelled`.
+    /// `ok`, `failed`, `timed_out`, `skipped` or `cancelled`; `late` where it had not ended when it was needed.
     pub status: Arc<str>,
     /// Its output; null unless `ok`.
     pub output: Value,

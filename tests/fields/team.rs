@@ -282,6 +282,34 @@ fn a_quorum_goes_on_without_the_rest_which_is_cancelled_or_left() {
 }
 
 #[test]
+fn deadline_seconds_lets_a_team_go_on_with_what_is_there() {
+    for (pattern, slow) in [("parallel", "slow"), ("peer_to_peer", "circle/slow/1")] {
+        let bench = Bench::new();
+        bench.script("slow", "#{ calls: [#{ tool: \"stuck\" }] }");
+        let ran = bench.run(&format!(
+            "
+            name: Team
+            collaboration_pattern: {pattern}
+            result: {{ by: merge }}
+            member_agents: [{{ agent: slow, role: slow }}, {{ agent: agent, role: quick }}]
+            coordination_rules: {{ deadline_seconds: 1 }}
+            "
+        ));
+        assert_eq!(ran.completed(), json!({ "quick": "quick" }), "{pattern}");
+        assert_eq!(ran.of(slow), "cancelled");
+        assert_eq!(ran.events(|e| matches!(e, Event::DeadlinePassed { .. }).then_some(())).len(), 1);
+    }
+    let none = |pattern: &str| {
+        let team = format!("name: Team\ncollaboration_pattern: {pattern}\n");
+        Bench::new().check(&format!(
+            "{team}member_agents: [{{ agent: agent, role: a }}]\ncoordination_rules: {{ deadline_seconds: 1 }}\n"
+        ))
+    };
+    let refused = none("sequential");
+    assert!(lines(&refused).contains("a `sequential` team has no deadline for the work of all"), "{}", lines(&refused));
+}
+
+#[test]
 fn timeout_per_agent_seconds_ends_an_activation() {
     let bench = Bench::new();
     bench.script("slow", "#{ calls: [#{ tool: \"stuck\" }] }");

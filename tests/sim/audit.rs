@@ -123,6 +123,7 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
             | Event::Escalated { .. }
             | Event::AskMoved { .. }
             | Event::LimitReached { .. }
+            | Event::DeadlinePassed { .. }
             | Event::HandedOff { .. }
             | Event::Undelivered { .. }
             | Event::LateResult { .. } => {}
@@ -172,6 +173,7 @@ fn subject(event: &Event) -> Option<NodeIx> {
         | Event::LetGo { node, .. }
         | Event::Noted { node, .. }
         | Event::Wrote { node, .. }
+        | Event::DeadlinePassed { node }
         | Event::HandedOff { node, .. }
         | Event::Found { node, .. }
         | Event::Decided { node, .. } => Some(*node),

@@ -92,6 +92,7 @@ impl Doubts {
             | Event::Escalated { .. }
             | Event::AskMoved { .. }
             | Event::LimitReached { .. }
+            | Event::DeadlinePassed { .. }
             | Event::HandedOff { .. }
             | Event::Undelivered { .. }
             | Event::CancelRequested { .. }

@@ -5,6 +5,7 @@ use crate as synod;
 mod agents;
 mod budgets;
 mod circles;
+mod deadlines;
 mod doubts;
 mod failures;
 mod handoffs;

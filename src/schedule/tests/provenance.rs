@@ -139,7 +139,8 @@ fn labels_flow_through_results_findings_messages_variables_and_handoffs() {
             _ => Said::Finish(Value::text("nothing")),
         }
     };
-    let cases: [(Plan, fn() -> Said, &str); 5] = [
+    type Case = (Plan, fn() -> Said, &'static str);
+    let cases: [Case; 5] = [
         (chain(), || Said::Finish(Value::text("it says dropdatabase")), "the result of x"),
         (
             chain(),

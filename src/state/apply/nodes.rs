@@ -184,6 +184,8 @@ impl State {
         let limiter = self.instance_of(node).limiter;
         self.timers.clear(Timer::Timeout(node));
         self.timers.clear(Timer::Retry(node));
+        self.timers.clear(Timer::Join(node));
+        self.timers.clear(Timer::Work(node));
         if self.calling.remove(&node) {
             self.ready.give(limiter, 1);
         }

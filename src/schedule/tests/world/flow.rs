@@ -9,8 +9,8 @@ use petgraph::{
 
 use super::synod::{
     graph::{
-        AgentNode, AskNode, Backoff, Bounds, CallCap, Edge, GateBy, Graph, Join, Limits, Member, Node, NodeKind, On, Phase, Plan,
-        Retry, ScopeKind, Stragglers, TeamPlan, ToolNode,
+        AgentNode, AskNode, Backoff, Bounds, CallCap, Deadline, Edge, GateBy, Graph, Join, Limits, Member, Node, NodeKind, On,
+        Phase, Plan, Retry, ScopeKind, Stragglers, TeamPlan, ToolNode,
     },
     value::{
         EffectClass, Expr, FailureKind, KnowledgeSpec, Map, Merge, Place, Profile, ProfileRole, Ref, Role, Style, TeamIx,
@@ -382,6 +382,16 @@ impl Spot<'_, '_> {
     /// With a time limit in seconds.
     pub fn timeout(self, seconds: u64) -> Self {
         self.change(|n| n.timeout = Some(Duration::from_secs(seconds)))
+    }
+
+    /// It waits for its join so many seconds, for at least so many.
+    pub fn waits(self, seconds: u64, at_least: u32) -> Self {
+        self.change(|n| n.join_deadline = Some(Deadline { after: Duration::from_secs(seconds), at_least }))
+    }
+
+    /// What it grows has so many seconds, for at least so many.
+    pub fn within(self, seconds: u64, at_least: u32) -> Self {
+        self.change(|n| n.work_deadline = Some(Deadline { after: Duration::from_secs(seconds), at_least }))
     }
 
     /// Its failure is a warning.
