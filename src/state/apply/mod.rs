@@ -49,7 +49,12 @@ impl State {
                 self.known(*node)?;
                 *self.second_chances.entry(*node).or_default() += 1;
             }
-            Event::Judged { node, rule: RuleKind::Settle, .. } if self.circle(*node).is_some() => self.judged_circle(*node),
+            Event::Judged { node, rule: RuleKind::Settle, .. } => {
+                self.known(*node)?;
+                if self.circle(*node).is_some() {
+                    self.judged_circle(*node);
+                }
+            }
             Event::Judged { .. } => {}
             Event::NotHappened { node, call, .. } => self.not_happened(*node, *call)?,
             Event::LetGo { node, call, .. } => self.call_let_go(*node, *call)?,
