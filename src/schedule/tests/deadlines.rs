@@ -44,6 +44,7 @@ fn with_too_few_a_join_fails_as_timed_out_unless_it_runs_with_what_there_is() {
     let few = run_of(three(|join| join.waits(3, 2)));
     let failure = few.state().finished.as_ref().and_then(|f| f.failure.clone()).expect("it failed");
     assert_eq!((failure.kind.name(), &*failure.message), ("timeout", "after 3 s 1 of 3 were there, and 2 are needed"));
+    assert!(few.outcomes().contains("c: cancelled"), "nobody waits for it any more: {}", few.outcomes());
     assert_eq!(run_of(three(|join| join.waits(3, 2).short())).result(), r#"completed {"a":"a"}"#);
 }
 

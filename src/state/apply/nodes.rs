@@ -139,9 +139,14 @@ impl State {
         self.faults.remove(&node);
         self.todo.forget(node);
         let state = &mut self.nodes[node.index()];
+        let waited = state.stand == Stand::Waiting;
         state.stand = Stand::Ended;
         state.ended_at = self.seq;
         state.outcome = Some(outcome.clone());
+        let in_vain = waited && matches!(outcome, Outcome::Failed(_)) && self.node(node).join_deadline.is_some();
+        if in_vain && self.node(node).stragglers == Stragglers::Cancel {
+            self.cut_stragglers(node);
+        }
         if !(matches!(outcome, Outcome::Ok(_)) && self.node(node).stragglers == Stragglers::Leave) {
             self.abandon_children(node);
         }
