@@ -179,6 +179,8 @@ fn node_of(event: &Event) -> Option<NodeIx> {
         | Event::AskMoved { .. }
         | Event::Notified { .. }
         | Event::LimitReached { .. }
+        | Event::DeadlinePassed { .. }
+        | Event::HandedOff { .. }
         | Event::Undelivered { .. }
         | Event::CancelRequested { .. }
         | Event::Finished(_) => None,

@@ -8,9 +8,9 @@ use super::effect::Key;
 use crate::{
     graph::{Detector, EscalationPolicy, Graph, Plan},
     value::{
-        AskId, Call, CallIx, CallResult, Decision, EffectClass, Epoch, EscalateTo, Failure, Finding, FindingId, Form, Map,
-        Message, MessageId, NodeIx, Reply, RequestDigest, Role, RuleKind, Seq, SessionId, TemplateIx, Tenant, Timestamp,
-        TrackRecord, Turn, Usage, Value, Verdict,
+        AskId, Call, CallIx, CallResult, Decision, EffectClass, Epoch, EscalateTo, Failure, Finding, FindingId, Form,
+        HandoffRequest, Map, Message, MessageId, NodeIx, Reply, RequestDigest, Role, RuleKind, Seq, SessionId, TemplateIx,
+        Tenant, Timestamp, TrackRecord, Turn, Usage, Value, Verdict,
     },
 };
 
@@ -142,6 +142,18 @@ pub enum Event {
         node: NodeIx,
         /// What.
         message: Arc<Message>,
+    },
+    /// The deadline of a join, or of a scope's work, has passed: the node goes on with what has ended, or fails.
+    DeadlinePassed {
+        /// Which node.
+        node: NodeIx,
+    },
+    /// An agent of a relay wants to hand its work over; it ends with its result next, and the relay decides.
+    HandedOff {
+        /// Which activation.
+        node: NodeIx,
+        /// To whom, and with what.
+        wish: Box<HandoffRequest>,
     },
     /// The session ends, and these messages reached nobody: no turn of their recipient came after they were said.
     Undelivered {

@@ -19,8 +19,8 @@ pub use bounds::{
 };
 pub use detect::{Detect, Detector, Evidence, Watch};
 pub use node::{
-    AgentNode, AskNode, Backoff, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Retry, ScopeKind, SettleOver,
-    SettleSpec, Stragglers, TeamSeat, ToolNode, VoteProtocol,
+    AgentNode, AskNode, Backoff, Deadline, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Retry, ScopeKind,
+    SettleOver, SettleSpec, Stragglers, TeamSeat, ToolNode, VoteProtocol,
 };
 
 use crate::value::{AgentFacts, Expr, Map, MessageKind, Profile, Role, TeamIx, TeamTools, TemplateIx, TextTemplate, WriteSpec};
@@ -131,6 +131,9 @@ pub struct TeamPlan {
     /// Questions of a seat to its colleagues at most, those included that are asked to answer them.
     #[serde(default)]
     pub max_asks: u32,
+    /// What becomes of an irreversible call with an argument from outside.
+    #[serde(default)]
+    pub untrusted: Untrusted,
     /// What its agents are watched for; `None` in plans from before there were detectors: the third same call is refused, no more.
     #[serde(default)]
     pub detect: Option<Detect>,
@@ -155,6 +158,30 @@ impl TeamPlan {
         match self.may_write.get(from) {
             None => all.collect(),
             Some(open) => all.filter(|role| open.contains(role)).collect(),
+        }
+    }
+}
+
+/// What becomes of an irreversible call with an argument from outside, where no `permit` rule says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Untrusted {
+    /// A person is asked.
+    Ask,
+    /// It goes ahead. So do plans from before there were labels.
+    #[default]
+    Allow,
+    /// It is refused.
+    Deny,
+}
+
+impl Untrusted {
+    /// The name that files use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ask => "ask",
+            Self::Allow => "allow",
+            Self::Deny => "deny",
         }
     }
 }

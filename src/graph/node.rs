@@ -1,6 +1,6 @@
 //! What is a step, and what waits for what? [`Node`] and [`Edge`].
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,12 @@ pub struct Node {
     pub short_run: bool,
     /// What becomes of sources that are still at it when the join is met.
     pub stragglers: Stragglers,
+    /// How long it waits for its join, from when the first of its sources is ready; then it goes on with what has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join_deadline: Option<Deadline>,
+    /// How long what a scope grows has; then the scope goes on with what has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_deadline: Option<Deadline>,
     /// What it sees of the nodes before it; `None`: their outputs by id.
     pub input: Option<Expr>,
     /// How often it is tried.
@@ -57,6 +63,8 @@ impl Node {
             join: Join::All,
             short_run: false,
             stragglers: Stragglers::Cancel,
+            join_deadline: None,
+            work_deadline: None,
             input: None,
             retry: None,
             timeout: None,
@@ -180,6 +188,9 @@ pub struct ToolNode {
     pub templates: Vec<(Arc<str>, TextTemplate)>,
     /// What repeating it would do, as the tool declares at compile time.
     pub effect: EffectClass,
+    /// Whether what it returns comes from outside, as the tool declares at compile time; one that is not known then does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untrusted: bool,
 }
 
 /// What decides at a gate.
@@ -271,12 +282,16 @@ pub enum ScopeKind {
         /// How many must succeed for the scope to end; `None`: all must end. The node's `stragglers` says what becomes of the rest.
         quorum: Option<u32>,
     },
-    /// Members one after another; who is next is the `handoff` rule's to say. Its output is the last one's.
+    /// Members one after another; who is next is the `handoff` rule's to say, else the agent's own, else the order's. Its output is
+    /// the last one's.
     Relay {
         /// Who may take part, in default order.
         members: Vec<Role>,
         /// Handoffs at most, the first assignment not counted.
         max_handoffs: u32,
+        /// Whom each member may hand over to by a call of `handoff`; nobody where it does not stand here.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        targets: BTreeMap<Role, Vec<Role>>,
         /// How each activation is timed and retried.
         like: Box<Node>,
     },
@@ -390,6 +405,15 @@ pub enum Stragglers {
     Cancel,
     /// They finish; what they say is recorded.
     Leave,
+}
+
+/// How long something is waited for, in running time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadline {
+    /// How long.
+    pub after: Duration,
+    /// How many must be there by then; with fewer it fails as timed out.
+    pub at_least: u32,
 }
 
 /// How often a failing attempt is tried again, and after how long.

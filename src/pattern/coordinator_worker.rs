@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::{
-    Fragment,
+    Fragment, deadline_of,
     make::Make,
     missing,
     result::{check_result, conclude, roles, settle},
@@ -32,7 +32,12 @@ pub(super) fn expand(team: &Team, functions: &[Arc<str>]) -> Result<Fragment, Ve
         one_by_one: !parallel_execution,
         quorum,
     };
-    let work = NodeSpec { after: vec![make.after("delegate", AfterOn::Ok)], stragglers, ..make.node("work", subtasks) };
+    let work = NodeSpec {
+        after: vec![make.after("delegate", AfterOn::Ok)],
+        stragglers,
+        work_deadline: deadline_of(team),
+        ..make.node("work", subtasks)
+    };
     let settle = NodeSpec { after: vec![make.after("work", AfterOn::Done)], ..settle(team, &make, "settle") };
     Ok(conclude(team, &make, vec![delegate, work, settle], vec![make.after("settle", AfterOn::Ok)], Some("settle")))
 }

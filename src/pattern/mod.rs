@@ -17,6 +17,7 @@ use std::sync::Arc;
 pub use make::is_reserved;
 
 use crate::{
+    graph::Deadline,
     team::{Code, Diagnostic, NodeSpec, Pattern, Team, Text},
     value::Place,
 };
@@ -54,4 +55,9 @@ fn place_of(team: &Team) -> Place {
 fn missing(team: &Team, key: &str, why: &str, help: &str) -> Diagnostic {
     let pattern = team.pattern.name();
     Diagnostic::error(Code::MissingKey, &place_of(team), format!("a `{pattern}` team needs `{key}`: {why}")).help(help)
+}
+
+/// How long the work of all members has; one result is enough.
+fn deadline_of(team: &Team) -> Option<Deadline> {
+    team.coordination.deadline.map(|after| Deadline { after, at_least: 1 })
 }

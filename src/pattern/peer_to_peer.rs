@@ -1,7 +1,7 @@
 //! `peer_to_peer`: a circle of members who talk with each other, without rounds; what differs is settled, and one result is made.
 
 use super::{
-    Fragment,
+    Fragment, deadline_of,
     make::Make,
     missing, place_of,
     result::{check_result, conclude, roles, settle},
@@ -14,7 +14,11 @@ pub(super) fn expand(team: &Team) -> Result<Fragment, Vec<Diagnostic>> {
         return Err(errors);
     }
     let make = Make::of(team);
-    let circle = make.node("circle", What::Circle { members: roles(team) });
+    let circle = NodeSpec {
+        stragglers: team.coordination.stragglers,
+        work_deadline: deadline_of(team),
+        ..make.node("circle", What::Circle { members: roles(team) })
+    };
     let settle = NodeSpec { after: vec![make.after("circle", AfterOn::Ok)], ..settle(team, &make, "settle") };
     Ok(conclude(team, &make, vec![circle, settle], vec![make.after("settle", AfterOn::Ok)], Some("settle")))
 }

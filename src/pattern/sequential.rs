@@ -35,5 +35,10 @@ fn check(team: &Team) -> Vec<Diagnostic> {
         errors
             .push(Diagnostic::error(Code::InvalidValue, &place, message).help("write `wait_for_all: true`, or take `parallel`"));
     }
+    if team.coordination.deadline.is_some() {
+        let message = "a `sequential` team has no deadline for the work of all: one member follows another";
+        let help = "limit each with `timeout_per_agent_seconds`, or all with `limits: { wall_seconds: N }`";
+        errors.push(Diagnostic::error(Code::InvalidValue, &place, message).help(help));
+    }
     errors
 }

@@ -235,8 +235,9 @@ impl Counter<'_> {
             ScopeKind::Subtasks { max, like, one_by_one, .. } => {
                 return self.subtasks(graph, scope, (*max, *one_by_one), like, slots).ok_or(overflow);
             }
-            ScopeKind::Relay { members, max_handoffs, like } => {
-                return self.relay(graph.team, members, *max_handoffs, like, slots).ok_or(overflow);
+            ScopeKind::Relay { members, max_handoffs, targets, like } => {
+                let free = !targets.is_empty();
+                return self.relay(graph.team, (members, *max_handoffs, free), like, slots).ok_or(overflow);
             }
             ScopeKind::Circle { members, like } => return self.circle(graph.team, members, like, slots).ok_or(overflow),
             ScopeKind::Settle(settle) => return self.settle(graph.team, team, settle, slots).ok_or(overflow),
@@ -271,13 +272,14 @@ impl Counter<'_> {
         self.each_works(graph.team, members, like, slots, with)
     }
 
-    fn relay(&self, ix: TeamIx, members: &[Role], max_handoffs: u32, like: &Node, slots: u32) -> Option<Worst> {
+    /// `free`: whether members may hand over as they like.
+    fn relay(&self, ix: TeamIx, (members, max_handoffs, free): (&[Role], u32, bool), like: &Node, slots: u32) -> Option<Worst> {
         let seats = u64::from(max_handoffs).checked_add(1)?;
-        if has_rule(self.plan.team(ix), &RuleKind::Handoff) {
+        if free || has_rule(self.plan.team(ix), &RuleKind::Handoff) {
             let Worst { tally, wall } = self.heaviest(ix, members.iter(), like, slots)?;
             return Some(Worst { tally: tally.times(seats)?, wall: wall.times(seats, 1)? });
         }
-        // By default each member has its turn once, in order.
+        // Where nobody says who is next, each member has its turn once, in order.
         let seats = seats.min(u64::try_from(members.len()).ok()?);
         self.each_works(ix, &members[..usize::try_from(seats).ok()?], like, slots, Wall::then)
     }

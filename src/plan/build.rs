@@ -367,6 +367,7 @@ fn team_plan(team: &Team, functions: &[Arc<str>], models: &dyn Models) -> TeamPl
         calls_per_turn: team.coordination.calls_per_turn,
         may_write: team.may_write.clone(),
         max_asks: team.coordination.max_asks,
+        untrusted: team.coordination.untrusted,
         detect: Some(team.coordination.detect.clone()),
         letters: Arc::new(team.letters.iter().map(|(kind, text)| (*kind, letter(text))).collect()),
         limits: team.limits,

@@ -64,7 +64,7 @@ impl PlanBuilder {
     /// Adds a call of `tool` without arguments, free to repeat.
     pub fn tool(&mut self, id: impl AsRef<str>, tool: &str) -> NodeIndex {
         let args = Value::map::<&str>([]);
-        let tool = ToolNode { tool: Arc::from(tool), args, templates: Vec::new(), effect: EffectClass::Read };
+        let tool = ToolNode { tool: Arc::from(tool), args, templates: Vec::new(), effect: EffectClass::Read, untrusted: false };
         self.node(Node::new(id, NodeKind::Tool(Box::new(tool))))
     }
 
@@ -116,6 +116,7 @@ impl PlanBuilder {
             calls_per_turn: 8,
             may_write: BTreeMap::new(),
             max_asks: 0,
+            untrusted: crate::graph::Untrusted::Ask,
             detect: None,
             letters: Arc::default(),
             limits: Limits::default(),

@@ -90,6 +90,8 @@ fn waits(outline: &Outline<'_>, number: usize, node: &Node) -> String {
         (node.allow_failure, "may fail"),
         (node.short_run, "runs with what there is"),
         (node.stragglers == Stragglers::Leave, "leaves stragglers"),
+        (node.join_deadline.is_some(), "has a deadline for its join"),
+        (node.work_deadline.is_some(), "has a deadline for its work"),
     ] {
         if holds {
             parts.push(word.to_owned());

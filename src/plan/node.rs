@@ -1,6 +1,6 @@
 //! What does a node of the graph language come to? One function for each kind.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     args,
@@ -24,6 +24,7 @@ impl Builder<'_> {
         node.join = spec.join;
         node.short_run = spec.short_run;
         node.stragglers = spec.stragglers;
+        (node.join_deadline, node.work_deadline) = (spec.join_deadline, spec.work_deadline);
         node.input = spec.input.as_ref().map(|i| self.expression(around, i, View::Node(at), Wanted::Value));
         node.allow_failure = spec.allow_failure;
         node.writes.clone_from(&spec.writes);
@@ -85,7 +86,8 @@ impl Builder<'_> {
                 self.known_members(around, spec, members, 1);
                 self.may_grow(around, members);
                 let like = like(around.team, spec, Phase::Work);
-                ScopeKind::Relay { members: members.clone(), max_handoffs: *max_handoffs, like }
+                let targets = targets(&around.team.may_hand_off, members);
+                ScopeKind::Relay { members: members.clone(), max_handoffs: *max_handoffs, targets, like }
             }
             What::Circle { members } => {
                 self.known_members(around, spec, members, 2);
@@ -171,7 +173,8 @@ impl Builder<'_> {
             }
             None => EffectClass::Irreversible,
         });
-        ToolNode { tool: node.tool.clone(), args: node.args.clone(), templates: bound, effect }
+        let untrusted = known.is_none_or(|tool| tool.untrusted);
+        ToolNode { tool: node.tool.clone(), args: node.args.clone(), templates: bound, effect, untrusted }
     }
 
     fn rule(&mut self, around: &Around<'_>, spec: &NodeSpec, name: &Arc<str>, members: &[Role]) -> GateBy {
@@ -268,6 +271,15 @@ impl Builder<'_> {
             self.found.push(Diagnostic::error(Code::InvalidValue, &spec.place, message).help(help));
         }
     }
+}
+
+/// Whom each member of a relay may hand over to, in the order of the relay.
+fn targets(named: &BTreeMap<Role, Vec<Role>>, members: &[Role]) -> BTreeMap<Role, Vec<Role>> {
+    let open = |from: &Role| {
+        let others = members.iter().filter(|to| *to != from && named.get(from).is_none_or(|open| open.contains(to)));
+        (from.clone(), others.cloned().collect::<Vec<_>>())
+    };
+    members.iter().map(open).filter(|(_, to)| !to.is_empty()).collect()
 }
 
 /// Retry and timeout of the node itself; `None` where they are meant for each activation that it grows.

@@ -216,8 +216,14 @@ fn scope_does(plan: &Plan, team: TeamIx, scope: &ScopeKind) -> String {
             let quorum = quorum.map_or_else(String::new, |n| format!(", {n} must succeed"));
             format!("the sub-tasks of {}, at most {max}{order}{quorum}", short(&from.source))
         }
-        ScopeKind::Relay { members, max_handoffs, .. } => {
-            format!("a relay of {}, at most {max_handoffs} handoffs", roles(members))
+        ScopeKind::Relay { members, max_handoffs, targets, .. } => {
+            let all = |role: &Role| targets.get(role).is_some_and(|to| to.len() + 1 == members.len());
+            let only = members.iter().filter(|role| !all(role));
+            let only: Vec<String> = only
+                .map(|role| format!("{role} to {}", targets.get(role).map_or_else(|| "nobody".to_owned(), |to| roles(to))))
+                .collect();
+            let only = if only.is_empty() { String::new() } else { format!("; by themselves {}", list(only)) };
+            format!("a relay of {}, at most {max_handoffs} handoffs{only}", roles(members))
         }
         ScopeKind::Circle { members, .. } => {
             let teams = members.iter().filter(|role| plan.team(team).agent(role).is_some_and(|m| m.team.is_some()));

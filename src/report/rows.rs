@@ -9,7 +9,9 @@ use crate::{
     event::{Event, Outcome, Record},
     graph::{AgentNode, NodeKind, Phase},
     state::State,
-    value::{CallIx, Decision, Evidence, Finding, FindingId, FindingStatus, NodeIx, Position, Role, TeamIx, Timestamp, Value},
+    value::{
+        CallIx, Decision, Evidence, Finding, FindingId, FindingStatus, NodeIx, Origins, Position, Role, TeamIx, Timestamp, Value,
+    },
 };
 
 /// A finding in a report.
@@ -31,6 +33,8 @@ pub struct FindingRow {
     pub status: FindingStatus,
     /// What it rests on.
     pub evidence: Vec<Evidence>,
+    /// Where all that its author had read comes from: `tool`, `model`, `person`, `untrusted`.
+    pub origins: Origins,
 }
 
 /// A decision in a report.
@@ -109,6 +113,7 @@ impl FindingRow {
             confidence: f.confidence,
             status: f.status,
             evidence: f.evidence.clone(),
+            origins: f.origins,
         }
     }
 }

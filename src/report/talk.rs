@@ -134,6 +134,8 @@ impl Talk<'_> {
             | Event::ToolCalled(_)
             | Event::ToolReturned { .. }
             | Event::NotHappened { .. }
+            | Event::DeadlinePassed { .. }
+            | Event::HandedOff { .. }
             | Event::Undelivered { .. }
             | Event::LetGo { .. }
             | Event::Noted { .. }

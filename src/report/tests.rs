@@ -112,6 +112,7 @@ fn said(number: usize, kind: MessageKind, from: &str, to: Option<&str>, content:
         metadata: Value::Null,
         private: number == 1,
         exchange: None,
+        origins: crate::value::Origins::default(),
     };
     (10, Event::Said { node: WORK, message: Arc::new(message) })
 }

@@ -7,7 +7,7 @@ use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Input, Key, Outcome, TurnEnd},
     graph::NodeKind,
     state::{FoldError, Stage, Timer},
-    value::{EffectClass, Failure, FailureKind, NodeIx, Reply, Timestamp, Usage, Value},
+    value::{CallResult, EffectClass, Failure, FailureKind, NodeIx, Reply, Timestamp, Usage, Value},
 };
 
 impl Scheduler {
@@ -105,7 +105,11 @@ impl Scheduler {
             }
         }
         match (key.call, result) {
-            (Some(call), result) => self.answer_call(key.node, call, result),
+            (Some(call), outcome) => {
+                let tool = self.state.activations.get(&key.node).and_then(|a| Some(a.call(call)?.call()?.tool.clone()));
+                let untrusted = tool.and_then(|tool| self.tools.spec(&tool)).is_some_and(|spec| spec.untrusted);
+                self.answer_with(key.node, call, CallResult { outcome, untrusted })
+            }
             (None, Ok(value)) => self.end_returned(key.node, Outcome::Ok(value)),
             (None, Err(failure)) => self.attempt_failed(key.node, Arc::new(failure)),
         }
@@ -144,6 +148,7 @@ impl Scheduler {
                 }
                 Timer::Timeout(node) => self.timed_out(node)?,
                 Timer::Retry(node) => self.emit(Event::RetryDue { node })?,
+                Timer::Join(node) | Timer::Work(node) => self.emit(Event::DeadlinePassed { node })?,
                 Timer::Deadline(ask) => self.deadline_passed(ask, at)?,
             }
         }

@@ -58,6 +58,7 @@ impl Scheduler {
             metadata: Value::map([("node", Value::Text(self.state.path(node)))]),
             private: false,
             exchange: None,
+            origins: self.state.origins_before(node),
         };
         self.emit(Event::Said { node, message: Arc::new(message) })
     }
@@ -261,6 +262,9 @@ impl Scheduler {
         let Some(profile) = self.member(node).map(|m| m.profile.clone()) else {
             return self.end(node, Outcome::Ok(value));
         };
+        if self.state.owes_acknowledgement(node, None) {
+            return self.repair(node, Arc::from(self.first_acknowledge(node)));
+        }
         let phase = self.phase(node);
         let own_work = matches!(phase, Phase::Work | Phase::Delegate | Phase::Synthesize);
         if phase == Phase::Work

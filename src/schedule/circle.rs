@@ -21,6 +21,14 @@ impl Scheduler {
     /// end, or it has.
     pub(super) fn look_at_circle(&mut self, node: NodeIx, members: &[Role], like: &Node) -> Result<(), FoldError> {
         let Some(scope) = self.state.scopes.get(&node) else { return Err(self.idle(node)) };
+        if let Some(least) = self.expired(node) {
+            let there = self.last_results(node, members).len();
+            if there < least as usize {
+                let failure = self.too_few(node, there, least);
+                return self.close(node, Err(failure));
+            }
+            return self.end_circle(node, members);
+        }
         let seated = |role: &&Role| scope.seats.iter().any(|(member, _)| member == *role);
         if let Some(role) = members.iter().find(|role| !seated(role)).cloned() {
             return self.wake_up(node, &role, like);

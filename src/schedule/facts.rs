@@ -8,6 +8,7 @@ use super::Scheduler;
 use crate::{
     event::Outcome,
     graph::{Member, NodeKind, ScopeKind},
+    state::ScopeState,
     value::{
         AgentFacts, Call, EffectClass, Failure, HandoffFacts, MergeFacts, NodeIx, Origin, OwnFacts, PartFacts, PermitFacts,
         Position, ReconcileFacts, Role, RouteFacts, SeatFacts, SettleFacts, Value,
@@ -40,7 +41,8 @@ impl Scheduler {
         Value::of(&facts).unwrap_or_default()
     }
 
-    pub(super) fn handoff_facts(&self, scope: NodeIx, relay: &[(Role, NodeIx)], candidates: &[Role], left: u32) -> Value {
+    pub(super) fn handoff_facts(&self, scope: NodeIx, state: &ScopeState, candidates: &[Role], left: u32) -> Value {
+        let relay = &state.seats;
         let Some((from, last)) = relay.last() else { return Value::Null };
         let facts = HandoffFacts {
             task: self.state.task_at(scope).clone(),
@@ -51,7 +53,7 @@ impl Scheduler {
             done: relay.iter().map(|(role, node)| SeatFacts { role: role.clone(), output: self.state.output(*node) }).collect(),
             candidates: self.agents(scope, candidates),
             handoffs_left: left,
-            requested: None,
+            requested: state.wish.clone(),
         };
         Value::of(&facts).unwrap_or_default()
     }
@@ -86,12 +88,7 @@ impl Scheduler {
     }
 
     pub(super) fn permit_facts(&self, node: NodeIx, call: &Call, effect: EffectClass) -> Value {
-        let mut origins: Vec<Origin> = Vec::new();
-        for finding in self.state.visible_findings(&self.state.knows(node)) {
-            if !origins.contains(&finding.origin) {
-                origins.push(finding.origin);
-            }
-        }
+        let from = self.args_from(node, &call.args);
         let facts = PermitFacts {
             task: self.state.task_at(node).clone(),
             inputs: self.state.inputs_at(node),
@@ -101,7 +98,8 @@ impl Scheduler {
             args: call.args.clone(),
             effect,
             turn: self.state.activations.get(&node).map_or(0, |a| a.turn.0),
-            origins,
+            origins: self.state.origins_at(node).list(),
+            args_from: from.into_keys().map(|pointer| (pointer, vec![Origin::Untrusted])).collect(),
         };
         Value::of(&facts).unwrap_or_default()
     }
@@ -127,7 +125,18 @@ impl Scheduler {
         let mut sources: Vec<NodeIx> =
             sources.map(|source| NodeIx(instance.base + u32::try_from(source.index()).unwrap_or(u32::MAX))).collect();
         sources.sort();
-        sources.into_iter().flat_map(|source| self.work_of(source)).collect()
+        let followed = self.state.followed(node);
+        let part = |source: NodeIx| match followed.contains(&source) {
+            true => self.work_of(source),
+            false => vec![self.late_part(source)],
+        };
+        sources.into_iter().flat_map(part).collect()
+    }
+
+    /// A part that had not ended when it was needed; what became of it later is not used.
+    fn late_part(&self, node: NodeIx) -> PartFacts {
+        let role = self.state.role_of(node).cloned();
+        PartFacts { id: self.state.node(node).id.clone(), role, status: Arc::from("late"), output: Value::Null, error: None }
     }
 
     fn work_of(&self, node: NodeIx) -> Vec<PartFacts> {
@@ -140,7 +149,9 @@ impl Scheduler {
                 let nodes = instances.iter().map(|ix| &self.state.instances[*ix as usize]).flat_map(|instance| {
                     (0..u32::try_from(instance.graph.dag.node_count()).unwrap_or(0)).map(|local| NodeIx(instance.base + local))
                 });
-                nodes.map(|child| self.part(child)).collect()
+                let upto = self.state.nodes[node.index()].ended_at;
+                let in_time = |child: &NodeIx| self.state.outcome(node).is_none() || self.state.had_ended(*child, upto);
+                nodes.map(|child| if in_time(&child) { self.part(child) } else { self.late_part(child) }).collect()
             }
             ScopeKind::Circle { members, .. } => {
                 let seats = scope.map(|scope| scope.seats.as_slice()).unwrap_or_default();

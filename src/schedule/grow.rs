@@ -6,7 +6,7 @@ use petgraph::{algo::toposort, graph::DiGraph, visit::EdgeRef};
 
 use crate::{
     graph::{AgentNode, Edge, Graph, Member, Node, NodeKind, On, Phase, TeamSeat},
-    value::{Failure, FailureKind, Role, Subtask, TeamIx},
+    value::{Failure, FailureKind, Subtask, TeamIx},
 };
 
 /// A node that says nothing of how an activation is timed and retried.
@@ -99,9 +99,4 @@ pub(super) fn subtasks(
         rank[node.index()] = next.saturating_add(1);
     }
     Ok(Graph { dag, output: None, team, single: false, concurrency: None, rank })
-}
-
-/// A brief for the next seat of a relay.
-pub(super) fn handed_over(task: &str, from: &Role, brief: &crate::value::Value) -> Arc<str> {
-    if brief.is_null() { Arc::from(task) } else { Arc::from(format!("{task}\n\nHanded over by {from}: {brief}")) }
 }

@@ -19,6 +19,8 @@ mod grow;
 mod notify;
 mod outstanding;
 mod positions;
+mod provenance;
+mod relay;
 mod request;
 mod scope;
 mod shared;

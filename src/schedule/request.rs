@@ -51,6 +51,8 @@ impl Scheduler {
         let started = &self.state.started;
         let folders = || started.plan.roots.iter().filter_map(|name| started.inputs.get(&**name)?.as_str());
         let found = self.state.visible_findings(&self.state.knew(node));
+        let handed = self.state.handoff_to(node).map(|handoff| format!("{task}\n\n{}", handoff.content));
+        let task = handed.as_deref().unwrap_or(task);
         Some(lookup(knowledge, task, &self.state.inputs_at(node), |text| folders().any(|folder| folder == text), &found))
     }
 

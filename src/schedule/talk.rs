@@ -13,7 +13,7 @@ use crate::{
     graph::{MAX_ASK_DEPTH, Node, Phase},
     state::FoldError,
     turn::{EVERYBODY, Offers},
-    value::{CallIx, Exchange, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Value},
+    value::{CallIx, CallResult, Exchange, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Value},
 };
 
 impl Scheduler {
@@ -24,7 +24,11 @@ impl Scheduler {
         let asks = if self.asks_at_all(node).is_ok() { writes_to.clone() } else { Vec::new() };
         let above = self.reach_above(node).into_iter().map(|role| role.0.clone()).filter(|role| !writes_to.contains(role));
         let above: Vec<Arc<str>> = above.collect();
-        Offers { writes_to: [writes_to, above].concat(), asks }
+        let hands_to = match self.state.relay_seat(node).filter(|seat| seat.left > 0) {
+            Some(seat) => seat.targets.iter().map(|role| role.0.clone()).collect(),
+            None => Vec::new(),
+        };
+        Offers { writes_to: [writes_to, above].concat(), asks, hands_to, acknowledges: self.constraints(node) }
     }
 
     /// An agent writes to a colleague, or to all.
@@ -129,6 +133,7 @@ impl Scheduler {
             metadata: Value::Null,
             private: false,
             exchange: Some(Exchange::AnsweredAt(Arc::from(format!("{}/{path}", self.state.path(node))))),
+            origins: self.state.origins_at(node),
         };
         self.emit(Event::Said { node, message: Arc::new(message) })?;
         let of = GrownFrom::Made { path, graph: Arc::new(graph) };
@@ -189,10 +194,12 @@ impl Scheduler {
             metadata: Value::Null,
             private: false,
             exchange: self.state.question_of(answer).map(|question| Exchange::Answers(question.id.clone())),
+            origins: self.state.origins_at(answer),
         };
         self.emit(Event::Said { node: answer, message: Arc::new(message) })?;
         let from = from.map_or(Value::Null, |role| Value::Text(role.0));
-        self.answer_call(node, ix, Ok(Value::map([("from", from), ("answer", value)])))
+        let outcome = Ok(Value::map([("from", from), ("answer", value)]));
+        self.answer_with(node, ix, CallResult { outcome, untrusted: self.state.origins_at(answer).is_untrusted() })
     }
 }
 

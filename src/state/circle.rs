@@ -69,6 +69,7 @@ impl State {
         }
         let state = self.scopes.entry(scope).or_default();
         state.woken.remove(&role);
+        state.wish = None;
         state.seats.push((role, node));
     }
 
@@ -136,7 +137,7 @@ impl State {
     pub(super) fn circle_is_due(&mut self, scope: NodeIx) {
         let Some(state) = self.scopes.get(&scope) else { return };
         let grown = self.circle(scope).is_some_and(|(members, _)| state.seats.len() >= members.len());
-        let due = !grown || state.unjudged || !state.woken.is_empty() || state.open == 0;
+        let due = !grown || state.unjudged || !state.woken.is_empty() || state.open == 0 || state.expired;
         if due && self.nodes[scope.index()].stand == Stand::Running {
             self.todo.scopes.insert(scope);
         } else {

@@ -10,7 +10,7 @@ use std::{
 
 use super::State;
 use crate::value::{
-    Decision, Finding, FindingId, FindingStatus, Message, MessageId, NodeIx, Role, Seq, Timestamp, Value, Variable,
+    Decision, Finding, FindingId, FindingStatus, Message, MessageId, NodeIx, Origins, Role, Seq, Timestamp, Value, Variable,
 };
 
 /// A message with its place in the journal.
@@ -204,9 +204,16 @@ impl Context {
         }
     }
 
-    pub(super) fn commit(&mut self, node: NodeIx, author: &Role, variable: &Arc<str>, value: &Value, seq: Seq) {
+    /// What a node wrote becomes visible: the node, its agent and where all that that had read comes from.
+    pub(super) fn commit(
+        &mut self,
+        (node, author, origins): (NodeIx, &Role, Origins),
+        variable: &Arc<str>,
+        value: &Value,
+        seq: Seq,
+    ) {
         let versions = self.writes.entry(variable.clone()).or_default();
         let version = u32::try_from(versions.len()).unwrap_or(u32::MAX).saturating_add(1);
-        versions.push((node, Variable { value: value.clone(), version, author: author.clone(), seq }));
+        versions.push((node, Variable { value: value.clone(), version, author: author.clone(), seq, origins }));
     }
 }

@@ -29,6 +29,7 @@ impl State {
             started_at: first.at,
             seq: Seq(1),
             now: first.at,
+            at: first.at,
             epoch: Epoch(0),
             instances: Vec::new(),
             nodes: Vec::new(),
@@ -48,6 +49,7 @@ impl State {
             next_ask: AskId(0),
             late: std::collections::BTreeSet::new(),
             unsure: std::collections::BTreeSet::new(),
+            origins: BTreeMap::new(),
             spent: Spent::default(),
             spent_by: BTreeMap::new(),
             spent_in: BTreeMap::new(),
@@ -90,6 +92,7 @@ impl State {
             return Err(self.contradiction(format!("scope {scope} grows beyond its items")));
         }
         self.todo.scopes.remove(&scope);
+        self.hand_on_origins(scope);
         for offset in 0..grown.count {
             let number = grown.first.saturating_add(offset);
             let (graph, path) = match &grown.of {
@@ -239,7 +242,12 @@ impl State {
     pub(super) fn make_ready(&mut self, node: NodeIx) {
         let state = &mut self.nodes[node.index()];
         state.stand = Stand::Ready;
-        state.ready_at = self.seq;
+        // A further attempt works with what there was for the first one: what came too late for that is too late.
+        if state.ready_at == Seq(0) {
+            state.ready_at = self.seq;
+        }
+        self.timers.clear(Timer::Join(node));
+        self.await_joins(node);
         match &self.node(node).kind {
             NodeKind::Agent(_) | NodeKind::Tool(_) => self.want(node, Due::Start),
             NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => {

@@ -14,8 +14,10 @@ mod growth;
 mod mail;
 mod names;
 mod node;
+mod origins;
 mod past;
 mod ready;
+mod relay;
 mod scope;
 mod timers;
 mod todo;
@@ -34,6 +36,7 @@ pub use mail::{Heard, Knows};
 pub use names::{At, seen_failure};
 pub use node::{Instance, NodeState, Stand};
 pub use ready::{Due, Limiter, Ready, ReadyKey};
+pub use relay::RelaySeat;
 pub use scope::{ScopeState, TopicState};
 pub use timers::{Timer, Timers};
 pub use todo::Todo;
@@ -43,7 +46,7 @@ pub use voice::Voice;
 use crate::{
     event::{Ask, AskFor, AskOutcome, Event, Finished, Key, Record, Started, Status},
     graph::NodeKind,
-    value::{AskId, CallIx, Epoch, Failure, NodeIx, Role, Seq, TeamIx, Timestamp, Turn, Usage, Value},
+    value::{AskId, CallIx, Epoch, Failure, NodeIx, Origins, Role, Seq, TeamIx, Timestamp, Turn, Usage, Value},
 };
 
 /// Why nothing new starts.
@@ -88,6 +91,8 @@ pub struct State {
     pub seq: Seq,
     /// The last record's time.
     pub now: Timestamp,
+    /// The time of the record that is being applied, or was last.
+    pub at: Timestamp,
     /// The owner's claim, as far as it is recorded.
     pub epoch: Epoch,
     /// Instances of graphs, in order of growth.
@@ -126,6 +131,8 @@ pub struct State {
     pub late: BTreeSet<Key>,
     /// Nodes that ended, or go on, with an irreversible call of which nobody knows whether it happened.
     pub unsure: BTreeSet<NodeIx>,
+    /// Where what nodes came to comes from.
+    pub origins: BTreeMap<NodeIx, Origins>,
     /// What was spent, in all.
     pub spent: Spent,
     /// What was spent, by agent of each team.
@@ -344,6 +351,7 @@ impl State {
         if record.at < self.now {
             return Err(self.contradiction("it is older than the one before it"));
         }
+        self.at = record.at;
         let woken = self.parked && !matches!(record.event, Event::Parked | Event::Resumed { .. });
         if woken {
             self.timers.shift(record.at.since(self.now));

@@ -6,7 +6,7 @@ use super::State;
 use crate::{
     event::Outcome,
     graph::{NodeKind, On, ScopeKind},
-    value::{Failure, NodeIx, Ref, Value},
+    value::{Failure, NodeIx, Ref, Seq, Value},
 };
 use petgraph::{Direction, visit::EdgeRef};
 
@@ -36,7 +36,8 @@ impl State {
         match r {
             Ref::Node { up, local, .. } => {
                 let instance = self.outwards(at.instance, *up);
-                instance.map_or(Value::Null, |ix| self.seen(NodeIx(self.instances[ix as usize].base + local)))
+                let read = instance.map(|ix| NodeIx(self.instances[ix as usize].base + local));
+                read.map_or(Value::Null, |read| if self.is_late_for(read, at) { pending() } else { self.seen(read) })
             }
             Ref::Binding { name, .. } => self.binding(name, at),
             Ref::Source { name } => {
@@ -49,6 +50,12 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Whether a node ended only after the one that reads it had gone on without it.
+    fn is_late_for(&self, read: NodeIx, at: At) -> bool {
+        let reader = at.node.map(|node| self.nodes[node.index()].ready_at).filter(|ready| *ready > Seq(0));
+        reader.is_some_and(|ready| self.outcome(read).is_some() && !self.had_ended(read, ready))
     }
 
     fn outwards(&self, instance: u32, up: u32) -> Option<u32> {
@@ -192,6 +199,11 @@ impl State {
                 .map(|n| (self.node(*n).id.to_string(), self.output(*n))),
         )
     }
+}
+
+/// A node that has not ended, as expressions see it.
+fn pending() -> Value {
+    Value::map([("output", Value::Null), ("status", Value::text("pending")), ("error", Value::Null)])
 }
 
 /// A failure as expressions see it: `#{ node, kind, message, status }`.

@@ -37,22 +37,29 @@ impl State {
         past
     }
 
-    /// Everything that ran inside a scope.
+    /// Everything that ran inside a scope; of one that has ended only what had ended by then. What it left at work is nobody's past.
     pub(super) fn below(&self, scope: NodeIx, past: &mut BTreeSet<NodeIx>) {
         let Some(state) = self.scopes.get(&scope) else { return };
+        let upto = self.nodes[scope.index()].outcome.as_ref().map(|_| self.nodes[scope.index()].ended_at);
         for instance in &state.instances {
-            self.all_of(*instance, past);
+            self.all_of(*instance, upto, past);
         }
     }
 
-    fn all_of(&self, instance: u32, past: &mut BTreeSet<NodeIx>) {
+    fn all_of(&self, instance: u32, upto: Option<Seq>, past: &mut BTreeSet<NodeIx>) {
         let instance = &self.instances[instance as usize];
         let size = u32::try_from(instance.graph.dag.node_count()).unwrap_or(0);
         for child in (instance.base..instance.base + size).map(NodeIx) {
-            if past.insert(child) {
+            if upto.is_none_or(|upto| self.had_ended(child, upto)) && past.insert(child) {
                 self.below(child, past);
             }
         }
+    }
+
+    /// Whether a node had ended by that record.
+    pub fn had_ended(&self, node: NodeIx, upto: Seq) -> bool {
+        let state = &self.nodes[node.index()];
+        state.outcome.is_some() && state.ended_at <= upto
     }
 
     /// Rounds, seats of a relay and debates come one after another: the earlier ones are past.
@@ -62,7 +69,7 @@ impl State {
             ScopeKind::Repeat { .. } | ScopeKind::Relay { .. } | ScopeKind::Settle(_) => {
                 let Some(state) = self.scopes.get(&scope) else { return };
                 for earlier in state.instances.iter().filter(|ix| **ix < instance) {
-                    self.all_of(*earlier, past);
+                    self.all_of(*earlier, None, past);
                 }
             }
             ScopeKind::ForEach { .. } | ScopeKind::Group { .. } | ScopeKind::Subtasks { .. } | ScopeKind::Circle { .. } => {}

@@ -14,7 +14,7 @@ use super::{
     tools::{HttpFile, MetricsFile, ToolFile},
     tree::{Kind, Node},
 };
-use crate::graph::{EscalationPolicy, Stragglers, VoteProtocol};
+use crate::graph::{EscalationPolicy, Stragglers, Untrusted, VoteProtocol};
 
 /// A member's place among equals, where it does not say.
 pub const DEFAULT_PRIORITY: u32 = 100;
@@ -57,6 +57,7 @@ words! {
         OnFailure = "on_failure", OnTimeout = "on_timeout", OnBudget = "on_budget", OnStall = "on_stall",
         Always = "always";
     Stragglers, "a way with stragglers": Cancel = "cancel", Leave = "leave";
+    Untrusted, "a way with what came from outside": Ask = "ask", Allow = "allow", Deny = "deny";
     ResultWord, "a way to a result": Coordinator = "coordinator", Merge = "merge", Vote = "vote", Rapporteur = "rapporteur";
 }
 
@@ -89,6 +90,10 @@ written! {
     /// Who may message whom, by role; a role that is not named may message all.
     #[schemars(extend("propertyNames" = { "pattern": super::scalar::ID_PATTERN }))]
     may_write: Option<Named<OneOrMany<Spot<Id>>>>,
+    /// Whom the members of a relay may hand their work over to by a call of `handoff`, by role; a role that is not named may hand
+    /// over to all others of the relay.
+    #[schemars(extend("propertyNames" = { "pattern": super::scalar::ID_PATTERN }))]
+    may_hand_off: Option<Named<OneOrMany<Spot<Id>>>>,
     /// How its agents read what is said to them, by type of message: templates that may name `id`, `type`, `from`, `to`, `content`,
     /// `metadata` and `private`. What comes of one stands between the marks of data, as it does without a template.
     messages: Option<LettersFile>,
@@ -212,6 +217,9 @@ written! {
     /// What becomes of those who are still at it.
     #[schemars(extend("default" = "cancel"))]
     stragglers: Option<Stragglers>,
+    /// How long the work of all members has: then the team goes on with what is there, if anything is, and `stragglers` says what
+    /// becomes of the rest.
+    deadline_seconds: Option<Span>,
     /// The longest that an activation may take.
     #[schemars(extend("default" = DEFAULT_TIMEOUT_SECONDS))]
     timeout_per_agent_seconds: Option<Span>,
@@ -239,6 +247,10 @@ written! {
     /// Questions of a seat to other agents.
     #[schemars(extend("default" = DEFAULT_MAX_ASKS))]
     max_asks: Option<Count>,
+    /// What becomes of an irreversible call with an argument that came from outside (the web, a log, an MCP server that is not
+    /// `trusted`), where no `permit` rule says so: a person is asked, it goes ahead, or it is refused.
+    #[schemars(extend("default" = "ask"))]
+    untrusted: Option<Untrusted>,
     /// What agents are watched for: each of these tells an agent that goes round in circles, then stops it and escalates
     /// (`on_stall`). `off` for none.
     detect: Option<DetectFile>,

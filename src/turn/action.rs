@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::value::{Evidence, Finding, FindingStatus, MessageKind, Origin, Role, Value};
+use crate::value::{Brief, Evidence, Finding, FindingStatus, HandoffRequest, MessageKind, Origin, Role, Value};
 
 use super::COLLABORATION;
 
@@ -85,6 +85,20 @@ pub enum Action {
         /// The answers to choose from.
         options: Vec<Arc<str>>,
     },
+    /// Pass the work on, in a relay; it ends the activation.
+    HandOff {
+        /// To whom, with what and why.
+        wish: HandoffRequest,
+        /// The result; `None`: what the brief says.
+        result: Option<Value>,
+    },
+    /// Acknowledge what a handoff demands.
+    Acknowledge {
+        /// The constraints.
+        constraints: Vec<Arc<str>>,
+        /// What there is to say to them.
+        note: Option<Arc<str>>,
+    },
     /// End with a result.
     Finish(Value),
 }
@@ -138,6 +152,11 @@ pub fn is_collaboration(tool: &str) -> bool {
     COLLABORATION.contains(&tool)
 }
 
+/// Whether a call of `tool` ends the activation, once all others of the turn are answered.
+pub fn ends(tool: &str) -> bool {
+    matches!(tool, "finish" | "handoff")
+}
+
 /// Why the arguments of a call cannot be read, where a model wrote something that is no JSON: they are then its words.
 pub fn unreadable(args: &Value) -> Option<String> {
     let text = args.as_str()?;
@@ -166,6 +185,11 @@ impl Action {
                 reason: a.reason.into(),
                 question: a.question.map(Arc::from),
                 options: a.options.into_iter().map(Arc::from).collect(),
+            }),
+            "handoff" => read::<HandOffArgs>("handoff", args).and_then(HandOffArgs::action),
+            "acknowledge" => read::<AcknowledgeArgs>("acknowledge", args).map(|a| Self::Acknowledge {
+                constraints: a.constraints.into_iter().map(Arc::from).collect(),
+                note: a.note.map(Arc::from),
             }),
             "finish" if unreadable(args).is_some() => {
                 Err(ActionError::Arguments { tool: "finish", reason: unreadable(args).unwrap_or_default() })
@@ -278,6 +302,35 @@ impl AskArgs {
     fn action(self) -> Result<Action, ActionError> {
         Ok(Action::Ask { to: Role::new(&self.to), question: words("ask_agent", "question", &self.question)? })
     }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HandOffArgs {
+    to: String,
+    brief: Value,
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default)]
+    result: Option<Value>,
+}
+
+impl HandOffArgs {
+    fn action(self) -> Result<Action, ActionError> {
+        let wrong = |reason| ActionError::Arguments { tool: "handoff", reason };
+        let reason = self.reason.map(|reason| words("handoff", "reason", &reason)).transpose()?;
+        let brief = Brief::read(&self.brief).map_err(wrong)?;
+        let result = self.result.filter(|result| !result.is_null());
+        Ok(Action::HandOff { wish: HandoffRequest { to: Role::new(&self.to), brief, reason }, result })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AcknowledgeArgs {
+    constraints: Vec<String>,
+    #[serde(default)]
+    note: Option<String>,
 }
 
 /// What is said in a message: something, and not too much of it.

@@ -13,7 +13,7 @@ mod prompt;
 
 use std::sync::Arc;
 
-pub use action::{Action, ActionError, Asked, EVERYBODY, MESSAGE_LIMIT, cut, is_collaboration, unreadable};
+pub use action::{Action, ActionError, Asked, EVERYBODY, MESSAGE_LIMIT, cut, ends, is_collaboration, unreadable};
 pub use detect::{Exchange, Seen, Verdict, lacks_evidence, look, refusal, says_the_same};
 pub use digest::digest;
 pub use ending::{Ending, ending};

@@ -6,8 +6,18 @@ use super::EVERYBODY;
 use crate::value::{EffectClass, ToolSpec, Value};
 
 /// The names of the collaboration tools; no other tool may have one of them.
-pub const COLLABORATION: &[&str] =
-    &["broadcast_finding", "retract_finding", "send_message", "ask_agent", "read_context", "set_variable", "escalate", "finish"];
+pub const COLLABORATION: &[&str] = &[
+    "broadcast_finding",
+    "retract_finding",
+    "send_message",
+    "ask_agent",
+    "read_context",
+    "set_variable",
+    "escalate",
+    "handoff",
+    "acknowledge",
+    "finish",
+];
 
 /// What an agent may do among its colleagues, beside what everybody may.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +26,10 @@ pub struct Offers {
     pub writes_to: Vec<Arc<str>>,
     /// Whom it may ask.
     pub asks: Vec<Arc<str>>,
+    /// Whom it may hand its work over to.
+    pub hands_to: Vec<Arc<str>>,
+    /// What it must acknowledge first.
+    pub acknowledges: Vec<Arc<str>>,
 }
 
 /// The collaboration tools that an agent has, as a model is told of them.
@@ -121,10 +135,41 @@ pub fn collaboration_tools(offers: &Offers) -> Vec<Arc<ToolSpec>> {
         let about = "Ask a colleague something that it may know from its work so far, and get its answer as the result.";
         tools.push(("ask_agent", about, object(arguments, &["to", "question"])));
     }
+    if !offers.hands_to.is_empty() {
+        let texts = |what: &str| {
+            let items = Value::map([("type", Value::text("string"))]);
+            Value::map([("type", Value::text("array")), ("items", items), ("description", Value::text(what))])
+        };
+        let brief = object(
+            Value::map([
+                ("goal", text("what is to be reached")),
+                ("done", texts("what is done")),
+                ("open", texts("what is still to do")),
+                ("constraints", texts("what your colleague must keep to; it acknowledges them first")),
+                ("artifacts", texts("files, documents and findings to build on")),
+            ]),
+            &["goal"],
+        );
+        let arguments = Value::map([
+            ("to", roles(&offers.hands_to, &[])),
+            ("brief", brief),
+            ("reason", text("why you hand over; needed to hand back what you did not acknowledge")),
+            ("result", any("your result so far; without it the brief is")),
+        ]);
+        let about = "Hand the work over to a colleague: ends your part, as `finish` does, and says who goes on.";
+        tools.push(("handoff", about, object(arguments, &["to", "brief"])));
+    }
+    if !offers.acknowledges.is_empty() {
+        let listed: Vec<&str> = offers.acknowledges.iter().map(AsRef::as_ref).collect();
+        let arguments = Value::map([("constraints", list_of(one_of(&listed))), ("note", text("what you have to say to them"))]);
+        let about = "Acknowledge the constraints of the handoff that you were given, all of them. Nothing else goes before this.";
+        tools.push(("acknowledge", about, object(arguments, &["constraints"])));
+    }
     tools
         .into_iter()
         .map(|(name, description, parameters)| {
-            Arc::new(ToolSpec { name: name.into(), description: description.into(), parameters, effect: EffectClass::Read })
+            let (name, description) = (name.into(), description.into());
+            Arc::new(ToolSpec { name, description, parameters, effect: EffectClass::Read, untrusted: false })
         })
         .collect()
 }

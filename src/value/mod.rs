@@ -5,6 +5,7 @@
 //! draws a random number, and every map is ordered, so that the same facts always read the same.
 
 mod agent;
+mod brief;
 mod command;
 mod data;
 mod facts;
@@ -15,6 +16,7 @@ mod include;
 mod judge;
 mod money;
 mod notify;
+mod origin;
 mod pattern;
 mod present;
 mod request;
@@ -25,6 +27,7 @@ mod time;
 pub use agent::{
     KnowledgeSpec, Merge, Profile, ProfileRole, QUERY_LIMIT, SEARCH_KNOWLEDGE, Style, WriteSpec, cassette, is_offline,
 };
+pub use brief::{BRIEF_BYTES, BRIEF_ENTRIES, Brief};
 pub use command::{CommandSpec, CommandWord, HttpSpec, MetricsSpec, TeamTools};
 pub use data::{Map, Value, ValueError};
 pub use facts::{
@@ -38,11 +41,12 @@ pub use include::{Include, includes};
 pub use judge::{EscalateTo, Expr, Judge, Ref, RuleError, RuleKind, SettleVerdict, Subtask, Verdict};
 pub use money::Usd;
 pub use notify::Notify;
+pub use origin::{Origin, Origins};
 pub use pattern::{fits_glob, fits_star};
 pub use present::{nested, present};
 pub use request::{Call, CallResult, EffectClass, Entry, Reply, Request, RequestDigest, Stop, ToolSpec, Usage};
 pub use said::{
-    Decision, Evidence, Exchange, Finding, FindingStatus, Message, MessageKind, Origin, Position, TrackRecord, Variable, abstains,
+    Decision, Evidence, Exchange, Finding, FindingStatus, Message, MessageKind, Position, TrackRecord, Variable, abstains,
 };
 pub use text::{Template as TextTemplate, a};
 pub use time::Timestamp;

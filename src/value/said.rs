@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FindingId, MessageId, Role, Seq, Value};
+use super::{FindingId, MessageId, Origin, Origins, Role, Seq, Value};
 
 /// What a message is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -65,12 +65,15 @@ pub struct Message {
     /// Only its two ends (and the audit) see it.
     #[serde(default)]
     pub private: bool,
-    /// Its part in an exchange of `ask_agent`. The engine says so, never an agent: what an agent sends along is in `metadata`.
+    /// Its part in an exchange of `ask_agent`, or in a handoff. The engine says so, never an agent: what an agent sends along is in `metadata`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<Exchange>,
+    /// Where what it says comes from: all that its author had read, and the author.
+    #[serde(default, skip_serializing_if = "Origins::is_empty")]
+    pub origins: Origins,
 }
 
-/// A message's part in an exchange of `ask_agent`.
+/// A message's part in an exchange of `ask_agent`, or in a handoff.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exchange {
@@ -78,6 +81,8 @@ pub enum Exchange {
     AnsweredAt(Arc<str>),
     /// The answer to that question; it is the result of the asker's call.
     Answers(MessageId),
+    /// What a handoff demands is acknowledged.
+    Acknowledges(MessageId),
 }
 
 impl Message {
@@ -85,7 +90,7 @@ impl Message {
     pub fn answers(&self) -> Option<&MessageId> {
         match &self.exchange {
             Some(Exchange::Answers(question)) => Some(question),
-            Some(Exchange::AnsweredAt(_)) | None => None,
+            Some(Exchange::AnsweredAt(_) | Exchange::Acknowledges(_)) | None => None,
         }
     }
 
@@ -93,21 +98,23 @@ impl Message {
     pub fn answered_at(&self) -> Option<&str> {
         match &self.exchange {
             Some(Exchange::AnsweredAt(path)) => Some(path),
-            Some(Exchange::Answers(_)) | None => None,
+            Some(Exchange::Answers(_) | Exchange::Acknowledges(_)) | None => None,
         }
     }
-}
 
-/// Where a claim comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Origin {
-    /// Computed from what tools returned.
-    Tool,
-    /// Said by a model.
-    Model,
-    /// Said by a person.
-    Person,
+    /// The handoff whose constraints it acknowledges.
+    pub fn acknowledges(&self) -> Option<&MessageId> {
+        match &self.exchange {
+            Some(Exchange::Acknowledges(handoff)) => Some(handoff),
+            Some(Exchange::Answers(_) | Exchange::AnsweredAt(_)) | None => None,
+        }
+    }
+
+    /// What a handoff carries over, where somebody wrote a brief.
+    pub fn brief(&self) -> Option<super::Brief> {
+        let brief = self.metadata.get("brief").filter(|_| self.kind == MessageKind::Handoff)?;
+        brief.to().ok()
+    }
 }
 
 /// What a claim rests on.
@@ -162,6 +169,9 @@ pub struct Finding {
     /// What it rests on.
     #[serde(default)]
     pub evidence: Vec<Evidence>,
+    /// Where all that its author had read comes from, and the author.
+    #[serde(default, skip_serializing_if = "Origins::is_empty")]
+    pub origins: Origins,
 }
 
 /// One side of a disagreement.
@@ -246,4 +256,7 @@ pub struct Variable {
     pub author: Role,
     /// The record that wrote it.
     pub seq: Seq,
+    /// Where all that its author had read comes from, and the author.
+    #[serde(default, skip_serializing_if = "Origins::is_empty")]
+    pub origins: Origins,
 }

@@ -126,6 +126,8 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
             | Event::AskMoved { .. }
             | Event::Notified { .. }
             | Event::LimitReached { .. }
+            | Event::DeadlinePassed { .. }
+            | Event::HandedOff { .. }
             | Event::Undelivered { .. }
             | Event::LateResult { .. } => {}
         }
@@ -174,6 +176,8 @@ fn subject(event: &Event) -> Option<NodeIx> {
         | Event::LetGo { node, .. }
         | Event::Noted { node, .. }
         | Event::Wrote { node, .. }
+        | Event::DeadlinePassed { node }
+        | Event::HandedOff { node, .. }
         | Event::Found { node, .. }
         | Event::Retracted { node, .. }
         | Event::Decided { node, .. } => Some(*node),

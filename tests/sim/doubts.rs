@@ -94,6 +94,8 @@ impl Doubts {
             | Event::AskMoved { .. }
             | Event::Notified { .. }
             | Event::LimitReached { .. }
+            | Event::DeadlinePassed { .. }
+            | Event::HandedOff { .. }
             | Event::Undelivered { .. }
             | Event::CancelRequested { .. }
             | Event::LateResult { .. }

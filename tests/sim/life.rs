@@ -466,7 +466,7 @@ fn read(request: &Request) -> String {
     format!("{node} {phase} {turn} {turns_left} {task} {input} {inputs:?} {context} {thread:?}")
 }
 
-fn said(random: &mut Random, fires: bool) -> Result<Reply, Failure> {
+fn said(random: &mut Random, fires: bool, hands: bool, owes: bool) -> Result<Reply, Failure> {
     let value = Value::map([
         ("value", random.one(&[Value::text("x"), Value::text("y"), Value::text("z"), several(), Value::Null]).clone()),
         ("vote", Value::text(random.one(&["approve", "approve", "object", "object", "abstain"]))),
@@ -489,6 +489,16 @@ fn said(random: &mut Random, fires: bool) -> Result<Reply, Failure> {
             reply.calls = (0..count).map(|n| call(random, n, &value, fires)).collect();
         }
     }
+    if hands && random.percent(40) {
+        let handoff = Call { id: Arc::from("over"), tool: Arc::from("handoff"), args: handoff(random) };
+        let at = random.below(reply.calls.len() as u64 + 1) as usize;
+        reply.calls.insert(at, handoff);
+    }
+    if owes && random.percent(60) {
+        let constraints = CONSTRAINTS[..1 + random.below(2) as usize].iter().map(|c| Value::text(*c));
+        let args = Value::map([("constraints", Value::list(constraints))]);
+        reply.calls.insert(0, Call { id: Arc::from("yes"), tool: Arc::from("acknowledge"), args });
+    }
     Ok(reply)
 }
 
@@ -509,6 +519,21 @@ fn own_findings(request: &Request) -> Vec<Value> {
         _ => None,
     });
     ids.chain(new).collect()
+}
+
+/// What a handoff may demand.
+const CONSTRAINTS: [&str; 2] = ["read only", "not before nine"];
+
+fn handoff(random: &mut Random) -> Value {
+    let to = Value::text(random.one(&["a", "b", "c", "nobody"]));
+    let demands = CONSTRAINTS[..random.below(3) as usize].iter().map(|c| Value::text(*c));
+    let brief = match random.below(8) {
+        0 => Value::Int(1),
+        1 => Value::text("go on"),
+        _ => Value::map([("goal", Value::text(random.one(&["x", "y"]))), ("constraints", Value::list(demands))]),
+    };
+    let reason = if random.percent(50) { Value::text("by chance") } else { Value::Null };
+    Value::map([("to", to), ("brief", brief), ("reason", reason)])
 }
 
 fn call(random: &mut Random, n: u64, value: &Value, fires: bool) -> Call {
@@ -555,7 +580,8 @@ fn call(random: &mut Random, n: u64, value: &Value, fires: bool) -> Call {
 impl World for Chance {
     fn model(&mut self, call: &ModelCall) -> Vec<(u64, Result<Reply, Failure>)> {
         let mut random = self.draw(&format!("{} {}", call.key.attempt, read(&call.request)));
-        let mut reply = said(&mut random, self.fires);
+        let has = |tool: &str| call.request.tools.iter().any(|offered| &*offered.name == tool);
+        let mut reply = said(&mut random, self.fires, has("handoff"), has("acknowledge"));
         let own = own_findings(&call.request);
         if let Ok(reply) = &mut reply {
             if is_offline(&call.request.profile.model) {

@@ -1,11 +1,11 @@
 //! Which session is it? [`scene`]: a random plan, its rules, and what may disturb its order.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use synod::{
     graph::{
-        Backoff, CallCap, EscalationPolicy, EscalationStep, GateBy, Limits, MemberTeam, Node, NodeKind, Phase, Plan, Retry,
-        ScopeKind, SettleOver, SettleSpec, TeamSeat, VoteProtocol,
+        Backoff, CallCap, Deadline, EscalationPolicy, EscalationStep, GateBy, Limits, MemberTeam, Node, NodeKind, Phase, Plan,
+        Retry, ScopeKind, SettleOver, SettleSpec, TeamSeat, VoteProtocol,
     },
     value::{
         EffectClass, EscalateTo, FailureKind, Merge, Role, RuleKind, SettleVerdict, Subtask, TeamIx, Usd, Value, Verdict,
@@ -308,6 +308,8 @@ impl Maker {
             _ => spot.otherwise(source),
         });
         let spot = if self.random.percent(15) { spot.short() } else { spot };
+        let late = self.ordered && count > 0 && self.random.percent(20);
+        let spot = if late { spot.waits(1 + self.random.below(20), 1 + self.random.below(2) as u32) } else { spot };
         if self.ordered && count > 0 && self.random.percent(30) {
             let spot = if self.random.percent(50) { spot.any() } else { spot.quorum(1 + self.random.below(count) as u32) };
             if self.random.percent(40) {
@@ -340,7 +342,10 @@ impl Maker {
             66..=74 => {
                 let items = *self.random.one(&["[]", "[1]", "[1, 2, 3]", "[1, 2, 3, 4]", "7"]);
                 let parallel = self.random.percent(50).then(|| 1 + self.random.below(2) as u32);
-                flow.for_each(id, items, 3, parallel, |flow| self.graph(flow, depth + 1))
+                let deadline = self.deadline();
+                let mut spot = flow.for_each(id, items, 3, parallel, |flow| self.graph(flow, depth + 1));
+                spot.node().work_deadline = deadline;
+                spot
             }
             75..=80 => {
                 let max = 1 + self.random.below(3) as u32;
@@ -370,9 +375,13 @@ impl Maker {
                 let max_handoffs = self.random.below(4) as u32;
                 let like = self.like();
                 if self.ordered && self.random.percent(50) {
-                    return flow.scope(id, ScopeKind::Circle { members, like });
+                    let deadline = self.deadline();
+                    let mut spot = flow.scope(id, ScopeKind::Circle { members, like });
+                    spot.node().work_deadline = deadline;
+                    return spot;
                 }
-                flow.scope(id, ScopeKind::Relay { members, max_handoffs, like })
+                let targets = if self.random.percent(70) { self.targets(&members) } else { BTreeMap::new() };
+                flow.scope(id, ScopeKind::Relay { members, max_handoffs, targets, like })
             }
             96..=99 => {
                 let over = *self.random.one(&[SettleOver::Findings, SettleOver::Findings, SettleOver::Votes, SettleOver::Result]);
@@ -381,6 +390,18 @@ impl Maker {
             }
             _ => self.coordinated(flow, id),
         }
+    }
+
+    /// Whom each may hand over to: all others, or one.
+    fn targets(&mut self, members: &[Role]) -> BTreeMap<Role, Vec<Role>> {
+        let all = self.random.percent(60);
+        let open = |(at, from): (usize, &Role)| {
+            let mut others: Vec<Role> = members.iter().filter(|to| *to != from).cloned().collect();
+            others.rotate_left(at % 2);
+            others.truncate(if all { members.len() } else { 1 });
+            (from.clone(), others)
+        };
+        members.iter().enumerate().map(open).collect()
     }
 
     fn agent<'f, 'p>(&mut self, flow: &'f mut Flow<'p>, id: &str, source: Option<&str>) -> Spot<'f, 'p> {
@@ -460,7 +481,18 @@ impl Maker {
         let one_by_one = self.random.percent(40);
         let like = self.like();
         let from = synod::value::Expr { refs: Vec::new(), ..from };
-        flow.scope(id, ScopeKind::Subtasks { from, max: 5, like, one_by_one, quorum })
+        let deadline = self.deadline();
+        let mut spot = flow.scope(id, ScopeKind::Subtasks { from, max: 5, like, one_by_one, quorum });
+        spot.node().work_deadline = deadline;
+        spot
+    }
+
+    fn deadline(&mut self) -> Option<Deadline> {
+        let some = self.ordered && self.random.percent(30);
+        some.then(|| Deadline {
+            after: Duration::from_secs(1 + self.random.below(30)),
+            at_least: 1 + self.random.below(2) as u32,
+        })
     }
 
     fn spec(&mut self, over: SettleOver) -> SettleSpec {

@@ -131,6 +131,8 @@ fn input(state: &State, record: &Record) -> Option<Input> {
         | Event::NotHappened { .. }
         | Event::Said { .. }
         | Event::Noted { .. }
+        | Event::DeadlinePassed { .. }
+        | Event::HandedOff { .. }
         | Event::Undelivered { .. }
         | Event::Found { .. }
         | Event::Retracted { .. }

@@ -62,6 +62,7 @@ fn finding() -> Finding {
         confidence: 0.9,
         status: FindingStatus::Open,
         origin: Origin::Tool,
+        origins: Origin::Tool.into(),
         evidence: vec![Evidence {
             source: "logs/payment.log".into(),
             locator: "line 1042".into(),

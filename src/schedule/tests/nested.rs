@@ -78,7 +78,7 @@ fn a_sub_task_of_a_team_runs_its_whole_plan_on_the_words_of_the_sub_task() {
 
 #[test]
 fn a_relay_goes_on_from_what_a_team_came_to() {
-    let relay = |like, members| ScopeKind::Relay { members, max_handoffs: 5, like };
+    let relay = |like, members| ScopeKind::Relay { members, max_handoffs: 5, targets: std::collections::BTreeMap::new(), like };
     let run = run(nested(&["lab", "b"], relay), script());
     assert_eq!(run.result(), "completed s/2: the task\n\nHanded over by lab: s/1/sum: the task", "{}", run.outcomes());
 }
@@ -157,7 +157,7 @@ fn only_the_coordinator_of_a_team_is_heard_outside_and_the_others_are_told_so() 
         })
         .agent("b", |r| Said::Finish(Value::from(mail(r).join(", "))))
         .agent("coordinator", |r| if r.turn.0 == 0 { send("b", "note", "from the lab") } else { tells(r) });
-    let relay = |like, members| ScopeKind::Relay { members, max_handoffs: 5, like };
+    let relay = |like, members| ScopeKind::Relay { members, max_handoffs: 5, targets: std::collections::BTreeMap::new(), like };
     let run = run(nested(&["lab", "b"], relay), script);
     assert_eq!(run.result(), "completed lab: from the lab", "{}", run.outcomes());
     assert_eq!(
@@ -184,7 +184,7 @@ fn what_the_coordinator_of_a_team_finds_is_known_above_in_the_name_of_the_member
             })
     };
     let known: Arc<std::sync::Mutex<String>> = Arc::default();
-    let relay = |like, members| ScopeKind::Relay { members, max_handoffs: 5, like };
+    let relay = |like, members| ScopeKind::Relay { members, max_handoffs: 5, targets: std::collections::BTreeMap::new(), like };
     run(nested(&["lab", "b"], relay), script(known.clone()));
     assert_eq!(*known.lock().unwrap(), "lab outside");
     let mut open = nested(&["lab", "b"], relay);
@@ -233,7 +233,7 @@ fn whoever_asks_a_team_is_answered_by_its_coordinator_from_what_that_knows() {
         let before = r.thread.iter().filter(|entry| matches!(entry, Entry::Reply(_))).count();
         Said::Finish(Value::from(format!("{} of {before}: {}", r.phase, r.task)))
     });
-    let relay = |like, members| ScopeKind::Relay { members, max_handoffs: 5, like };
+    let relay = |like, members| ScopeKind::Relay { members, max_handoffs: 5, targets: std::collections::BTreeMap::new(), like };
     let run = run(nested(&["lab", "b"], relay), script);
     assert_eq!(run.result(), r#"completed {"answer":"answer of 1: the task","from":"lab"}"#, "{}", run.outcomes());
 }
@@ -246,7 +246,7 @@ fn nobody_asks_beyond_the_own_team() {
             result(r).and_then(|r| r.outcome.as_ref().err()).map_or(Value::Null, |why| Value::Text(why.message.clone())),
         ),
     });
-    let relay = |like, members| ScopeKind::Relay { members, max_handoffs: 0, like };
+    let relay = |like, members| ScopeKind::Relay { members, max_handoffs: 0, targets: std::collections::BTreeMap::new(), like };
     let run = run(nested(&["lab", "b"], relay), script);
     let told = "completed b is not of this team, and questions stay within a team: send b a message";
     assert_eq!(run.result(), told, "{}", run.outcomes());

@@ -6,6 +6,7 @@ use crate::{
     event::{Grown, GrownFrom},
     graph::{NodeKind, Phase},
     state::{CallState, FoldError, Heard, ScopeState, Stage, State},
+    turn::ends,
     value::{CallIx, CallResult, Entry, NodeIx, Role, Value},
 };
 
@@ -82,12 +83,12 @@ impl State {
         let role = agent.role.clone();
         let Some(activation) = self.activations.get(&node) else { return };
         let mut thread = activation.thread.clone();
-        let finish = match thread.last() {
-            Some(Entry::Reply(reply)) => reply.calls.iter().find(|call| &*call.tool == "finish").cloned(),
+        let last = match thread.last() {
+            Some(Entry::Reply(reply)) => reply.calls.iter().find(|call| ends(&call.tool)).cloned(),
             _ => None,
         };
-        if let Some(call) = finish {
-            let result = Arc::new(CallResult { outcome: Ok(Value::map([("accepted", Value::Bool(true))])) });
+        if let Some(call) = last {
+            let result = Arc::new(CallResult::of(Ok(Value::map([("accepted", Value::Bool(true))]))));
             thread.push(Entry::Result { call, result });
         }
         let heard = Heard { node, task: activation.task.clone(), thread, mail: activation.heard, began_at: activation.began_at };

@@ -2,6 +2,7 @@
 
 mod below;
 mod cuts;
+mod deadlines;
 mod edges;
 mod nodes;
 mod people;
@@ -63,6 +64,8 @@ impl State {
             Event::ToolCalled(called) => self.tool_called(called)?,
             Event::ToolReturned { node, call, result, .. } => self.tool_returned(*node, *call, result)?,
             Event::Said { node, message } => self.said(*node, message, record)?,
+            Event::DeadlinePassed { node } => self.deadline_passed(*node)?,
+            Event::HandedOff { node, wish } => self.handed_off(*node, wish)?,
             Event::Undelivered { messages } => self.context.undelivered.extend(messages.iter().cloned()),
             Event::Noted { node, detector, note } => self.noted(*node, *detector, note)?,
             Event::Found { node, finding } => self.found(*node, finding, record)?,

@@ -47,6 +47,7 @@ impl State {
                 // The question that it answers is news.
                 let earlier = thread.len() - usize::from(phase == Phase::Answer && !thread.is_empty());
                 self.forget_below(node);
+                let origins = self.begins_with(node);
                 self.activations.insert(
                     node,
                     Activation {
@@ -61,6 +62,8 @@ impl State {
                         read_upto: self.seq,
                         began_at,
                         heard: mail,
+                        origins,
+                        read: 0,
                         writes: Vec::new(),
                         found: Vec::new(),
                         repairs: 0,
@@ -127,6 +130,7 @@ impl State {
             self.late.insert(Key { node, attempt, turn: Turn(0), call: None });
         }
         self.give_up(node, outcome);
+        self.keep_origins(node);
         self.conclude_agent(node, outcome, record);
         self.circles.remove(&node);
         self.forget_threads(node);
@@ -135,9 +139,14 @@ impl State {
         self.faults.remove(&node);
         self.todo.forget(node);
         let state = &mut self.nodes[node.index()];
+        let waited = state.stand == Stand::Waiting;
         state.stand = Stand::Ended;
         state.ended_at = self.seq;
         state.outcome = Some(outcome.clone());
+        let in_vain = waited && matches!(outcome, Outcome::Failed(_)) && self.node(node).join_deadline.is_some();
+        if in_vain && self.node(node).stragglers == Stragglers::Cancel {
+            self.cut_stragglers(node);
+        }
         if !(matches!(outcome, Outcome::Ok(_)) && self.node(node).stragglers == Stragglers::Leave) {
             self.abandon_children(node);
         }
@@ -151,7 +160,7 @@ impl State {
         let role = self.role_of(node).cloned();
         if let (Some(role), Some(activation), Outcome::Ok(value)) = (&role, self.activations.get(&node), outcome) {
             for (variable, written, seq) in activation.writes.clone() {
-                self.context.commit(node, role, &variable, &written, seq);
+                self.context.commit((node, role, activation.origins), &variable, &written, seq);
             }
             if self.is_own_synthesis(node) {
                 self.provide(node, value);
@@ -188,6 +197,8 @@ impl State {
         let limiter = self.instance_of(node).limiter;
         self.timers.clear(Timer::Timeout(node));
         self.timers.clear(Timer::Retry(node));
+        self.timers.clear(Timer::Join(node));
+        self.timers.clear(Timer::Work(node));
         if self.calling.remove(&node) {
             self.ready.give(limiter, 1);
         }

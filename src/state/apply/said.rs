@@ -42,7 +42,8 @@ impl State {
         {
             scope.task = Some(message.content.clone());
         }
-        let reach = if message.kind == MessageKind::TaskAssignment { Reach::Record } else { Reach::All };
+        let told = message.kind == MessageKind::TaskAssignment || message.acknowledges().is_some();
+        let reach = if told { Reach::Record } else { Reach::All };
         let message = if self.started.version < EXCHANGES { with_exchange(message) } else { message.clone() };
         self.speak(node, message, reach, record);
         Ok(())
@@ -152,7 +153,17 @@ impl State {
         to: Option<Role>,
         content: Arc<str>,
     ) -> Message {
-        Message { id: self.next_message(node), kind, from, to, content, metadata: Value::Null, private: false, exchange: None }
+        Message {
+            id: self.next_message(node),
+            kind,
+            from,
+            to,
+            content,
+            metadata: Value::Null,
+            private: false,
+            exchange: None,
+            origins: self.origins_at(node),
+        }
     }
 
     pub(super) fn speak(&mut self, node: NodeIx, message: Arc<Message>, reach: Reach, record: &Record) {
@@ -172,13 +183,24 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::Origins;
 
     #[test]
     fn a_message_of_an_older_journal_says_in_its_metadata_which_exchange_it_belongs_to() {
         let old = |kind, key: &str, text: &str| {
             let metadata = Value::map([(key, Value::text(text))]);
             let (id, content) = (MessageId(Arc::from("a#m1")), Arc::from("words"));
-            let message = Message { id, kind, from: None, to: None, content, metadata, private: false, exchange: None };
+            let message = Message {
+                id,
+                kind,
+                from: None,
+                to: None,
+                content,
+                metadata,
+                private: false,
+                exchange: None,
+                origins: Origins::default(),
+            };
             with_exchange(&Arc::new(message)).exchange.clone()
         };
         assert_eq!(old(MessageKind::Question, "answered_at", "a/ask_1"), Some(Exchange::AnsweredAt(Arc::from("a/ask_1"))));

@@ -25,6 +25,9 @@ impl State {
         if let Some(timeout) = self.node(node).timeout {
             self.timers.set(Timer::Timeout(node), record.at.after(timeout));
         }
+        if let Some(deadline) = self.node(node).work_deadline {
+            self.timers.set(Timer::Work(node), record.at.after(deadline.after));
+        }
         let topics = self.topics_of(node, bound);
         let grown = self.scopes.get(&node).map_or(0, |earlier| earlier.grown);
         self.scopes.insert(node, ScopeState { bound: bound.clone(), topics, grown, ..ScopeState::default() });

@@ -26,6 +26,7 @@ impl State {
             self.take_mail(node, &mail, record.at);
         }
         let activation = self.activation(node)?;
+        activation.read_thread();
         activation.stage = Stage::Asked;
         if fresh {
             activation.read_upto = read_upto;

@@ -49,6 +49,7 @@ impl Command {
             description: command.description.clone(),
             parameters: command.parameters.clone(),
             effect: command.effect,
+            untrusted: command.untrusted,
         };
         Self { spec, command, env }
     }

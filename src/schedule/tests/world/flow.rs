@@ -9,8 +9,8 @@ use petgraph::{
 
 use super::synod::{
     graph::{
-        AgentNode, AskNode, Backoff, Bounds, CallCap, Edge, GateBy, Graph, Join, Limits, Member, MemberTeam, Node, NodeKind, On,
-        Phase, Plan, Retry, ScopeKind, Stragglers, TeamPlan, ToolNode,
+        AgentNode, AskNode, Backoff, Bounds, CallCap, Deadline, Edge, GateBy, Graph, Join, Limits, Member, MemberTeam, Node,
+        NodeKind, On, Phase, Plan, Retry, ScopeKind, Stragglers, TeamPlan, ToolNode,
     },
     value::{
         EffectClass, Expr, FailureKind, KnowledgeSpec, Map, Merge, Place, Profile, ProfileRole, Ref, Role, Style, TeamIx,
@@ -71,6 +71,7 @@ pub fn team(roles: &[&str]) -> TeamPlan {
         calls_per_turn: 8,
         may_write: BTreeMap::new(),
         max_asks: 3,
+        untrusted: super::synod::graph::Untrusted::Ask,
         detect: None,
         letters: Arc::default(),
         limits: Limits::default(),
@@ -208,7 +209,10 @@ impl<'p> Flow<'p> {
     /// Adds a call of a tool of that effect, with its id as the only argument.
     pub fn call(&mut self, id: &str, tool: &str, effect: EffectClass) -> Spot<'_, 'p> {
         let args = Value::map([("id", Value::text(id))]);
-        self.add(id, NodeKind::Tool(Box::new(ToolNode { tool: Arc::from(tool), args, templates: Vec::new(), effect })))
+        self.add(
+            id,
+            NodeKind::Tool(Box::new(ToolNode { tool: Arc::from(tool), args, templates: Vec::new(), effect, untrusted: false })),
+        )
     }
 
     /// Adds a call that reads.
@@ -394,6 +398,16 @@ impl Spot<'_, '_> {
     /// With a time limit in seconds.
     pub fn timeout(self, seconds: u64) -> Self {
         self.change(|n| n.timeout = Some(Duration::from_secs(seconds)))
+    }
+
+    /// It waits for its join so many seconds, for at least so many.
+    pub fn waits(self, seconds: u64, at_least: u32) -> Self {
+        self.change(|n| n.join_deadline = Some(Deadline { after: Duration::from_secs(seconds), at_least }))
+    }
+
+    /// What it grows has so many seconds, for at least so many.
+    pub fn within(self, seconds: u64, at_least: u32) -> Self {
+        self.change(|n| n.work_deadline = Some(Deadline { after: Duration::from_secs(seconds), at_least }))
     }
 
     /// Its failure is a warning.
