@@ -15,6 +15,8 @@ mod failure;
 mod journal;
 #[path = "behaviours/order.rs"]
 mod order;
+#[path = "behaviours/patterns.rs"]
+mod patterns;
 #[path = "behaviours/people.rs"]
 mod people;
 #[path = "behaviours/turns.rs"]
