@@ -25,6 +25,9 @@ fn outer_text(pattern: &str, rest: &str) -> String {
     )
 }
 
+/// A relay in which nobody may hand over.
+const CLOSED: &str = "may_hand_off: { cid: [], lab: [] }\n";
+
 fn planned(sources: &MapSources) -> Plan {
     plan_of(&load_from(sources))
 }
@@ -39,9 +42,10 @@ fn a_member_that_is_a_team_counts_with_all_its_agents_in_every_pattern() {
     assert_eq!(turns(&outer("coordinator_worker", "")), cid + lab + sum);
     assert_eq!(turns(&outer("hierarchical", "")), cid + lab + sum);
     assert_eq!(turns(&outer("parallel", "result: { by: merge }\n")), cid + lab);
-    assert_eq!(turns(&outer("sequential", "")), cid + lab);
-    // With a rule each turn of the relay may be the lab's.
-    assert_eq!(turns(&outer("sequential", "rules: [own.rhai]\n")), lab * 9);
+    assert_eq!(turns(&outer("sequential", CLOSED)), cid + lab);
+    // Where its members or a rule may hand over, each turn of the relay may be the lab's.
+    assert_eq!(turns(&outer("sequential", "")), lab * 9);
+    assert_eq!(turns(&outer("sequential", &format!("rules: [own.rhai]\n{CLOSED}"))), lab * 9);
     assert_eq!(turns(&outer("peer_to_peer", "result: { by: merge }\n")), cid + lab * u64::from(CIRCLE_RUNS));
 }
 
@@ -88,7 +92,7 @@ fn the_running_time_of_a_team_inside_another_ends_its_scope() {
     let all = |pattern: &str, rest| outer(pattern, rest).with("lab.yaml", limited(LAB));
     // The agent beside it takes 300 s, and whoever makes the result as long again.
     assert_eq!(planned(&all("coordinator_worker", "")).bounds.wall_seconds, 600);
-    assert_eq!(planned(&all("sequential", "")).bounds.wall_seconds, 340);
+    assert_eq!(planned(&all("sequential", CLOSED)).bounds.wall_seconds, 340);
     let nodes = graph("nodes: { only: { team: ./lab.yaml } }\n");
     let plan = planned(&sources().with("lab.yaml", limited(LAB)).with("team.yaml", nodes));
     assert_eq!(node(&plan, 0, 0).timeout, Some(std::time::Duration::from_secs(40)));

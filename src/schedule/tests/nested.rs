@@ -79,8 +79,9 @@ fn a_sub_task_of_a_team_runs_its_whole_plan_on_the_words_of_the_sub_task() {
 #[test]
 fn a_relay_goes_on_from_what_a_team_came_to() {
     let relay = |like, members| ScopeKind::Relay { members, max_handoffs: 5, targets: std::collections::BTreeMap::new(), like };
-    let run = run(nested(&["lab", "b"], relay), script());
-    assert_eq!(run.result(), "completed s/2: the task\n\nHanded over by lab: s/1/sum: the task", "{}", run.outcomes());
+    let script = script().agent("b", |r| Said::Finish(Value::from(format!("{}, {}", r.task, mail(r).join(", ")))));
+    let run = run(nested(&["lab", "b"], relay), script);
+    assert_eq!(run.result(), "completed the task, lab: s/1/sum: the task", "{}", run.outcomes());
 }
 
 #[test]
@@ -159,7 +160,7 @@ fn only_the_coordinator_of_a_team_is_heard_outside_and_the_others_are_told_so() 
         .agent("coordinator", |r| if r.turn.0 == 0 { send("b", "note", "from the lab") } else { tells(r) });
     let relay = |like, members| ScopeKind::Relay { members, max_handoffs: 5, targets: std::collections::BTreeMap::new(), like };
     let run = run(nested(&["lab", "b"], relay), script);
-    assert_eq!(run.result(), "completed lab: from the lab", "{}", run.outcomes());
+    assert_eq!(run.result(), "completed lab: s/1/sum: the task, lab: from the lab", "{}", run.outcomes());
     assert_eq!(
         *seen.lock().unwrap(),
         ["b is not of this team: what goes to the team above goes through coordinator; x may write to coordinator"]
