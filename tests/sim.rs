@@ -5,8 +5,8 @@
 //! `SYNOD_SIM_SLOW` how many others take as long as they may (2,000), `SYNOD_SIM_DAMAGED` how many journals are damaged (200); `SYNOD_SIM_SEED` runs one seed alone. The big one:
 //! `SYNOD_SIM_RUNS=100000 SYNOD_SIM_EVERYWHERE=1000 cargo test --release --test sim`.
 //!
-//! `SYNOD_SIM_WORST` says how often a shipped team of each pattern runs with agents that do their worst (100), `SYNOD_SIM_SHUFFLES` in
-//! how many orders of arrival every shipped team runs (20).
+//! `SYNOD_SIM_WORST` says how often a shipped team of each pattern runs with agents that do their worst (40), `SYNOD_SIM_SHUFFLES` in
+//! how many orders of arrival every shipped team runs (10).
 
 extern crate synod;
 
@@ -162,7 +162,7 @@ fn a_team_of_any_pattern_ends_within_its_printed_bounds_whatever_its_agents_do()
         println!("{pattern}: {name}");
         let team = Shipped::load(name);
         let test = "a_team_of_any_pattern_ends_within_its_printed_bounds_whatever_its_agents_do";
-        each(number("SYNOD_SIM_WORST", 100), test, |seed| bounded(&team, seed));
+        each(number("SYNOD_SIM_WORST", 40), test, |seed| bounded(&team, seed));
     }
 }
 
@@ -176,7 +176,7 @@ fn a_shipped_team_comes_to_the_same_in_any_order_of_arrival() {
         .filter_map(|entry| entry.expect("a file").path().file_stem().map(|stem| stem.to_string_lossy().into_owned()))
         .collect();
     names.sort_unstable();
-    let shuffles = number("SYNOD_SIM_SHUFFLES", 20);
+    let shuffles = number("SYNOD_SIM_SHUFFLES", 10);
     for name in names {
         println!("{name}");
         let team = Shipped::load(&name);

@@ -61,9 +61,7 @@ fn relay(bench: &Bench, keys: &str) -> Ran {
 #[test]
 fn a_team_in_a_relay_gets_the_task_and_its_inputs_and_hands_its_result_on() {
     let done = relay(&bench(), "").completed();
-    let task = done["task"].as_str().unwrap_or_default();
-    assert!(task.ends_with("Handed over by lab: lab: the task with care"), "{task}");
-    assert_eq!((&done["mail"], &done["found"]), (&json!([]), &json!([])));
+    assert_eq!(done, json!({ "task": "the task", "mail": ["lab: lab: the task with care"], "found": [] }));
 }
 
 #[test]
@@ -71,7 +69,7 @@ fn an_open_team_is_heard_by_the_team_around_it_in_its_own_name() {
     let bench = bench();
     let ran = relay(&bench, ", open: true");
     let done = ran.completed();
-    assert_eq!((&done["mail"], &done["found"]), (&json!(["lab: hello"]), &json!(["lab"])));
+    assert_eq!((&done["mail"], &done["found"]), (&json!(["lab: lab: the task with care", "lab: hello"]), &json!(["lab"])));
     let sent = |e: &Event| match e {
         Event::Said { message, .. } if message.kind == MessageKind::Note => message.from.as_ref().map(ToString::to_string),
         _ => None,
