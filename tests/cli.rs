@@ -420,6 +420,7 @@ fn messages_are_filtered_by_who_what_when_and_whether_they_arrived() {
         "is_broadcast",
         "is_private",
         "metadata",
+        "origins",
         "read_at",
         "seq",
         "to",
