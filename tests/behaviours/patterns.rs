@@ -5,8 +5,11 @@ use synod::event::Event;
 
 use crate::common::{Bench, graph, sole_error};
 
-/// Each pattern whose members work side by side, and where one is at work.
-const PATTERNS: [(&str, fn(&str) -> String); 4] = [
+/// Where a member is at work.
+type Path = fn(&str) -> String;
+
+/// Each pattern whose members work side by side.
+const PATTERNS: [(&str, Path); 4] = [
     ("parallel", |role| role.to_owned()),
     ("coordinator_worker", |role| format!("work/{role}")),
     ("peer_to_peer", |role| format!("circle/{role}/1")),
