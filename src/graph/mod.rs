@@ -15,12 +15,13 @@ use serde::{Deserialize, Serialize};
 
 pub use bounds::{
     ANSWER_TURNS, AgentBound, Bounds, CallCap, DEFAULT_TOOL_TIMEOUT, Limits, MAX_ASK_DEPTH, MAX_CALL_QUESTIONS,
-    MAX_DEBATED_TOPICS, MAX_MERGED, MAX_VARIABLE, REPAIRS, RESERVED_TURNS, SECOND_CHANCES, SYNTHESIS_SHARE, synthesis_share,
+    MAX_DEBATED_TOPICS, MAX_DELEGATION_DEPTH, MAX_MERGED, MAX_TASKS, MAX_VARIABLE, REPAIRS, RESERVED_TURNS, SECOND_CHANCES,
+    SYNTHESIS_SHARE, synthesis_share,
 };
 pub use detect::{Detect, Detector, Evidence, Watch};
 pub use node::{
-    AgentNode, AskNode, Backoff, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Retry, ScopeKind, SettleOver,
-    SettleSpec, Stragglers, ToolNode, VoteProtocol,
+    AgentNode, AskNode, Backoff, Divider, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Replan, Retry,
+    ScopeKind, SettleOver, SettleSpec, Stragglers, ToolNode, VoteProtocol,
 };
 
 use crate::value::{AgentFacts, Expr, Map, MessageKind, Profile, Role, TeamIx, TeamTools, TemplateIx, TextTemplate, WriteSpec};
@@ -74,6 +75,7 @@ impl Member {
             skills: self.profile.skills.clone(),
             description: self.profile.description.clone(),
             priority: self.priority,
+            tools: Vec::new(),
         }
     }
 }
@@ -105,6 +107,12 @@ pub struct TeamPlan {
     /// Questions of a seat to its colleagues at most, those included that are asked to answer them.
     #[serde(default)]
     pub max_asks: u32,
+    /// Sub-tasks of one delegation at most.
+    #[serde(default = "bounds::max_tasks")]
+    pub max_tasks: u32,
+    /// Levels of delegation at most: with more than 1 whoever has a sub-task may divide it once.
+    #[serde(default = "bounds::max_depth")]
+    pub max_depth: u32,
     /// What its agents are watched for; `None` in plans from before there were detectors: the third same call is refused, no more.
     #[serde(default)]
     pub detect: Option<Detect>,

@@ -2,7 +2,9 @@
 //!
 //! A *seat* is one agent's place: an agent node, an item of a `for_each`, a round of a `repeat`, a sub-task, a place in a relay or
 //! debate. It has its profile's turns T, or the reserved V where it synthesizes, votes or debates, over all its attempts; and for
-//! each of its `max_asks` questions two turns of whichever colleague answers, where it may ask at all. Then
+//! each of its `max_asks` questions two turns of whichever colleague answers, where it may ask at all. Rounds of delegation
+//! (`max_replans`), whoever checks a sub-task (`check_done`) and levels of delegation (`max_depth`, each with up to `max_tasks` below
+//! every sub-task) multiply the seats of sub-tasks. Then
 //!
 //! - turns = Σ seats (T or V, + 2 · `max_asks`),
 //! - model calls = turns × (1 + repairs) × attempts × (1 + fallbacks),
@@ -23,8 +25,8 @@ use super::{
 };
 use crate::{
     graph::{
-        ANSWER_TURNS, AgentBound, Bounds, GateBy, Graph, MAX_DEBATED_TOPICS, Member, Node, NodeKind, Phase, Plan, REPAIRS,
-        SECOND_CHANCES, ScopeKind, SettleOver, SettleSpec, TeamPlan,
+        ANSWER_TURNS, AgentBound, AgentNode, Bounds, Divider, GateBy, Graph, MAX_DEBATED_TOPICS, Member, Node, NodeKind, Phase,
+        Plan, REPAIRS, Replan, SECOND_CHANCES, ScopeKind, SettleOver, SettleSpec, TeamPlan,
     },
     value::{EffectClass, Role, RuleKind, TeamIx, TemplateIx, Usd},
 };
@@ -232,9 +234,7 @@ impl Counter<'_> {
             ScopeKind::ForEach { max, parallel, body, .. } => (*max, parallel.unwrap_or(*max), *body),
             ScopeKind::Repeat { max, body, .. } => (*max, 1, *body),
             ScopeKind::Group { body, .. } => (1, 1, *body),
-            ScopeKind::Subtasks { max, like, one_by_one, .. } => {
-                return self.subtasks(graph, scope, (*max, *one_by_one), like, slots).ok_or(overflow);
-            }
+            ScopeKind::Subtasks { .. } => return self.subtasks(graph, scope, slots).ok_or(overflow),
             ScopeKind::Relay { members, max_handoffs, like } => {
                 return self.relay(graph.team, members, *max_handoffs, like, slots).ok_or(overflow);
             }
@@ -249,27 +249,57 @@ impl Counter<'_> {
         Ok(all)
     }
 
-    fn subtasks(
-        &self,
-        graph: &Graph,
-        scope: &ScopeKind,
-        (max, one_by_one): (u32, bool),
-        like: &Node,
-        slots: u32,
-    ) -> Option<Worst> {
-        let team = self.plan.team(graph.team);
-        let widest = widest(team, team.members.iter().map(|m| &m.role), like, slots)?;
-        let Some(members) = default_members(graph, scope) else {
-            // Sub-tasks may wait for each other, so that all of them in a row are the worst; or for nobody, so that all may want
-            // a slot at once.
-            let tally = self.any(graph.team, team, team.members.iter().map(|m| &m.role), like, max)?;
-            let row = Wall::calls(like, widest, 0)?.times(max.into(), 1)?;
-            let at_once = if one_by_one { 1 } else { u64::from(max) };
-            return Some(Worst { tally, wall: Wall { demand: row.demand.checked_mul(at_once)?, ..row } });
+    /// Rounds of sub-tasks, each with the one who checks it and with what its agent gives to others below it; between the rounds
+    /// somebody divides anew. What is done below an agent is done in that agent's time.
+    fn subtasks(&self, graph: &Graph, scope: &ScopeKind, slots: u32) -> Option<Worst> {
+        let ScopeKind::Subtasks { max, like, one_by_one, replan, check, .. } = scope else { return Some(nothing()) };
+        let (ix, team) = (graph.team, self.plan.team(graph.team));
+        let members = || team.members.iter().map(|m| &m.role);
+        let further = replan.map_or(0, |replan| replan.max);
+        let parts = parts_of_one(team)?;
+        let wide = u64::from(widest(team, members(), like, slots)?).checked_mul(parts.checked_add(1)?)?;
+        let whole = default_members(graph, scope).map(|members| u64::try_from(members.len())).transpose().ok()?;
+        // Later rounds hold what the team allows, the first what the scope takes.
+        let most = if further > 0 { (*max).max(team.max_tasks) } else { *max };
+        let rounds = u64::from(further).checked_add(1)?;
+        let seats = match whole {
+            Some(first) => first.checked_add(u64::from(further).checked_mul(team.max_tasks.into())?)?,
+            None => rounds.checked_mul(most.into())?,
         };
-        let seats = u64::try_from(members.len()).ok()?;
-        let wall = Wall::calls(like, widest, 0)?.times(seats, if one_by_one { 1 } else { seats })?;
-        Some(Worst { tally: self.each(graph.team, team, members, like)?, wall })
+        let mut tally = match default_members(graph, scope) {
+            Some(roles) => {
+                let mut tally = self.each(ix, team, roles, like)?;
+                tally.add(&self.any(ix, team, members(), like, u64::from(further).checked_mul(team.max_tasks.into())?)?)?;
+                tally
+            }
+            None => self.any(ix, team, members(), like, seats)?,
+        };
+        tally.add(&self.any(ix, team, members(), &plain(like), seats.checked_mul(parts)?)?)?;
+        let mut one = Wall::calls(like, u32::try_from(wide).ok()?, 0)?;
+        if check.is_some() && (whole.is_none() || further > 0) {
+            let voter = in_phase(like, Phase::Validate);
+            let voters = || members().chain(team.coordinator.iter().map(|leader| &leader.role));
+            tally.add(&self.any(ix, team, voters(), &voter, seats)?)?;
+            one = one.then(Wall::calls(like, widest(team, voters(), &voter, slots)?, 0)?)?;
+        }
+        let mut wall = match whole.filter(|_| further == 0) {
+            Some(count) => one.times(count, if *one_by_one { 1 } else { count })?,
+            // Sub-tasks may wait for each other, so that all of them in a row are the worst; or for nobody, so that all may want a
+            // slot at once.
+            None => {
+                let count = u64::from(most).max(whole.unwrap_or(0));
+                let row = one.times(count, 1)?;
+                Wall { demand: row.demand.checked_mul(if *one_by_one { 1 } else { count })?, ..row }
+            }
+        };
+        wall = wall.times(rounds, 1)?;
+        if let (Some(Replan { by: Divider::Coordinator, .. }), Some(leader)) = (replan, &team.coordinator) {
+            let divider = in_phase(like, Phase::Delegate);
+            let roles = || std::iter::once(&leader.role);
+            tally.add(&self.any(ix, team, roles(), &divider, further.into())?)?;
+            wall = wall.then(Wall::calls(like, widest(team, roles(), &divider, slots)?, 0)?.times(further.into(), 1)?)?;
+        }
+        Some(Worst { tally, wall })
     }
 
     fn relay(&self, ix: TeamIx, members: &[Role], max_handoffs: u32, like: &Node, slots: u32) -> Option<Worst> {
@@ -279,7 +309,7 @@ impl Counter<'_> {
         // By default each member has its turn once, in order.
         let seats = if ruled { seats } else { seats.min(u64::try_from(members.len()).ok()?) };
         let tally = if ruled {
-            self.any(ix, team, members.iter(), like, u32::try_from(seats).ok()?)?
+            self.any(ix, team, members.iter(), like, seats)?
         } else {
             self.each(ix, team, &members[..usize::try_from(seats).ok()?], like)?
         };
@@ -335,13 +365,13 @@ impl Counter<'_> {
         team: &TeamPlan,
         roles: impl Iterator<Item = &'r Role>,
         like: &Node,
-        seats: u32,
+        seats: u64,
     ) -> Option<Tally> {
         let mut most = Tally::nothing();
         for member in roles.filter_map(|role| team.agent(role)) {
             most = most.or(self.seat(ix, member, grown(member, like), like)?);
         }
-        most.times(seats.into())
+        most.times(seats)
     }
 
     /// What one seat of `member` may take in so many turns of a node like `node`, with the answers to its questions.
@@ -397,6 +427,28 @@ fn grown(member: &Member, like: &Node) -> (u32, Phase) {
         NodeKind::Agent(agent) => (agent.max_turns.unwrap_or_else(|| agent.phase.turns(member.profile.max_turns)), agent.phase),
         NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => (member.profile.max_turns, Phase::Work),
     }
+}
+
+/// The sub-tasks that may grow below one, over all levels.
+fn parts_of_one(team: &TeamPlan) -> Option<u64> {
+    let (mut parts, mut level) = (0_u64, 1_u64);
+    // Nobody gives work back up, so that a chain has each member once.
+    let levels = usize::try_from(team.max_depth).unwrap_or(usize::MAX).min(team.members.len());
+    for _ in 1..levels {
+        level = level.checked_mul(team.max_tasks.into())?;
+        parts = parts.checked_add(level)?;
+    }
+    Some(parts)
+}
+
+/// A node like `like` in another phase.
+fn in_phase(like: &Node, phase: Phase) -> Node {
+    Node { kind: NodeKind::Agent(Box::new(AgentNode::new(Role::new(""), phase))), ..like.clone() }
+}
+
+/// A node like `like` that is tried once.
+fn plain(like: &Node) -> Node {
+    Node { retry: None, ..like.clone() }
 }
 
 fn has_rule(team: &TeamPlan, kind: &RuleKind) -> bool {

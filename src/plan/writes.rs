@@ -132,7 +132,8 @@ impl Writers<'_> {
                 let inside = self.inside.get(body.index()).map(|w| &w[..]).unwrap_or_default();
                 inside.iter().filter(|w| w.merge.is_none()).map(|w| error(&w.variable, "the instances")).collect()
             }
-            ScopeKind::Subtasks { one_by_one: false, .. } => {
+            // What is given to colleagues below a sub-task is done side by side.
+            ScopeKind::Subtasks { one_by_one, .. } if !one_by_one || self.team.max_depth > 1 => {
                 let mut by: BTreeMap<&str, Vec<(&Role, &Option<Merge>)>> = BTreeMap::new();
                 for member in &self.team.members {
                     for write in &member.writes {

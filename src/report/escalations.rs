@@ -147,6 +147,7 @@ pub(super) fn escalations(state: &State, records: &[Record]) -> Vec<EscalationRo
             | Event::NotHappened { .. }
             | Event::Said { .. }
             | Event::Noted { .. }
+            | Event::Delegated(_)
             | Event::Undelivered { .. }
             | Event::LetGo { .. }
             | Event::Found { .. }

@@ -133,6 +133,7 @@ impl Talk<'_> {
             | Event::Undelivered { .. }
             | Event::LetGo { .. }
             | Event::Noted { .. }
+            | Event::Delegated(_)
             | Event::Wrote { .. }
             | Event::LimitReached { .. }
             | Event::LateResult { .. } => {}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Scheduler, doubt::no_more_chances, rule_failure};
 use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Key, Outcome, ToolCall, ToolCalled},
-    graph::{MAX_VARIABLE, NodeKind},
+    graph::{MAX_VARIABLE, NodeKind, Phase},
     state::{CallState, FoldError},
     turn::{Action, cut, is_collaboration, knowledge_args, knowledge_tool, refusal, unreadable},
     value::{
@@ -67,7 +67,7 @@ impl Scheduler {
             match state {
                 CallState::Heard(_, purpose, outcome) => return self.heard_call(node, *ix, purpose, outcome),
                 CallState::Back(_, instance) => return self.answered_below(node, *ix, *instance),
-                CallState::New(call) if is_collaboration(&call.tool) && &*call.tool != "finish" => {
+                CallState::New(call) if is_collaboration(&call.tool) && !matches!(&*call.tool, "finish" | "delegate") => {
                     return self.collaborate(node, *ix, call);
                 }
                 CallState::New(_)
@@ -77,6 +77,13 @@ impl Scheduler {
                 | CallState::AtPerson(_)
                 | CallState::Answered(..) => {}
             }
+        }
+        // Who divides a task does so when the other calls of the turn are answered.
+        if let Some((ix, call)) = calls.iter().find_map(|(ix, state)| match state {
+            CallState::New(call) if &*call.tool == "delegate" => Some((*ix, call)),
+            _ => None,
+        }) {
+            return self.collaborate(node, ix, call);
         }
         let finish = calls.iter().filter_map(|(_, state)| state.call()).find(|call| &*call.tool == "finish");
         if let Some(why) = finish.and_then(|call| unreadable(&call.args)) {
@@ -159,6 +166,8 @@ impl Scheduler {
                 self.emit(Event::Wrote { node, variable: variable.clone(), value })?;
                 self.answer_call(node, ix, Ok(Value::map([("variable", Value::Text(variable))])))
             }
+            Action::Delegate(said) if self.phase(node) == Phase::Delegate => self.divide(node, &said),
+            Action::Delegate(said) => self.delegate_parts(node, ix, &said),
             Action::Escalate { reason, question, options } => self.escalate_call(node, ix, &reason, question, options),
             Action::Finish(_) => Ok(()),
         }

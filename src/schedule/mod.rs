@@ -8,6 +8,7 @@ mod accept;
 mod agent;
 mod calls;
 mod circle;
+mod delegate;
 mod disagree;
 mod doubt;
 mod elicit;
@@ -21,6 +22,7 @@ mod positions;
 mod request;
 mod scope;
 mod stall;
+mod subtasks;
 mod talk;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use petgraph::Direction;
 
 use super::{
     Scheduler,
-    vote::{APPROVE, OBJECT, PROPOSAL, RESULT, ballot, differ},
+    vote::{APPROVE, OBJECT, PROPOSAL, RESULT, approves, ballot, differ},
 };
 use crate::{
     event::Outcome,
@@ -77,17 +77,7 @@ impl Scheduler {
                 continue;
             };
             let Some(rank) = members.iter().position(|m| m == role) else { continue };
-            let said = vote.get("vote").unwrap_or(vote);
-            let approves = match said {
-                Value::Bool(truth) => Some(*truth),
-                Value::Text(text) => match text.as_ref() {
-                    APPROVE | "accept" | "yes" => Some(true),
-                    OBJECT | "reject" | "no" => Some(false),
-                    _ => None,
-                },
-                Value::Null | Value::Int(_) | Value::Float(_) | Value::List(_) | Value::Map(_) => None,
-            };
-            let Some(approves) = approves else { continue };
+            let Some(approves) = approves(vote) else { continue };
             let confidence = vote.get("confidence").and_then(Value::as_f64).unwrap_or(1.0).clamp(0.0, 1.0);
             let reason = vote.get("reason").and_then(Value::as_str).unwrap_or_default();
             let value = Value::text(if approves { APPROVE } else { OBJECT });

@@ -121,11 +121,15 @@ impl Activation {
     /// Whether the scheduler has something to decide: a result, a failure, a collaboration call, a person's word.
     pub(super) fn needs_scheduler(&self) -> bool {
         let Stage::Calls(calls) = &self.stage else { return matches!(self.stage, Stage::Failing(_)) };
-        let finishes = |state: &CallState| state.call().is_some_and(|call| &*call.tool == "finish");
-        let waits = calls.iter().any(|state| !matches!(state, CallState::Answered(..)) && !finishes(state));
+        // What ends or divides the work comes when everything else is answered.
+        let last = |state: &CallState| match state {
+            CallState::New(call) => matches!(&*call.tool, "finish" | "delegate"),
+            _ => state.call().is_some_and(|call| &*call.tool == "finish"),
+        };
+        let waits = calls.iter().any(|state| !matches!(state, CallState::Answered(..)) && !last(state));
         calls.is_empty()
             || calls.iter().any(|state| match state {
-                CallState::New(call) if &*call.tool == "finish" => !waits,
+                CallState::New(call) if matches!(&*call.tool, "finish" | "delegate") => !waits,
                 CallState::New(call) => is_collaboration(&call.tool),
                 CallState::Heard(..) | CallState::Back(..) => true,
                 CallState::Allowed(_)
@@ -156,7 +160,10 @@ impl Activation {
     pub(super) fn callable(&self) -> Vec<CallIx> {
         let open = |state: &CallState| matches!(state, CallState::New(_) | CallState::Allowed(_));
         let unanswered = self.numbered().filter_map(|(ix, state)| Some((ix, state, state.call()?)));
-        let waiting: Vec<_> = unanswered.filter(|(_, _, call)| &*call.tool != "finish").collect();
+        let last = |state: &CallState, call: &Call| {
+            &*call.tool == "finish" || (&*call.tool == "delegate" && matches!(state, CallState::New(_)))
+        };
+        let waiting: Vec<_> = unanswered.filter(|(_, state, call)| !last(state, call)).collect();
         let (alone, together): (Vec<_>, Vec<_>) = waiting
             .into_iter()
             .partition(|(ix, _, call)| !is_collaboration(&call.tool) && self.effect(*ix) == EffectClass::Irreversible);

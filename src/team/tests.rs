@@ -248,8 +248,7 @@ fn not_yet(rest: &str) -> Vec<(u32, String)> {
 #[test]
 fn what_has_no_effect_yet_is_a_warning_at_its_key() {
     for (rest, line, key) in [
-        ("coordination_rules:\n  max_depth: 2", 5, "max_depth"),
-        ("coordination_rules:\n  max_replans: 1", 5, "max_replans"),
+        ("coordination_rules:\n  delegation: all\n  max_replans: 1", 6, "max_replans"),
         ("escalation:\n  - { to: ann }\n  - { to: bob, notify: page }", 6, "notify"),
     ] {
         match &not_yet(rest)[..] {

@@ -67,6 +67,8 @@ pub enum Action {
         /// What.
         value: Value,
     },
+    /// Divide a task: this says how, as far as it can be read.
+    Delegate(Value),
     /// Ask for help.
     Escalate {
         /// Why.
@@ -155,6 +157,10 @@ impl Action {
                 question: a.question.map(Arc::from),
                 options: a.options.into_iter().map(Arc::from).collect(),
             }),
+            "delegate" if unreadable(args).is_some() => {
+                Err(ActionError::Arguments { tool: "delegate", reason: unreadable(args).unwrap_or_default() })
+            }
+            "delegate" => Ok(Self::Delegate(args.clone())),
             "finish" if unreadable(args).is_some() => {
                 Err(ActionError::Arguments { tool: "finish", reason: unreadable(args).unwrap_or_default() })
             }

@@ -7,6 +7,7 @@
 mod agent;
 mod command;
 mod data;
+mod delegation;
 mod facts;
 mod failure;
 mod form;
@@ -26,6 +27,7 @@ pub use agent::{
 };
 pub use command::{CommandSpec, CommandWord, HttpSpec, MetricsSpec, TeamTools};
 pub use data::{Map, Value, ValueError};
+pub use delegation::{Division, Score, Subtask, Unfit, choose};
 pub use facts::{
     AgentFacts, EscalateFacts, HandoffFacts, HandoffRequest, MergeFacts, OwnFacts, PartFacts, PermitFacts, ReconcileFacts,
     RouteFacts, SeatFacts, SettleFacts,
@@ -34,11 +36,11 @@ pub use failure::{Failure, FailureKind, Place};
 pub use form::{CallQuestion, Form, FormAnswer};
 pub use id::{AskId, CallIx, Epoch, FindingId, MessageId, NodeIx, Role, Seq, SessionId, TeamIx, TemplateIx, Tenant, Turn};
 pub use include::{Include, includes};
-pub use judge::{EscalateTo, Expr, Judge, Ref, RuleError, RuleKind, SettleVerdict, Subtask, Verdict};
+pub use judge::{EscalateTo, Expr, Judge, Ref, RuleError, RuleKind, SettleVerdict, Verdict};
 pub use money::Usd;
 pub use pattern::{fits_glob, fits_star};
 pub use present::{nested, present};
 pub use request::{Call, CallResult, EffectClass, Entry, Reply, Request, RequestDigest, Stop, ToolSpec, Usage};
 pub use said::{Decision, Evidence, Exchange, Finding, FindingStatus, Message, MessageKind, Origin, Position, Variable};
-pub use text::{Template as TextTemplate, a};
+pub use text::{Template as TextTemplate, a, nearest};
 pub use time::Timestamp;

@@ -117,6 +117,7 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
             | Event::ToolReturned { .. }
             | Event::Said { .. }
             | Event::Noted { .. }
+            | Event::Delegated(_)
             | Event::Found { .. }
             | Event::Wrote { .. }
             | Event::Decided { .. }
@@ -174,6 +175,7 @@ fn subject(event: &Event) -> Option<NodeIx> {
         | Event::Found { node, .. }
         | Event::Decided { node, .. } => Some(*node),
         Event::ToolCalled(call) => Some(call.node),
+        Event::Delegated(delegated) => Some(delegated.node),
         Event::Asked(ask) => Some(ask.node),
         Event::Started(_)
         | Event::Resumed { .. }

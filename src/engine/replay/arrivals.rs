@@ -127,6 +127,7 @@ fn input(state: &State, record: &Record) -> Option<Input> {
         | Event::NotHappened { .. }
         | Event::Said { .. }
         | Event::Noted { .. }
+        | Event::Delegated(_)
         | Event::Undelivered { .. }
         | Event::Found { .. }
         | Event::Wrote { .. }

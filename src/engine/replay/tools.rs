@@ -78,6 +78,7 @@ impl<T: Toolbox> RecordedTools<T> {
             | Event::NotHappened { .. }
             | Event::Said { .. }
             | Event::Noted { .. }
+            | Event::Delegated(_)
             | Event::Undelivered { .. }
             | Event::LetGo { .. }
             | Event::Found { .. }

@@ -5,6 +5,7 @@ use crate as synod;
 mod agents;
 mod budgets;
 mod circles;
+mod delegation;
 mod doubts;
 mod failures;
 mod joins;
