@@ -146,8 +146,12 @@ fn sessions_whose_calls_take_their_full_time_end_within_the_printed_bounds() {
 }
 
 /// Shipped teams, one of each pattern.
-const PATTERNS: [(&str, &str); 3] =
-    [("coordinator_worker", "incident-response"), ("parallel", "code-review"), ("peer_to_peer", "change-window")];
+const PATTERNS: [(&str, &str); 4] = [
+    ("coordinator_worker", "incident-response"),
+    ("coordinator_worker, divided by the coordinator", "change-review"),
+    ("parallel", "code-review"),
+    ("peer_to_peer", "change-window"),
+];
 
 #[test]
 fn a_team_of_any_pattern_ends_within_its_printed_bounds_whatever_its_agents_do() {

@@ -473,6 +473,7 @@ fn said(random: &mut Random, fires: bool) -> Result<Reply, Failure> {
         0..=8 => reply.finish = Some(value),
         9 => reply.text = Some(Arc::from("that is all")),
         10 => {}
+        18 | 19 => reply.calls = vec![division(random)],
         11 => {
             return Err(Failure::new(
                 *random.one(&[FailureKind::Transport, FailureKind::Model, FailureKind::RateLimit]),
@@ -485,6 +486,31 @@ fn said(random: &mut Random, fires: bool) -> Result<Reply, Failure> {
         }
     }
     Ok(reply)
+}
+
+/// A call that divides a task: rightly, or for nobody, for too many, in a circle, for what is not there.
+fn division(random: &mut Random) -> Call {
+    let task = |random: &mut Random, id: u64| {
+        let text = |text: &str| Value::text(text);
+        let mut task =
+            vec![("id", Value::text(format!("s{id}"))), ("task", text(random.one::<&str>(&["look", "Look!", "search the log"])))];
+        match random.below(12) {
+            0 => task.push(("agent", text("nobody"))),
+            1..=3 => task.push(("skills", Value::list([text(random.one::<&str>(&["logs", "metrics", "juggling"]))]))),
+            4 => {}
+            _ => task.push(("agent", text(random.one::<&str>(&["a", "b", "c"])))),
+        }
+        if random.percent(20) {
+            task.push(("depends_on", Value::list([Value::text(format!("s{}", random.below(3)))])));
+        }
+        if random.percent(40) {
+            task.push(("done_when", text("it is")));
+        }
+        Value::map(task)
+    };
+    let count = random.below(5);
+    let tasks = Value::list((0..count).map(|id| task(random, id)).collect::<Vec<_>>());
+    Call { id: Arc::from("division"), tool: Arc::from("delegate"), args: Value::map([("subtasks", tasks)]) }
 }
 
 fn call(random: &mut Random, n: u64, value: &Value, fires: bool) -> Call {
@@ -525,6 +551,12 @@ impl World for Chance {
     fn model(&mut self, call: &ModelCall) -> Vec<(u64, Result<Reply, Failure>)> {
         let mut random = self.draw(&format!("{} {}", call.key.attempt, read(&call.request)));
         let mut reply = said(&mut random, self.fires);
+        if let Ok(reply) = &mut reply
+            && &*call.request.phase == "delegate"
+            && random.percent(60)
+        {
+            *reply = Reply { usage: reply.usage, calls: vec![division(&mut random)], ..Reply::default() };
+        }
         if let Ok(reply) = &mut reply
             && is_offline(&call.request.profile.model)
         {
