@@ -70,6 +70,7 @@ fn run(plan: &Arc<Plan>) {
         inputs: Arc::new(Map::new()),
         plan: plan.clone(),
         sources: BTreeMap::new(),
+        records: Vec::new(),
     };
     let (mut scheduler, step) = Scheduler::start(Timestamp(0), started, Arc::new(Nobody), Arc::new(Nobody)).expect("it starts");
     let mut waiting: Vec<Key> = calls(step.effects).collect();
@@ -87,7 +88,7 @@ fn run(plan: &Arc<Plan>) {
 fn calls(effects: Vec<Effect>) -> impl Iterator<Item = Key> {
     effects.into_iter().filter_map(|effect| match effect {
         Effect::Tool(call) => Some(call.key),
-        Effect::Model(_) | Effect::Cancel(_) | Effect::Ask(_) | Effect::Tell { .. } => None,
+        Effect::Model(_) | Effect::Cancel(_) | Effect::Ask(_) | Effect::Notify(_) | Effect::Tell { .. } => None,
     })
 }
 
@@ -137,7 +138,7 @@ fn limits(size: usize) -> Plan {
     let mut plan = plan.build().expect("nodes without edges have no circle");
     let (mut root, mut inner) = (Graph::clone(&plan.graphs[0]), Graph::clone(&body.graphs[0]));
     for node in root.dag.node_weights_mut() {
-        node.kind = NodeKind::Scope(Box::new(ScopeKind::Group { body: TemplateIx(1), with: None }));
+        node.kind = NodeKind::Scope(Box::new(ScopeKind::Group { body: TemplateIx(1), with: None, seat: None }));
     }
     inner.concurrency = Some(1);
     plan.graphs = vec![Arc::new(root), Arc::new(inner)];

@@ -8,6 +8,8 @@ mod delegation;
 mod knowledge;
 #[path = "fields/limits.rs"]
 mod limits;
+#[path = "fields/nested.rs"]
+mod nested;
 #[path = "fields/node.rs"]
 mod node;
 #[path = "fields/profile.rs"]

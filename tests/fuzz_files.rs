@@ -31,6 +31,7 @@ coordination_rules:
   validate: [security]
   retry: { max_attempts: 3, backoff: { first: 1s, factor: 2.5, max: 1m }, on: [timeout] }
 may_write: { security: [logs] }
+may_hand_off: { security: [logs] }
 messages: { question: "{{ from }} asks: {{ content }}" }
 result: { vote: { protocol: majority, tie: security } }
 rules: [rule]

@@ -207,6 +207,15 @@ fn hints_count_only_where_the_file_trusts_them() {
 }
 
 #[test]
+fn what_a_server_says_comes_from_outside_unless_the_file_trusts_it() {
+    let bench = Bench::new();
+    let untrusted = |pool: &McpPool| pool.tools("t").unwrap().spec("mcp__t__echo").unwrap().untrusted;
+    assert!(untrusted(&bench.pool(bench.server("t"))));
+    assert!(untrusted(&bench.pool(McpServer { trust_annotations: true, ..bench.server("t") })));
+    assert!(!untrusted(&bench.pool(McpServer { trusted: true, ..bench.server("t") })));
+}
+
+#[test]
 fn a_server_that_dies_in_a_call_fails_it_and_serves_the_next() {
     let bench = Bench::new();
     let pool = bench.pool(bench.server("t"));

@@ -47,7 +47,7 @@ impl Host {
         let mut nodes = Vec::new();
         for (n, millis) in dag.millis.iter().enumerate() {
             let args = Value::map([("ms", Value::Int(i64::try_from(*millis)?))]);
-            let tool = ToolNode { tool: Arc::from("work"), args, templates: Vec::new(), effect: self.effect };
+            let tool = ToolNode { tool: Arc::from("work"), args, templates: Vec::new(), effect: self.effect, untrusted: false };
             let node = plan.node(Node::new(format!("n{n}"), NodeKind::Tool(Box::new(tool))));
             // Only how they compare matters, so a millisecond may stand for a second.
             plan.expect_seconds(node, u32::try_from(*millis)?);
@@ -96,6 +96,7 @@ fn spec(effect: EffectClass) -> ToolSpec {
         description: Arc::from("Waits."),
         parameters: Value::map([("type", Value::from("object"))]),
         effect,
+        untrusted: false,
     }
 }
 

@@ -144,10 +144,12 @@ fn real(path: &Path) -> PathBuf {
 
 /// The same for programs.
 fn about(team: &Team) -> serde_json::Value {
-    let may_write: serde_json::Map<String, serde_json::Value> =
-        team.may_write.iter().map(|(from, to)| (from.to_string(), serde_json::json!(to))).collect();
+    let by_role = |named: &std::collections::BTreeMap<crate::value::Role, Vec<crate::value::Role>>| {
+        named.iter().map(|(from, to)| (from.to_string(), serde_json::json!(to))).collect::<serde_json::Map<_, _>>()
+    };
     serde_json::json!({
         "name": team.name, "description": team.description, "use_case": team.use_case, "tags": team.tags,
-        "is_public": team.is_public, "pattern": team.pattern, "may_write": may_write,
+        "is_public": team.is_public, "pattern": team.pattern, "may_write": by_role(&team.may_write),
+        "may_hand_off": by_role(&team.may_hand_off),
     })
 }

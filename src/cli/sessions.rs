@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::{Exit, Global, Outcome, output};
 use crate::{
     event::Status,
-    report::Standing,
-    store::{Filter, SessionRow},
+    report::{EscalationRow, Report, Standing},
+    store::{Filter, SessionRow, Store},
 };
 
 /// List sessions, newest first
@@ -36,6 +36,12 @@ struct Row {
     started_at: String,
     completed_at: Option<String>,
     duration_ms: Option<u64>,
+    /// Of a parked session: whom it waits for, each once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waits_for: Vec<String>,
+    /// Of a parked session: who could not be told so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 const STATUSES: [Status; 8] = [
@@ -67,7 +73,7 @@ impl Sessions {
             .into_iter()
             .filter(|row| self.status.as_ref().is_none_or(|status| standing(row) == status))
             .take(self.limit)
-            .map(|row| shown(&row))
+            .map(|row| waiting(engine.store().as_ref(), &row, shown(&row)))
             .collect();
         if global.json {
             output::json(&rows)?;
@@ -77,6 +83,7 @@ impl Sessions {
         for row in rows {
             let status = match row.owner_pid {
                 Some(pid) => format!("{} (pid {pid})", row.status),
+                None if !row.warnings.is_empty() => format!("{} (not notified)", row.status),
                 None => row.status.to_owned(),
             };
             let ms = row.duration_ms.map_or_else(String::new, |ms| ms.to_string());
@@ -106,5 +113,20 @@ fn shown(row: &SessionRow) -> Row {
         started_at: row.started_at.rfc3339(),
         completed_at: row.completed_at.map(crate::value::Timestamp::rfc3339),
         duration_ms: row.duration_ms(),
+        waits_for: Vec::new(),
+        warnings: Vec::new(),
     }
+}
+
+/// The row of a parked session with what its journal says of the people whom it waits for. One that cannot be read is shown without.
+fn waiting(store: &dyn Store, row: &SessionRow, shown: Row) -> Row {
+    if row.status != Status::Parked {
+        return shown;
+    }
+    let Some(report) = store.read_all(row.session).ok().and_then(|records| Report::of(&records).ok()) else { return shown };
+    let open = || report.escalations.iter().filter(|row| row.state == Some("open"));
+    let mut waits_for: Vec<String> = open().filter_map(|row| row.waits_for.as_ref().map(ToString::to_string)).collect();
+    waits_for.sort();
+    waits_for.dedup();
+    Row { waits_for, warnings: open().flat_map(EscalationRow::untold).collect(), ..shown }
 }

@@ -170,7 +170,7 @@ fn node_of(event: &Event) -> Option<NodeIx> {
         Event::Grown(grown) => Some(grown.node),
         Event::Delegated(delegated) => Some(delegated.node),
         Event::ToolCalled(called) => Some(called.node),
-        Event::Found { node, .. } => Some(*node),
+        Event::Found { node, .. } | Event::Retracted { node, .. } => Some(*node),
         Event::Asked(ask) => Some(ask.node),
         Event::LateResult { key, .. } => Some(key.node),
         Event::Started(_)
@@ -178,7 +178,10 @@ fn node_of(event: &Event) -> Option<NodeIx> {
         | Event::Parked
         | Event::AskClosed { .. }
         | Event::AskMoved { .. }
+        | Event::Notified { .. }
         | Event::LimitReached { .. }
+        | Event::DeadlinePassed { .. }
+        | Event::HandedOff { .. }
         | Event::Undelivered { .. }
         | Event::CancelRequested { .. }
         | Event::Finished(_) => None,

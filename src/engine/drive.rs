@@ -157,11 +157,13 @@ impl Drive {
             if self.scheduler.state().parked {
                 let (mut inputs, mail) = (self.waiting(Vec::new()), self.mail().await?);
                 inputs.extend(mail);
-                if inputs.is_empty() {
+                if !inputs.is_empty() {
+                    self.step(inputs).await?;
+                    continue;
+                }
+                if self.scheduler.state().notices.is_empty() {
                     return Ok(Status::Parked);
                 }
-                self.step(inputs).await?;
-                continue;
             }
             let next = self.scheduler.next_timer();
             let sleep = self.until(next);

@@ -3,6 +3,7 @@
 //! [`Engine`] is the only async part: it loads teams, drives one task per session, performs effects and hands the facts to the
 //! store. Everything that is decided is decided in `schedule`; what is here may be slow, fail or be killed at any moment.
 
+mod answer;
 mod claimed;
 mod clock;
 mod doctor;
@@ -10,9 +11,11 @@ mod drive;
 mod files;
 mod handle;
 mod library;
+mod notify;
 mod perform;
 mod prepare;
 mod publish;
+mod record;
 mod replay;
 mod toolbox;
 
@@ -20,6 +23,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use uuid::Uuid;
 
+pub use answer::MAX_ANSWERS;
 pub use clock::{Clock, SystemClock};
 pub use doctor::{Area, Diagnosis, Health};
 pub use files::FileSources;
@@ -41,9 +45,10 @@ use crate::{
     },
     team::ModelCatalog,
     tool::{Bash, Blocking, CommandPolicy, McpPool, McpServers, Registry, RegistryError, Roots, SearchKnowledge, Tool, builtin},
-    value::{AskId, Map, SEARCH_KNOWLEDGE, SessionId, Tenant, Value},
+    value::{Map, SEARCH_KNOWLEDGE, SessionId, Tenant},
 };
 use claimed::Claimed;
+use notify::Notifier;
 use perform::Means;
 use toolbox::{MachineTools, SessionTools};
 
@@ -318,6 +323,8 @@ impl Engine {
         let roots = self.inner.session_roots(&team.plan, &inputs)?;
         let models = self.inner.session_models(&team.plan, &team.sources)?;
         let tools = self.inner.session_tools(&team.plan, &roots).await?;
+        let (inner, plan, name) = (self.inner.clone(), team.plan.clone(), team.name.clone());
+        let records = blocking(move || record::track_records(&inner, &plan, &name)).await??;
         let at = self.inner.clock.now();
         let started = Started {
             version: EVENT_VERSION,
@@ -328,6 +335,7 @@ impl Engine {
             inputs: Arc::new(inputs),
             plan: team.plan.clone(),
             sources: team.sources.clone(),
+            records,
         };
         let new = NewSession {
             session,
@@ -345,7 +353,7 @@ impl Engine {
             claim,
             scheduler,
             drive::First::Step(step),
-            Means { tools, roots, models, env: self.inner.env.clone() },
+            self.inner.means(tools, roots, models),
         ))
     }
 
@@ -374,41 +382,8 @@ impl Engine {
             claim,
             scheduler,
             drive::First::Resume(epoch),
-            Means { tools, roots, models, env: self.inner.env.clone() },
+            self.inner.means(tools, roots, models),
         ))
-    }
-
-    /// Answers a question of a session, wherever it runs: its owner gets the answer, or this process takes it over and goes on.
-    /// `None`: the owner has it.
-    ///
-    /// # Errors
-    /// The question is not open or does not take that answer, or the session cannot be reached.
-    pub async fn answer(
-        &self,
-        session: SessionId,
-        ask: AskId,
-        value: Value,
-        by: impl AsRef<str>,
-    ) -> Result<Option<SessionHandle>, EngineError> {
-        let inner = self.inner.clone();
-        let at = inner.clock.now();
-        let value = inner.env.redactor().value(&value).unwrap_or(value);
-        let checked = value.clone();
-        blocking(move || -> Result<(), EngineError> {
-            let records = inner.store.read_all(session)?;
-            let state = State::fold(&records)?;
-            state.check_answer(ask, &checked).map_err(EngineError::Answer)?;
-            let deadline = state.asks.get(&ask).and_then(|open| open.deadline);
-            if deadline.is_some_and(|deadline| at >= deadline) {
-                return Err(EngineError::Answer(format!(
-                    "q{ask} lapsed at {}; resume the session to go on",
-                    deadline.unwrap_or(at)
-                )));
-            }
-            Ok(())
-        })
-        .await??;
-        self.post(session, InboxItem::Answer { ask, value, by: Arc::from(by.as_ref()), at }).await
     }
 
     /// Ends a session, wherever it runs. `None`: its owner has the word.
@@ -427,13 +402,13 @@ impl Engine {
             reason: Arc::from(self.inner.env.redactor().text(reason.as_ref())),
             at,
         };
-        self.post(session, item).await
+        self.post(session, vec![item]).await
     }
 
     /// Leaves something for the owner, and becomes the owner if there is none.
-    async fn post(&self, session: SessionId, item: InboxItem) -> Result<Option<SessionHandle>, EngineError> {
+    async fn post(&self, session: SessionId, items: Vec<InboxItem>) -> Result<Option<SessionHandle>, EngineError> {
         let store = self.inner.store.clone();
-        blocking(move || store.post(session, item)).await??;
+        blocking(move || items.into_iter().try_for_each(|item| store.post(session, item))).await??;
         match self.resume(session).await {
             Ok(handle) => Ok(Some(handle)),
             // Somebody who was quicker has it now, and reads what was left.
@@ -462,6 +437,13 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 }
 
 impl Inner {
+    /// What a session works with.
+    fn means(&self, tools: Arc<SessionTools>, roots: Arc<Roots>, models: Models) -> Means {
+        let notifier =
+            Notifier { commands: self.commands.clone(), roots: roots.clone(), env: self.env.clone(), clock: self.clock.clone() };
+        Means { tools, roots, models, env: self.env.clone(), notifier }
+    }
+
     /// The tools of a session, its MCP servers started.
     async fn session_tools(&self, plan: &crate::graph::Plan, roots: &Roots) -> Result<Arc<SessionTools>, EngineError> {
         let mut tools = SessionTools::of(&self.tools, plan)?;

@@ -12,9 +12,9 @@ use tokio::{
 };
 use tracing::Instrument;
 
-use super::toolbox::SessionTools;
+use super::{notify::Notifier, toolbox::SessionTools};
 use crate::{
-    event::{Effect, Input, Key, ModelCall, ToolCall},
+    event::{Effect, Input, Key, ModelCall, Notice, ToolCall},
     model::Models,
     secret::Env,
     store::Ticket,
@@ -31,6 +31,7 @@ pub(super) struct Means {
     pub(super) roots: Arc<Roots>,
     pub(super) models: Models,
     pub(super) env: Env,
+    pub(super) notifier: Notifier,
 }
 
 /// Performs the effects of one session.
@@ -42,6 +43,8 @@ pub(super) struct Performer {
     /// Held by each call from its beginning until it has really ended: one that was cancelled and still works counts.
     slots: Arc<Semaphore>,
     flying: BTreeMap<Key, Flight>,
+    /// People who are being told of questions.
+    telling: Vec<AbortHandle>,
 }
 
 struct Flight {
@@ -110,7 +113,7 @@ impl Performer {
         max_parallel: u32,
     ) -> Self {
         let slots = Semaphore::new(usize::try_from(max_parallel).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS));
-        Self { session, means, inbox, progress, slots: Arc::new(slots), flying: BTreeMap::new() }
+        Self { session, means, inbox, progress, slots: Arc::new(slots), flying: BTreeMap::new(), telling: Vec::new() }
     }
 
     /// Performs an effect. What is not free waits until `ticket` says that its intent is durable.
@@ -127,6 +130,7 @@ impl Performer {
                 }
             }
             Effect::Ask(_) => {}
+            Effect::Notify(notice) => self.notify(notice, ticket),
             Effect::Tell { key, nth, answer } => self.tell(key, nth, answer, ticket),
         }
     }
@@ -137,7 +141,12 @@ impl Performer {
             Input::Replied { key, .. } | Input::Returned { key, .. } => {
                 self.flying.remove(key);
             }
-            Input::Elicited { .. } | Input::Answered { .. } | Input::Cancel { .. } | Input::Resume { .. } | Input::Tick => {}
+            Input::Elicited { .. }
+            | Input::Notified { .. }
+            | Input::Answered { .. }
+            | Input::Cancel { .. }
+            | Input::Resume { .. }
+            | Input::Tick => {}
         }
     }
 
@@ -157,8 +166,28 @@ impl Performer {
         });
     }
 
+    /// Tells a person of a question, once that is on the record. It holds no slot: nobody's work waits for it.
+    fn notify(&mut self, notice: Notice, ticket: Option<&Ticket>) {
+        let (ticket, inbox, notifier) = (ticket.cloned(), self.inbox.clone(), self.means.notifier.clone());
+        let task = tokio::spawn(async move {
+            if let Some(ticket) = ticket
+                && ticket.durable().await.is_err()
+            {
+                return;
+            }
+            let result = notifier.tell(&notice).await;
+            // A closed inbox means that the session has gone; whoever takes it over tells it again.
+            let _ = inbox.send(Input::Notified { ask: notice.ask, nth: notice.nth, result });
+        });
+        self.telling.retain(|task| !task.is_finished());
+        self.telling.push(task.abort_handle());
+    }
+
     /// Stops everything in flight.
     pub(super) fn stop_all(&mut self) {
+        for task in self.telling.drain(..) {
+            task.abort();
+        }
         for (_, flight) in std::mem::take(&mut self.flying) {
             flight.stop.cancel();
             flight.task.abort();

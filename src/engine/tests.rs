@@ -9,7 +9,7 @@ use crate::{
     plan::PlanBuilder,
     store::Ticket,
     tool::{Blocking, BlockingTool, CallContext, Outcome, Work},
-    value::{EffectClass, Place, Seq, TextTemplate, ToolSpec},
+    value::{AskId, EffectClass, Place, Seq, TextTemplate, ToolSpec, Value},
 };
 
 struct Noop(ToolSpec);
@@ -27,7 +27,7 @@ impl Tool for Noop {
 fn noop() -> Arc<dyn Tool> {
     let parameters = Value::map([("type", Value::text("object"))]);
     let (name, description) = (Arc::from("noop"), Arc::from("does nothing"));
-    Arc::new(Noop(ToolSpec { name, description, parameters, effect: EffectClass::Read }))
+    Arc::new(Noop(ToolSpec { name, description, parameters, effect: EffectClass::Read, untrusted: false }))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,17 +87,20 @@ inputs: { path: { type: string }, write: { type: boolean }, append: { type: bool
 
 fn spec(name: &str, effect: EffectClass) -> ToolSpec {
     let parameters = Value::map([("type", Value::text("object"))]);
-    ToolSpec { name: name.into(), description: "a tool of the tests".into(), parameters, effect }
+    ToolSpec { name: name.into(), description: "a tool of the tests".into(), parameters, effect, untrusted: false }
 }
 
 fn call(id: &str, tool: &str, effect: EffectClass) -> Node {
-    let tool = ToolNode { tool: tool.into(), args: Value::map::<&str>([]), templates: Vec::new(), effect };
+    let tool = ToolNode { tool: tool.into(), args: Value::map::<&str>([]), templates: Vec::new(), effect, untrusted: false };
     Node::new(id, NodeKind::Tool(Box::new(tool)))
 }
 
 fn ask(id: &str) -> Node {
     let question = TextTemplate { source: "Well?".into(), place: Place::default(), refs: Vec::new() };
-    Node::new(id, NodeKind::Ask(Box::new(AskNode { question, options: Vec::new(), deadline: None, default: None, to: None })))
+    Node::new(
+        id,
+        NodeKind::Ask(Box::new(AskNode { question, options: Vec::new(), deadline: None, default: None, to: None, notify: None })),
+    )
 }
 
 fn prepared(builder: PlanBuilder) -> Prepared {
@@ -299,7 +302,13 @@ async fn nothing_is_done_or_shown_whose_intent_is_not_on_the_record() {
     for durable in 0..3 {
         let calls = Arc::new(std::sync::atomic::AtomicU32::new(0));
         let parameters = Value::map([("type", Value::text("object"))]);
-        let spec = ToolSpec { name: "pay".into(), description: "pays".into(), parameters, effect: EffectClass::Irreversible };
+        let spec = ToolSpec {
+            name: "pay".into(),
+            description: "pays".into(),
+            parameters,
+            effect: EffectClass::Irreversible,
+            untrusted: false,
+        };
         let store = Arc::new(Failing(MemoryStore::new(), (durable + 1).into()));
         let tool = Arc::new(Counting(spec, calls.clone()));
         let engine = Engine::builder().store(store.clone()).tool(tool).expect("a new name").build();

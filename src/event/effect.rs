@@ -33,6 +33,8 @@ pub enum Effect {
     Cancel(Key),
     /// Show a question to a person.
     Ask(AskId),
+    /// Tell a person that a question waits: at least once, under the same key.
+    Notify(Notice),
     /// Pass a person's answer to a call in flight that asked for it.
     Tell {
         /// Which call.
@@ -42,6 +44,21 @@ pub enum Effect {
         /// The answer.
         answer: FormAnswer,
     },
+}
+
+/// Word of a question to whoever it waits for.
+#[derive(Clone, Debug, Serialize)]
+pub struct Notice {
+    /// Of which question.
+    pub ask: AskId,
+    /// To which of its chain, from 0.
+    pub nth: u32,
+    /// `session/question/nth`: the same whenever it is told again.
+    pub key: Arc<str>,
+    /// How: a command line or an address, see [`crate::value::Notify`].
+    pub target: Arc<str>,
+    /// What is told.
+    pub payload: Value,
 }
 
 /// A call of a model.
@@ -118,6 +135,15 @@ pub enum Input {
         by: Arc<str>,
         /// When it was given, which may be before it is read; the question's deadline is measured by this.
         at: Timestamp,
+    },
+    /// A person was told that a question waits, or could not be.
+    Notified {
+        /// Of which question.
+        ask: AskId,
+        /// Which of its chain, from 0.
+        nth: u32,
+        /// Why not.
+        result: Result<(), Failure>,
     },
     /// Somebody wants the session to end.
     Cancel {

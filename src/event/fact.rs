@@ -8,9 +8,9 @@ use super::effect::Key;
 use crate::{
     graph::{Detector, EscalationPolicy, Graph, Plan},
     value::{
-        AskId, Call, CallIx, CallResult, Decision, EffectClass, Epoch, EscalateTo, Failure, Finding, Form, Map, Message,
-        MessageId, NodeIx, Reply, RequestDigest, Role, RuleKind, Seq, SessionId, Subtask, TemplateIx, Tenant, Timestamp, Turn,
-        Usage, Value, Verdict,
+        AskId, Call, CallIx, CallResult, Decision, EffectClass, Epoch, EscalateTo, Failure, Finding, FindingId, Form,
+        HandoffRequest, Map, Message, MessageId, NodeIx, Reply, RequestDigest, Role, RuleKind, Seq, SessionId, Subtask,
+        TemplateIx, Tenant, Timestamp, TrackRecord, Turn, Usage, Value, Verdict,
     },
 };
 
@@ -143,6 +143,18 @@ pub enum Event {
         /// What.
         message: Arc<Message>,
     },
+    /// The deadline of a join, or of a scope's work, has passed: the node goes on with what has ended, or fails.
+    DeadlinePassed {
+        /// Which node.
+        node: NodeIx,
+    },
+    /// An agent of a relay wants to hand its work over; it ends with its result next, and the relay decides.
+    HandedOff {
+        /// Which activation.
+        node: NodeIx,
+        /// To whom, and with what.
+        wish: Box<HandoffRequest>,
+    },
     /// The session ends, and these messages reached nobody: no turn of their recipient came after they were said.
     Undelivered {
         /// Which, oldest first.
@@ -164,6 +176,15 @@ pub enum Event {
         node: NodeIx,
         /// What.
         finding: Arc<Finding>,
+    },
+    /// Somebody took a finding back.
+    Retracted {
+        /// In which node.
+        node: NodeIx,
+        /// Which finding, by its author.
+        finding: FindingId,
+        /// Why.
+        reason: Arc<str>,
     },
     /// A variable was written; it takes effect when the node succeeds.
     Wrote {
@@ -213,6 +234,16 @@ pub enum Event {
         to: Arc<str>,
         /// Until when.
         deadline: Option<Timestamp>,
+    },
+    /// Whoever a question waits for was told of it, or could not be: that fails nothing.
+    Notified {
+        /// Which question.
+        ask: AskId,
+        /// Which of its chain, from 0.
+        nth: u32,
+        /// Why not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<Arc<Failure>>,
     },
     /// An irreversible call of an agent that was in doubt did not happen, as the `reconcile` rule says: it may be made again.
     NotHappened {
@@ -277,6 +308,9 @@ pub struct Started {
     pub plan: Arc<Plan>,
     /// The text of every script that the plan's rules, expressions and script agents need, by path.
     pub sources: BTreeMap<String, Arc<str>>,
+    /// How often what agents held stood in earlier sessions, where a vote of the plan goes by that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<TrackRecord>,
 }
 
 impl PartialEq for Started {

@@ -11,7 +11,7 @@ mod fact;
 use serde::{Deserialize, Serialize};
 
 pub use cassette::{CASSETTE_VERSION, Cassette, CassetteError};
-pub use effect::{Effect, Input, Key, ModelCall, ToolCall};
+pub use effect::{Effect, Input, Key, ModelCall, Notice, ToolCall};
 pub use fact::{
     Ask, AskFor, AskOutcome, Delegated, Event, Finished, Grown, GrownFrom, Outcome, Skip, Started, Status, ToolCalled, TurnEnd,
 };

@@ -12,6 +12,9 @@ pub const RESERVED_TURNS: u32 = 6;
 /// Turns of one activation that answers a colleague's question.
 pub const ANSWER_TURNS: u32 = 2;
 
+/// Runs of a team that is a member of a circle: the first, and one each time that mail wakes it after that.
+pub const CIRCLE_RUNS: u32 = 3;
+
 /// How deep questions may be asked to answer questions.
 pub const MAX_ASK_DEPTH: u32 = 4;
 

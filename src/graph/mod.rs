@@ -8,20 +8,20 @@ mod bounds;
 mod detect;
 mod node;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use petgraph::graph::DiGraph;
 use serde::{Deserialize, Serialize};
 
 pub use bounds::{
-    ANSWER_TURNS, AgentBound, Bounds, CallCap, DEFAULT_TOOL_TIMEOUT, Limits, MAX_ASK_DEPTH, MAX_CALL_QUESTIONS,
+    ANSWER_TURNS, AgentBound, Bounds, CIRCLE_RUNS, CallCap, DEFAULT_TOOL_TIMEOUT, Limits, MAX_ASK_DEPTH, MAX_CALL_QUESTIONS,
     MAX_DEBATED_TOPICS, MAX_DELEGATION_DEPTH, MAX_MERGED, MAX_TASKS, MAX_VARIABLE, REPAIRS, RESERVED_TURNS, SECOND_CHANCES,
     SYNTHESIS_SHARE, synthesis_share,
 };
 pub use detect::{Detect, Detector, Evidence, Watch};
 pub use node::{
-    AgentNode, AskNode, Backoff, Divider, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Replan, Retry,
-    ScopeKind, SettleOver, SettleSpec, Stragglers, ToolNode, VoteProtocol,
+    AgentNode, AskNode, Backoff, Deadline, Divider, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Replan, Retry,
+    ScopeKind, SettleOver, SettleSpec, Stragglers, TeamSeat, ToolNode, VoteProtocol,
 };
 
 use crate::value::{AgentFacts, Expr, Map, MessageKind, Profile, Role, TeamIx, TeamTools, TemplateIx, TextTemplate, WriteSpec};
@@ -63,6 +63,32 @@ pub struct Member {
     /// What all its activations together may use up; no running time.
     #[serde(default)]
     pub limits: Limits,
+    /// The team that it is, where it is one: its work is a run of that team. In all else (votes, debates, answers, a synthesis) its
+    /// coordinator speaks for it, whose profile it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<MemberTeam>,
+}
+
+/// What a member that is a team runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemberTeam {
+    /// Its graph.
+    pub body: TemplateIx,
+    /// Its inputs; they see the inputs of the team around it.
+    pub with: Vec<(Arc<str>, Expr)>,
+    /// The longest that one run of it may take.
+    pub timeout: Option<Duration>,
+    /// Whether each of its agents speaks for it in the team around it, and not its coordinator alone.
+    #[serde(default)]
+    pub open: bool,
+}
+
+impl MemberTeam {
+    /// A run of it as `seat`.
+    pub fn run(&self, id: impl AsRef<str>, seat: TeamSeat) -> Node {
+        let group = ScopeKind::Group { body: self.body, with: Some(self.with.clone()), seat: Some(Box::new(seat)) };
+        Node { timeout: self.timeout, caught: true, ..Node::new(id, NodeKind::Scope(Box::new(group))) }
+    }
 }
 
 impl Member {
@@ -113,6 +139,9 @@ pub struct TeamPlan {
     /// Levels of delegation at most: with more than 1 whoever has a sub-task may divide it once.
     #[serde(default = "bounds::max_depth")]
     pub max_depth: u32,
+    /// What becomes of an irreversible call with an argument from outside.
+    #[serde(default)]
+    pub untrusted: Untrusted,
     /// What its agents are watched for; `None` in plans from before there were detectors: the third same call is refused, no more.
     #[serde(default)]
     pub detect: Option<Detect>,
@@ -137,6 +166,30 @@ impl TeamPlan {
         match self.may_write.get(from) {
             None => all.collect(),
             Some(open) => all.filter(|role| open.contains(role)).collect(),
+        }
+    }
+}
+
+/// What becomes of an irreversible call with an argument from outside, where no `permit` rule says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Untrusted {
+    /// A person is asked.
+    Ask,
+    /// It goes ahead. So do plans from before there were labels.
+    #[default]
+    Allow,
+    /// It is refused.
+    Deny,
+}
+
+impl Untrusted {
+    /// The name that files use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ask => "ask",
+            Self::Allow => "allow",
+            Self::Deny => "deny",
         }
     }
 }

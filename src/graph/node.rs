@@ -1,6 +1,6 @@
 //! What is a step, and what waits for what? [`Node`] and [`Edge`].
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,12 @@ pub struct Node {
     pub short_run: bool,
     /// What becomes of sources that are still at it when the join is met.
     pub stragglers: Stragglers,
+    /// How long it waits for its join, from when the first of its sources is ready; then it goes on with what has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join_deadline: Option<Deadline>,
+    /// How long what a scope grows has; then the scope goes on with what has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_deadline: Option<Deadline>,
     /// What it sees of the nodes before it; `None`: their outputs by id.
     pub input: Option<Expr>,
     /// How often it is tried.
@@ -57,6 +63,8 @@ impl Node {
             join: Join::All,
             short_run: false,
             stragglers: Stragglers::Cancel,
+            join_deadline: None,
+            work_deadline: None,
             input: None,
             retry: None,
             timeout: None,
@@ -64,6 +72,45 @@ impl Node {
             caught: false,
             writes: Vec::new(),
         }
+    }
+}
+
+impl Node {
+    /// The member whose work it is: its agent, or the member that is a team.
+    pub fn role(&self) -> Option<&Role> {
+        match &self.kind {
+            NodeKind::Agent(agent) => Some(&agent.role),
+            NodeKind::Scope(scope) => match &**scope {
+                ScopeKind::Group { seat, .. } => seat.as_ref().map(|seat| &seat.member),
+                ScopeKind::ForEach { .. } | ScopeKind::Repeat { .. } | ScopeKind::Subtasks { .. } | ScopeKind::Relay { .. } => {
+                    None
+                }
+                ScopeKind::Circle { .. } | ScopeKind::Settle(_) => None,
+            },
+            NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) => None,
+        }
+    }
+
+    /// Whether an agent does its own work here, or a member that is a team works.
+    pub fn works(&self) -> bool {
+        let agent = matches!(&self.kind, NodeKind::Agent(agent) if agent.phase == Phase::Work);
+        agent || self.seat().is_some()
+    }
+
+    /// What whoever works here is asked to do, in words that are no template.
+    pub fn brief(&self) -> Option<&Arc<str>> {
+        if let NodeKind::Agent(agent) = &self.kind { agent.brief.as_ref() } else { self.seat()?.brief.as_ref() }
+    }
+
+    /// In which words it counts as done.
+    pub fn done_when(&self) -> Option<&Arc<str>> {
+        if let NodeKind::Agent(agent) = &self.kind { agent.done_when.as_ref() } else { self.seat()?.done_when.as_ref() }
+    }
+
+    /// The place of a member that is a team, where that works here.
+    pub fn seat(&self) -> Option<&TeamSeat> {
+        let NodeKind::Scope(scope) = &self.kind else { return None };
+        if let ScopeKind::Group { seat, .. } = &**scope { seat.as_deref() } else { None }
     }
 }
 
@@ -167,6 +214,9 @@ pub struct ToolNode {
     pub templates: Vec<(Arc<str>, TextTemplate)>,
     /// What repeating it would do, as the tool declares at compile time.
     pub effect: EffectClass,
+    /// Whether what it returns comes from outside, as the tool declares at compile time; one that is not known then does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untrusted: bool,
 }
 
 /// What decides at a gate.
@@ -194,6 +244,9 @@ pub struct AskNode {
     pub default: Option<Value>,
     /// Whom it goes to, for the record and for notifications.
     pub to: Option<Arc<str>>,
+    /// How they are told: a command line or an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Arc<str>>,
 }
 
 /// A link of an escalation chain.
@@ -203,7 +256,7 @@ pub struct EscalationStep {
     pub to: Arc<str>,
     /// How long they have.
     pub deadline: Option<Duration>,
-    /// How they are told (a command or URL).
+    /// How they are told: a command line or an address.
     pub notify: Option<Arc<str>>,
 }
 
@@ -238,6 +291,9 @@ pub enum ScopeKind {
         body: TemplateIx,
         /// The sub-team's inputs; `None` for a plain group, which sees what its surroundings see.
         with: Option<Vec<(Arc<str>, Expr)>>,
+        /// The member that the sub-team is, where it works as one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seat: Option<Box<TeamSeat>>,
     },
     /// A DAG of sub-tasks, one agent node each; its output is theirs by id. What fails of them may be divided anew, round by round:
     /// those of the first round hang below the scope itself, those of the second below `2`, and so on.
@@ -259,12 +315,16 @@ pub enum ScopeKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         check: Option<Role>,
     },
-    /// Members one after another; who is next is the `handoff` rule's to say. Its output is the last one's.
+    /// Members one after another; who is next is the `handoff` rule's to say, else the agent's own, else the order's. Its output is
+    /// the last one's.
     Relay {
         /// Who may take part, in default order.
         members: Vec<Role>,
         /// Handoffs at most, the first assignment not counted.
         max_handoffs: u32,
+        /// Whom each member may hand over to by a call of `handoff`; nobody where it does not stand here.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        targets: BTreeMap<Role, Vec<Role>>,
         /// How each activation is timed and retried.
         like: Box<Node>,
     },
@@ -278,7 +338,7 @@ pub enum ScopeKind {
         like: Box<Node>,
     },
     /// What becomes of positions that differ. Over findings its output is `{accepted, decisions}`; over votes
-    /// `{accepted, votes, objections, value}`, where `value` is the proposal with `validation` (the votes) in it.
+    /// `{accepted, votes, objections, abstained, value}`, where `value` is the proposal with `validation` (the votes) in it.
     Settle(SettleSpec),
 }
 
@@ -299,6 +359,22 @@ pub enum Divider {
     Coordinator,
     /// The `route` rule.
     Rule,
+}
+
+/// The place of a member that is a team: what [`AgentNode`] is for one that is an agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TeamSeat {
+    /// Who, in the team around it.
+    pub member: Role,
+    /// What it is asked to do; `None`: its `brief`, else the task of the team around it.
+    pub task: Option<TextTemplate>,
+    /// What it is asked to do, in words that are not a template.
+    pub brief: Option<Arc<str>>,
+    /// In which words it counts as done.
+    pub done_when: Option<Arc<str>>,
+    /// Whether each of its agents speaks for it in the team around it, and not its coordinator alone.
+    #[serde(default)]
+    pub open: bool,
 }
 
 /// How disagreement is settled at a scope.
@@ -337,10 +413,27 @@ pub enum VoteProtocol {
     /// Each by its confidence.
     #[default]
     Weighted,
-    /// One each; more than half wins.
+    /// Each by its confidence times the share of what it held in earlier sessions of the team that stood; half for who is new.
+    TrackRecord,
+    /// One each; more than half of the votes cast wins.
     Majority,
-    /// All must agree.
+    /// All who vote must agree.
     Unanimous,
+    /// Each may approve several values, as a list; the one that most approve wins.
+    Approval,
+}
+
+impl VoteProtocol {
+    /// The name that files use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Weighted => "weighted",
+            Self::TrackRecord => "track_record",
+            Self::Majority => "majority",
+            Self::Unanimous => "unanimous",
+            Self::Approval => "approval",
+        }
+    }
 }
 
 /// When a node starts.
@@ -364,6 +457,15 @@ pub enum Stragglers {
     Cancel,
     /// They finish; what they say is recorded.
     Leave,
+}
+
+/// How long something is waited for, in running time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadline {
+    /// How long.
+    pub after: Duration,
+    /// How many must be there by then; with fewer it fails as timed out.
+    pub at_least: u32,
 }
 
 /// How often a failing attempt is tried again, and after how long.

@@ -5,19 +5,24 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     turn::passages,
     value::{
-        Call, CallResult, Entry, Failure, KnowledgeSpec, Map, Profile, ProfileRole, Request, Role, SEARCH_KNOWLEDGE, Style, Turn,
-        Value,
+        Brief, Call, CallResult, Entry, Failure, KnowledgeSpec, Map, Message, MessageKind, Profile, ProfileRole, Request, Role,
+        SEARCH_KNOWLEDGE, Style, Turn, Value,
     },
 };
 
 /// What a view has, and what each part of it means.
-pub const VIEW_FIELDS: [(&str, &str); 16] = [
+pub const VIEW_FIELDS: [(&str, &str); 17] = [
     ("answers", "what people answered: a list of #{ question, answer, by }"),
     (
         "context",
         "what the team shares: #{ findings, decisions, variables, results, team, proposal, objections, undelivered, ledger }",
     ),
     ("errors", "the calls that failed, by name: #{ kind, message }"),
+    (
+        "handoff",
+        "how it was handed the work in a relay: #{ from, by, reason, brief, content }, where `brief` is \
+         #{ goal, done, open, constraints, artifacts } or (); () where nobody handed it anything",
+    ),
     ("input", "the node's input: its `input` filter, else the outputs of the nodes that it follows, by id"),
     ("inputs", "the inputs of the session, by name"),
     (
@@ -75,7 +80,7 @@ pub fn sample_view() -> Value {
         ("score", Value::Float(7.5)),
     ]);
     let passages = Value::map([("passages", Value::list([passage]))]);
-    let result = |value| Arc::new(CallResult { outcome: Ok(value) });
+    let result = |value| Arc::new(CallResult::of(Ok(value)));
     let inputs = Value::map([("data", Value::text("incidents/payment-outage"))]);
     let nothing = || Value::list([]);
     let shared = ["findings", "decisions", "results", "team", "objections", "undelivered"].map(|name| (name, nothing()));
@@ -104,6 +109,7 @@ pub fn view(request: &Request) -> Value {
     let mut results = BTreeMap::new();
     let mut errors = BTreeMap::new();
     let (mut mail, mut answers, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    let mut handoff = Value::Null;
     let mut knowledge: &[Value] = &[];
     for (at, entry) in request.thread.iter().enumerate() {
         match entry {
@@ -125,7 +131,11 @@ pub fn view(request: &Request) -> Value {
                 errors.extend(result.outcome.as_ref().err().map(|failure| (call.id.to_string(), error(failure))));
             }
             Entry::Mail(_) if at < request.earlier => {}
-            Entry::Mail(messages) => mail.extend(messages.iter().map(|m| Value::of(&**m).unwrap_or_default())),
+            Entry::Mail(messages) => {
+                let last = messages.iter().rfind(|message| message.kind == MessageKind::Handoff);
+                handoff = last.map_or(handoff, |message| handed(message));
+                mail.extend(messages.iter().map(|m| Value::of(&**m).unwrap_or_default()));
+            }
             Entry::Answer { question, answer, by } => answers.push(Value::map([
                 ("question", Value::Text(question.clone())),
                 ("answer", answer.clone()),
@@ -153,6 +163,7 @@ pub fn view(request: &Request) -> Value {
         ("turn", Value::Int(i64::from(request.turn.0))),
         ("turns_left", Value::Int(i64::from(request.turns_left))),
         ("task", Value::Text(request.task.clone())),
+        ("handoff", handoff),
         ("input", request.input.clone()),
         ("inputs", Value::Map(request.inputs.clone())),
         ("results", Value::map(results)),
@@ -163,6 +174,28 @@ pub fn view(request: &Request) -> Value {
         ("notes", Value::list(notes)),
         ("knowledge", Value::list(knowledge.iter().cloned())),
         ("profile", about),
+    ])
+}
+
+/// A handoff with all its parts.
+fn handed(message: &Message) -> Value {
+    let texts = |list: Vec<Arc<str>>| Value::list(list.into_iter().map(Value::Text));
+    let brief = message.brief().map_or(Value::Null, |Brief { goal, done, open, constraints, artifacts }| {
+        Value::map([
+            ("goal", Value::Text(goal)),
+            ("done", texts(done)),
+            ("open", texts(open)),
+            ("constraints", texts(constraints)),
+            ("artifacts", texts(artifacts)),
+        ])
+    });
+    let part = |name: &str| message.metadata.get(name).cloned().unwrap_or_default();
+    Value::map([
+        ("from", message.from.clone().map_or(Value::Null, |role| Value::Text(role.0))),
+        ("by", part("by")),
+        ("reason", part("reason")),
+        ("brief", brief),
+        ("content", Value::Text(message.content.clone())),
     ])
 }
 

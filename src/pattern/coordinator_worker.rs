@@ -8,11 +8,10 @@
 use std::sync::Arc;
 
 use super::{
-    Fragment,
+    Fragment, deadline_of,
     make::Make,
     missing,
     result::{check_result, conclude, roles, settle},
-    teams_not_yet,
 };
 use crate::{
     graph::{Divider, Phase, Replan},
@@ -46,7 +45,12 @@ pub(super) fn expand(team: &Team, functions: &[Arc<str>]) -> Result<Fragment, Ve
     let check = team.coordination.check_done.clone();
     let from = make.text("delegate.output");
     let subtasks = What::Subtasks { from, max, one_by_one: !parallel_execution, quorum, replan, check };
-    let work = NodeSpec { after: vec![make.after("delegate", AfterOn::Ok)], stragglers, ..make.node("work", subtasks) };
+    let work = NodeSpec {
+        after: vec![make.after("delegate", AfterOn::Ok)],
+        stragglers,
+        work_deadline: deadline_of(team),
+        ..make.node("work", subtasks)
+    };
     let settle = NodeSpec { after: vec![make.after("work", AfterOn::Done)], ..settle(team, &make, "settle") };
     Ok(conclude(team, &make, vec![delegate, work, settle], vec![make.after("settle", AfterOn::Ok)], Some("settle")))
 }
@@ -59,8 +63,7 @@ fn delegation(team: &Team, routed: bool) -> Delegation {
 
 fn check(team: &Team, routed: bool) -> Vec<Diagnostic> {
     let delegation = delegation(team, routed);
-    let mut errors = teams_not_yet(team);
-    errors.extend(check_result(team));
+    let mut errors = check_result(team);
     if team.coordinator.is_none() {
         let help = "add `coordinator: PROFILE`, or take the pattern `parallel`";
         errors.push(missing(team, "coordinator", "somebody must divide the work and make the result", help));

@@ -29,6 +29,8 @@ impl Make {
             join: Join::All,
             short_run: false,
             stragglers: Stragglers::Cancel,
+            join_deadline: None,
+            work_deadline: None,
             input: None,
             on_error: None,
             retry: None,

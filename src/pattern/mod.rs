@@ -5,6 +5,7 @@
 
 mod coordinator_worker;
 mod graph;
+mod hierarchical;
 mod make;
 mod parallel;
 mod peer_to_peer;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub use make::is_reserved;
 
 use crate::{
+    graph::Deadline,
     team::{Code, Diagnostic, NodeSpec, Pattern, Team, Text},
     value::Place,
 };
@@ -32,7 +34,7 @@ pub struct Fragment {
 /// What `team` comes to. `functions` are the names that its rule scripts define.
 ///
 /// # Errors
-/// The team lacks what its pattern needs, or wants what this version does not have.
+/// The team lacks what its pattern needs.
 pub fn expand(team: &Team, functions: &[Arc<str>]) -> Result<Fragment, Vec<Diagnostic>> {
     match team.pattern {
         Pattern::CoordinatorWorker => coordinator_worker::expand(team, functions),
@@ -40,14 +42,8 @@ pub fn expand(team: &Team, functions: &[Arc<str>]) -> Result<Fragment, Vec<Diagn
         Pattern::Parallel => parallel::expand(team),
         Pattern::Graph => graph::expand(team),
         Pattern::PeerToPeer => peer_to_peer::expand(team),
-        Pattern::Hierarchical => Err(vec![not_yet(team)]),
+        Pattern::Hierarchical => hierarchical::expand(team, functions),
     }
-}
-
-fn not_yet(team: &Team) -> Diagnostic {
-    let name = team.pattern.name();
-    Diagnostic::error(Code::NotYet, &place_of(team), format!("the pattern `{name}` comes with a later version"))
-        .help("`coordinator_worker`, `peer_to_peer`, `sequential`, `parallel` and `graph` are there")
 }
 
 /// The file of a team, where nothing more exact is known.
@@ -61,13 +57,7 @@ fn missing(team: &Team, key: &str, why: &str, help: &str) -> Diagnostic {
     Diagnostic::error(Code::MissingKey, &place_of(team), format!("a `{pattern}` team needs `{key}`: {why}")).help(help)
 }
 
-/// Errors for the members that are teams, where the pattern takes agents only.
-fn teams_not_yet(team: &Team) -> Vec<Diagnostic> {
-    let pattern = team.pattern.name();
-    let one = |role: &str, place: &Place| {
-        let message = format!("the member `{role}` is a team: in `{pattern}` that comes with a later version");
-        Diagnostic::error(Code::NotYet, place, message)
-            .help("members of `parallel` teams and nodes of `graph` teams may be teams")
-    };
-    team.members.iter().filter(|m| m.team.is_some()).map(|m| one(m.role.as_str(), &m.place)).collect()
+/// How long the work of all members has; one result is enough.
+fn deadline_of(team: &Team) -> Option<Deadline> {
+    team.coordination.deadline.map(|after| Deadline { after, at_least: 1 })
 }

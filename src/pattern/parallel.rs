@@ -1,7 +1,7 @@
 //! `parallel`: all members work on the task at once; the result is merged, voted upon or written by one of them.
 
 use super::{
-    Fragment,
+    Fragment, deadline_of,
     make::{Make, free_id, is_reserved},
     missing,
     result::{check_result, conclude, settle},
@@ -29,7 +29,7 @@ pub(super) fn expand(team: &Team) -> Result<Fragment, Vec<Diagnostic>> {
     let join = quorum.map_or(Join::All, Join::Quorum);
     let on = if quorum.is_some() { AfterOn::Ok } else { AfterOn::Done };
     let after: Vec<After> = nodes.iter().map(|n| make.after(&n.id, on.clone())).collect();
-    let joined = |node: NodeSpec| NodeSpec { join, stragglers, ..node };
+    let joined = |node: NodeSpec| NodeSpec { join, stragglers, join_deadline: deadline_of(team), ..node };
     if let ResultBy::Vote { .. } = team.result {
         let id = free_id("settle", |id| nodes.iter().any(|n| &*n.id == id));
         nodes.push(joined(NodeSpec { after, ..settle(team, &make, &id) }));

@@ -1,11 +1,10 @@
 //! `peer_to_peer`: a circle of members who talk with each other, without rounds; what differs is settled, and one result is made.
 
 use super::{
-    Fragment,
+    Fragment, deadline_of,
     make::Make,
     missing, place_of,
     result::{check_result, conclude, roles, settle},
-    teams_not_yet,
 };
 use crate::team::{AfterOn, Code, Diagnostic, NodeSpec, ResultBy, Team, What};
 
@@ -15,14 +14,17 @@ pub(super) fn expand(team: &Team) -> Result<Fragment, Vec<Diagnostic>> {
         return Err(errors);
     }
     let make = Make::of(team);
-    let circle = make.node("circle", What::Circle { members: roles(team) });
+    let circle = NodeSpec {
+        stragglers: team.coordination.stragglers,
+        work_deadline: deadline_of(team),
+        ..make.node("circle", What::Circle { members: roles(team) })
+    };
     let settle = NodeSpec { after: vec![make.after("circle", AfterOn::Ok)], ..settle(team, &make, "settle") };
     Ok(conclude(team, &make, vec![circle, settle], vec![make.after("settle", AfterOn::Ok)], Some("settle")))
 }
 
 fn check(team: &Team) -> Vec<Diagnostic> {
-    let mut errors = teams_not_yet(team);
-    errors.extend(check_result(team));
+    let mut errors = check_result(team);
     let place = place_of(team);
     if team.members.len() < 2 {
         let help = "add `member_agents: [{ agent: PROFILE, role: ID }, { agent: PROFILE, role: ID }]`";

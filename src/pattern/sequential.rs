@@ -1,6 +1,6 @@
 //! `sequential`: a relay. One member after another, by priority unless the `handoff` rule says otherwise.
 
-use super::{Fragment, make::Make, missing, result::roles, teams_not_yet};
+use super::{Fragment, make::Make, missing, result::roles};
 use crate::team::{Code, Diagnostic, Team, What};
 
 pub(super) fn expand(team: &Team) -> Result<Fragment, Vec<Diagnostic>> {
@@ -14,7 +14,7 @@ pub(super) fn expand(team: &Team) -> Result<Fragment, Vec<Diagnostic>> {
 }
 
 fn check(team: &Team) -> Vec<Diagnostic> {
-    let mut errors = teams_not_yet(team);
+    let mut errors = Vec::new();
     let place = super::place_of(team);
     if team.members.is_empty() {
         errors.push(missing(
@@ -34,6 +34,11 @@ fn check(team: &Team) -> Vec<Diagnostic> {
         let message = "a `sequential` team has no quorum: one member follows another";
         errors
             .push(Diagnostic::error(Code::InvalidValue, &place, message).help("write `wait_for_all: true`, or take `parallel`"));
+    }
+    if team.coordination.deadline.is_some() {
+        let message = "a `sequential` team has no deadline for the work of all: one member follows another";
+        let help = "limit each with `timeout_per_agent_seconds`, or all with `limits: { wall_seconds: N }`";
+        errors.push(Diagnostic::error(Code::InvalidValue, &place, message).help(help));
     }
     errors
 }

@@ -25,8 +25,9 @@ use super::{
 };
 use crate::{
     graph::{
-        ANSWER_TURNS, AgentBound, AgentNode, Bounds, Divider, GateBy, Graph, MAX_DEBATED_TOPICS, Member, Node, NodeKind, Phase,
-        Plan, REPAIRS, Replan, SECOND_CHANCES, ScopeKind, SettleOver, SettleSpec, TeamPlan,
+        ANSWER_TURNS, AgentBound, AgentNode, Bounds, CIRCLE_RUNS, Divider, EscalationPolicy, GateBy, Graph, MAX_DEBATED_TOPICS,
+        Member, Node, NodeKind, Phase, Plan, REPAIRS, Replan, SECOND_CHANCES, ScopeKind, SettleOver, SettleSpec, TeamPlan,
+        TeamSeat,
     },
     value::{EffectClass, Role, RuleKind, TeamIx, TemplateIx, Usd},
 };
@@ -235,8 +236,9 @@ impl Counter<'_> {
             ScopeKind::Repeat { max, body, .. } => (*max, 1, *body),
             ScopeKind::Group { body, .. } => (1, 1, *body),
             ScopeKind::Subtasks { .. } => return self.subtasks(graph, scope, slots).ok_or(overflow),
-            ScopeKind::Relay { members, max_handoffs, like } => {
-                return self.relay(graph.team, members, *max_handoffs, like, slots).ok_or(overflow);
+            ScopeKind::Relay { members, max_handoffs, targets, like } => {
+                let free = !targets.is_empty();
+                return self.relay(graph.team, (members, *max_handoffs, free), like, slots).ok_or(overflow);
             }
             ScopeKind::Circle { members, like } => return self.circle(graph.team, members, like, slots).ok_or(overflow),
             ScopeKind::Settle(settle) => return self.settle(graph.team, team, settle, slots).ok_or(overflow),
@@ -249,129 +251,202 @@ impl Counter<'_> {
         Ok(all)
     }
 
-    /// Rounds of sub-tasks, each with the one who checks it and with what its agent gives to others below it; between the rounds
-    /// somebody divides anew. What is done below an agent is done in that agent's time.
+    /// Rounds of sub-tasks; between them somebody divides anew.
     fn subtasks(&self, graph: &Graph, scope: &ScopeKind, slots: u32) -> Option<Worst> {
-        let ScopeKind::Subtasks { max, like, one_by_one, replan, check, .. } = scope else { return Some(nothing()) };
+        let ScopeKind::Subtasks { max, like, one_by_one, replan, .. } = scope else { return Some(nothing()) };
         let (ix, team) = (graph.team, self.plan.team(graph.team));
-        let members = || team.members.iter().map(|m| &m.role);
-        let further = replan.map_or(0, |replan| replan.max);
-        let parts = parts_of_one(team)?;
-        let wide = u64::from(widest(team, members(), like, slots)?).checked_mul(parts.checked_add(1)?)?;
-        let whole = default_members(graph, scope).map(|members| u64::try_from(members.len())).transpose().ok()?;
-        // Later rounds hold what the team allows, the first what the scope takes.
-        let most = if further > 0 { (*max).max(team.max_tasks) } else { *max };
-        let rounds = u64::from(further).checked_add(1)?;
-        let seats = match whole {
-            Some(first) => first.checked_add(u64::from(further).checked_mul(team.max_tasks.into())?)?,
-            None => rounds.checked_mul(most.into())?,
+        let one = self.subtask(ix, scope, slots)?;
+        // Sub-tasks may wait for each other, so that all of them in a row are the worst; or for nobody, so that all may want a slot
+        // at once.
+        let round = |count: u32| {
+            let row = one.wall.times(count.into(), 1)?;
+            let at_once = if *one_by_one { 1 } else { u64::from(count) };
+            let wall = Wall { demand: row.demand.checked_mul(at_once)?, ..row };
+            Some(Worst { tally: one.tally.clone().times(count.into())?, wall })
         };
-        let mut tally = match default_members(graph, scope) {
+        let mut all = match default_members(graph, scope) {
             Some(roles) => {
-                let mut tally = self.each(ix, team, roles, like)?;
-                tally.add(&self.any(ix, team, members(), like, u64::from(further).checked_mul(team.max_tasks.into())?)?)?;
-                tally
+                let with: fn(Wall, Wall) -> Option<Wall> = if *one_by_one { Wall::then } else { Wall::beside };
+                self.whole_tasks(ix, roles, like, slots, with)?
             }
-            None => self.any(ix, team, members(), like, seats)?,
+            None => round(*max)?,
         };
-        tally.add(&self.any(ix, team, members(), &plain(like), seats.checked_mul(parts)?)?)?;
-        let mut one = Wall::calls(like, u32::try_from(wide).ok()?, 0)?;
-        if check.is_some() && (whole.is_none() || further > 0) {
-            let voter = in_phase(like, Phase::Validate);
-            let voters = || members().chain(team.coordinator.iter().map(|leader| &leader.role));
-            tally.add(&self.any(ix, team, voters(), &voter, seats)?)?;
-            one = one.then(Wall::calls(like, widest(team, voters(), &voter, slots)?, 0)?)?;
-        }
-        let mut wall = match whole.filter(|_| further == 0) {
-            Some(count) => one.times(count, if *one_by_one { 1 } else { count })?,
-            // Sub-tasks may wait for each other, so that all of them in a row are the worst; or for nobody, so that all may want a
-            // slot at once.
-            None => {
-                let count = u64::from(most).max(whole.unwrap_or(0));
-                let row = one.times(count, 1)?;
-                Wall { demand: row.demand.checked_mul(if *one_by_one { 1 } else { count })?, ..row }
-            }
-        };
-        wall = wall.times(rounds, 1)?;
-        if let (Some(Replan { by: Divider::Coordinator, .. }), Some(leader)) = (replan, &team.coordinator) {
+        let Some(Replan { by, max: further }) = replan else { return Some(all) };
+        // Later rounds hold what the team allows, the first what the scope takes.
+        let mut next = round(team.max_tasks)?;
+        if let (Divider::Coordinator, Some(leader)) = (by, &team.coordinator) {
             let divider = in_phase(like, Phase::Delegate);
-            let roles = || std::iter::once(&leader.role);
-            tally.add(&self.any(ix, team, roles(), &divider, further.into())?)?;
-            wall = wall.then(Wall::calls(like, widest(team, roles(), &divider, slots)?, 0)?.times(further.into(), 1)?)?;
+            let (turns, phase) = grown(leader, &divider);
+            next.tally.add(&self.seat(ix, leader, (turns, phase), &divider)?)?;
+            next.wall = next.wall.then(Wall::calls(&divider, at_once(team, leader, phase, slots)?, 0)?)?;
         }
-        Some(Worst { tally, wall })
+        all.tally.add(&next.tally.times((*further).into())?)?;
+        all.wall = all.wall.then(next.wall.times((*further).into(), 1)?)?;
+        Some(all)
     }
 
-    fn relay(&self, ix: TeamIx, members: &[Role], max_handoffs: u32, like: &Node, slots: u32) -> Option<Worst> {
+    /// Each of `roles` works on the whole task, beside each other or one after another, and may divide it.
+    fn whole_tasks(
+        &self,
+        ix: TeamIx,
+        roles: &[Role],
+        like: &Node,
+        slots: u32,
+        with: impl Fn(Wall, Wall) -> Option<Wall>,
+    ) -> Option<Worst> {
+        let mut all = nothing();
+        for member in roles.iter().filter_map(|role| self.plan.team(ix).agent(role)) {
+            let Worst { tally, wall } = self.works_and_divides(ix, member, like, slots)?;
+            all.tally.add(&tally)?;
+            all.wall = with(all.wall, wall)?;
+        }
+        Some(all)
+    }
+
+    /// One sub-task, whoever of the members does it, and whoever checks it.
+    fn subtask(&self, ix: TeamIx, scope: &ScopeKind, slots: u32) -> Option<Worst> {
+        let ScopeKind::Subtasks { like, check, .. } = scope else { return Some(nothing()) };
         let team = self.plan.team(ix);
+        let mut most = nothing();
+        for member in &team.members {
+            let Worst { tally, wall } = self.works_and_divides(ix, member, like, slots)?;
+            most = Worst { tally: most.tally.or(tally), wall: most.wall.or(wall) };
+        }
+        if check.is_none() {
+            return Some(most);
+        }
+        let (voter, mut votes) = (in_phase(like, Phase::Validate), nothing());
+        for member in team.members.iter().chain(&team.coordinator) {
+            let (turns, phase) = grown(member, &voter);
+            let tally = votes.tally.or(self.seat(ix, member, (turns, phase), &voter)?);
+            votes = Worst { tally, wall: votes.wall.or(Wall::calls(&voter, at_once(team, member, phase, slots)?, 0)?) };
+        }
+        most.tally.add(&votes.tally)?;
+        Some(Worst { wall: most.wall.then(votes.wall)?, ..most })
+    }
+
+    /// A member has a sub-task: an agent may give parts of it to others below it, all in its own time, a team does it by itself.
+    fn works_and_divides(&self, ix: TeamIx, member: &Member, like: &Node, slots: u32) -> Option<Worst> {
+        let team = self.plan.team(ix);
+        let mut own = self.works(ix, member, like, slots)?;
+        let parts = parts_of_one(team)?;
+        if member.team.is_some() || parts == 0 {
+            return Some(own);
+        }
+        let part = self.heaviest(ix, team.members.iter().map(|m| &m.role), &plain(like), slots)?;
+        own.tally.add(&part.tally.times(parts)?)?;
+        let demand = own.wall.demand.checked_add(part.wall.demand.checked_mul(parts)?)?;
+        Some(Worst { wall: Wall::calls(like, u32::try_from(demand).ok()?, 0)?, ..own })
+    }
+
+    /// `free`: whether members may hand over as they like.
+    fn relay(&self, ix: TeamIx, (members, max_handoffs, free): (&[Role], u32, bool), like: &Node, slots: u32) -> Option<Worst> {
         let seats = u64::from(max_handoffs).checked_add(1)?;
-        let ruled = has_rule(team, &RuleKind::Handoff);
-        // By default each member has its turn once, in order.
-        let seats = if ruled { seats } else { seats.min(u64::try_from(members.len()).ok()?) };
-        let tally = if ruled {
-            self.any(ix, team, members.iter(), like, seats)?
-        } else {
-            self.each(ix, team, &members[..usize::try_from(seats).ok()?], like)?
-        };
-        let wall = Wall::calls(like, widest(team, members.iter(), like, slots)?, 0)?.times(seats, 1)?;
-        Some(Worst { tally, wall })
+        if free || has_rule(self.plan.team(ix), &RuleKind::Handoff) {
+            let Worst { tally, wall } = self.heaviest(ix, members.iter(), like, slots)?;
+            return Some(Worst { tally: tally.times(seats)?, wall: wall.times(seats, 1)? });
+        }
+        // Where nobody says who is next, each member has its turn once, in order.
+        let seats = seats.min(u64::try_from(members.len()).ok()?);
+        self.each_works(ix, &members[..usize::try_from(seats).ok()?], like, slots, Wall::then)
     }
 
     /// Each member is one seat, however often it is woken. Nothing keeps all of them from having each turn after all those before, each
-    /// in an activation of its own.
+    /// in an activation of its own. A team is woken to a run of its own each time.
     fn circle(&self, ix: TeamIx, members: &[Role], like: &Node, slots: u32) -> Option<Worst> {
         let team = self.plan.team(ix);
-        let tally = self.each(ix, team, members, like)?;
-        let turns: u64 = members.iter().filter_map(|role| team.agent(role)).map(|member| u64::from(grown(member, like).0)).sum();
-        let wall = Wall::calls(like, widest(team, members.iter(), like, slots)?, 0)?.times(turns, 1)?;
+        let (mut tally, mut turns, mut runs) = (Tally::nothing(), 0_u64, Wall::default());
+        for member in members.iter().filter_map(|role| team.agent(role)) {
+            let Worst { tally: one, wall } = self.works(ix, member, like, slots)?;
+            if member.team.is_some() {
+                tally.add(&one.times(CIRCLE_RUNS.into())?)?;
+                runs = runs.then(wall.times(CIRCLE_RUNS.into(), 1)?)?;
+            } else {
+                tally.add(&one)?;
+                turns = turns.checked_add(grown(member, like).0.into())?;
+            }
+        }
+        let agents = members.iter().filter(|role| team.agent(role).is_some_and(|m| m.team.is_none()));
+        let wall = Wall::calls(like, widest(team, agents, like, slots)?, 0)?.times(turns, 1)?.then(runs)?;
         let at_once = u64::try_from(members.len()).ok()?;
         Some(Worst { tally, wall: Wall { demand: wall.demand.checked_mul(at_once)?, ..wall } })
     }
 
-    /// Only a rule lets members have one more look at a topic, or leaves it to the coordinator, which is one seat more.
+    /// Only a rule lets members have one more look at a topic, or leaves it to the coordinator, which is one seat more; the latter
+    /// the `escalate` rule may do as well.
     fn settle(&self, ix: TeamIx, team: &TeamPlan, settle: &SettleSpec, slots: u32) -> Option<Worst> {
-        if !has_rule(team, &RuleKind::Settle) {
+        let settles = has_rule(team, &RuleKind::Settle);
+        let policies = [EscalationPolicy::OnDisagreement, EscalationPolicy::Always];
+        let escalates =
+            has_rule(team, &RuleKind::Escalate) && policies.iter().any(|policy| team.escalation_policy.contains(policy));
+        if !settles && !escalates {
             return Some(nothing());
         }
         let topics = match settle.over {
             SettleOver::Findings | SettleOver::Result => u64::from(MAX_DEBATED_TOPICS),
             SettleOver::Votes => 1,
         };
-        let rounds = u64::from(settle.max_debate_rounds);
+        let rounds = if settles { u64::from(settle.max_debate_rounds) } else { 0 };
         let members = u64::try_from(settle.members.len()).ok()?;
-        let mut tally = self.each(ix, team, &settle.members, &settle.like)?.times(rounds)?;
+        let mut tally = self.each_speaks(ix, &settle.members, &settle.like)?.times(rounds)?;
         let seat = Wall::calls(&settle.like, widest(team, settle.members.iter(), &settle.like, slots)?, 0)?;
         let mut wall = seat.times(members, members)?.times(rounds, 1)?;
         if let Some(leader) = &team.coordinator {
-            tally.add(&self.each(ix, team, std::slice::from_ref(&leader.role), &settle.like)?)?;
+            tally.add(&self.each_speaks(ix, std::slice::from_ref(&leader.role), &settle.like)?)?;
             wall = wall.then(Wall::calls(&settle.like, calls_at_once(team, leader, slots), 0)?)?;
         }
         Some(Worst { tally: tally.times(topics)?, wall: wall.times(topics, 1)? })
     }
 
-    /// A seat for each of `roles`.
-    fn each(&self, ix: TeamIx, team: &TeamPlan, roles: &[Role], like: &Node) -> Option<Tally> {
+    /// A seat for each of `roles`, in which one speaks for a member that is a team.
+    fn each_speaks(&self, ix: TeamIx, roles: &[Role], like: &Node) -> Option<Tally> {
         let mut tally = Tally::nothing();
-        for member in roles.iter().filter_map(|role| team.agent(role)) {
+        for member in roles.iter().filter_map(|role| self.plan.team(ix).agent(role)) {
             tally.add(&self.seat(ix, member, grown(member, like), like)?)?;
         }
         Some(tally)
     }
 
-    /// `seats` seats, each of whichever of `roles` takes most.
-    fn any<'r>(
+    /// Each of `roles` works, beside each other or one after another.
+    fn each_works(
         &self,
         ix: TeamIx,
-        team: &TeamPlan,
-        roles: impl Iterator<Item = &'r Role>,
+        roles: &[Role],
         like: &Node,
-        seats: u64,
-    ) -> Option<Tally> {
-        let mut most = Tally::nothing();
-        for member in roles.filter_map(|role| team.agent(role)) {
-            most = most.or(self.seat(ix, member, grown(member, like), like)?);
+        slots: u32,
+        with: impl Fn(Wall, Wall) -> Option<Wall>,
+    ) -> Option<Worst> {
+        let mut all = nothing();
+        for member in roles.iter().filter_map(|role| self.plan.team(ix).agent(role)) {
+            let Worst { tally, wall } = self.works(ix, member, like, slots)?;
+            all.tally.add(&tally)?;
+            all.wall = with(all.wall, wall)?;
         }
-        most.times(seats)
+        Some(all)
+    }
+
+    /// Whichever of `roles` takes most works.
+    fn heaviest<'r>(&self, ix: TeamIx, roles: impl Iterator<Item = &'r Role>, like: &Node, slots: u32) -> Option<Worst> {
+        let mut most = nothing();
+        for member in roles.filter_map(|role| self.plan.team(ix).agent(role)) {
+            let Worst { tally, wall } = self.works(ix, member, like, slots)?;
+            most = Worst { tally: most.tally.or(tally), wall: most.wall.or(wall) };
+        }
+        Some(most)
+    }
+
+    /// A member works where a scope grows: in an activation like `like`, or as the team that it is.
+    fn works(&self, ix: TeamIx, member: &Member, like: &Node, slots: u32) -> Option<Worst> {
+        if let Some(team) = &member.team {
+            let mut run = self.graph(team.body, slots).ok()?;
+            run.limit(self.plan.graph(team.body))?;
+            let seat = TeamSeat { member: member.role.clone(), task: None, brief: None, done_when: None, open: team.open };
+            return Some(Worst { wall: run.wall.attempts_of(&team.run("run", seat))?, ..run });
+        }
+        let (turns, phase) = grown(member, like);
+        let tally = self.seat(ix, member, (turns, phase), like)?;
+        let at_once = at_once(self.plan.team(ix), member, phase, slots)?;
+        Some(Worst { tally, wall: Wall::calls(like, at_once, 0)? })
     }
 
     /// What one seat of `member` may take in so many turns of a node like `node`, with the answers to its questions.

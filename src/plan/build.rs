@@ -19,7 +19,7 @@ use crate::{
     pattern::{self, Fragment},
     rule::FreeName,
     team::{Code, Diagnostic, MemberSpec, NodeSpec, Team, Text},
-    value::{EffectClass, Expr, Place, Ref, TeamIx, TemplateIx, TextTemplate, ToolSpec, Value, WriteSpec},
+    value::{EffectClass, Expr, Place, Ref, Role, TeamIx, TemplateIx, TextTemplate, ToolSpec, Value, WriteSpec},
 };
 
 /// Nodes of all graphs of a plan together, at most.
@@ -45,6 +45,8 @@ pub(super) struct Builder<'a> {
     pub teams: Vec<TeamPlan>,
     /// The files of the teams around this one, outermost first.
     inside: Vec<Arc<str>>,
+    /// The graphs of the members that are teams; `None` for one that could not be made.
+    pub member_teams: BTreeMap<(TeamIx, Role), Option<TemplateIx>>,
     /// The names of the root graph, which `finally` sees.
     root: BTreeMap<Arc<str>, u32>,
     nodes: usize,
@@ -92,6 +94,7 @@ impl<'a> Builder<'a> {
             graphs: Vec::new(),
             teams: Vec::new(),
             inside: Vec::new(),
+            member_teams: BTreeMap::new(),
             root: BTreeMap::new(),
             nodes: 0,
             trials: 0,
@@ -139,10 +142,6 @@ impl<'a> Builder<'a> {
         if ix == TeamIx(0) {
             // They are the plan's.
             self.teams[0].limits = Limits::default();
-        } else if team.limits.wall_seconds.is_some() {
-            let message =
-                format!("`limits.wall_seconds` of the team `{}` inside another takes effect with a later version", team.name);
-            self.found.push(Diagnostic::warning(Code::NotYet, &file_of(team), message).help("that of the outermost team holds"));
         }
         built.map(|b| b.ix)
     }
@@ -242,7 +241,7 @@ impl<'a> Builder<'a> {
         let (conflicts, all) = (writers.conflicts(), writers.all());
         self.found.extend(conflicts);
         self.writes[ix.index()] = all;
-        let length = |n: NodeIndex| specs[n.index()].expect_seconds.unwrap_or_else(|| self.length(&dag[n]));
+        let length = |n: NodeIndex| specs[n.index()].expect_seconds.unwrap_or_else(|| self.length(around.ix, &dag[n]));
         topo::ranks(dag, &order, length)
     }
 
@@ -265,16 +264,29 @@ impl<'a> Builder<'a> {
     }
 
     /// How long a node is, in seconds expected, where its author does not say: a scope as long as what it runs.
-    fn length(&self, node: &Node) -> u32 {
+    fn length(&self, team: TeamIx, node: &Node) -> u32 {
         let NodeKind::Scope(scope) = &node.kind else { return 1 };
         let longest = |body: &TemplateIx| {
             self.graphs.get(body.index()).and_then(Option::as_ref).and_then(|g| g.rank.iter().max().copied()).unwrap_or(1)
         };
         match &**scope {
             ScopeKind::ForEach { body, .. } | ScopeKind::Repeat { body, .. } | ScopeKind::Group { body, .. } => longest(body),
-            ScopeKind::Relay { members, .. } => members.len() as u32,
-            ScopeKind::Subtasks { .. } | ScopeKind::Circle { .. } | ScopeKind::Settle(_) => 1,
+            ScopeKind::Relay { members, .. } => self.lengths(team, longest, |m| members.contains(&m.role)).sum::<u32>().max(1),
+            ScopeKind::Circle { members, .. } => self.lengths(team, longest, |m| members.contains(&m.role)).max().unwrap_or(1),
+            ScopeKind::Subtasks { .. } => self.lengths(team, longest, |_| true).max().unwrap_or(1),
+            ScopeKind::Settle(_) => 1,
         }
+    }
+
+    /// How long the members of a team are that a scope may set to work.
+    fn lengths(
+        &self,
+        team: TeamIx,
+        longest: impl Fn(&TemplateIx) -> u32,
+        works: impl Fn(&Member) -> bool,
+    ) -> impl Iterator<Item = u32> {
+        let members = self.teams[team.index()].members.iter().filter(move |m| works(m));
+        members.map(move |m| m.team.as_ref().map_or(1, |team| longest(&team.body)))
     }
 
     /// An expression with its names bound. One that names nothing is evaluated, to see whether it is what is `wanted`.
@@ -341,6 +353,7 @@ fn team_plan(team: &Team, functions: &[Arc<str>], models: &dyn Models) -> TeamPl
         writes: m.writes.clone(),
         call: models::cap(&m.profile, models),
         limits: m.limits,
+        team: None,
     };
     TeamPlan {
         name: team.name.clone(),
@@ -356,6 +369,7 @@ fn team_plan(team: &Team, functions: &[Arc<str>], models: &dyn Models) -> TeamPl
         max_asks: team.coordination.max_asks,
         max_tasks: team.coordination.max_tasks,
         max_depth: team.coordination.max_depth,
+        untrusted: team.coordination.untrusted,
         detect: Some(team.coordination.detect.clone()),
         letters: Arc::new(team.letters.iter().map(|(kind, text)| (*kind, letter(text))).collect()),
         limits: team.limits,

@@ -64,7 +64,7 @@ impl PlanBuilder {
     /// Adds a call of `tool` without arguments, free to repeat.
     pub fn tool(&mut self, id: impl AsRef<str>, tool: &str) -> NodeIndex {
         let args = Value::map::<&str>([]);
-        let tool = ToolNode { tool: Arc::from(tool), args, templates: Vec::new(), effect: EffectClass::Read };
+        let tool = ToolNode { tool: Arc::from(tool), args, templates: Vec::new(), effect: EffectClass::Read, untrusted: false };
         self.node(Node::new(id, NodeKind::Tool(Box::new(tool))))
     }
 
@@ -118,6 +118,7 @@ impl PlanBuilder {
             max_asks: 0,
             max_tasks: crate::graph::MAX_TASKS,
             max_depth: 1,
+            untrusted: crate::graph::Untrusted::Ask,
             detect: None,
             letters: Arc::default(),
             limits: Limits::default(),

@@ -7,11 +7,12 @@ use super::{
     build::{Builder, file_of},
     models::Models,
     names::listed,
+    outline::bodies,
 };
 use crate::{
-    graph::{Bounds, Plan},
+    graph::{Bounds, Member, Plan},
     team::{self, Code, Diagnostic, Team},
-    value::{EffectClass, Map, Place, ToolSpec, Value, is_offline},
+    value::{EffectClass, Map, Place, Role, TeamIx, ToolSpec, Usd, Value, is_offline},
 };
 
 /// What a machine offers to a plan.
@@ -95,10 +96,9 @@ pub fn mistakes_beside<'a>(found: &[Diagnostic], team: &'a Team, machine: &Machi
 
 /// A limit on a cost that cannot be known. Models that the catalog lacks are the loader's to report.
 fn check_cost(team: &Team, plan: &Plan, models: &dyn Models) -> Option<Diagnostic> {
-    let all = plan.teams.iter().flat_map(|t| t.members.iter().chain(&t.coordinator).map(move |m| (t, m)));
-    // What a team inside that team has of its own is limited as well; its agents are counted here where it says so itself.
-    let limited = all.filter_map(|(t, m)| Some((m, plan.limits.cost.or(t.limits.cost).or(m.limits.cost)?)));
-    let limited: Vec<_> = limited.collect();
+    let all = plan.teams.iter().zip(costs(plan));
+    let all = all.flat_map(|(t, cost)| t.members.iter().chain(&t.coordinator).map(move |m| (m, cost.or(m.limits.cost))));
+    let limited: Vec<_> = all.filter_map(|(m, cost)| Some((m, cost?))).collect();
     let (_, limit) = *limited.first()?;
     let agents: Vec<_> = limited.into_iter().map(|(m, _)| m).collect();
     let mut names: Vec<&str> =
@@ -112,6 +112,28 @@ fn check_cost(team: &Team, plan: &Plan, models: &dyn Models) -> Option<Diagnosti
     let message = format!("`limits.cost_usd` of {limit} cannot be kept: {} has no price", listed(names));
     let help = "give it a `price` in the model catalog, or limit `tokens` instead";
     Some(Diagnostic::error(Code::Unpriced, &file_of(team), message).help(help))
+}
+
+/// For each team a limit on cost that holds for it: its own, that of the member that it is, or one of a team around it. Teams come
+/// before those inside them.
+fn costs(plan: &Plan) -> Vec<Option<Usd>> {
+    let mut costs: Vec<Option<Usd>> = plan.teams.iter().map(|team| team.limits.cost.or(plan.limits.cost)).collect();
+    let nodes = plan.graphs.iter().flat_map(|graph| graph.dag.node_weights().map(|node| (graph.team, node)));
+    let at_nodes =
+        nodes.flat_map(|(team, node)| bodies(plan, team, node).into_iter().map(move |(body, _)| (team, node.role(), body)));
+    let mut inside: Vec<(TeamIx, Option<&Role>, TeamIx)> = at_nodes
+        .map(|(team, role, body)| (team, role, plan.graph(body).team))
+        .filter(|(outer, _, inner)| inner > outer)
+        .collect();
+    inside.sort_unstable_by_key(|(_, _, inner)| *inner);
+    for (outer, role, inner) in inside {
+        let grown = |m: &&Member| m.team.as_ref().is_some_and(|team| plan.graph(team.body).team == inner);
+        let team = plan.team(outer);
+        let member = role.and_then(|role| team.agent(role)).or_else(|| team.members.iter().find(grown));
+        let around = member.and_then(|m| m.limits.cost).or(costs[outer.index()]);
+        costs[inner.index()] = costs[inner.index()].or(around);
+    }
+    costs
 }
 
 fn digest(text: &str) -> String {

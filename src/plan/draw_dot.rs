@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::outline::{Outline, body, on, short, what};
+use super::outline::{Outline, on, short, what};
 use crate::graph::{NodeKind, On, Plan};
 
 /// The graph in the DOT language; the body of a scope is a cluster.
@@ -34,7 +34,7 @@ fn inside(plan: &Plan, outline: &Outline<'_>, scope: Option<usize>, depth: usize
         };
         let label = quoted(&format!("{}\n{}", step.id, what(plan, step)));
         writeln!(out, "{indent}{} [shape={shape}, label={label}];", quoted(&step.id)).ok();
-        if body(step.node).is_some() {
+        if outline.inside(Some(n)).next().is_some() {
             writeln!(out, "{indent}subgraph cluster_{n} {{\n{indent}  label={};", quoted(&step.id)).ok();
             inside(plan, outline, Some(n), depth + 1, out);
             writeln!(out, "{indent}}}").ok();

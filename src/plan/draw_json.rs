@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    outline::{Outline, agent, on, what},
+    outline::{Outline, on, what},
     review::Review,
 };
 use crate::graph::{NodeKind, Plan, SYNTHESIS_SHARE, ScopeKind};
@@ -16,7 +16,7 @@ pub fn draw_json(plan: &Plan, review: &Review) -> Value {
         .iter()
         .map(|step| {
             let mut node = json!({ "id": step.id, "kind": step.node.kind.name(), "does": what(plan, step) });
-            if let Some(role) = agent(step.node) {
+            if let Some(role) = step.node.role() {
                 node["agent"] = json!(role);
             }
             if let NodeKind::Scope(scope) = &step.node.kind {

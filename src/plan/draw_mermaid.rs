@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{
     mermaid::mermaid_text,
-    outline::{Outline, SHOWN, body, on, what},
+    outline::{Outline, SHOWN, on, what},
 };
 use crate::graph::{NodeKind, On, Plan};
 
@@ -31,7 +31,7 @@ fn inside(plan: &Plan, outline: &Outline<'_>, scope: Option<usize>, depth: usize
     let indent = "  ".repeat(depth);
     for (n, step) in outline.inside(scope) {
         let label = format!("{}<br/>{}", mermaid_text(&step.id, LABEL), mermaid_text(&what(plan, step), LABEL));
-        if body(step.node).is_some() {
+        if outline.inside(Some(n)).next().is_some() {
             writeln!(out, "{indent}subgraph n{n}[\"{label}\"]").ok();
             inside(plan, outline, Some(n), depth + 1, out);
             writeln!(out, "{indent}end").ok();

@@ -40,7 +40,7 @@ pub fn describe(plan: &Plan, review: &Review) -> String {
     };
     section("worst case", &format!("{}{}", bounds(&plan.bounds, &plan.limits), kept(plan)));
     section("by agent", &by_agent(&plan.bounds));
-    section("limits of agents", &own_limits(&plan.bounds));
+    section("limits of agents and teams", &own_limits(plan));
     section("longest path", &format!("  {}\n", review.longest_path.join(" → ")));
     section("people", &lines(&review.people));
     section("irreversible", &lines(&review.irreversible));
@@ -90,6 +90,8 @@ fn waits(outline: &Outline<'_>, number: usize, node: &Node) -> String {
         (node.allow_failure, "may fail"),
         (node.short_run, "runs with what there is"),
         (node.stragglers == Stragglers::Leave, "leaves stragglers"),
+        (node.join_deadline.is_some(), "has a deadline for its join"),
+        (node.work_deadline.is_some(), "has a deadline for its work"),
     ] {
         if holds {
             parts.push(word.to_owned());
@@ -135,14 +137,23 @@ fn kept(plan: &Plan) -> String {
     format!("  kept for the synthesis: {} ({SYNTHESIS_SHARE}% of the limit)\n", shares.join(", "))
 }
 
-fn own_limits(bounds: &Bounds) -> String {
+/// Those of members, and those of teams inside the session's own, which hold each time that they run.
+fn own_limits(plan: &Plan) -> String {
     let of = |limits: &Limits| {
         let counts = [(limits.turns, "turns"), (limits.tokens, "tokens")];
         let counts = counts.into_iter().filter_map(|(n, what)| Some(format!("{} {what}", grouped(n?))));
-        counts.chain(limits.cost.map(|cost| cost.to_string())).collect::<Vec<_>>().join(", ")
+        counts.chain(limits.cost.map(|cost| cost.to_string())).chain(limits.wall_seconds.map(span)).collect::<Vec<_>>().join(", ")
     };
-    let limited = bounds.agents.iter().filter(|agent| agent.limits != Limits::default());
-    lines(&limited.map(|agent| format!("{}: {}", agent.agent, of(&agent.limits))).collect::<Vec<_>>())
+    let mut limited = Vec::new();
+    for (ix, team) in plan.teams.iter().enumerate() {
+        let inside = if ix == 0 { String::new() } else { format!("{}/", whole(&team.name)) };
+        if team.limits != Limits::default() {
+            limited.push(format!("each run of {}: {}", whole(&team.name), of(&team.limits)));
+        }
+        let members = team.members.iter().chain(&team.coordinator).filter(|member| member.limits != Limits::default());
+        limited.extend(members.map(|member| format!("{inside}{}: {}", member.role, of(&member.limits))));
+    }
+    lines(&limited)
 }
 
 fn by_agent(bounds: &Bounds) -> String {

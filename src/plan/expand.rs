@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{doc::Doc, scripts};
 use crate::{
-    graph::{Divider, Join, Phase, Replan, Retry, SettleOver, Stragglers, VoteProtocol},
+    graph::{Deadline, Divider, Join, Phase, Replan, Retry, SettleOver, Stragglers, VoteProtocol},
     pattern::{self, Fragment},
     team::{After, AfterOn, Body, Code, Diagnostic, NodeSpec, Pattern, Team, What},
     value::{Place, Role, Value, WriteSpec},
@@ -66,10 +66,14 @@ fn node(spec: &NodeSpec) -> Doc {
     if !spec.after.is_empty() {
         put(&mut entries, "after", after(&spec.after));
     }
-    match spec.join {
-        Join::All => {}
-        Join::Any => put(&mut entries, "join", Doc::text("any")),
-        Join::Quorum(n) => put(&mut entries, "join", Doc::Map(vec![("quorum".to_owned(), Doc::number(n))])),
+    match (spec.join, spec.join_deadline) {
+        (Join::All, None) => {}
+        (Join::Any, None) => put(&mut entries, "join", Doc::text("any")),
+        (join, deadline) => put(&mut entries, "join", Doc::Map(join_map(join, deadline))),
+    }
+    if let Some(Deadline { after, at_least }) = spec.work_deadline {
+        put(&mut entries, "deadline", span(after));
+        put(&mut entries, "at_least", Doc::number(at_least));
     }
     if spec.short_run {
         put(&mut entries, "short", Doc::text("run"));
@@ -153,6 +157,9 @@ fn what(spec: &NodeSpec) -> Entries {
             if let Some(to) = &ask.to {
                 put("to", Doc::text(to));
             }
+            if let Some(notify) = &ask.notify {
+                put("notify", Doc::text(notify));
+            }
         }
         What::ForEach { items, name, max, parallel, body: inner } => {
             put("for_each", Doc::text(&items.source));
@@ -206,13 +213,29 @@ fn what(spec: &NodeSpec) -> Entries {
             put("max_debate_rounds", Doc::number(*max_debate_rounds));
             match protocol {
                 VoteProtocol::Weighted => {}
-                VoteProtocol::Majority => put("protocol", Doc::text("majority")),
-                VoteProtocol::Unanimous => put("protocol", Doc::text("unanimous")),
+                VoteProtocol::TrackRecord | VoteProtocol::Majority | VoteProtocol::Unanimous | VoteProtocol::Approval => {
+                    put("protocol", Doc::text(protocol.name()));
+                }
             }
             if let Some(tie) = tie {
                 put("tie", Doc::text(tie.as_str()));
             }
         }
+    }
+    entries
+}
+
+/// `any` is the first of all.
+fn join_map(join: Join, deadline: Option<Deadline>) -> Entries {
+    let quorum = match join {
+        Join::All => None,
+        Join::Any => Some(1),
+        Join::Quorum(n) => Some(n),
+    };
+    let mut entries: Entries = quorum.map(|n| ("quorum".to_owned(), Doc::number(n))).into_iter().collect();
+    if let Some(Deadline { after, at_least }) = deadline {
+        put(&mut entries, "deadline", span(after));
+        put(&mut entries, "at_least", Doc::number(at_least));
     }
     entries
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{
-    outline::{Outline, agent, body},
+    outline::{Outline, bodies},
     permissions::{Allowed, Permission},
 };
 use crate::{
@@ -265,7 +265,10 @@ fn unused_outputs(plan: &Plan, outline: &Outline<'_>) -> Vec<Lint> {
     for (n, step) in outline.steps.iter().enumerate() {
         let works = match &step.node.kind {
             NodeKind::Agent(_) | NodeKind::Gate(_) | NodeKind::Ask(_) => true,
-            NodeKind::Scope(_) => body(step.node).is_none_or(|(body, _)| has_agents(plan, body)),
+            NodeKind::Scope(_) => {
+                let bodies = bodies(plan, step.team, step.node);
+                bodies.is_empty() || bodies.iter().any(|(body, _)| has_agents(plan, *body))
+            }
             NodeKind::Tool(_) => false,
         };
         let graph = plan.graph(step.graph);
@@ -288,7 +291,7 @@ fn members(plan: &Plan, outline: &Outline<'_>) -> Vec<Lint> {
     let mut anybody: BTreeSet<TeamIx> = BTreeSet::new();
     for step in &outline.steps {
         let team = busy.entry(step.team).or_default();
-        team.extend(agent(step.node).map(|r| r.as_str()));
+        team.extend(step.node.role().map(|r| r.as_str()));
         match &step.node.kind {
             NodeKind::Scope(scope) => match &**scope {
                 ScopeKind::Subtasks { .. } => drop(anybody.insert(step.team)),

@@ -1,6 +1,6 @@
 //! What does a node of the graph language come to? One function for each kind.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     args,
@@ -26,11 +26,18 @@ impl Builder<'_> {
         node.join = spec.join;
         node.short_run = spec.short_run;
         node.stragglers = spec.stragglers;
+        (node.join_deadline, node.work_deadline) = (spec.join_deadline, spec.work_deadline);
         node.input = spec.input.as_ref().map(|i| self.expression(around, i, View::Node(at), Wanted::Value));
         node.allow_failure = spec.allow_failure;
         node.writes.clone_from(&spec.writes);
         if let Some((retry, timeout)) = scope_limits(spec) {
             (node.retry, node.timeout) = (retry, timeout);
+        }
+        if let NodeKind::Scope(scope) = &node.kind
+            && let ScopeKind::Group { body, with: Some(_), .. } = &**scope
+        {
+            // A team ends when its own running time is up.
+            node.timeout = node.timeout.into_iter().chain(self.wall_of(*body)).min();
         }
         if let NodeKind::Agent(agent) = &node.kind {
             node.timeout = Some(node.timeout.unwrap_or(around.team.coordination.timeout_per_agent));
@@ -65,11 +72,15 @@ impl Builder<'_> {
                 ScopeKind::Repeat { max: *max, until: body.until, body: body.ix }
             }
             What::Group { body: Body::Team { team, with } } => self.sub_team(around, spec, team, with, at),
-            What::Group { body } => ScopeKind::Group { body: self.body(around, spec, body, at, Vec::new(), None).ix, with: None },
+            What::Group { body } => {
+                ScopeKind::Group { body: self.body(around, spec, body, at, Vec::new(), None).ix, with: None, seat: None }
+            }
             What::Subtasks { from, max, one_by_one, quorum, replan, check } => {
                 self.at_least_one(&spec.place, "max", *max);
                 self.quorum(spec, *quorum, *max);
                 let from = self.expression(around, from, view, Wanted::List(*max));
+                let all: Vec<Role> = around.team.members.iter().map(|m| m.role.clone()).collect();
+                self.may_grow(around, &all);
                 let like = like(around.team, spec, Phase::Work);
                 if let Some(role) = check {
                     self.known_members(around, spec, std::slice::from_ref(role), 0);
@@ -80,18 +91,21 @@ impl Builder<'_> {
             }
             What::Relay { members, max_handoffs } => {
                 self.known_members(around, spec, members, 1);
+                self.may_grow(around, members);
                 let like = like(around.team, spec, Phase::Work);
-                ScopeKind::Relay { members: members.clone(), max_handoffs: *max_handoffs, like }
+                let targets = targets(&around.team.may_hand_off, members);
+                ScopeKind::Relay { members: members.clone(), max_handoffs: *max_handoffs, targets, like }
             }
             What::Circle { members } => {
                 self.known_members(around, spec, members, 2);
+                self.may_grow(around, members);
                 ScopeKind::Circle { members: members.clone(), like: like(around.team, spec, Phase::Work) }
             }
             What::Settle { over, members, max_debate_rounds, protocol, tie } => {
                 self.known_members(around, spec, members, 0);
                 self.known_members(around, spec, tie.as_slice(), 0);
                 let like = like(around.team, spec, Phase::Debate);
-                let all = || around.team.members.iter().filter(|m| m.team.is_none()).map(|m| m.role.clone()).collect();
+                let all = || around.team.members.iter().map(|m| m.role.clone()).collect();
                 ScopeKind::Settle(SettleSpec {
                     over: *over,
                     members: if members.is_empty() { all() } else { members.clone() },
@@ -110,17 +124,14 @@ impl Builder<'_> {
             return NodeKind::Gate(GateBy::Members(RuleKind::Merge, Vec::new()));
         };
         let team = around.team;
-        match member(team, role) {
-            Some(MemberSpec { team: Some(sub), with, .. }) => {
-                if task.is_some() || *phase != Phase::Work {
-                    let message =
-                        format!("`{role}` is a team: it takes `with`, and it cannot have a task or phase of its own yet");
-                    self.found.push(Diagnostic::error(Code::NotYet, &spec.place, message));
-                }
-                return NodeKind::Scope(Box::new(self.sub_team(around, spec, sub, with, at)));
-            }
-            Some(_) => {}
-            None => self.found.push(unknown_role(team, role, &spec.place)),
+        if member(team, role).is_none() {
+            self.found.push(unknown_role(team, role, &spec.place));
+        }
+        // In all but its work the coordinator of a team speaks for it.
+        if *phase == Phase::Work
+            && let Some(scope) = self.team_at_work(around, spec, role, at)
+        {
+            return NodeKind::Scope(Box::new(scope));
         }
         let task = task.as_ref().map(|t| self.template(around, t, View::Node(at)));
         let proposal = proposal.as_ref().and_then(|(id, place)| self.proposal(around, id, place, at));
@@ -170,7 +181,8 @@ impl Builder<'_> {
             }
             None => EffectClass::Irreversible,
         });
-        ToolNode { tool: node.tool.clone(), args: node.args.clone(), templates: bound, effect }
+        let untrusted = known.is_none_or(|tool| tool.untrusted);
+        ToolNode { tool: node.tool.clone(), args: node.args.clone(), templates: bound, effect, untrusted }
     }
 
     fn rule(&mut self, around: &Around<'_>, spec: &NodeSpec, name: &Arc<str>, members: &[Role]) -> GateBy {
@@ -218,6 +230,7 @@ impl Builder<'_> {
             deadline: ask.deadline,
             default: ask.default.clone(),
             to: ask.to.clone(),
+            notify: ask.notify.clone(),
         }
     }
 
@@ -235,13 +248,8 @@ impl Builder<'_> {
             self.found.push(Diagnostic::error(Code::MissingKey, &spec.place, message).help("name the roles that take part"));
         }
         for role in members {
-            match member(around.team, role) {
-                None => self.found.push(unknown_role(around.team, role, &spec.place)),
-                Some(MemberSpec { team: Some(_), .. }) => {
-                    let message = format!("`{role}` is a team: it can take part in `{}` with a later version", spec.id);
-                    self.found.push(Diagnostic::error(Code::NotYet, &spec.place, message));
-                }
-                Some(_) => {}
+            if member(around.team, role).is_none() {
+                self.found.push(unknown_role(around.team, role, &spec.place));
             }
         }
     }
@@ -295,6 +303,15 @@ impl Builder<'_> {
             self.found.push(Diagnostic::error(Code::InvalidValue, &spec.place, message).help(help));
         }
     }
+}
+
+/// Whom each member of a relay may hand over to, in the order of the relay.
+fn targets(named: &BTreeMap<Role, Vec<Role>>, members: &[Role]) -> BTreeMap<Role, Vec<Role>> {
+    let open = |from: &Role| {
+        let others = members.iter().filter(|to| *to != from && named.get(from).is_none_or(|open| open.contains(to)));
+        (from.clone(), others.cloned().collect::<Vec<_>>())
+    };
+    members.iter().map(open).filter(|(_, to)| !to.is_empty()).collect()
 }
 
 /// Retry and timeout of the node itself; `None` where they are meant for each activation that it grows.

@@ -32,6 +32,12 @@ pub(super) fn order_sensitive(plan: &Plan, outline: &Outline<'_>) -> Vec<OrderSe
             Join::Quorum(n) if (n as usize) < sources => add(format!("starts at the first {n} of {sources} nodes; {rest}")),
             Join::All | Join::Any | Join::Quorum(_) => {}
         }
+        if let Some(deadline) = step.node.join_deadline {
+            add(format!("goes on after {} s with what has ended by then; {rest}", deadline.after.as_secs_f64()));
+        }
+        if let Some(deadline) = step.node.work_deadline {
+            add(format!("ends after {} s with what is done by then; {rest}", deadline.after.as_secs_f64()));
+        }
         match &step.node.kind {
             NodeKind::Ask(ask) if ask.deadline.is_some() => {
                 add("a person's answer counts only before the deadline".to_owned());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use petgraph::{graph::NodeIndex, visit::EdgeRef};
 
 use crate::{
-    graph::{Divider, GateBy, Graph, Join, Node, NodeKind, On, Phase, Plan, ScopeKind, SettleOver, VoteProtocol},
+    graph::{CIRCLE_RUNS, Divider, GateBy, Graph, Join, Node, NodeKind, On, Phase, Plan, ScopeKind, SettleOver, VoteProtocol},
     value::{EffectClass, Role, TeamIx, TemplateIx},
 };
 
@@ -79,8 +79,8 @@ impl<'p> Outline<'p> {
             let number = self.steps.len();
             self.numbers.insert((ix, local), number);
             self.steps.push(Step { id: id.clone(), depth, scope, graph: ix, ix: local, team: graph.team, node });
-            if let Some((body, many)) = body(node) {
-                self.add(plan, body, &format!("{id}/{}", if many { "*/" } else { "" }), Some(number));
+            for (body, path) in bodies(plan, graph.team, node) {
+                self.add(plan, body, &format!("{id}/{path}"), Some(number));
             }
         }
         for edge in graph.dag.edge_references() {
@@ -102,21 +102,25 @@ impl<'p> Outline<'p> {
     }
 }
 
-/// What a scope runs, and whether more than once.
-pub(super) fn body(node: &Node) -> Option<(TemplateIx, bool)> {
-    let NodeKind::Scope(scope) = &node.kind else { return None };
+/// What a scope runs, each with what follows the scope's path: `*/` for items and rounds, `ROLE/` for a member that is a team,
+/// `ROLE/*/` where that may run again.
+pub(super) fn bodies(plan: &Plan, team: TeamIx, node: &Node) -> Vec<(TemplateIx, String)> {
+    let NodeKind::Scope(scope) = &node.kind else { return Vec::new() };
+    let members = |roles: &[Role], again: &str| {
+        let members = plan.team(team).members.iter().filter(|member| roles.contains(&member.role));
+        let teams = members.filter_map(|member| Some((member.team.as_ref()?.body, format!("{}/{again}", member.role))));
+        teams.collect()
+    };
     match &**scope {
-        ScopeKind::ForEach { body, .. } | ScopeKind::Repeat { body, .. } => Some((*body, true)),
-        ScopeKind::Group { body, .. } => Some((*body, false)),
-        ScopeKind::Subtasks { .. } | ScopeKind::Relay { .. } | ScopeKind::Circle { .. } | ScopeKind::Settle(_) => None,
-    }
-}
-
-/// The agent of a node, where it has one.
-pub(super) fn agent(node: &Node) -> Option<&Role> {
-    match &node.kind {
-        NodeKind::Agent(agent) => Some(&agent.role),
-        NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => None,
+        ScopeKind::ForEach { body, .. } | ScopeKind::Repeat { body, .. } => vec![(*body, "*/".to_owned())],
+        ScopeKind::Group { body, .. } => vec![(*body, String::new())],
+        ScopeKind::Subtasks { .. } => {
+            let all: Vec<Role> = plan.team(team).members.iter().map(|member| member.role.clone()).collect();
+            members(&all, "")
+        }
+        ScopeKind::Relay { members: roles, .. } => members(roles, ""),
+        ScopeKind::Circle { members: roles, .. } => members(roles, "*/"),
+        ScopeKind::Settle(_) => Vec::new(),
     }
 }
 
@@ -184,11 +188,11 @@ pub(super) fn what(plan: &Plan, step: &Step<'_>) -> String {
             let options = if ask.options.is_empty() { String::new() } else { format!(" [{}]", short(&list(&ask.options))) };
             format!("\"{}\"{options}", short(&ask.question.source))
         }
-        NodeKind::Scope(scope) => scope_does(plan, scope),
+        NodeKind::Scope(scope) => scope_does(plan, step.team, scope),
     }
 }
 
-fn scope_does(plan: &Plan, scope: &ScopeKind) -> String {
+fn scope_does(plan: &Plan, team: TeamIx, scope: &ScopeKind) -> String {
     match scope {
         ScopeKind::ForEach { items, name, max, parallel, .. } => {
             let at_a_time = parallel.map_or_else(String::new, |n| format!(", {n} at a time"));
@@ -198,7 +202,14 @@ fn scope_does(plan: &Plan, scope: &ScopeKind) -> String {
             let until = until.as_ref().map_or_else(String::new, |u| format!(" until {}", short(&u.source)));
             format!("at most {max} rounds{until}")
         }
-        ScopeKind::Group { body, with: Some(_) } => format!("the team {}", short(&plan.team(plan.graph(*body).team).name)),
+        ScopeKind::Group { body, with: Some(_), seat } => {
+            let team = format!("the team {}", short(&plan.team(plan.graph(*body).team).name));
+            match seat.as_ref().map(|seat| (&seat.member, &seat.task)) {
+                Some((member, Some(task))) => format!("{member}, {team}: {}", short(&task.source)),
+                Some((member, None)) => format!("{member}, {team}"),
+                None => team,
+            }
+        }
         ScopeKind::Group { with: None, .. } => "a group".to_owned(),
         ScopeKind::Subtasks { from, max, one_by_one, quorum, replan, check, .. } => {
             let order = if *one_by_one { ", one by one" } else { "" };
@@ -214,10 +225,21 @@ fn scope_does(plan: &Plan, scope: &ScopeKind) -> String {
             });
             format!("the sub-tasks of {}, at most {max}{order}{quorum}{check}{replan}", short(&from.source))
         }
-        ScopeKind::Relay { members, max_handoffs, .. } => {
-            format!("a relay of {}, at most {max_handoffs} handoffs", roles(members))
+        ScopeKind::Relay { members, max_handoffs, targets, .. } => {
+            let all = |role: &Role| targets.get(role).is_some_and(|to| to.len() + 1 == members.len());
+            let only = members.iter().filter(|role| !all(role));
+            let only: Vec<String> = only
+                .map(|role| format!("{role} to {}", targets.get(role).map_or_else(|| "nobody".to_owned(), |to| roles(to))))
+                .collect();
+            let only = if only.is_empty() { String::new() } else { format!("; by themselves {}", list(only)) };
+            format!("a relay of {}, at most {max_handoffs} handoffs{only}", roles(members))
         }
-        ScopeKind::Circle { members, .. } => format!("a circle of {}", roles(members)),
+        ScopeKind::Circle { members, .. } => {
+            let teams = members.iter().filter(|role| plan.team(team).agent(role).is_some_and(|m| m.team.is_some()));
+            let teams: Vec<&str> = teams.map(Role::as_str).collect();
+            let runs = if teams.is_empty() { String::new() } else { format!(", at most {CIRCLE_RUNS} runs of {}", list(teams)) };
+            format!("a circle of {}{runs}", roles(members))
+        }
         ScopeKind::Settle(settle) => {
             let over = match settle.over {
                 SettleOver::Findings => "findings",
@@ -228,6 +250,8 @@ fn scope_does(plan: &Plan, scope: &ScopeKind) -> String {
                 VoteProtocol::Weighted => "",
                 VoteProtocol::Majority => ", by majority",
                 VoteProtocol::Unanimous => ", unanimously",
+                VoteProtocol::Approval => ", by approval",
+                VoteProtocol::TrackRecord => ", by track record",
             };
             let debate = match settle.max_debate_rounds {
                 0 => String::new(),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     compile::Machine,
-    outline::{Outline, Step, body},
+    outline::{Outline, Step, bodies},
 };
 use crate::{
     graph::{Member, NodeKind, Plan, ScopeKind},
@@ -12,7 +12,8 @@ use crate::{
 };
 
 /// Tools that every agent has.
-pub(super) const COLLABORATION: [&str; 5] = ["broadcast_finding", "escalate", "finish", "read_context", "set_variable"];
+pub(super) const COLLABORATION: [&str; 6] =
+    ["broadcast_finding", "escalate", "finish", "read_context", "retract_finding", "set_variable"];
 
 /// What an agent may do, on one way of delegation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -84,8 +85,11 @@ fn is_subtasks(step: &Step<'_>) -> bool {
 
 /// The node at which a sub-team hangs; nothing for the session's own team.
 fn way_to(plan: &Plan, outline: &Outline<'_>, team: TeamIx) -> Option<String> {
-    let holds = |s: &&Step<'_>| s.team != team && body(s.node).is_some_and(|(body, _)| plan.graph(body).team == team);
-    outline.steps.iter().find(holds).map(|s| s.id.clone())
+    outline.steps.iter().filter(|step| step.team != team).find_map(|step| {
+        let (_, path) = bodies(plan, step.team, step.node).into_iter().find(|(body, _)| plan.graph(*body).team == team)?;
+        let path = path.trim_end_matches('/').trim_end_matches('*').trim_end_matches('/');
+        Some(if path.is_empty() { step.id.clone() } else { format!("{}/{path}", step.id) })
+    })
 }
 
 /// Whether a pattern is about tools of MCP servers, which this machine learns of when a run begins.
@@ -126,7 +130,7 @@ fn mcp_only(profile: &Profile) -> Vec<String> {
 
 fn writes(plan: &Plan, team: TeamIx, member: &Member) -> Vec<String> {
     let by_node = plan.graphs.iter().filter(|g| g.team == team).flat_map(|g| g.dag.node_weights());
-    let of_agent = by_node.filter(|n| super::outline::agent(n) == Some::<&Role>(&member.role)).flat_map(|n| &n.writes);
+    let of_agent = by_node.filter(|n| n.role() == Some::<&Role>(&member.role)).flat_map(|n| &n.writes);
     let all: std::collections::BTreeSet<String> = member.writes.iter().chain(of_agent).map(|w| w.variable.to_string()).collect();
     all.into_iter().collect()
 }

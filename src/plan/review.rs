@@ -6,7 +6,7 @@ use super::{
     compile::Machine,
     lint::{Lint, lints},
     order::{OrderSensitive, order_sensitive},
-    outline::{Outline, body, short},
+    outline::{Outline, bodies, short},
     permissions::{Permission, permissions},
     reach::{Reach, reach},
 };
@@ -102,8 +102,9 @@ fn follow(plan: &Plan, outline: &Outline<'_>, ix: TemplateIx, path: &mut Vec<Str
     };
     let mut next = highest(&mut graph.dag.node_indices());
     while let Some(node) = next {
-        match body(&graph.dag[node]) {
-            Some((body, _)) => follow(plan, outline, body, path),
+        let bodies = bodies(plan, graph.team, &graph.dag[node]).into_iter().map(|(body, _)| body);
+        match bodies.max_by_key(|body| (plan.graph(*body).rank.iter().max().copied(), std::cmp::Reverse(*body))) {
+            Some(body) => follow(plan, outline, body, path),
             None => path.push(outline.path(ix, node).to_owned()),
         }
         next = highest(&mut graph.dag.neighbors(node));

@@ -91,6 +91,9 @@ fn facts(role: &Role, profile: &Profile, priority: u32) -> AgentFacts {
 pub fn rule_book(plan: &Plan, sources: &BTreeMap<String, Arc<str>>) -> Result<RuleBook, Vec<RuleDiagnostic>> {
     let teams: Vec<TeamScripts> = plan.teams.iter().map(|team| scripts_of(team, &plan.inputs, sources)).collect();
     let mut texts = Texts::default();
+    for team in plan.teams.iter().flat_map(|team| &team.members).filter_map(|member| member.team.as_ref()) {
+        texts.exprs.extend(team.with.iter().map(|(_, expr)| expr));
+    }
     for graph in &plan.graphs {
         texts.exprs.extend(&graph.output);
         texts.exprs.extend(graph.dag.edge_weights().filter_map(|edge| match &edge.on {
@@ -146,7 +149,10 @@ impl<'p> Texts<'p> {
             NodeKind::Scope(scope) => match &**scope {
                 ScopeKind::ForEach { items, .. } => self.exprs.push(items),
                 ScopeKind::Repeat { until, .. } => self.exprs.extend(until),
-                ScopeKind::Group { with, .. } => self.exprs.extend(with.iter().flatten().map(|(_, expr)| expr)),
+                ScopeKind::Group { with, seat, .. } => {
+                    self.exprs.extend(with.iter().flatten().map(|(_, expr)| expr));
+                    self.templates.extend(seat.iter().flat_map(|seat| &seat.task));
+                }
                 ScopeKind::Subtasks { from, .. } => self.exprs.push(from),
                 ScopeKind::Relay { .. } | ScopeKind::Circle { .. } | ScopeKind::Settle(_) => {}
             },

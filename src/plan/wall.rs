@@ -65,6 +65,26 @@ impl Wall {
         })
     }
 
+    /// At the same time.
+    pub fn beside(self, other: Self) -> Option<Self> {
+        Some(Self {
+            path: self.path.max(other.path),
+            serial: self.serial.checked_add(other.serial)?,
+            work: self.work.checked_add(other.work)?,
+            demand: self.demand.checked_add(other.demand)?,
+        })
+    }
+
+    /// One of both, whichever takes more.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            path: self.path.max(other.path),
+            serial: self.serial.max(other.serial),
+            work: self.work.max(other.work),
+            demand: self.demand.max(other.demand),
+        }
+    }
+
     /// With so many slots for all of it.
     pub fn limited(self, slots: u32) -> Option<Self> {
         let slots = u64::from(slots.max(1));

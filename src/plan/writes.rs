@@ -34,13 +34,15 @@ impl Writers<'_> {
     /// What the node writes, with everything inside it. A sub-team writes into a context of its own.
     fn of(&self, node: &Node) -> Vec<WriteSpec> {
         let grown = |roles: &[Role], like: &Node| {
-            let members = roles.iter().filter_map(|role| self.team.agent(role)).flat_map(|m| m.writes.clone());
+            // What a member that is a team writes, it writes for itself.
+            let members = roles.iter().filter_map(|role| self.team.agent(role)).filter(|m| m.team.is_none());
+            let members = members.flat_map(|m| m.writes.clone());
             members.chain(like.writes.clone()).collect()
         };
         let mut all: Vec<WriteSpec> = match &node.kind {
             NodeKind::Scope(scope) => match &**scope {
                 ScopeKind::Group { with: Some(_), .. } => Vec::new(),
-                ScopeKind::ForEach { body, .. } | ScopeKind::Repeat { body, .. } | ScopeKind::Group { body, with: None } => {
+                ScopeKind::ForEach { body, .. } | ScopeKind::Repeat { body, .. } | ScopeKind::Group { body, with: None, .. } => {
                     self.inside.get(body.index()).cloned().unwrap_or_default()
                 }
                 ScopeKind::Subtasks { like, .. } => {
@@ -134,26 +136,30 @@ impl Writers<'_> {
             }
             // What is given to colleagues below a sub-task is done side by side.
             ScopeKind::Subtasks { one_by_one, .. } if !one_by_one || self.team.max_depth > 1 => {
-                let mut by: BTreeMap<&str, Vec<(&Role, &Option<Merge>)>> = BTreeMap::new();
-                for member in &self.team.members {
-                    for write in &member.writes {
-                        by.entry(&write.variable).or_default().push((&member.role, &write.merge));
-                    }
-                }
-                let clash =
-                    |m: &[(&Role, &Option<Merge>)]| m.len() > 1 && m.iter().any(|(_, merge)| merge.is_none() || *merge != m[0].1);
-                by.into_iter()
-                    .filter(|(_, members)| clash(members))
-                    .map(|(variable, m)| error(variable, &format!("`{}` and `{}`, members", m[0].0, m[1].0)))
-                    .collect()
+                self.among_members(|_| true, error)
             }
+            ScopeKind::Circle { members, .. } => self.among_members(|role| members.contains(role), error),
             ScopeKind::ForEach { .. }
             | ScopeKind::Subtasks { .. }
             | ScopeKind::Repeat { .. }
             | ScopeKind::Group { .. }
             | ScopeKind::Relay { .. }
-            | ScopeKind::Circle { .. }
             | ScopeKind::Settle(_) => Vec::new(),
         }
+    }
+
+    /// Members at work at the same time, in sub-tasks or a circle, that write one variable.
+    fn among_members(&self, of: impl Fn(&Role) -> bool, error: impl Fn(&str, &str) -> Diagnostic) -> Vec<Diagnostic> {
+        let mut by: BTreeMap<&str, Vec<(&Role, &Option<Merge>)>> = BTreeMap::new();
+        for member in self.team.members.iter().filter(|member| of(&member.role)) {
+            for write in &member.writes {
+                by.entry(&write.variable).or_default().push((&member.role, &write.merge));
+            }
+        }
+        let clash = |m: &[(&Role, &Option<Merge>)]| m.len() > 1 && m.iter().any(|(_, merge)| merge.is_none() || *merge != m[0].1);
+        by.into_iter()
+            .filter(|(_, members)| clash(members))
+            .map(|(variable, m)| error(variable, &format!("`{}` and `{}`, members", m[0].0, m[1].0)))
+            .collect()
     }
 }

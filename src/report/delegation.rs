@@ -115,13 +115,14 @@ fn by(state: &State, node: NodeIx) -> Arc<str> {
 fn parts(state: &State, instance: u32, said: &Value) -> Vec<SubtaskRow> {
     let said = said.to::<Vec<Subtask>>().unwrap_or_default();
     let part = |task: NodeIx| {
-        let (agent, id, progress) = (state.agent_node(task), state.node(task).id.clone(), state.progress(task));
+        let (described, progress) = (state.node(task), state.progress(task));
+        let id = described.id.clone();
         let scores = said.iter().find(|other| other.id == id).map(|other| other.scores.clone()).unwrap_or_default();
         SubtaskRow {
             node: state.path(task),
-            agent: agent.map(|a| a.role.clone()),
-            task: agent.and_then(|a| a.brief.clone()).unwrap_or_default(),
-            done_when: agent.and_then(|a| a.done_when.clone()),
+            agent: described.role().cloned(),
+            task: described.brief().cloned().unwrap_or_default(),
+            done_when: described.done_when().cloned(),
             status: progress.name(),
             error: if let Progress::Failed(failure) = &progress { Some(failure.to_string()) } else { None },
             attempts: state.nodes[task.index()].attempt,

@@ -43,6 +43,9 @@ pub struct EscalationRow {
     /// Until when.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe_rfc3339")]
     pub deadline: Option<Timestamp>,
+    /// Who was told of it by command or web address, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notified: Vec<NotifiedRow>,
     /// `open`, `answered`, `lapsed` or `moot`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<&'static str>,
@@ -52,6 +55,16 @@ pub struct EscalationRow {
     /// Who answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<Arc<str>>,
+}
+
+/// That somebody was told of a question, or could not be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotifiedRow {
+    /// Who.
+    pub to: Option<Arc<str>>,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Arc<str>>,
 }
 
 impl EscalationRow {
@@ -68,10 +81,19 @@ impl EscalationRow {
             form: None,
             waits_for: None,
             deadline: None,
+            notified: Vec::new(),
             state: None,
             answer: None,
             by: None,
         }
+    }
+
+    /// Who could not be told of its question, a line each.
+    pub fn untold(&self) -> impl Iterator<Item = String> {
+        self.notified.iter().filter_map(|told| {
+            let (who, ask) = (told.to.as_deref().unwrap_or("a person"), self.ask.as_deref().unwrap_or_default());
+            Some(format!("{}: {who} could not be notified of {ask}: {}", self.node, told.failure.as_ref()?))
+        })
     }
 
     fn asks(&mut self, ask: &Ask) {
@@ -123,6 +145,12 @@ pub(super) fn escalations(state: &State, records: &[Record]) -> Vec<EscalationRo
                     (row.waits_for, row.deadline) = (Some(to.clone()), *deadline);
                 }
             }
+            Event::Notified { ask, failure, .. } => {
+                if let Some((_, row)) = by_ask.get(ask).and_then(|at| rows.get_mut(*at)) {
+                    let failure = failure.as_ref().map(|failure| failure.message.clone());
+                    row.notified.push(NotifiedRow { to: row.waits_for.clone(), failure });
+                }
+            }
             Event::AskClosed { ask, outcome } => {
                 if let Some((_, row)) = by_ask.get(ask).and_then(|at| rows.get_mut(*at)) {
                     row.close(outcome);
@@ -148,9 +176,12 @@ pub(super) fn escalations(state: &State, records: &[Record]) -> Vec<EscalationRo
             | Event::Said { .. }
             | Event::Noted { .. }
             | Event::Delegated(_)
+            | Event::DeadlinePassed { .. }
+            | Event::HandedOff { .. }
             | Event::Undelivered { .. }
             | Event::LetGo { .. }
             | Event::Found { .. }
+            | Event::Retracted { .. }
             | Event::Wrote { .. }
             | Event::Decided { .. }
             | Event::LimitReached { .. }

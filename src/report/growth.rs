@@ -186,10 +186,17 @@ fn what(state: &State, node: NodeIx) -> String {
         NodeKind::Tool(tool) => format!("tool {}", tool.tool),
         NodeKind::Gate(_) => "gate".to_owned(),
         NodeKind::Ask(_) => "asks a person".to_owned(),
-        NodeKind::Scope(_) => match state.scopes.get(&node).map_or(0, |scope| scope.instances.len()) {
-            0 => "has not grown".to_owned(),
-            1 => "grew once".to_owned(),
-            times => format!("grew {times} times"),
+        NodeKind::Scope(_) => match state.node(node).role() {
+            Some(member) => format!("{member}, a team"),
+            None => grew(state, node),
         },
+    }
+}
+
+fn grew(state: &State, node: NodeIx) -> String {
+    match state.scopes.get(&node).map_or(0, |scope| scope.instances.len()) {
+        0 => "has not grown".to_owned(),
+        1 => "grew once".to_owned(),
+        times => format!("grew {times} times"),
     }
 }

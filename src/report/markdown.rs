@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Contribution, DecisionRow, DelegationRow, EscalationRow, FindingRow, Report};
-use crate::value::{Timestamp, Value};
+use crate::value::{Role, Timestamp, Value};
 
 /// Characters of a value that a line shows.
 const LINE: usize = 300;
@@ -202,6 +202,10 @@ fn decision(row: &DecisionRow) -> String {
             cut(&position.value.to_string(), LINE),
             position.confidence
         ));
+    }
+    if !row.abstained.is_empty() {
+        let who: Vec<&str> = row.abstained.iter().map(Role::as_str).collect();
+        text.push_str(&format!("  - {} abstained\n", who.join(", ")));
     }
     text
 }

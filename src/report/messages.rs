@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::{
     state::{Spoken, State},
-    value::{Exchange, MessageId, MessageKind, Role, Seq, Timestamp, Value},
+    value::{Exchange, MessageId, MessageKind, Origins, Role, Seq, Timestamp, Value},
 };
 
 /// A message as `synod messages --json` prints it.
@@ -25,8 +25,10 @@ pub struct MessageRow {
     /// What.
     pub content: Arc<str>,
     /// What goes with it, and what the engine adds: `node`, where it was said, and of an exchange of `ask_agent` `answered_at` (the
-    /// path of who answers it) or `question` (the id of what it answers).
+    /// path of who answers it) or `question` (the id of what it answers), of an acknowledgement `acknowledges` (the id of the handoff).
     pub metadata: Value,
+    /// Where what it says comes from: `tool`, `model`, `person`, `untrusted`.
+    pub origins: Origins,
     /// Whether all may read it.
     pub is_broadcast: bool,
     /// Whether only its two ends may.
@@ -48,7 +50,9 @@ impl MessageRow {
         let to = self.to.as_ref().map_or("all", Role::as_str);
         let private = if self.is_private { ", private" } else { "" };
         let lost = if self.undelivered { ", never read" } else { "" };
-        let head = format!("{:>6}  {}  {from} → {to}  {}{private}{lost}\n", self.seq.0, self.created_at, self.kind.name());
+        let outside = if self.origins.is_untrusted() { ", untrusted" } else { "" };
+        let marks = format!("{private}{outside}{lost}");
+        let head = format!("{:>6}  {}  {from} → {to}  {}{marks}\n", self.seq.0, self.created_at, self.kind.name());
         self.content.lines().fold(head, |page, line| page + "        " + line + "\n")
     }
 }
@@ -66,6 +70,7 @@ pub(super) fn row(state: &State, spoken: &Spoken) -> MessageRow {
     metadata.extend(message.exchange.as_ref().map(|exchange| match exchange {
         Exchange::AnsweredAt(path) => own("answered_at", path),
         Exchange::Answers(question) => own("question", &question.0),
+        Exchange::Acknowledges(handoff) => own("acknowledges", &handoff.0),
     }));
     MessageRow {
         seq: spoken.seq,
@@ -75,6 +80,7 @@ pub(super) fn row(state: &State, spoken: &Spoken) -> MessageRow {
         kind: message.kind,
         content: message.content.clone(),
         metadata: Value::Map(Arc::new(metadata)),
+        origins: message.origins,
         is_broadcast: message.to.is_none(),
         is_private: message.private,
         created_at: spoken.at,

@@ -1,6 +1,6 @@
 //! How did it go? [`Metrics`], the mission's success metrics, from the journal.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::{Timeline, critical::critical_path};
 use crate::{
     graph::NodeKind,
     state::State,
-    value::{FindingStatus, NodeIx, Role, Value},
+    value::{FindingStatus, NodeIx, Role, Value, abstains},
 };
 
 /// Times are running time in milliseconds: parked time and outages do not count.
@@ -71,25 +71,31 @@ fn is_work(state: &State, node: NodeIx) -> bool {
     }
 }
 
-/// Agreement over the topics of findings and over votes on proposals.
+/// Agreement over the topics of findings, of each team at work, and over votes on results and proposals. Who abstains holds no
+/// position.
 fn agreement(state: &State) -> Option<f64> {
-    let mut topics: BTreeMap<String, BTreeMap<Role, Value>> = BTreeMap::new();
-    for finding in state.findings() {
-        if finding.status != FindingStatus::Retracted && !finding.value.is_null() {
-            topics.entry(finding.topic.to_string()).or_default().insert(finding.agent.clone(), finding.value.clone());
+    let mut topics: BTreeMap<(u32, Arc<str>), BTreeMap<Role, Value>> = BTreeMap::new();
+    for (node, finding) in state.findings_by_node() {
+        if finding.status != FindingStatus::Retracted && !abstains(&finding.value) {
+            let topic = topics.entry((state.frame_of(node), finding.topic.clone())).or_default();
+            topic.insert(finding.agent.clone(), finding.value.clone());
         }
     }
-    let of_findings = topics.values().filter(|held| held.len() >= 2).map(|held| {
-        let values: Vec<&Value> = held.values().collect();
-        values.iter().any(|value| values.iter().filter(|other| other == &value).count() * 2 > values.len())
-    });
+    let of_findings = topics.values().filter(|held| held.len() >= 2).map(|held| has_majority(held.values()));
     let decisions = state.decisions();
-    let proposals = decisions.iter().filter(|d| &*d.topic == "proposal" && d.positions.len() >= 2);
-    let of_votes = proposals.map(|d| d.positions.iter().all(|p| p.value.as_str() == Some("approve")));
-    let agreed: Vec<bool> = of_findings.chain(of_votes).collect();
+    let voted = |topic: &'static str| decisions.iter().filter(move |d| *d.topic == *topic && d.positions.len() >= 2);
+    let of_results = voted("result").map(|d| has_majority(d.positions.iter().map(|p| &p.value)));
+    let of_proposals = voted("proposal").map(|d| d.positions.iter().all(|p| p.value.as_str() == Some("approve")));
+    let agreed: Vec<bool> = of_findings.chain(of_results).chain(of_proposals).collect();
     if agreed.is_empty() {
         return None;
     }
     let count = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
     Some(count(agreed.iter().filter(|a| **a).count()) / count(agreed.len()))
+}
+
+/// Whether more than half hold the same.
+fn has_majority<'v>(values: impl Iterator<Item = &'v Value>) -> bool {
+    let values: Vec<&Value> = values.collect();
+    values.iter().any(|value| values.iter().filter(|other| other == &value).count() * 2 > values.len())
 }

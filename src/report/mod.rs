@@ -13,6 +13,7 @@ mod messages;
 mod metrics;
 mod moment;
 mod moment_text;
+mod record;
 mod rows;
 mod spending;
 mod talk;
@@ -26,11 +27,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Serialize, Serializer};
 
 pub use delegation::{DelegationRow, SubtaskRow};
-pub use escalations::EscalationRow;
+pub use escalations::{EscalationRow, NotifiedRow};
 pub use growth::growth;
 pub use messages::{MessageRow, messages};
 pub use metrics::Metrics;
 pub use moment::{Moment, MomentError, VariableRow, Viewer};
+pub use record::track_record;
 pub use rows::{Contribution, DecisionRow, FindingRow, ThreadRow};
 pub use spending::{ModelRow, PoolRow, budget};
 pub use talk::talk;
@@ -87,7 +89,7 @@ pub struct Report {
     pub threads: BTreeMap<String, ThreadRow>,
     /// The variables of the shared context.
     pub variables: BTreeMap<String, Value>,
-    /// Failures that did not fail the session, look-ups that failed among them.
+    /// Failures that did not fail the session, look-ups that failed and people who could not be told of a question among them.
     pub warnings: Vec<String>,
     /// When it started.
     #[serde(serialize_with = "rfc3339")]
@@ -159,6 +161,9 @@ impl Report {
             .map_or_else(|| state.provisional.as_ref().map(|(_, v)| v.clone()).unwrap_or_default(), |f| f.output.clone());
         let completed_at = finished.as_ref().map(|_| timeline.over_at.unwrap_or(state.now));
         let last = completed_at.unwrap_or(state.now);
+        let escalations = escalations::escalations(&state, records);
+        let mut warnings = rows::warnings(&state, records);
+        warnings.extend(escalations.iter().flat_map(EscalationRow::untold));
         Ok(Self {
             session: state.started.session,
             status: Standing::As(state.status()),
@@ -175,11 +180,11 @@ impl Report {
             contributions: rows::contributions(&state, &timeline),
             models: spending::models(&state),
             budget: spending::budget(&state),
-            escalations: escalations::escalations(&state, records),
+            escalations,
             metrics: Metrics::of(&state, &timeline),
             threads: rows::threads(&state, &timeline),
             variables: state.variables(),
-            warnings: rows::warnings(&state, records),
+            warnings,
             started_at: state.started_at,
             completed_at,
             duration_ms: u64::try_from(last.since(state.started_at).as_millis()).unwrap_or(u64::MAX),

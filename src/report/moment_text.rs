@@ -31,7 +31,8 @@ impl Moment {
                 FindingStatus::Disputed => "disputed",
                 FindingStatus::Retracted => "retracted",
             };
-            format!("{} {} on {} ({:.2}, {status}): {} = {}", f.id, f.agent, f.topic, f.confidence, f.claim, f.value)
+            let outside = if f.origins.is_untrusted() { ", untrusted" } else { "" };
+            format!("{} {} on {} ({:.2}, {status}{outside}): {} = {}", f.id, f.agent, f.topic, f.confidence, f.claim, f.value)
         })?;
         part(page, "variables", &self.variables, |v| {
             format!("{} = {} (version {} by {}, record {})", v.name, v.value, v.version, v.author, v.seq)

@@ -9,7 +9,9 @@ use crate::{
     event::{Event, Outcome, Record},
     graph::{AgentNode, NodeKind, Phase},
     state::State,
-    value::{CallIx, Decision, Evidence, Finding, FindingId, FindingStatus, NodeIx, Position, Role, Timestamp, Value},
+    value::{
+        CallIx, Decision, Evidence, Finding, FindingId, FindingStatus, NodeIx, Origins, Position, Role, TeamIx, Timestamp, Value,
+    },
 };
 
 /// A finding in a report.
@@ -31,6 +33,8 @@ pub struct FindingRow {
     pub status: FindingStatus,
     /// What it rests on.
     pub evidence: Vec<Evidence>,
+    /// Where all that its author had read comes from: `tool`, `model`, `person`, `untrusted`.
+    pub origins: Origins,
 }
 
 /// A decision in a report.
@@ -42,12 +46,16 @@ pub struct DecisionRow {
     pub outcome: Value,
     /// Who or what decided.
     pub rule: Arc<str>,
+    /// How votes count there, such as `weighted`.
+    pub protocol: Arc<str>,
     /// Why.
     pub reason: Arc<str>,
     /// What everybody held.
     pub positions: Vec<Position>,
     /// Who held something else.
     pub dissent: Vec<Role>,
+    /// Who was heard and held nothing.
+    pub abstained: Vec<Role>,
 }
 
 /// What one agent did.
@@ -105,6 +113,7 @@ impl FindingRow {
             confidence: f.confidence,
             status: f.status,
             evidence: f.evidence.clone(),
+            origins: f.origins,
         }
     }
 }
@@ -115,9 +124,11 @@ impl DecisionRow {
             topic: d.topic.clone(),
             outcome: d.outcome.clone(),
             rule: d.rule.clone(),
+            protocol: d.protocol.clone(),
             reason: d.reason.clone(),
             positions: d.positions.clone(),
             dissent: d.dissent.clone(),
+            abstained: d.abstained.clone(),
         }
     }
 }
@@ -142,12 +153,14 @@ fn agent_nodes(state: &State) -> Vec<(NodeIx, &AgentNode)> {
     agents
 }
 
+/// The members of the session's own team by role, those of the teams inside it by the member or node that the team is: `lab/logs`.
 pub(super) fn contributions(state: &State, timeline: &Timeline) -> Vec<Contribution> {
-    let mut by_role: BTreeMap<Role, Contribution> = BTreeMap::new();
-    for (ix, agent) in agent_nodes(state) {
-        let spent = state.spent_of(&agent.role);
-        let entry = by_role.entry(agent.role.clone()).or_insert_with(|| Contribution {
-            agent: agent.role.clone(),
+    let mut by_seat: BTreeMap<(TeamIx, Role), Contribution> = BTreeMap::new();
+    for (ix, role, own) in seats(state) {
+        let seat = (state.team_of(ix).0, role);
+        let spent = state.spent_as(&seat);
+        let entry = by_seat.entry(seat.clone()).or_insert_with(|| Contribution {
+            agent: name(state, ix, &seat.1),
             output: Value::Null,
             status: "pending",
             findings: Vec::new(),
@@ -157,10 +170,6 @@ pub(super) fn contributions(state: &State, timeline: &Timeline) -> Vec<Contribut
             cost_usd: spent.usage.cost.dollars(),
             busy_ms: 0.0,
         });
-        let own = match agent.phase {
-            Phase::Work | Phase::Delegate | Phase::Synthesize => true,
-            Phase::Validate | Phase::Debate | Phase::Answer => false,
-        };
         if own {
             entry.status = state.status_name(ix);
             if let Some(Outcome::Ok(value)) = state.outcome(ix) {
@@ -169,12 +178,44 @@ pub(super) fn contributions(state: &State, timeline: &Timeline) -> Vec<Contribut
         }
         entry.busy_ms += timeline.busy(ix).as_secs_f64() * 1e3;
     }
-    for finding in state.findings() {
-        if let Some(entry) = by_role.get_mut(&finding.agent) {
+    for (team, finding) in state.findings_by_team() {
+        if let Some(entry) = by_seat.get_mut(&(team, finding.agent.clone())) {
             entry.findings.push(finding.id.clone());
         }
     }
-    by_role.into_values().collect()
+    let mut rows: Vec<Contribution> = by_seat.into_values().collect();
+    rows.sort_by(|a, b| a.agent.cmp(&b.agent));
+    rows
+}
+
+/// The members that ever began something, in declared order, and whether that is their own work.
+fn seats(state: &State) -> Vec<(NodeIx, Role, bool)> {
+    let own = |phase| match phase {
+        Phase::Work | Phase::Delegate | Phase::Synthesize => true,
+        Phase::Validate | Phase::Debate | Phase::Answer => false,
+    };
+    let nodes = (0..state.nodes.len()).filter_map(|ix| u32::try_from(ix).ok().map(NodeIx));
+    let begun = nodes.filter(|ix| state.nodes[ix.index()].attempt > 0);
+    let seats = begun.filter_map(|ix| match &state.node(ix).kind {
+        NodeKind::Agent(agent) => Some((ix, agent.role.clone(), own(agent.phase))),
+        NodeKind::Scope(_) => state.node(ix).role().map(|member| (ix, member.clone(), true)),
+        NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) => None,
+    });
+    let mut seats: Vec<_> = seats.collect();
+    seats.sort_by_cached_key(|(ix, ..)| state.position(*ix));
+    seats
+}
+
+/// A member's role, after the names of what its team is in the teams around it.
+fn name(state: &State, node: NodeIx, role: &Role) -> Role {
+    let frame = state.frame_of(node);
+    match state.instances.get(frame as usize).and_then(|instance| instance.scope) {
+        None => role.clone(),
+        Some(scope) => {
+            let inside = state.node(scope).role().cloned().unwrap_or_else(|| Role(state.node(scope).id.clone()));
+            Role::new(format!("{}/{role}", name(state, scope, &inside)))
+        }
+    }
 }
 
 pub(super) fn threads(state: &State, timeline: &Timeline) -> BTreeMap<String, ThreadRow> {

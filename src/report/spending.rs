@@ -69,8 +69,7 @@ pub fn budget(state: &State) -> Vec<PoolRow> {
     for (ix, team) in (0_u32..).map(TeamIx).zip(&plan.teams) {
         for member in team.members.iter().chain(&team.coordinator) {
             let seat = (ix, member.role.clone());
-            let spent = state.spent_by.get(&seat).map(|spent| spent.usage).unwrap_or_default();
-            rows.extend(pools(Some(&member.role), &member.limits, spent, state.reserved_by(&seat)));
+            rows.extend(pools(Some(&member.role), &member.limits, state.spent_as(&seat).usage, state.reserved_by(&seat)));
         }
     }
     rows

@@ -69,6 +69,10 @@ impl Talk<'_> {
         match event {
             Event::Said { node, message } => self.said(*node, message),
             Event::Found { node, finding } => self.found(*node, finding),
+            Event::Retracted { node, finding, reason } => {
+                let from = self.of(*node, self.state.role_of(*node));
+                self.tell(from, None, format!("takes back {finding}: {reason}"));
+            }
             Event::Decided { node: _, decision } => {
                 self.tell(Who::Engine, None, format!("decided on {}: {} ({})", decision.topic, decision.outcome, decision.rule));
             }
@@ -109,9 +113,9 @@ impl Talk<'_> {
             }
             Event::Grown(grown) => {
                 if let GrownFrom::Made { graph, .. } = &grown.of
-                    && let Some(NodeKind::Agent(agent)) = graph.dag.node_weights().next().map(|node| &node.kind)
+                    && let Some(role) = graph.dag.node_weights().next().and_then(|node| node.role())
                 {
-                    self.handed(grown.node, &agent.role);
+                    self.handed(grown.node, role);
                 }
             }
             Event::Finished(finished) => self.tell(Who::Engine, None, format!("the session is over: {}", finished.status.name())),
@@ -130,11 +134,14 @@ impl Talk<'_> {
             | Event::ToolCalled(_)
             | Event::ToolReturned { .. }
             | Event::NotHappened { .. }
+            | Event::DeadlinePassed { .. }
+            | Event::HandedOff { .. }
             | Event::Undelivered { .. }
             | Event::LetGo { .. }
             | Event::Noted { .. }
             | Event::Delegated(_)
             | Event::Wrote { .. }
+            | Event::Notified { .. }
             | Event::LimitReached { .. }
             | Event::LateResult { .. } => {}
         }
@@ -145,8 +152,9 @@ impl Talk<'_> {
     }
 
     fn said(&mut self, node: NodeIx, message: &Message) {
-        let from = self.of(node, message.from.as_ref());
-        let to = message.to.as_ref().map(|to| self.of(node, Some(to)));
+        let team = self.team(node, message.from.as_ref());
+        let from = self.one(team, message.from.as_ref());
+        let to = message.to.as_ref().map(|to| self.one(team, Some(to)));
         let kind = match message.kind {
             MessageKind::TaskAssignment => "task",
             kind => kind.name(),
@@ -157,7 +165,7 @@ impl Talk<'_> {
     }
 
     fn found(&mut self, node: NodeIx, finding: &Finding) {
-        let from = self.of(node, Some(&finding.agent));
+        let from = self.one(self.team(node, Some(&finding.agent)), Some(&finding.agent));
         self.tell(from, None, format!("finding on {} ({:.2}): {}", finding.topic, finding.confidence, finding.claim));
     }
 
@@ -176,7 +184,17 @@ impl Talk<'_> {
 
     /// An agent of the team of a node; without a role the engine.
     fn of(&self, node: NodeIx, role: Option<&Role>) -> Who {
-        let (ix, team) = self.state.team_of(node);
+        self.one(self.state.team_of(node).0, role)
+    }
+
+    /// The team in which something is said at a node: that of the node, or the one around that for which its agent speaks.
+    fn team(&self, node: NodeIx, by: Option<&Role>) -> TeamIx {
+        self.state.instances.get(self.state.said_in(node, by) as usize).map_or(TeamIx(0), |instance| instance.graph.team)
+    }
+
+    /// An agent of a team; without a role the engine.
+    fn one(&self, ix: TeamIx, role: Option<&Role>) -> Who {
+        let team = self.state.started.plan.team(ix);
         let Some(role) = role else { return Who::Engine };
         let place = team.coordinator.iter().chain(&team.members).position(|member| member.role == *role);
         Who::Agent(ix, place.unwrap_or(usize::MAX), role.clone())

@@ -27,6 +27,7 @@ fn records(events: impl IntoIterator<Item = (i64, Event)>) -> Vec<Record> {
         inputs: Arc::default(),
         plan: Arc::new(builder.build().expect("one node has no circle")),
         sources: BTreeMap::new(),
+        records: Vec::new(),
     };
     let all = std::iter::once((0, Event::Started(Box::new(started)))).chain(events);
     let record = |(seq, (ms, event)): (usize, _)| Record { seq: Seq(seq as u64), at: Timestamp(ms * 1_000), event };
@@ -111,6 +112,7 @@ fn said(number: usize, kind: MessageKind, from: &str, to: Option<&str>, content:
         metadata: Value::Null,
         private: number == 1,
         exchange: None,
+        origins: crate::value::Origins::default(),
     };
     (10, Event::Said { node: WORK, message: Arc::new(message) })
 }

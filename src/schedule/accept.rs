@@ -7,7 +7,7 @@ use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Input, Key, Outcome, TurnEnd},
     graph::NodeKind,
     state::{FoldError, Stage, Timer},
-    value::{EffectClass, Failure, FailureKind, NodeIx, Reply, Timestamp, Usage, Value},
+    value::{CallResult, EffectClass, Failure, FailureKind, NodeIx, Reply, Timestamp, Usage, Value},
 };
 
 impl Scheduler {
@@ -22,6 +22,13 @@ impl Scheduler {
                     return Ok(());
                 }
                 self.close_ask(ask, AskOutcome::Answered { value, by })
+            }
+            Input::Notified { ask, nth, result } => {
+                if self.is_over() {
+                    Ok(())
+                } else {
+                    self.accept_notified(ask, nth, result)
+                }
             }
             Input::Cancel { by, reason } => {
                 if self.is_over() || self.state.cancelled {
@@ -98,7 +105,11 @@ impl Scheduler {
             }
         }
         match (key.call, result) {
-            (Some(call), result) => self.answer_call(key.node, call, result),
+            (Some(call), outcome) => {
+                let tool = self.state.activations.get(&key.node).and_then(|a| Some(a.call(call)?.call()?.tool.clone()));
+                let untrusted = tool.and_then(|tool| self.tools.spec(&tool)).is_some_and(|spec| spec.untrusted);
+                self.answer_with(key.node, call, CallResult { outcome, untrusted })
+            }
             (None, Ok(value)) => self.end_returned(key.node, Outcome::Ok(value)),
             (None, Err(failure)) => self.attempt_failed(key.node, Arc::new(failure)),
         }
@@ -137,6 +148,7 @@ impl Scheduler {
                 }
                 Timer::Timeout(node) => self.timed_out(node)?,
                 Timer::Retry(node) => self.emit(Event::RetryDue { node })?,
+                Timer::Join(node) | Timer::Work(node) => self.emit(Event::DeadlinePassed { node })?,
                 Timer::Deadline(ask) => self.deadline_passed(ask, at)?,
             }
         }
@@ -156,7 +168,13 @@ impl Scheduler {
 
     fn timed_out(&mut self, node: NodeIx) -> Result<(), FoldError> {
         let seconds = self.state.node(node).timeout.unwrap_or_default().as_secs_f64();
-        let took = format!("took longer than {seconds} s");
+        let runs = self.state.scopes.get(&node).and_then(|scope| scope.instances.first());
+        let team =
+            runs.map(|run| self.state.instances[*run as usize].graph.team).filter(|team| *team != self.state.team_of(node).0);
+        let took = match team.map(|team| &self.state.started.plan.team(team).name) {
+            Some(team) => format!("the team {team} took longer than its {seconds} s"),
+            None => format!("took longer than {seconds} s"),
+        };
         if self.state.todo.moot.contains(&node) {
             return self.cut_off(node);
         }

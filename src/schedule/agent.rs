@@ -35,12 +35,6 @@ impl Scheduler {
             let failure = Failure::new(FailureKind::Rule, format!("{} is nobody's to do", self.state.path(node)));
             return self.end(node, Outcome::Failed(Arc::new(failure)));
         }
-        let task = match &self.state.node(node).kind {
-            NodeKind::Agent(agent) => {
-                agent.done_when.as_ref().map_or(task.clone(), |done| Arc::from(format!("{task}\n\nIt is done when: {done}")))
-            }
-            NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => task,
-        };
         let attempt = self.state.nodes[node.index()].attempt + 1;
         let lookup = self.lookup(node, &task).map(Arc::new);
         self.emit(Event::NodeStarted { node, attempt, lookup })?;
@@ -48,7 +42,12 @@ impl Scheduler {
         if self.state.snapshots.contains_key(&node) {
             return Ok(());
         }
-        let role = self.state.role_of(node).cloned();
+        self.assign(node, task)
+    }
+
+    /// Tells an agent, or a team that is a member, what to do.
+    pub(super) fn assign(&mut self, node: NodeIx, task: Arc<str>) -> Result<(), FoldError> {
+        let role = self.state.node(node).role().cloned();
         // A sub-task below an agent's call is that agent's to give.
         let above = self.state.instance_of(node).scope.and_then(|scope| self.state.role_of(scope).cloned());
         let leader = || self.state.team_of(node).1.coordinator.as_ref().map(|c| c.role.clone());
@@ -62,21 +61,28 @@ impl Scheduler {
             metadata: Value::map([("node", Value::Text(self.state.path(node)))]),
             private: false,
             exchange: None,
+            origins: self.state.origins_before(node),
         };
         self.emit(Event::Said { node, message: Arc::new(message) })
     }
 
-    /// What an agent node is asked to do.
-    fn task_of(&self, node: NodeIx) -> Result<Arc<str>, Failure> {
-        let NodeKind::Agent(agent) = &self.state.node(node).kind else { return Ok(self.state.started.task.clone()) };
-        match (&agent.task, &agent.brief) {
+    /// What an agent node, or a team that is a member, is asked to do.
+    pub(super) fn task_of(&self, node: NodeIx) -> Result<Arc<str>, Failure> {
+        let described = self.state.node(node);
+        let (template, brief, done_when) = match (&described.kind, described.seat()) {
+            (NodeKind::Agent(agent), _) => (&agent.task, &agent.brief, &agent.done_when),
+            (_, Some(seat)) => (&seat.task, &seat.brief, &seat.done_when),
+            (_, None) => return Ok(self.state.task_at(node).clone()),
+        };
+        let task = match (template, brief) {
             (Some(template), _) => {
                 let names = self.state.names(&template.refs, self.state.at(node));
-                self.judge.render(template, &names).map_err(rule_failure)
+                self.judge.render(template, &names).map_err(rule_failure)?
             }
-            (None, Some(brief)) => Ok(brief.clone()),
-            (None, None) => Ok(self.state.started.task.clone()),
-        }
+            (None, Some(brief)) => brief.clone(),
+            (None, None) => self.state.task_at(node).clone(),
+        };
+        Ok(done_when.as_ref().map_or(task.clone(), |done| Arc::from(format!("{task}\n\nIt is done when: {done}"))))
     }
 
     /// A slot is free for an agent's next turn.
@@ -159,6 +165,10 @@ impl Scheduler {
             Whose::Team(ix) => {
                 let team = self.state.instances.get(ix as usize).map(|run| self.state.started.plan.team(run.graph.team));
                 format!("the team {}'s", team.map_or("", |team| &team.name))
+            }
+            Whose::Member(ix) => {
+                let scope = self.state.instances.get(ix as usize).and_then(|run| run.scope);
+                format!("{}'s own", scope.and_then(|scope| self.state.node(scope).role()).map_or("", |role| role.as_str()))
             }
             Whose::Agent => format!("{role}'s own"),
         };
@@ -255,6 +265,9 @@ impl Scheduler {
         let Some(profile) = self.member(node).map(|m| m.profile.clone()) else {
             return self.end(node, Outcome::Ok(value));
         };
+        if self.state.owes_acknowledgement(node, None) {
+            return self.repair(node, Arc::from(self.first_acknowledge(node)));
+        }
         let phase = self.phase(node);
         if phase == Phase::Delegate {
             return self.divide(node, &value);

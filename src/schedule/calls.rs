@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Scheduler, doubt::no_more_chances, rule_failure};
+use super::{Scheduler, doubt::no_more_chances, provenance::Screened, rule_failure};
 use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Key, Outcome, ToolCall, ToolCalled},
     graph::{MAX_VARIABLE, NodeKind, Phase},
     state::{CallState, FoldError},
-    turn::{Action, cut, is_collaboration, knowledge_args, knowledge_tool, refusal, unreadable},
+    turn::{Action, comes_last, cut, is_collaboration, knowledge_args, knowledge_tool, refusal, unreadable},
     value::{
         Call, CallIx, CallResult, EffectClass, Entry, EscalateTo, Failure, FailureKind, Finding, FindingStatus, Message, NodeIx,
         Origin, RuleKind, SEARCH_KNOWLEDGE, Value, Verdict,
@@ -67,7 +67,7 @@ impl Scheduler {
             match state {
                 CallState::Heard(_, purpose, outcome) => return self.heard_call(node, *ix, purpose, outcome),
                 CallState::Back(_, instance) => return self.answered_below(node, *ix, *instance),
-                CallState::New(call) if is_collaboration(&call.tool) && !matches!(&*call.tool, "finish" | "delegate") => {
+                CallState::New(call) if is_collaboration(&call.tool) && !comes_last(&call.tool) => {
                     return self.collaborate(node, *ix, call);
                 }
                 CallState::New(_)
@@ -85,6 +85,11 @@ impl Scheduler {
         }) {
             return self.collaborate(node, ix, call);
         }
+        // One that is refused is answered, and another may end the turn.
+        let handoff = calls.iter().find_map(|(ix, state)| Some((*ix, state.call().filter(|call| &*call.tool == "handoff")?)));
+        if let Some((ix, call)) = handoff {
+            return self.collaborate(node, ix, call);
+        }
         let finish = calls.iter().filter_map(|(_, state)| state.call()).find(|call| &*call.tool == "finish");
         if let Some(why) = finish.and_then(|call| unreadable(&call.args)) {
             return self.repair(node, Arc::from(format!("finish: {why}")));
@@ -96,9 +101,14 @@ impl Scheduler {
     }
 
     pub(super) fn answer_call(&mut self, node: NodeIx, call: CallIx, outcome: Result<Value, Failure>) -> Result<(), FoldError> {
+        self.answer_with(node, call, CallResult::of(outcome))
+    }
+
+    /// Answers a call with what may come from outside.
+    pub(super) fn answer_with(&mut self, node: NodeIx, call: CallIx, result: CallResult) -> Result<(), FoldError> {
         let Some(turn) = self.state.activations.get(&node).map(|a| a.turn) else { return Ok(()) };
         self.close_questions(node, call)?;
-        self.emit(Event::ToolReturned { node, turn, call, result: Arc::new(CallResult { outcome }) })
+        self.emit(Event::ToolReturned { node, turn, call, result: Arc::new(result) })
     }
 
     pub(super) fn refuse(
@@ -120,6 +130,10 @@ impl Scheduler {
             Some(Err(error)) => return self.refuse(node, ix, FailureKind::Schema, error.to_string()),
             None => return self.refuse(node, ix, FailureKind::Tool, format!("there is no tool {}", call.tool)),
         };
+        let answers = matches!(action, Action::Acknowledge { .. } | Action::HandOff { .. });
+        if !answers && self.state.owes_acknowledgement(node, Some(ix)) {
+            return self.refuse(node, ix, FailureKind::Denied, self.first_acknowledge(node));
+        }
         match action {
             Action::Find { topic, claim, value, confidence, evidence, origin } => {
                 let Some(member) = self.member(node) else { return self.refuse(node, ix, FailureKind::Denied, "no such member") };
@@ -134,21 +148,46 @@ impl Scheduler {
                     status: FindingStatus::Open,
                     origin: origin.unwrap_or(if by_script { Origin::Tool } else { Origin::Model }),
                     evidence,
+                    origins: self.state.origins_at(node),
                 };
                 let answer = Value::map([("finding", Value::Text(finding.id.0.clone()))]);
-                self.emit(Event::Found { node, finding: Arc::new(finding) })?;
+                let above = self.state.voice(node).map(|voice| voice.member.clone());
+                let finding = Arc::new(finding);
+                self.emit(Event::Found { node, finding: finding.clone() })?;
+                // What is found by one who speaks for the team is found in the team around it as well.
+                if let Some(agent) = above {
+                    let finding = Finding { id: self.state.next_finding(node), agent, ..(*finding).clone() };
+                    self.emit(Event::Found { node, finding: Arc::new(finding) })?;
+                }
                 self.answer_call(node, ix, Ok(answer))
             }
             Action::Send { to, kind, content, metadata, private } => {
                 let (id, from) = (self.state.next_message(node), self.state.role_of(node).cloned());
-                self.send(node, ix, Message { id, kind, from, to, content, metadata, private, exchange: None })
+                self.send(
+                    node,
+                    ix,
+                    Message {
+                        id,
+                        kind,
+                        from,
+                        to,
+                        content,
+                        metadata,
+                        private,
+                        exchange: None,
+                        origins: self.state.origins_at(node),
+                    },
+                )
             }
             Action::Ask { to, question } => self.ask_agent(node, ix, &to, &question),
             Action::Read(asked) => {
-                let context = self.context_of(&self.state.knows(node), &asked);
-                self.answer_call(node, ix, Ok(context))
+                let knows = self.state.knows(node);
+                let context = self.context_of(&knows, &asked);
+                let found = self.state.visible_findings(&knows).iter().any(|finding| finding.origins.is_untrusted());
+                let untrusted = found || self.state.origins_before(node).is_untrusted();
+                self.answer_with(node, ix, CallResult { outcome: Ok(context), untrusted })
             }
-            Action::Write { variable, value } => {
+            Action::Write { variable, value, version } => {
                 let declared: Vec<&str> = self.state.node(node).writes.iter().map(|w| w.variable.as_ref()).collect();
                 if !declared.contains(&variable.as_ref()) {
                     let why = if declared.is_empty() {
@@ -163,12 +202,14 @@ impl Scheduler {
                     let why = format!("the value has {bytes} bytes of JSON, and a variable holds {MAX_VARIABLE}: write less");
                     return self.refuse(node, ix, FailureKind::Limit, why);
                 }
-                self.emit(Event::Wrote { node, variable: variable.clone(), value })?;
-                self.answer_call(node, ix, Ok(Value::map([("variable", Value::Text(variable))])))
+                self.write(node, ix, variable, value, version)
             }
             Action::Delegate(said) if self.phase(node) == Phase::Delegate => self.divide(node, &said),
             Action::Delegate(said) => self.delegate_parts(node, ix, &said),
+            Action::Retract { finding, reason } => self.retract(node, ix, &finding, &reason),
             Action::Escalate { reason, question, options } => self.escalate_call(node, ix, &reason, question, options),
+            Action::HandOff { wish, result } => self.hand_off(node, ix, wish, result),
+            Action::Acknowledge { constraints, note } => self.acknowledge(node, ix, &constraints, note),
             Action::Finish(_) => Ok(()),
         }
     }
@@ -229,18 +270,19 @@ impl Scheduler {
             if let Some((kind, why)) = self.objection(node, ix, call) {
                 return self.refuse(node, ix, kind, why);
             }
-            if let Some(verdict) = self.judge_permit(node, call, effect)? {
-                match verdict {
-                    Ok(Some(true)) => {}
-                    Ok(Some(false)) => return self.refuse(node, ix, FailureKind::Denied, "the permit rule denies this call"),
-                    Ok(None) => {
-                        let question = format!("May {} call {} with {}?", self.state.path(node), call.tool, call.args);
-                        let purpose = AskFor::Permit(turn, ix);
-                        let options = Self::options_of(&purpose).iter().map(|o| Arc::from(*o)).collect();
-                        return self.ask(node, purpose, Arc::from(question), options);
-                    }
-                    Err(failure) => return self.answer_call(node, ix, Err(failure)),
+            match self.judge_permit(node, call, effect)? {
+                Some(Ok(Some(true))) => {}
+                Some(Ok(Some(false))) => return self.refuse(node, ix, FailureKind::Denied, "the permit rule denies this call"),
+                Some(Ok(None)) => {
+                    let question = format!("May {} call {} with {}?", self.state.path(node), call.tool, call.args);
+                    return self.ask_permission(node, AskFor::Permit(turn, ix), question);
                 }
+                Some(Err(failure)) => return self.answer_call(node, ix, Err(failure)),
+                None => match self.screen(node, call, effect) {
+                    None => {}
+                    Some(Screened::Deny(why)) => return self.refuse(node, ix, FailureKind::Denied, why),
+                    Some(Screened::Ask(question)) => return self.ask_permission(node, AskFor::Permit(turn, ix), question),
+                },
             }
         }
         self.emit(Event::ToolCalled(ToolCalled { node, turn, call: ix, effect }))?;
@@ -248,6 +290,11 @@ impl Scheduler {
             self.effect(effect);
         }
         Ok(())
+    }
+
+    fn ask_permission(&mut self, node: NodeIx, purpose: AskFor, question: String) -> Result<(), FoldError> {
+        let options = Self::options_of(&purpose).iter().map(|o| Arc::from(*o)).collect();
+        self.ask(node, purpose, Arc::from(question), options)
     }
 
     /// The call of an agent that is in flight.
@@ -273,6 +320,9 @@ impl Scheduler {
     fn objection(&self, node: NodeIx, ix: CallIx, call: &Call) -> Option<(FailureKind, String)> {
         if let Some(objection) = self.one_too_many(node, ix).or_else(|| self.repeats(node, ix, call)) {
             return Some(objection);
+        }
+        if self.state.owes_acknowledgement(node, Some(ix)) {
+            return Some((FailureKind::Denied, self.first_acknowledge(node)));
         }
         let profile = &self.member(node)?.profile;
         if *call.tool == *SEARCH_KNOWLEDGE {
@@ -308,7 +358,7 @@ impl Scheduler {
         Some((refused.kind, refused.message.to_string()))
     }
 
-    /// What the `permit` rule says; `None` where the team has none.
+    /// What the `permit` rule says; `None` where the team has none, or it leaves the call to the policy of the team.
     fn judge_permit(
         &mut self,
         node: NodeIx,
@@ -322,9 +372,19 @@ impl Scheduler {
         let facts = self.permit_facts(node, call, effect);
         match self.judge.judge(ix, &RuleKind::Permit, &facts) {
             Ok(Some(verdict)) => {
-                let permit = if let Verdict::Permit(permit) = &verdict { *permit } else { Some(false) };
+                let permit = match &verdict {
+                    Verdict::Permit(permit) => Some(Ok(*permit)),
+                    // It leaves the call to the policy of the team.
+                    Verdict::Value(Value::Null) => None,
+                    Verdict::Route(_)
+                    | Verdict::Handoff(_)
+                    | Verdict::Settle { .. }
+                    | Verdict::Escalate { .. }
+                    | Verdict::Reconcile(_)
+                    | Verdict::Value(_) => Some(Ok(Some(false))),
+                };
                 self.emit(Event::Judged { node, rule: RuleKind::Permit, verdict: Some(Arc::new(verdict)) })?;
-                Ok(Some(Ok(permit)))
+                Ok(permit)
             }
             Ok(None) => Ok(None),
             Err(error) => Ok(Some(Err(rule_failure(error)))),

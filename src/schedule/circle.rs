@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::{
     Scheduler, grow,
-    vote::{RESULT, ballot},
+    vote::{RESULT, ballot, cast},
 };
 use crate::{
     event::{Grown, GrownFrom, Outcome},
-    graph::{Node, NodeKind, Phase},
+    graph::{Node, NodeKind, Phase, VoteProtocol},
     state::FoldError,
-    value::{NodeIx, Position, Role, SettleVerdict, Value},
+    value::{NodeIx, Role, SettleVerdict, Value},
 };
 
 /// What the `settle` rule is told that it settles.
@@ -21,6 +21,14 @@ impl Scheduler {
     /// end, or it has.
     pub(super) fn look_at_circle(&mut self, node: NodeIx, members: &[Role], like: &Node) -> Result<(), FoldError> {
         let Some(scope) = self.state.scopes.get(&node) else { return Err(self.idle(node)) };
+        if let Some(least) = self.expired(node) {
+            let there = self.last_results(node, members).len();
+            if there < least as usize {
+                let failure = self.too_few(node, there, least);
+                return self.close(node, Err(failure));
+            }
+            return self.end_circle(node, members);
+        }
         let seated = |role: &&Role| scope.seats.iter().any(|(member, _)| member == *role);
         if let Some(role) = members.iter().find(|role| !seated(role)).cloned() {
             return self.wake_up(node, &role, like);
@@ -41,7 +49,16 @@ impl Scheduler {
     fn wake_up(&mut self, node: NodeIx, role: &Role, like: &Node) -> Result<(), FoldError> {
         let (team_ix, team) = self.state.team_of(node);
         let Some(member) = team.agent(role) else { return Err(self.idle(node)) };
-        let mut graph = grow::seat(like, member, team_ix, self.state.started.task.clone(), Phase::Work);
+        let seats = self.state.scopes.get(&node).map(|scope| scope.seats.as_slice()).unwrap_or_default();
+        let last =
+            seats.iter().rev().filter(|(seated, _)| seated == role).find_map(|(_, seat)| match self.state.outcome(*seat) {
+                Some(Outcome::Ok(value)) if member.team.is_some() => Some(value),
+                Some(Outcome::Ok(_) | Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::Cancelled) | None => None,
+            });
+        let task = self.state.task_at(node);
+        // An agent goes on from where it was; a team begins anew, from what it came to.
+        let brief = last.map_or(task.clone(), |value| Arc::from(format!("{task}\n\nYour team came to this before: {value}")));
+        let mut graph = grow::seat(like, member, team_ix, brief, Phase::Work);
         for seat in graph.dag.node_weights_mut() {
             seat.caught = true;
             if let NodeKind::Agent(agent) = &mut seat.kind {
@@ -55,12 +72,14 @@ impl Scheduler {
     }
 
     fn ask_whether_agreed(&mut self, node: NodeIx, members: &[Role]) -> Result<(), FoldError> {
-        let positions: Vec<Position> = self.last_results(node, members).iter().map(|(role, value)| ballot(role, value)).collect();
+        let ballots = self.last_results(node, members);
+        let (positions, abstained) = cast(VoteProtocol::default(), ballots.iter().map(|(role, value)| ballot(role, value)));
         let scope = self.state.scopes.get(&node);
         let woken = scope.map_or(0, |scope| scope.seats.len().saturating_sub(members.len()));
         let left = members.iter().map(|role| self.state.turns_left_in(node, role)).sum();
         let round = u32::try_from(woken).unwrap_or(u32::MAX);
-        let facts = self.settle_facts(node, OVER, &Arc::from(RESULT), &positions, round, left, Value::Null, members);
+        let facts =
+            self.settle_facts(node, OVER, &Arc::from(RESULT), (&positions, &abstained), round, left, Value::Null, members);
         match self.judge_settle(node, &facts)? {
             Ok(Some((SettleVerdict::Accept, ..))) => self.end_circle(node, members),
             Ok(Some(_) | None) => Ok(()),

@@ -80,7 +80,7 @@ impl Scheduler {
 
     /// Every member works on the whole task; of what is left after a round nobody does.
     pub(super) fn fall_back(&mut self, node: NodeIx, why: &str) -> Result<(), FoldError> {
-        let tasks = if self.state.divides_anew(node).is_some() { Vec::new() } else { self.everybody(&self.roles(node)) };
+        let tasks = if self.state.divides_anew(node).is_some() { Vec::new() } else { self.everybody(node, &self.roles(node)) };
         self.delegated(node, tasks, Some(Arc::from(why)))
     }
 
@@ -90,12 +90,12 @@ impl Scheduler {
         self.end(node, Outcome::Ok(output))
     }
 
-    /// The whole task for each of these.
-    pub(super) fn everybody(&self, roles: &[Role]) -> Vec<Subtask> {
+    /// The whole task of a node's team for each of these.
+    pub(super) fn everybody(&self, node: NodeIx, roles: &[Role]) -> Vec<Subtask> {
         let task = |role: &Role| Subtask {
             id: role.0.clone(),
             agent: role.clone(),
-            task: self.state.started.task.clone(),
+            task: self.state.task_at(node).clone(),
             done_when: None,
             depends_on: Vec::new(),
             skills: Vec::new(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Scheduler, rule_failure};
 use crate::{
-    event::{Ask, AskFor, AskOutcome, Effect, Event},
+    event::{Ask, AskFor, AskOutcome, Event},
     graph::EscalationPolicy,
     state::FoldError,
     value::{AskId, EscalateFacts, EscalateTo, Failure, Form, NodeIx, Role, RuleKind, Timestamp, Value, Verdict},
@@ -44,8 +44,8 @@ impl Scheduler {
         }
         if ruled {
             let facts = EscalateFacts {
-                task: self.state.started.task.clone(),
-                inputs: self.state.started.inputs.clone(),
+                task: self.state.task_at(node).clone(),
+                inputs: self.state.inputs_at(node),
                 node: self.state.path(node),
                 from: role,
                 cause: cause.map(|c| Arc::from(c.name())),
@@ -113,7 +113,7 @@ impl Scheduler {
         };
         let deadline = next.deadline.map(|span| at.after(span));
         self.emit(Event::AskMoved { ask, to: next.to, deadline })?;
-        self.effect(Effect::Ask(ask));
+        self.show(ask);
         Ok(())
     }
 
@@ -140,7 +140,7 @@ impl Scheduler {
     pub(super) fn put(&mut self, ask: Ask) -> Result<(), FoldError> {
         let id = ask.id;
         self.emit(Event::Asked(Arc::new(ask)))?;
-        self.effect(Effect::Ask(id));
+        self.show(id);
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     event::Outcome,
     graph::{Member, NodeKind, ScopeKind},
     state::Progress,
+    state::ScopeState,
     value::{
         AgentFacts, Call, EffectClass, Failure, HandoffFacts, MergeFacts, NodeIx, Origin, OwnFacts, PartFacts, PermitFacts,
         Position, ReconcileFacts, Role, RouteFacts, SeatFacts, SettleFacts, Value,
@@ -34,8 +35,8 @@ impl Scheduler {
         let anew = self.state.is_subtasks(node);
         let rounds = if anew { self.state.rounds(node).len() } else { 0 };
         let facts = RouteFacts {
-            task: self.state.started.task.clone(),
-            inputs: self.state.started.inputs.clone(),
+            task: self.state.task_at(node).clone(),
+            inputs: self.state.inputs_at(node),
             node: self.state.path(node),
             input,
             agents: self.able(node, &[]),
@@ -48,18 +49,19 @@ impl Scheduler {
         Value::of(&facts).unwrap_or_default()
     }
 
-    pub(super) fn handoff_facts(&self, scope: NodeIx, relay: &[(Role, NodeIx)], candidates: &[Role], left: u32) -> Value {
+    pub(super) fn handoff_facts(&self, scope: NodeIx, state: &ScopeState, candidates: &[Role], left: u32) -> Value {
+        let relay = &state.seats;
         let Some((from, last)) = relay.last() else { return Value::Null };
         let facts = HandoffFacts {
-            task: self.state.started.task.clone(),
-            inputs: self.state.started.inputs.clone(),
+            task: self.state.task_at(scope).clone(),
+            inputs: self.state.inputs_at(scope),
             node: self.state.path(scope),
             from: from.clone(),
             output: self.state.output(*last),
             done: relay.iter().map(|(role, node)| SeatFacts { role: role.clone(), output: self.state.output(*node) }).collect(),
             candidates: self.agents(scope, candidates),
             handoffs_left: left,
-            requested: None,
+            requested: state.wish.clone(),
         };
         Value::of(&facts).unwrap_or_default()
     }
@@ -70,15 +72,15 @@ impl Scheduler {
         scope: NodeIx,
         over: &str,
         topic: &Arc<str>,
-        positions: &[Position],
+        (positions, abstained): (&[Position], &[Role]),
         round: u32,
         rounds_left: u32,
         proposal: Value,
         members: &[Role],
     ) -> Value {
         let facts = SettleFacts {
-            task: self.state.started.task.clone(),
-            inputs: self.state.started.inputs.clone(),
+            task: self.state.task_at(scope).clone(),
+            inputs: self.state.inputs_at(scope),
             node: self.state.path(scope),
             over: Arc::from(over),
             topic: topic.clone(),
@@ -87,36 +89,33 @@ impl Scheduler {
             rounds_left,
             proposal,
             members: members.to_vec(),
+            abstained: abstained.to_vec(),
             has_coordinator: self.state.team_of(scope).1.coordinator.is_some(),
         };
         Value::of(&facts).unwrap_or_default()
     }
 
     pub(super) fn permit_facts(&self, node: NodeIx, call: &Call, effect: EffectClass) -> Value {
-        let mut origins: Vec<Origin> = Vec::new();
-        for finding in self.state.visible_findings(&self.state.knows(node)) {
-            if !origins.contains(&finding.origin) {
-                origins.push(finding.origin);
-            }
-        }
+        let from = self.args_from(node, &call.args);
         let facts = PermitFacts {
-            task: self.state.started.task.clone(),
-            inputs: self.state.started.inputs.clone(),
+            task: self.state.task_at(node).clone(),
+            inputs: self.state.inputs_at(node),
             node: self.state.path(node),
             role: self.state.role_of(node).cloned().unwrap_or_else(|| Role::new("tool")),
             tool: call.tool.clone(),
             args: call.args.clone(),
             effect,
             turn: self.state.activations.get(&node).map_or(0, |a| a.turn.0),
-            origins,
+            origins: self.state.origins_at(node).list(),
+            args_from: from.into_keys().map(|pointer| (pointer, vec![Origin::Untrusted])).collect(),
         };
         Value::of(&facts).unwrap_or_default()
     }
 
     pub(super) fn reconcile_facts(&self, node: NodeIx, tool: &Arc<str>, args: &Value, failure: Option<Failure>) -> Value {
         let facts = ReconcileFacts {
-            task: self.state.started.task.clone(),
-            inputs: self.state.started.inputs.clone(),
+            task: self.state.task_at(node).clone(),
+            inputs: self.state.inputs_at(node),
             node: self.state.path(node),
             role: self.state.role_of(node).cloned(),
             tool: tool.clone(),
@@ -134,7 +133,18 @@ impl Scheduler {
         let mut sources: Vec<NodeIx> =
             sources.map(|source| NodeIx(instance.base + u32::try_from(source.index()).unwrap_or(u32::MAX))).collect();
         sources.sort();
-        sources.into_iter().flat_map(|source| self.work_of(source)).collect()
+        let followed = self.state.followed(node);
+        let part = |source: NodeIx| match followed.contains(&source) {
+            true => self.work_of(source),
+            false => vec![self.late_part(source)],
+        };
+        sources.into_iter().flat_map(part).collect()
+    }
+
+    /// A part that had not ended when it was needed; what became of it later is not used.
+    fn late_part(&self, node: NodeIx) -> PartFacts {
+        let role = self.state.node(node).role().cloned();
+        PartFacts { id: self.state.node(node).id.clone(), role, status: Arc::from("late"), output: Value::Null, error: None }
     }
 
     fn work_of(&self, node: NodeIx) -> Vec<PartFacts> {
@@ -160,6 +170,9 @@ impl Scheduler {
 
     /// The part that is a sub-task: it failed when whoever checked it objects.
     fn subtask(&self, task: NodeIx) -> PartFacts {
+        if self.state.is_late(task) {
+            return self.late_part(task);
+        }
         let part = self.part(task);
         match self.state.progress(task) {
             Progress::Failed(failure) if part.error.is_none() => {
@@ -176,7 +189,7 @@ impl Scheduler {
         };
         PartFacts {
             id: self.state.node(node).id.clone(),
-            role: self.state.role_of(node).cloned(),
+            role: self.state.node(node).role().cloned(),
             status: Arc::from(self.state.status_name(node)),
             output: self.state.output(node),
             error,
@@ -185,8 +198,8 @@ impl Scheduler {
 
     pub(super) fn merge_facts(&self, node: NodeIx) -> Value {
         let facts = MergeFacts {
-            task: self.state.started.task.clone(),
-            inputs: self.state.started.inputs.clone(),
+            task: self.state.task_at(node).clone(),
+            inputs: self.state.inputs_at(node),
             node: self.state.path(node),
             results: self.parts(node),
             findings: self.state.visible_findings(&self.state.knows(node)),
@@ -199,8 +212,8 @@ impl Scheduler {
         let variables: BTreeMap<Arc<str>, Value> =
             self.state.visible_variables(&knows).into_iter().map(|(k, v)| (Arc::from(k), v)).collect();
         let facts = OwnFacts {
-            task: self.state.started.task.clone(),
-            inputs: self.state.started.inputs.clone(),
+            task: self.state.task_at(node).clone(),
+            inputs: self.state.inputs_at(node),
             node: self.state.path(node),
             input,
             findings: self.state.visible_findings(&knows),

@@ -23,8 +23,11 @@ impl Scheduler {
                 self.end(node, outcome)
             }
             NodeKind::Ask(ask) => self.open_ask(node, ask),
-            NodeKind::Scope(kind) => match self.bound_of(node, kind) {
-                Ok(bound) => self.emit(Event::ScopeOpened { node, bound }),
+            NodeKind::Scope(kind) => match self.bound_of(node, kind).and_then(|bound| Ok((bound, self.task_of(node)?))) {
+                Ok((bound, task)) => {
+                    self.emit(Event::ScopeOpened { node, bound })?;
+                    if self.state.node(node).seat().is_some() { self.assign(node, task) } else { Ok(()) }
+                }
                 Err(failure) => self.end(node, Outcome::Failed(Arc::new(failure))),
             },
             NodeKind::Agent(_) | NodeKind::Tool(_) => self.begin(node),
@@ -83,7 +86,7 @@ impl Scheduler {
         match kind {
             RuleKind::Route => {
                 let roles = if members.is_empty() { self.roles(node) } else { members.to_vec() };
-                Ok(Value::of(&self.everybody(&roles)).unwrap_or_default())
+                Ok(Value::of(&self.everybody(node, &roles)).unwrap_or_default())
             }
             RuleKind::Merge => {
                 let parts = self.parts(node).into_iter().filter(|part| &*part.status == "ok");

@@ -9,7 +9,7 @@ use petgraph::{
 };
 
 use crate::{
-    graph::{AgentNode, Edge, Graph, Member, Node, NodeKind, On, Phase, TeamPlan},
+    graph::{AgentNode, Edge, Graph, Member, Node, NodeKind, On, Phase, TeamPlan, TeamSeat},
     value::{Failure, FailureKind, Role, Subtask, TeamIx},
 };
 
@@ -18,15 +18,21 @@ pub(super) fn plain() -> Node {
     Node::new("like", NodeKind::Gate(crate::graph::GateBy::Members(crate::value::RuleKind::Merge, Vec::new())))
 }
 
-/// A graph with one activation of an agent.
+/// A graph with one activation of an agent, or one run of a team.
 pub(super) fn seat(like: &Node, member: &Member, team: TeamIx, brief: Arc<str>, phase: Phase) -> Graph {
     let mut dag = DiGraph::new();
-    dag.add_node(agent_node(like, member.role.0.clone(), member, brief, phase));
+    dag.add_node(activation(like, member.role.0.clone(), member, brief, phase, None));
     Graph { dag, output: None, team, single: true, concurrency: None, rank: vec![1] }
 }
 
-fn agent_node(like: &Node, id: Arc<str>, member: &Member, brief: Arc<str>, phase: Phase) -> Node {
-    let agent = AgentNode { brief: Some(brief), ..AgentNode::new(member.role.clone(), phase) };
+/// A member does what the brief says: an agent in an activation, a team in a run of its own. In all but its work the team's
+/// coordinator speaks for it.
+fn activation(like: &Node, id: Arc<str>, member: &Member, brief: Arc<str>, phase: Phase, done_when: Option<Arc<str>>) -> Node {
+    if let (Some(team), Phase::Work) = (&member.team, phase) {
+        let seat = TeamSeat { member: member.role.clone(), task: None, brief: Some(brief), done_when, open: team.open };
+        return team.run(id, seat);
+    }
+    let agent = AgentNode { brief: Some(brief), done_when, ..AgentNode::new(member.role.clone(), phase) };
     Node {
         id,
         kind: NodeKind::Agent(Box::new(agent)),
@@ -65,11 +71,8 @@ pub(super) fn subtasks(handout: &Handout<'_>, tasks: Vec<Subtask>) -> Result<Gra
     for task in &tasks {
         let member = team.members.iter().find(|m| m.role == task.agent);
         let member = member.ok_or_else(|| wrong(format!("{} is given to {}, who is not a member", task.id, task.agent)))?;
-        let mut node = agent_node(like, task.id.clone(), member, task.task.clone(), Phase::Work);
+        let mut node = activation(like, task.id.clone(), member, task.task.clone(), Phase::Work, task.done_when.clone());
         node.caught = !team.fail_fast;
-        if let NodeKind::Agent(agent) = &mut node.kind {
-            agent.done_when.clone_from(&task.done_when);
-        }
         let work = dag.add_node(node);
         let check = checked(handout, task, &tasks, work).map(|node| dag.add_node(node));
         if let Some(check) = check {
@@ -135,16 +138,11 @@ fn checked(handout: &Handout<'_>, task: &Subtask, tasks: &[Subtask], work: NodeI
          The sub-task: {}\n\nIt is done when: {done_when}",
         task.agent, task.task
     );
-    let mut node = agent_node(like, Arc::from(id), checker, Arc::from(brief), Phase::Validate);
+    let mut node = activation(like, Arc::from(id), checker, Arc::from(brief), Phase::Validate, None);
     node.caught = !team.fail_fast;
     if let NodeKind::Agent(agent) = &mut node.kind {
         agent.proposal = u32::try_from(work.index()).ok();
         agent.check = true;
     }
     Some(node)
-}
-
-/// A brief for the next seat of a relay.
-pub(super) fn handed_over(task: &str, from: &Role, brief: &crate::value::Value) -> Arc<str> {
-    if brief.is_null() { Arc::from(task) } else { Arc::from(format!("{task}\n\nHanded over by {from}: {brief}")) }
 }

@@ -17,10 +17,14 @@ mod escalate;
 mod facts;
 mod gate;
 mod grow;
+mod notify;
 mod outstanding;
 mod positions;
+mod provenance;
+mod relay;
 mod request;
 mod scope;
+mod shared;
 mod stall;
 mod subtasks;
 mod talk;
@@ -93,9 +97,12 @@ impl Scheduler {
             match &input {
                 Input::Resume { .. } => {}
                 Input::Answered { at, .. } => self.fire_deadlines((*at).min(self.now))?,
-                Input::Replied { .. } | Input::Returned { .. } | Input::Elicited { .. } | Input::Cancel { .. } | Input::Tick => {
-                    self.fire_timers()?
-                }
+                Input::Replied { .. }
+                | Input::Returned { .. }
+                | Input::Elicited { .. }
+                | Input::Notified { .. }
+                | Input::Cancel { .. }
+                | Input::Tick => self.fire_timers()?,
             }
             self.accept(input)?;
         }

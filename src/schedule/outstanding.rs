@@ -7,7 +7,7 @@ use crate::{
     value::CallIx,
 };
 
-/// Calls of tool nodes, then of agents, then open questions, each in order. Calls in doubt are not among them.
+/// Calls of tool nodes, then of agents, then open questions and who is to be told of them, each in order. Calls in doubt are not among them.
 pub(super) fn outstanding(scheduler: &Scheduler) -> Vec<Effect> {
     let state = &scheduler.state;
     if state.finished.is_some() {
@@ -34,5 +34,6 @@ pub(super) fn outstanding(scheduler: &Scheduler) -> Vec<Effect> {
         }
     }
     effects.extend(state.asks.keys().copied().map(Effect::Ask));
+    effects.extend(state.notices.keys().filter_map(|ask| scheduler.notice(*ask)).map(Effect::Notify));
     effects
 }

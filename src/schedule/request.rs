@@ -36,7 +36,7 @@ impl Scheduler {
             turns_left: self.turns_left(node),
             task: activation.task.clone(),
             input: self.input_of(node).unwrap_or_default(),
-            inputs: self.frame_inputs(node),
+            inputs: self.state.inputs_at(node),
             context: self.context_of(&self.state.knew(node), &Asked::default()),
             thread,
             earlier: activation.earlier,
@@ -51,21 +51,13 @@ impl Scheduler {
         let started = &self.state.started;
         let folders = || started.plan.roots.iter().filter_map(|name| started.inputs.get(&**name)?.as_str());
         let found = self.state.visible_findings(&self.state.knew(node));
-        Some(lookup(knowledge, task, &self.frame_inputs(node), |text| folders().any(|folder| folder == text), &found))
+        let handed = self.state.handoff_to(node).map(|handoff| format!("{task}\n\n{}", handoff.content));
+        let task = handed.as_deref().unwrap_or(task);
+        Some(lookup(knowledge, task, &self.state.inputs_at(node), |text| folders().any(|folder| folder == text), &found))
     }
 
-    /// The inputs of the team that a node belongs to.
-    fn frame_inputs(&self, node: NodeIx) -> Arc<crate::value::Map> {
-        let input = crate::value::Ref::Binding { name: Arc::from("input"), up: 0 };
-        let names = self.state.names(std::slice::from_ref(&input), self.state.at(node));
-        match names.into_iter().next() {
-            Some((_, Value::Map(map))) => map,
-            _ => self.state.started.inputs.clone(),
-        }
-    }
-
-    /// The shared context as an agent may see it: `{findings, decisions, variables, results, team, proposal, objections,
-    /// undelivered, ledger}`; of a part of it only what was asked for.
+    /// The shared context as an agent may see it: `{findings, decisions, variables, versions, results, team, proposal,
+    /// objections, undelivered, ledger}`; of a part of it only what was asked for.
     pub(super) fn context_of(&self, knows: &Knows, asked: &Asked) -> Value {
         let (state, node) = (&self.state, knows.node);
         let wants = |what: &str| asked.only.is_empty() || asked.only.iter().any(|o| o == what);
@@ -82,6 +74,8 @@ impl Scheduler {
         }
         if wants("variables") {
             entries.push(("variables", Value::map(state.visible_variables(knows))));
+            let versions = state.visible_versions(knows).into_iter().map(|(name, found)| (name, super::shared::version(&found)));
+            entries.push(("versions", Value::map(versions)));
         }
         if asked.is_everything() {
             entries.push(("results", results(state, knows)));
@@ -112,7 +106,7 @@ impl Scheduler {
             .state
             .addressed()
             .filter(|s| !s.message.private && s.message.to.as_ref() != own && !read(s))
-            .filter(|s| self.state.frame_of(s.node) == knows.frame && knows.sees(s.node, s.seq))
+            .filter(|s| s.frame == knows.frame && knows.sees(s.node, s.seq))
             .collect();
         unread.sort_by_cached_key(|s| (self.state.position(s.node), s.seq));
         Value::list(unread.into_iter().map(|s| Value::of(&*s.message).unwrap_or_default()))
@@ -126,19 +120,24 @@ impl Scheduler {
     }
 }
 
-/// What the agents of the past came to: `[{node, role, phase, status, output, error}]`, in declared order.
+/// What the members of the past came to: `[{node, role, phase, status, output, error}]`, in declared order. Of a team that is a
+/// member it is what the team came to, and not what those in it did.
 fn results(state: &State, knows: &Knows) -> Value {
-    let agents = knows.past.iter().filter_map(|ix| match &state.node(*ix).kind {
-        NodeKind::Agent(agent) if !matches!(agent.phase, Phase::Delegate | Phase::Answer) => Some((*ix, agent)),
-        NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => None,
+    let members = knows.past.iter().filter(|ix| state.frame_of(**ix) == knows.frame);
+    let members = members.filter_map(|ix| match (&state.node(*ix).kind, state.node(*ix).seat()) {
+        (NodeKind::Agent(agent), _) if !matches!(agent.phase, Phase::Delegate | Phase::Answer) => {
+            Some((*ix, &agent.role, agent.phase))
+        }
+        (NodeKind::Scope(_), Some(seat)) => Some((*ix, &seat.member, Phase::Work)),
+        (NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_), _) => None,
     });
-    let mut agents: Vec<_> = agents.collect();
-    agents.sort_by_cached_key(|(ix, _)| state.position(*ix));
-    Value::list(agents.into_iter().map(|(ix, agent)| {
+    let mut members: Vec<_> = members.collect();
+    members.sort_by_cached_key(|(ix, ..)| state.position(*ix));
+    Value::list(members.into_iter().map(|(ix, role, phase)| {
         Value::map([
             ("node", Value::Text(state.path(ix))),
-            ("role", Value::Text(agent.role.0.clone())),
-            ("phase", Value::text(agent.phase.name())),
+            ("role", Value::Text(role.0.clone())),
+            ("phase", Value::text(phase.name())),
             ("status", Value::text(state.status_name(ix))),
             ("output", state.output(ix)),
             ("error", state.error(ix)),

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Scheduler, grow, rule_failure};
+use super::{Scheduler, rule_failure};
 use crate::{
     event::{Event, Grown, GrownFrom, Outcome},
-    graph::{Node, NodeKind, Phase, ScopeKind},
-    state::{At, FoldError, ScopeState},
-    value::{Expr, Failure, FailureKind, NodeIx, Role, RuleKind, TemplateIx, Value, Verdict},
+    graph::{NodeKind, ScopeKind},
+    state::{At, FoldError},
+    value::{Expr, Failure, FailureKind, NodeIx, TemplateIx, Value},
 };
 
 impl Scheduler {
@@ -25,9 +25,9 @@ impl Scheduler {
             ScopeKind::Repeat { max, until, body } => self.repeat(node, *max, until.as_ref(), *body),
             ScopeKind::Group { body, .. } => self.group(node, *body),
             ScopeKind::Subtasks { .. } => self.subtasks(node, kind),
-            ScopeKind::Relay { members, max_handoffs, like } => {
+            ScopeKind::Relay { members, max_handoffs, like, .. } => {
                 let scope = scope.clone();
-                self.relay(node, &scope, members, *max_handoffs, like)
+                self.relay(node, &scope, (members, *max_handoffs), like)
             }
             ScopeKind::Circle { members, like } => self.look_at_circle(node, members, like),
             ScopeKind::Settle(spec) => {
@@ -66,6 +66,9 @@ impl Scheduler {
     fn for_each(&mut self, node: NodeIx, parallel: Option<u32>, body: TemplateIx) -> Result<(), FoldError> {
         let (grown, open, _) = self.extent(node);
         let items = self.state.scopes.get(&node).and_then(|s| s.bound.as_list()).map_or(0, count);
+        if let Some(least) = self.expired(node) {
+            return self.for_each_so_far(node, items, least);
+        }
         let room = parallel.map_or(u32::MAX, |limit| limit.max(1).saturating_sub(open));
         let more = (items - grown.min(items)).min(room);
         if more > 0 {
@@ -77,6 +80,38 @@ impl Scheduler {
         let instances = self.state.scopes.get(&node).map(|s| s.instances.as_slice()).unwrap_or_default();
         let outputs = instances.iter().map(|instance| self.instance_value(*instance)).collect::<Result<Vec<_>, _>>();
         self.close(node, outputs.map(Value::list))
+    }
+
+    /// How many must have ended for a scope to go on, once its deadline has passed.
+    pub(super) fn expired(&self, node: NodeIx) -> Option<u32> {
+        let expired = self.state.scopes.get(&node).is_some_and(|scope| scope.expired);
+        self.state.node(node).work_deadline.filter(|_| expired).map(|deadline| deadline.at_least)
+    }
+
+    /// Too few had ended when the deadline passed.
+    pub(super) fn too_few(&self, node: NodeIx, there: usize, least: u32) -> Failure {
+        let seconds = self.state.node(node).work_deadline.map_or(0.0, |deadline| deadline.after.as_secs_f64());
+        Failure::new(FailureKind::Timeout, format!("after {seconds} s {there} were done, and {least} are needed"))
+    }
+
+    /// The deadline has passed: the items that are done, null for the others.
+    fn for_each_so_far(&mut self, node: NodeIx, items: u32, least: u32) -> Result<(), FoldError> {
+        let instances = self.state.scopes.get(&node).map(|s| s.instances.as_slice()).unwrap_or_default();
+        let done = instances.iter().filter(|instance| self.state.instances[**instance as usize].open == 0).count();
+        if done < least as usize {
+            let failure = self.too_few(node, done, least);
+            return self.close(node, Err(failure));
+        }
+        let value = |instance: &u32| match self.state.instances[*instance as usize].open {
+            0 => self.instance_value(*instance),
+            _ => Ok(Value::Null),
+        };
+        let outputs = instances.iter().map(value).collect::<Result<Vec<_>, _>>();
+        let outputs = outputs.map(|mut outputs| {
+            outputs.resize(outputs.len().max(items as usize), Value::Null);
+            Value::list(outputs)
+        });
+        self.close(node, outputs)
     }
 
     fn repeat(&mut self, node: NodeIx, max: u32, until: Option<&Expr>, body: TemplateIx) -> Result<(), FoldError> {
@@ -146,90 +181,6 @@ impl Scheduler {
             Some(Outcome::Ok(_) | Outcome::Skipped(_) | Outcome::Cancelled) | None => {
                 Failure { node: Some(path), ..Failure::new(FailureKind::Child, "a node inside failed") }
             }
-        }
-    }
-
-    fn relay(
-        &mut self,
-        node: NodeIx,
-        scope: &ScopeState,
-        members: &[Role],
-        max_handoffs: u32,
-        like: &Node,
-    ) -> Result<(), FoldError> {
-        if scope.open > 0 {
-            return Err(self.idle(node));
-        }
-        let (next, brief) = match scope.seats.last() {
-            None => (members.first().cloned(), Value::Null),
-            Some((_, last)) if !matches!(self.state.outcome(*last), Some(Outcome::Ok(_) | Outcome::Skipped(_))) => {
-                return self.close(node, Err(self.child_failure(*last)));
-            }
-            Some(_) => match self.next_of_relay(node, scope, members, max_handoffs)? {
-                Ok(next) => next,
-                Err(failure) => return self.close(node, Err(failure)),
-            },
-        };
-        let (team_ix, team) = self.state.team_of(node);
-        let Some(member) = next.as_ref().and_then(|role| team.agent(role)) else {
-            let output = scope.seats.last().map(|(_, last)| self.state.output(*last)).unwrap_or_default();
-            return self.end(node, Outcome::Ok(output));
-        };
-        let task = &self.state.started.task;
-        let brief = match scope.seats.last() {
-            Some((from, _)) => grow::handed_over(task, from, &brief),
-            None => task.clone(),
-        };
-        let mut graph = grow::seat(like, member, team_ix, brief, Phase::Work);
-        if let Some(seat) = graph.dag.node_weights_mut().next() {
-            seat.caught = true;
-        }
-        let path = (scope.seats.len() + 1).to_string();
-        self.grow_made(node, &path, graph)
-    }
-
-    /// Who is next in a relay, and what is carried over; nobody when all have had their turn or no handoff is left.
-    fn next_of_relay(
-        &mut self,
-        node: NodeIx,
-        scope: &ScopeState,
-        members: &[Role],
-        max_handoffs: u32,
-    ) -> Result<Result<(Option<Role>, Value), Failure>, FoldError> {
-        let made = u32::try_from(scope.seats.len()).unwrap_or(u32::MAX).saturating_sub(1);
-        let left = max_handoffs.saturating_sub(made);
-        if left == 0 {
-            return Ok(Ok((None, Value::Null)));
-        }
-        let last = scope.seats.last().map(|(role, _)| role.clone());
-        let candidates: Vec<Role> = members.iter().filter(|m| Some(*m) != last.as_ref()).cloned().collect();
-        let output = scope.seats.last().map(|(_, n)| self.state.output(*n)).unwrap_or_default();
-        let default = members.iter().find(|m| !scope.seats.iter().any(|(role, _)| role == *m)).cloned();
-        let (ix, team) = self.state.team_of(node);
-        if !team.rules.iter().any(|r| &**r == "handoff") {
-            return Ok(Ok((default, output)));
-        }
-        let facts = self.handoff_facts(node, &scope.seats, &candidates, left);
-        match self.judge.judge(ix, &RuleKind::Handoff, &facts) {
-            Ok(Some(verdict)) => {
-                let next = match &verdict {
-                    Verdict::Handoff(Some((to, _))) if !members.contains(to) => {
-                        Err(Failure::new(FailureKind::Rule, format!("handoff names {to}, who has no part in this relay")))
-                    }
-                    Verdict::Handoff(Some((to, brief))) => Ok((Some(to.clone()), brief.clone())),
-                    Verdict::Handoff(None) => Ok((default, output)),
-                    Verdict::Route(_)
-                    | Verdict::Settle { .. }
-                    | Verdict::Escalate { .. }
-                    | Verdict::Permit(_)
-                    | Verdict::Reconcile(_)
-                    | Verdict::Value(_) => Err(Failure::new(FailureKind::Rule, "handoff gave another kind of verdict")),
-                };
-                self.emit(Event::Judged { node, rule: RuleKind::Handoff, verdict: Some(Arc::new(verdict)) })?;
-                Ok(next)
-            }
-            Ok(None) => Ok(Ok((default, output))),
-            Err(error) => Ok(Err(rule_failure(error))),
         }
     }
 }

@@ -87,7 +87,7 @@ impl Scheduler {
             .rev()
             .take(MESSAGES)
             .filter(|s| matches!(s.message.kind, MessageKind::Note | MessageKind::Question | MessageKind::Response))
-            .filter(|s| self.state.frame_of(s.node) == frame)
+            .filter(|s| s.frame == frame)
             .collect();
         let to: BTreeSet<&Role> =
             spoken.iter().filter(|s| s.message.from.as_ref() == Some(own)).filter_map(|s| s.message.to.as_ref()).collect();
@@ -125,7 +125,7 @@ impl Scheduler {
 
     /// When one of these agents last found something.
     fn found_by(&self, frame: u32, who: [&Role; 2]) -> Seq {
-        let theirs = |f: &&crate::state::Found| who.contains(&&f.finding.agent) && self.state.frame_of(f.node) == frame;
+        let theirs = |f: &&crate::state::Found| who.contains(&&f.finding.agent) && f.frame == frame;
         self.state.context.findings.iter().rev().find(theirs).map_or(Seq(0), |found| found.seq)
     }
 

@@ -32,8 +32,12 @@ impl Scheduler {
             };
         };
         let enough = quorum.is_some_and(|q| scope.succeeded >= q);
-        if scope.open > 0 && !enough {
+        let expired = self.expired(node);
+        if scope.open > 0 && !enough && expired.is_none() {
             return Err(self.idle(node));
+        }
+        if let Some(least) = expired.filter(|_| !enough) {
+            return self.close_subtasks_so_far(node, least);
         }
         if enough {
             return self.close_subtasks(node);
@@ -74,6 +78,15 @@ impl Scheduler {
         self.close(node, outcome)
     }
 
+    /// The deadline has passed, whichever round it is: what is done goes on, if it is enough.
+    fn close_subtasks_so_far(&mut self, node: NodeIx, least: u32) -> Result<(), FoldError> {
+        let done = self.state.done_in(node).len();
+        if done >= least as usize {
+            return self.close_subtasks(node);
+        }
+        self.close(node, Err(self.too_few(node, done, least)))
+    }
+
     /// Whether something comes of what did not succeed in a round: somebody divides it anew, or is asked what to do.
     fn next_round(&mut self, node: NodeIx, kind: &ScopeKind, replan: Option<Replan>, last: u32) -> Result<bool, FoldError> {
         let Some(replan) = replan else { return Ok(false) };
@@ -109,7 +122,7 @@ impl Scheduler {
             "{}\n\nOf the sub-tasks into which you divided this, some did not succeed:\n{}\nDivide what is left anew: give it to \
              somebody else, say it otherwise, or take another way; what is done is kept. Rounds left, this one included: \
              {rounds_left}. An empty list goes on with what there is.",
-            self.state.started.task,
+            self.state.task_at(node),
             left.join("\n")
         );
         let mut graph = grow::seat(like, leader, ix, Arc::from(brief), Phase::Delegate);
@@ -128,8 +141,9 @@ impl Scheduler {
             Progress::Failed(failure) => failure.to_string(),
             Progress::Left => "it did not run".to_owned(),
         };
-        let agent = self.state.role_of(task).map_or("nobody", |role| role.as_str());
-        Some(format!("- {} ({agent}): {why}", self.state.node(task).id))
+        let node = self.state.node(task);
+        let agent = node.role().map_or("nobody", |role| role.as_str());
+        Some(format!("- {} ({agent}): {why}", node.id))
     }
 
     /// Lets the `route` rule divide what is left. A plan that gives again what failed is told to it once.
@@ -172,9 +186,8 @@ impl Scheduler {
         let watch = state.team_of(scope).1.detect.as_ref()?.get(Detector::LoopingLedger)?;
         let tasks = state.rounds(scope).into_iter().flat_map(|round| state.tasks_in(round));
         let failed = tasks.filter(|task| matches!(state.progress(*task), Progress::Failed(_)));
-        let failed: Vec<_> = failed.filter_map(|task| state.agent_node(task)).collect();
-        let failed: Vec<Given<'_>> =
-            failed.iter().filter_map(|agent| Some(Given { agent: &agent.role, task: agent.brief.as_deref()? })).collect();
+        let failed = failed.map(|task| state.node(task));
+        let failed: Vec<Given<'_>> = failed.filter_map(|node| Some(Given { agent: node.role()?, task: node.brief()? })).collect();
         let plan: Vec<Given<'_>> = plan.iter().map(|task| Given { agent: &task.agent, task: &task.task }).collect();
         repeated(watch, &failed, &plan).map(|again| (again.all, again.what))
     }

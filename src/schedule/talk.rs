@@ -13,7 +13,7 @@ use crate::{
     graph::{MAX_ASK_DEPTH, Phase},
     state::FoldError,
     turn::{EVERYBODY, Offers},
-    value::{CallIx, Exchange, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Value},
+    value::{CallIx, CallResult, Exchange, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Value},
 };
 
 impl Scheduler {
@@ -22,6 +22,8 @@ impl Scheduler {
         let Some(role) = self.state.role_of(node) else { return Offers::default() };
         let writes_to: Vec<Arc<str>> = self.state.team_of(node).1.reach(role).into_iter().map(|r| r.0.clone()).collect();
         let asks = if self.asks_at_all(node).is_ok() { writes_to.clone() } else { Vec::new() };
+        let above = self.reach_above(node).into_iter().map(|role| role.0.clone()).filter(|role| !writes_to.contains(role));
+        let above: Vec<Arc<str>> = above.collect();
         let members = |apart: &[Role]| {
             let members = self.state.team_of(node).1.members.iter().filter(|member| !apart.contains(&member.role));
             members.map(|member| member.role.0.clone()).collect()
@@ -31,17 +33,47 @@ impl Scheduler {
             Phase::Work => self.may_delegate(node).map_or_else(|_| Vec::new(), |chain| members(&chain)),
             Phase::Synthesize | Phase::Validate | Phase::Debate | Phase::Answer => Vec::new(),
         };
-        Offers { writes_to, asks, delegates }
+        let hands_to = match self.state.relay_seat(node).filter(|seat| seat.left > 0) {
+            Some(seat) => seat.targets.iter().map(|role| role.0.clone()).collect(),
+            None => Vec::new(),
+        };
+        Offers { writes_to: [writes_to, above].concat(), asks, delegates, hands_to, acknowledges: self.constraints(node) }
     }
 
     /// An agent writes to a colleague, or to all.
-    pub(super) fn send(&mut self, node: NodeIx, ix: CallIx, message: Message) -> Result<(), FoldError> {
-        if let Some((kind, why)) = self.no_way_to(node, message.to.as_ref()) {
+    pub(super) fn send(&mut self, node: NodeIx, ix: CallIx, mut message: Message) -> Result<(), FoldError> {
+        if message.to.as_ref().is_some_and(|to| self.is_above(node, to)) {
+            message.from = self.state.voice(node).map(|voice| voice.member.clone());
+        } else if let Some((kind, why)) = self.no_way_to(node, message.to.as_ref()) {
             return self.refuse(node, ix, kind, why);
         }
         let id = Value::Text(message.id.0.clone());
         self.emit(Event::Said { node, message: Arc::new(message) })?;
         self.answer_call(node, ix, Ok(Value::map([("message", id)])))
+    }
+
+    /// Whom an agent that speaks for its team may write to in the team around that.
+    fn reach_above(&self, node: NodeIx) -> Vec<&Role> {
+        let Some(voice) = self.state.voice(node) else { return Vec::new() };
+        self.state.team_of(voice.scope).1.reach(voice.member)
+    }
+
+    /// Whether an agent that writes to `to` writes to the team around its own: a role of its own team comes first.
+    fn is_above(&self, node: NodeIx, to: &Role) -> bool {
+        let own = self.state.team_of(node).1.agent(to).is_some() && self.state.role_of(node) != Some(to);
+        !own && self.reach_above(node).contains(&to)
+    }
+
+    /// Whether somebody of the teams around an agent's own has that role.
+    fn is_outside(&self, node: NodeIx, role: &Role) -> bool {
+        let mut frame = self.state.frame_of(node);
+        while let Some(scope) = self.state.instances.get(frame as usize).and_then(|instance| instance.scope) {
+            if self.state.team_of(scope).1.agent(role).is_some() {
+                return true;
+            }
+            frame = self.state.frame_of(scope);
+        }
+        false
     }
 
     /// Why a message cannot be addressed so.
@@ -59,6 +91,17 @@ impl Scheduler {
             }
             None => None,
             Some(to) if to == from => Some((FailureKind::Denied, "nobody writes to themselves".to_owned())),
+            Some(to) if team.agent(to).is_none() && self.is_outside(node, to) => {
+                let above = self.reach_above(node);
+                let who = match (&team.coordinator, above.is_empty()) {
+                    (_, false) => format!("in the team above {from} may write to {}", names(&above)),
+                    (Some(leader), true) if leader.role != *from => {
+                        format!("what goes to the team above goes through {}; {from} may write to {}", leader.role, open())
+                    }
+                    (_, true) => format!("{from} may write to {}", open()),
+                };
+                Some((FailureKind::Denied, format!("{to} is not of this team: {who}")))
+            }
             Some(to) if team.agent(to).is_none() => {
                 Some((FailureKind::Schema, format!("there is no {to} in this team; {from} may write to {}", open())))
             }
@@ -71,6 +114,10 @@ impl Scheduler {
 
     /// An agent asks a colleague: the answer is the result of its call.
     pub(super) fn ask_agent(&mut self, node: NodeIx, ix: CallIx, to: &Role, question: &Arc<str>) -> Result<(), FoldError> {
+        if self.is_above(node, to) {
+            let why = format!("{to} is not of this team, and questions stay within a team: send {to} a message");
+            return self.refuse(node, ix, FailureKind::Denied, why);
+        }
         if let Some((kind, why)) = self.no_way_to(node, Some(to)) {
             return self.refuse(node, ix, kind, why);
         }
@@ -95,6 +142,7 @@ impl Scheduler {
             metadata: Value::Null,
             private: false,
             exchange: Some(Exchange::AnsweredAt(Arc::from(format!("{}/{path}", self.state.path(node))))),
+            origins: self.state.origins_at(node),
         };
         self.emit(Event::Said { node, message: Arc::new(message) })?;
         let of = GrownFrom::Made { path, graph: Arc::new(graph) };
@@ -136,8 +184,8 @@ impl Scheduler {
     /// A colleague has answered, or could not.
     pub(super) fn answered_below(&mut self, node: NodeIx, ix: CallIx, instance: u32) -> Result<(), FoldError> {
         if !self.state.tasks_in(instance).is_empty() {
-            let results = self.delegated_below(instance);
-            return self.answer_call(node, ix, Ok(results));
+            let untrusted = self.state.came_to_in(instance).is_untrusted();
+            return self.answer_with(node, ix, CallResult { outcome: Ok(self.delegated_below(instance)), untrusted });
         }
         let answer = NodeIx(self.state.instances[instance as usize].base);
         let from = self.state.role_of(answer).cloned();
@@ -159,10 +207,12 @@ impl Scheduler {
             metadata: Value::Null,
             private: false,
             exchange: self.state.question_of(answer).map(|question| Exchange::Answers(question.id.clone())),
+            origins: self.state.origins_at(answer),
         };
         self.emit(Event::Said { node: answer, message: Arc::new(message) })?;
         let from = from.map_or(Value::Null, |role| Value::Text(role.0));
-        self.answer_call(node, ix, Ok(Value::map([("from", from), ("answer", value)])))
+        let outcome = Ok(Value::map([("from", from), ("answer", value)]));
+        self.answer_with(node, ix, CallResult { outcome, untrusted: self.state.origins_at(answer).is_untrusted() })
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     graph::{SettleOver, SettleSpec, VoteProtocol},
-    value::{Position, Role, Value},
+    value::{Position, Role, TrackRecord, Value, abstains},
 };
 
 /// The topic of a vote on a proposal.
@@ -49,10 +49,50 @@ pub(super) fn differ(positions: &[Position]) -> bool {
     positions.windows(2).any(|pair| pair[0].value != pair[1].value)
 }
 
+/// The one value that all hold.
+pub(super) fn agreed(protocol: VoteProtocol, positions: &[Position]) -> Option<&Value> {
+    let [value] = held(protocol, &positions.first()?.value) else { return None };
+    positions.iter().all(|p| held(protocol, &p.value) == [value.clone()]).then_some(value)
+}
+
+/// Whether who holds `value` can live with `outcome`.
+pub(super) fn supports(protocol: VoteProtocol, value: &Value, outcome: &Value) -> bool {
+    value == outcome || held(protocol, value).contains(outcome)
+}
+
+/// What a position stands for: one value, or, where one may approve several, those of its list.
+pub(super) fn held(protocol: VoteProtocol, value: &Value) -> &[Value] {
+    match (protocol, value) {
+        (VoteProtocol::Approval, Value::List(values)) => values,
+        (
+            VoteProtocol::Weighted
+            | VoteProtocol::TrackRecord
+            | VoteProtocol::Majority
+            | VoteProtocol::Unanimous
+            | VoteProtocol::Approval,
+            _,
+        ) => std::slice::from_ref(value),
+    }
+}
+
+/// Those who hold something, and those who were heard and hold nothing.
+pub(super) fn cast(protocol: VoteProtocol, said: impl IntoIterator<Item = Position>) -> (Vec<Position>, Vec<Role>) {
+    let (mut positions, mut abstained) = (Vec::new(), Vec::new());
+    for position in said {
+        if held(protocol, &position.value).iter().all(abstains) {
+            abstained.push(position.agent);
+        } else {
+            positions.push(position);
+        }
+    }
+    (positions, abstained)
+}
+
 /// The value that a person's answer names: one that somebody holds, else the answer itself.
-pub(super) fn chosen(positions: &[Position], answer: &Value) -> Value {
+pub(super) fn chosen(protocol: VoteProtocol, positions: &[Position], answer: &Value) -> Value {
     let text = answer.to_string();
-    positions.iter().find(|p| p.value.to_string() == text).map_or_else(|| answer.clone(), |p| p.value.clone())
+    let values = positions.iter().flat_map(|p| held(protocol, &p.value));
+    values.into_iter().find(|value| value.to_string() == text).unwrap_or(answer).clone()
 }
 
 /// What a member that finished with `output` votes for: `{value, confidence, reason}`, where `value` may be left out and is then
@@ -69,7 +109,7 @@ pub(super) fn ballot(agent: &Role, output: &Value) -> Position {
         (None, Value::Text(text)) => Value::text(text.trim()),
         (None, Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::List(_)) => output.clone(),
     };
-    Position { agent: agent.clone(), value, confidence, reason: Arc::from(reason) }
+    Position { agent: agent.clone(), value, confidence, reason: Arc::from(reason), record: None }
 }
 
 /// A position on a proposal as a vote: `{agent, vote, confidence, reason}`.
@@ -86,38 +126,51 @@ pub(super) fn as_vote(position: &Value) -> Value {
 pub(super) fn protocol_name(protocol: VoteProtocol) -> &'static str {
     match protocol {
         VoteProtocol::Weighted => "weighted_vote",
+        VoteProtocol::TrackRecord => "track_record_vote",
         VoteProtocol::Majority => "majority_vote",
         VoteProtocol::Unanimous => "unanimous_vote",
+        VoteProtocol::Approval => "approval_vote",
     }
 }
 
-/// The value that a vote gives, and whether it is clear. A tie, or too few votes, falls to `tie`, else to the first member.
+/// The value that a vote gives, and whether it is clear. A tie, or too few votes, falls to `tie`, else to the first member: to what
+/// that holds of the best, else to what it holds first.
 fn weigh(protocol: VoteProtocol, tie: Option<&Role>, positions: &[Position], members: &[Role]) -> (Value, bool) {
-    let mut tally: Vec<(&Value, f64, usize)> = Vec::new();
+    let mut tally: Vec<(&Value, f64)> = Vec::new();
     for position in positions {
-        match tally.iter_mut().find(|(value, ..)| **value == position.value) {
-            Some((_, weight, votes)) => {
-                *weight += position.confidence;
-                *votes += 1;
+        let values = held(protocol, &position.value);
+        for (at, value) in values.iter().enumerate().filter(|(_, value)| !abstains(value)) {
+            let again = values[..at].contains(value);
+            match tally.iter_mut().find(|(known, _)| *known == value) {
+                Some(_) if again => {}
+                Some((_, weight)) => *weight += weight_of(protocol, position),
+                None => tally.push((value, weight_of(protocol, position))),
             }
-            None => tally.push((&position.value, position.confidence, 1)),
         }
     }
-    let weight = |entry: &(&Value, f64, usize)| match protocol {
-        VoteProtocol::Weighted => entry.1,
-        VoteProtocol::Majority | VoteProtocol::Unanimous => f64::from(u32::try_from(entry.2).unwrap_or(u32::MAX)),
-    };
-    let best = tally.iter().map(weight).fold(0.0, f64::max);
-    let winners: Vec<_> = tally.iter().filter(|entry| (weight(entry) - best).abs() < 1e-9).collect();
+    let best = tally.iter().map(|(_, weight)| *weight).fold(0.0, f64::max);
+    let winners: Vec<&Value> = tally.iter().filter(|(_, weight)| (weight - best).abs() < 1e-9).map(|(value, _)| *value).collect();
     let enough = match protocol {
-        VoteProtocol::Weighted => true,
-        VoteProtocol::Majority => tally.iter().any(|entry| entry.2 * 2 > positions.len()),
+        VoteProtocol::Weighted | VoteProtocol::TrackRecord | VoteProtocol::Approval => true,
+        VoteProtocol::Majority => best * 2.0 > f64::from(u32::try_from(positions.len()).unwrap_or(u32::MAX)),
         VoteProtocol::Unanimous => tally.len() == 1,
     };
-    if let ([(value, ..)], true) = (winners.as_slice(), enough) {
+    if let ([value], true) = (winners.as_slice(), enough) {
         return ((*value).clone(), true);
     }
-    let of = |role: &Role| positions.iter().find(|p| p.agent == *role).map(|p| p.value.clone());
+    let of = |role: &Role| {
+        let values = held(protocol, &positions.iter().find(|p| p.agent == *role)?.value);
+        values.iter().find(|value| winners.contains(value)).or(values.first()).cloned()
+    };
     let value = tie.and_then(of).or_else(|| members.iter().find_map(of)).unwrap_or_default();
     (value, false)
+}
+
+/// What one position counts.
+fn weight_of(protocol: VoteProtocol, position: &Position) -> f64 {
+    match protocol {
+        VoteProtocol::Weighted => position.confidence,
+        VoteProtocol::TrackRecord => position.confidence * position.record.unwrap_or(TrackRecord::NEUTRAL),
+        VoteProtocol::Majority | VoteProtocol::Unanimous | VoteProtocol::Approval => 1.0,
+    }
 }

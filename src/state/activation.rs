@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     event::{AskFor, AskOutcome, Key},
     graph::Detector,
-    turn::is_collaboration,
-    value::{Call, CallIx, CallResult, EffectClass, Entry, Failure, NodeIx, Seq, Turn, Value},
+    turn::{comes_last, ends, is_collaboration},
+    value::{Call, CallIx, CallResult, EffectClass, Entry, Failure, NodeIx, Origins, Seq, Turn, Value},
 };
 
 /// What an activation waits for.
@@ -72,6 +72,10 @@ pub struct Activation {
     pub began_at: Option<Seq>,
     /// How much of the session's mail it has looked at; nothing new for one that is not live after its first turn.
     pub heard: usize,
+    /// Where all that it has read comes from, and itself.
+    pub origins: Origins,
+    /// How many entries of its thread are counted in that.
+    pub read: usize,
     /// What it wrote; it takes effect when the node succeeds.
     pub writes: Vec<(Arc<str>, Value, Seq)>,
     /// What it found, by index among the findings of the session.
@@ -123,13 +127,13 @@ impl Activation {
         let Stage::Calls(calls) = &self.stage else { return matches!(self.stage, Stage::Failing(_)) };
         // What ends or divides the work comes when everything else is answered.
         let last = |state: &CallState| match state {
-            CallState::New(call) => matches!(&*call.tool, "finish" | "delegate"),
-            _ => state.call().is_some_and(|call| &*call.tool == "finish"),
+            CallState::New(call) => comes_last(&call.tool),
+            _ => state.call().is_some_and(|call| ends(&call.tool)),
         };
         let waits = calls.iter().any(|state| !matches!(state, CallState::Answered(..)) && !last(state));
         calls.is_empty()
             || calls.iter().any(|state| match state {
-                CallState::New(call) if matches!(&*call.tool, "finish" | "delegate") => !waits,
+                CallState::New(call) if comes_last(&call.tool) => !waits,
                 CallState::New(call) => is_collaboration(&call.tool),
                 CallState::Heard(..) | CallState::Back(..) => true,
                 CallState::Allowed(_)
@@ -143,7 +147,7 @@ impl Activation {
     /// Moves the calls of the turn into the thread, each with its result; the one that was to finish gets `finish`.
     pub(super) fn close_calls(&mut self, finish: &Result<Value, Failure>) {
         let Stage::Calls(calls) = std::mem::replace(&mut self.stage, Stage::Due) else { return };
-        let finish = Arc::new(CallResult { outcome: finish.clone() });
+        let finish = Arc::new(CallResult::of(finish.clone()));
         self.thread.extend(calls.into_iter().map(|state| match state {
             CallState::Answered(call, result) => Entry::Result { call, result },
             CallState::New(call)
@@ -160,8 +164,9 @@ impl Activation {
     pub(super) fn callable(&self) -> Vec<CallIx> {
         let open = |state: &CallState| matches!(state, CallState::New(_) | CallState::Allowed(_));
         let unanswered = self.numbered().filter_map(|(ix, state)| Some((ix, state, state.call()?)));
-        let last = |state: &CallState, call: &Call| {
-            &*call.tool == "finish" || (&*call.tool == "delegate" && matches!(state, CallState::New(_)))
+        let last = |state: &CallState, call: &Call| match state {
+            CallState::New(_) => comes_last(&call.tool),
+            _ => ends(&call.tool),
         };
         let waiting: Vec<_> = unanswered.filter(|(_, state, call)| !last(state, call)).collect();
         let (alone, together): (Vec<_>, Vec<_>) = waiting

@@ -65,6 +65,8 @@ pub enum Whose {
     Session,
     /// That of a team inside another: of this run of it, by the number of its instance.
     Team(u32),
+    /// That of the member that a team inside another is, which holds for all its runs: one of them, by the number of its instance.
+    Member(u32),
     /// The agent's own.
     Agent,
 }
@@ -123,7 +125,11 @@ impl State {
             lack(Whose::Session)
         } else if let Some((ix, _)) = self.limited_teams(node).into_iter().find(in_team) {
             lack(Whose::Team(ix))
-        } else if over(own, self.spent_by.get(&self.seat_of(node)?).map_or(0, |spent| spent.turns)) {
+        } else if let Some((ix, ..)) =
+            self.limited_members(node).into_iter().find(|(_, seat, limits)| over(limits.turns, self.spent_as(seat).turns))
+        {
+            lack(Whose::Member(ix))
+        } else if over(own, self.spent_as(&self.seat_of(node)?).turns) {
             lack(Whose::Agent)
         } else {
             None
@@ -133,10 +139,15 @@ impl State {
     /// The limit into which a call does not fit beside what is spent and reserved.
     fn lack(&self, node: NodeIx, needs: Usage) -> Option<Lack> {
         if let (Some(seat), Some(limits)) = (self.seat_of(node), self.own_limits(node)) {
-            let spent = self.spent_by.get(&seat).map(|spent| spent.usage).unwrap_or_default();
-            let used = Used { spent, reserved: self.reserved_by(&seat), kept: None };
+            let used = Used { spent: self.spent_as(&seat).usage, reserved: self.reserved_by(&seat), kept: None };
             if let Some(limit) = used.exceeds(limits, needs) {
                 return Some(Lack { limit, whose: Whose::Agent });
+            }
+        }
+        for (ix, seat, limits) in self.limited_members(node) {
+            let used = Used { spent: self.spent_as(&seat).usage, reserved: self.reserved_by(&seat), kept: None };
+            if let Some(limit) = used.exceeds(limits, needs) {
+                return Some(Lack { limit, whose: Whose::Member(ix) });
             }
         }
         for (ix, limits) in self.limited_teams(node) {
@@ -171,7 +182,8 @@ impl State {
         match whose {
             Whose::Session => true,
             Whose::Team(ix) => self.is_in(other, ix),
-            Whose::Agent => self.seat_of(node) == self.seat_of(other),
+            Whose::Member(ix) => self.member_of(ix).is_some_and(|seat| self.counts_for(other, &seat)),
+            Whose::Agent => self.seat_of(node).is_some_and(|seat| self.counts_for(other, &seat)),
         }
     }
 
@@ -199,9 +211,37 @@ impl State {
         self.inner_teams(node).contains(&team)
     }
 
-    /// What calls of an agent in flight have reserved.
+    /// The member that a run of a team is in the team around it.
+    fn member_of(&self, run: u32) -> Option<(TeamIx, Role)> {
+        let scope = self.instances.get(run as usize)?.scope?;
+        Some((self.team_of(scope).0, self.node(scope).seat()?.member.clone()))
+    }
+
+    /// The members with limits in whose runs a node is, innermost first, each with the number of that run.
+    fn limited_members(&self, node: NodeIx) -> Vec<(u32, (TeamIx, Role), &Limits)> {
+        let runs = self.inner_teams(node).into_iter().filter_map(|run| Some((run, self.member_of(run)?)));
+        let with = runs.filter_map(|(run, seat)| {
+            let limits = &self.started.plan.team(seat.0).agent(&seat.1)?.limits;
+            Some((run, seat, limits))
+        });
+        with.filter(|(.., limits)| **limits != Limits::default()).collect()
+    }
+
+    /// Whether what a node spends is spent by a member of a team: by itself, or in a run of the team that it is.
+    fn counts_for(&self, node: NodeIx, seat: &(TeamIx, Role)) -> bool {
+        self.seat_of(node).as_ref() == Some(seat)
+            || self.inner_teams(node).into_iter().any(|run| self.member_of(run).as_ref() == Some(seat))
+    }
+
+    /// What a member has spent, by itself and in the runs of the team that it is.
+    pub fn spent_as(&self, seat: &(TeamIx, Role)) -> Spent {
+        let spent = |by: &BTreeMap<(TeamIx, Role), Spent>| by.get(seat).copied().unwrap_or_default();
+        spent(&self.spent_by).plus(&spent(&self.spent_within))
+    }
+
+    /// What calls of a member in flight have reserved, those in runs of the team that it is included.
     pub fn reserved_by(&self, seat: &(TeamIx, Role)) -> Usage {
-        self.reserved_where(|key| self.seat_of(key.node).as_ref() == Some(seat))
+        self.reserved_where(|key| self.counts_for(key.node, seat))
     }
 
     fn reserved_where(&self, counts: impl Fn(&Key) -> bool) -> Usage {
@@ -209,8 +249,8 @@ impl State {
         reserved.fold(Usage::default(), |sum, (_, usage)| sum.plus(*usage))
     }
 
-    /// Whether an activation makes the session's result.
-    fn is_own_synthesis(&self, node: NodeIx) -> bool {
+    /// Whether an activation makes the session's result; that of a team inside it is that team's.
+    pub(super) fn is_own_synthesis(&self, node: NodeIx) -> bool {
         self.team_of(node).0 == TeamIx(0)
             && matches!(&self.node(node).kind, NodeKind::Agent(agent) if agent.phase == Phase::Synthesize)
     }
@@ -232,6 +272,9 @@ impl State {
         }
         for ix in self.inner_teams(node) {
             change(self.spent_in.entry(ix).or_default());
+            if let Some(member) = self.member_of(ix) {
+                change(self.spent_within.entry(member).or_default());
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 
 use super::{Heard, Reach, Spoken, Stand, State, mail::concerns};
 use crate::{
-    graph::{Node, NodeKind, ScopeKind},
+    graph::{CIRCLE_RUNS, Node, NodeKind, ScopeKind},
     value::{Message, MessageKind, NodeIx, Role},
 };
 
@@ -18,7 +18,7 @@ impl State {
     }
 
     /// The circle in which a node is an activation.
-    fn circle_of(&self, node: NodeIx) -> Option<NodeIx> {
+    pub(super) fn circle_of(&self, node: NodeIx) -> Option<NodeIx> {
         self.instance_of(node).scope.filter(|scope| self.circle(*scope).is_some())
     }
 
@@ -32,11 +32,16 @@ impl State {
         first().unwrap_or(node)
     }
 
-    /// The turns that a member of a circle has left.
+    /// The turns that a member of a circle has left; of one that is a team, the runs.
     pub fn turns_left_in(&self, scope: NodeIx, role: &Role) -> u32 {
         let (Some((_, like)), Some(state)) = (self.circle(scope), self.scopes.get(&scope)) else { return 0 };
-        let Some((_, seat)) = state.seats.iter().find(|(member, _)| member == role) else { return 0 };
-        let own = self.team_of(scope).1.agent(role).map_or(0, |member| member.profile.max_turns);
+        let mut own_seats = state.seats.iter().filter(|(member, _)| member == role);
+        let Some(member) = self.team_of(scope).1.agent(role) else { return 0 };
+        if member.team.is_some() {
+            return CIRCLE_RUNS.saturating_sub(u32::try_from(own_seats.count()).unwrap_or(u32::MAX));
+        }
+        let Some((_, seat)) = own_seats.next() else { return 0 };
+        let own = member.profile.max_turns;
         let most = if let NodeKind::Agent(agent) = &like.kind { agent.max_turns.unwrap_or(own) } else { own };
         most.saturating_sub(self.seat_turns.get(seat).copied().unwrap_or(0))
     }
@@ -64,6 +69,7 @@ impl State {
         }
         let state = self.scopes.entry(scope).or_default();
         state.woken.remove(&role);
+        state.wish = None;
         state.seats.push((role, node));
     }
 
@@ -80,10 +86,14 @@ impl State {
     /// A member of a circle has come to rest; mail that came meanwhile wakes it at once.
     pub(super) fn rests(&mut self, scope: NodeIx, instance: u32) {
         let node = NodeIx(self.instances[instance as usize].base);
-        let Some(role) = self.role_of(node).cloned() else { return };
-        let looked = self.scopes.get(&scope).and_then(|state| state.rested.get(&role).copied()).unwrap_or(0);
+        let Some(role) = self.node(node).role().cloned() else { return };
+        let looked = match self.node(node).seat() {
+            // A team reads what had come before it was put to work.
+            Some(_) => self.context.mail_before(self.nodes[node.index()].ready_at),
+            None => self.scopes.get(&scope).and_then(|state| state.rested.get(&role).copied()).unwrap_or(0),
+        };
         let frame = self.frame_of(scope);
-        let calls = |s: &Spoken| self.frame_of(s.node) == frame && calls_up(&s.message, s.reach, &role);
+        let calls = |s: &Spoken| s.frame == frame && calls_up(&s.message, s.reach, &role);
         let woken = self.context.mail_from(looked).any(|(_, spoken)| calls(spoken)) && self.has_turns(scope, &role);
         let ruled = self.team_of(scope).1.rules.iter().any(|rule| &**rule == "settle");
         if let Some(state) = self.scopes.get_mut(&scope) {
@@ -96,11 +106,10 @@ impl State {
     }
 
     /// A message wakes those of a circle to whom it is addressed, if they rest.
-    pub(super) fn wake(&mut self, from: NodeIx, message: &Message, reach: Reach) {
+    pub(super) fn wake(&mut self, frame: u32, message: &Message, reach: Reach) {
         if self.circles.is_empty() || reach == Reach::Record {
             return;
         }
-        let frame = self.frame_of(from);
         let here: Vec<NodeIx> = self.circles.iter().copied().filter(|scope| self.frame_of(*scope) == frame).collect();
         for scope in here {
             let Some((members, _)) = self.circle(scope) else { continue };
@@ -128,7 +137,7 @@ impl State {
     pub(super) fn circle_is_due(&mut self, scope: NodeIx) {
         let Some(state) = self.scopes.get(&scope) else { return };
         let grown = self.circle(scope).is_some_and(|(members, _)| state.seats.len() >= members.len());
-        let due = !grown || state.unjudged || !state.woken.is_empty() || state.open == 0;
+        let due = !grown || state.unjudged || !state.woken.is_empty() || state.open == 0 || state.expired;
         if due && self.nodes[scope.index()].stand == Stand::Running {
             self.todo.scopes.insert(scope);
         } else {

@@ -10,7 +10,7 @@ use std::{
 
 use super::State;
 use crate::value::{
-    Decision, Finding, FindingId, FindingStatus, Message, MessageId, NodeIx, Role, Seq, Timestamp, Value, Variable,
+    Decision, Finding, FindingId, FindingStatus, Message, MessageId, NodeIx, Origins, Role, Seq, Timestamp, Value, Variable,
 };
 
 /// A message with its place in the journal.
@@ -24,6 +24,8 @@ pub struct Spoken {
     pub at: Timestamp,
     /// In which node it was said.
     pub node: NodeIx,
+    /// In which team at work: that of the node, or the one around that for which its agent spoke.
+    pub frame: u32,
     /// When its recipient had read it.
     pub read_at: Option<Timestamp>,
     /// The activations that read it as mail, where it is addressed to one agent.
@@ -48,10 +50,23 @@ pub enum Reach {
 pub struct Found {
     /// In which node it was found.
     pub node: NodeIx,
+    /// For which team at work: that of the node, or the one around that for which its agent spoke.
+    pub frame: u32,
     /// The record that tells it.
     pub seq: Seq,
     /// What; open or retracted, whatever was decided: whether it stands depends on the decisions that one knows of.
     pub finding: Arc<Finding>,
+}
+
+/// A finding that its author took back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TakenBack {
+    /// In which node: who knows of what was done there knows that it does not stand.
+    pub node: NodeIx,
+    /// The record that tells it.
+    pub seq: Seq,
+    /// Which finding, by its index.
+    pub finding: usize,
 }
 
 /// A decision with its place in the plan.
@@ -85,10 +100,12 @@ pub struct Context {
     pub messages: Vec<Spoken>,
     /// Those of them that are mail, by their index: most messages only tell of what reaches its reader another way.
     pub mail: Vec<usize>,
-    /// Messages to one agent that are no mail and that it has not read, by their index.
-    pub unread: BTreeMap<Role, Vec<usize>>,
+    /// Messages to one agent of a team at work that are no mail and that it has not read, by their index.
+    pub unread: BTreeMap<(u32, Role), Vec<usize>>,
     /// Committed writes by variable, in order of commit: the node, what it wrote and who it was.
     pub writes: BTreeMap<Arc<str>, Vec<(NodeIx, Variable)>>,
+    /// Findings that were taken back.
+    pub taken_back: Vec<TakenBack>,
     /// Decisions.
     pub decisions: Vec<Settled>,
     /// Messages that reached nobody, once the session is over.
@@ -126,7 +143,7 @@ impl Context {
         let made = self.made.entry(path).or_default();
         made.messages = made.messages.saturating_add(1);
         if let Some(to) = spoken.message.to.as_ref().filter(|_| spoken.reach == Reach::Record) {
-            self.unread.entry(to.clone()).or_default().push(self.messages.len());
+            self.unread.entry((spoken.frame, to.clone())).or_default().push(self.messages.len());
         }
         if spoken.reach != Reach::Record {
             self.mail.push(self.messages.len());
@@ -140,9 +157,14 @@ impl Context {
         indexes.iter().filter_map(|index| Some((*index, self.messages.get(*index)?)))
     }
 
+    /// How many letters there were before a record.
+    pub(super) fn mail_before(&self, seq: Seq) -> usize {
+        self.mail.partition_point(|index| self.messages.get(*index).is_some_and(|spoken| spoken.seq < seq))
+    }
+
     /// An agent reads what was said to it before `upto`.
-    pub(super) fn read(&mut self, role: &Role, upto: Seq, at: Timestamp) {
-        let Some(unread) = self.unread.get_mut(role) else { return };
+    pub(super) fn read(&mut self, who: &(u32, Role), upto: Seq, at: Timestamp) {
+        let Some(unread) = self.unread.get_mut(who) else { return };
         let messages = &mut self.messages;
         unread.retain(|index| match messages.get_mut(*index) {
             Some(spoken) if spoken.seq < upto => {
@@ -161,7 +183,9 @@ impl Context {
         }
     }
 
-    pub(super) fn retract(&mut self, findings: &[usize]) {
+    /// Voids what an attempt found, and what it took back.
+    pub(super) fn void(&mut self, node: NodeIx, findings: &[usize]) {
+        self.taken_back.retain(|taken| taken.node != node);
         for index in findings {
             if let Some(found) = self.findings.get_mut(*index) {
                 Arc::make_mut(&mut found.finding).status = FindingStatus::Retracted;
@@ -174,14 +198,22 @@ impl Context {
         for found in self.findings.iter_mut().filter(|f| nodes.contains(&f.node)) {
             Arc::make_mut(&mut found.finding).status = FindingStatus::Retracted;
         }
+        self.taken_back.retain(|taken| !nodes.contains(&taken.node));
         for versions in self.writes.values_mut() {
             versions.retain(|(node, _)| !nodes.contains(node));
         }
     }
 
-    pub(super) fn commit(&mut self, node: NodeIx, author: &Role, variable: &Arc<str>, value: &Value, seq: Seq) {
+    /// What a node wrote becomes visible: the node, its agent and where all that that had read comes from.
+    pub(super) fn commit(
+        &mut self,
+        (node, author, origins): (NodeIx, &Role, Origins),
+        variable: &Arc<str>,
+        value: &Value,
+        seq: Seq,
+    ) {
         let versions = self.writes.entry(variable.clone()).or_default();
         let version = u32::try_from(versions.len()).unwrap_or(u32::MAX).saturating_add(1);
-        versions.push((node, Variable { value: value.clone(), version, author: author.clone(), seq }));
+        versions.push((node, Variable { value: value.clone(), version, author: author.clone(), seq, origins }));
     }
 }

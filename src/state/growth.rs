@@ -29,6 +29,7 @@ impl State {
             started_at: first.at,
             seq: Seq(1),
             now: first.at,
+            at: first.at,
             epoch: Epoch(0),
             instances: Vec::new(),
             nodes: Vec::new(),
@@ -44,12 +45,15 @@ impl State {
             answered: BTreeMap::new(),
             asks: BTreeMap::new(),
             told: BTreeMap::new(),
+            notices: BTreeMap::new(),
             next_ask: AskId(0),
             late: std::collections::BTreeSet::new(),
             unsure: std::collections::BTreeSet::new(),
+            origins: BTreeMap::new(),
             spent: Spent::default(),
             spent_by: BTreeMap::new(),
             spent_in: BTreeMap::new(),
+            spent_within: BTreeMap::new(),
             spent_on: BTreeMap::new(),
             budget: Budget::of(&plan),
             stopping: None,
@@ -89,6 +93,7 @@ impl State {
             return Err(self.contradiction(format!("scope {scope} grows beyond its items")));
         }
         self.todo.scopes.remove(&scope);
+        self.hand_on_origins(scope);
         for offset in 0..grown.count {
             let number = grown.first.saturating_add(offset);
             let (graph, path) = match &grown.of {
@@ -106,11 +111,11 @@ impl State {
             if let Some(topic) = state.topics.first_mut() {
                 topic.debates.push(instance);
             }
-            if let Some(NodeKind::Agent(agent)) = graph.dag.node_weights().next().map(|n| &n.kind)
-                && self.seats_agents(scope)
+            if let Some(role) = graph.dag.node_weights().next().and_then(|n| n.role())
+                && self.seats_members(scope)
             {
                 let first = NodeIx(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
-                self.seat_in(scope, agent.role.clone(), first);
+                self.seat_in(scope, role.clone(), first);
             }
             self.instantiate(&graph, Some(scope), number, path);
         }
@@ -144,8 +149,8 @@ impl State {
         matches!(&self.node(scope).kind, NodeKind::Scope(kind) if matches!(**kind, ScopeKind::Group { with: Some(_), .. }))
     }
 
-    /// Whether a scope grows by one activation after another.
-    fn seats_agents(&self, scope: NodeIx) -> bool {
+    /// Whether a scope grows by the work of one member after another.
+    fn seats_members(&self, scope: NodeIx) -> bool {
         let seats = |kind: &ScopeKind| matches!(kind, ScopeKind::Relay { .. } | ScopeKind::Circle { .. });
         matches!(&self.node(scope).kind, NodeKind::Scope(kind) if seats(kind))
     }
@@ -238,7 +243,12 @@ impl State {
     pub(super) fn make_ready(&mut self, node: NodeIx) {
         let state = &mut self.nodes[node.index()];
         state.stand = Stand::Ready;
-        state.ready_at = self.seq;
+        // A further attempt works with what there was for the first one: what came too late for that is too late.
+        if state.ready_at == Seq(0) {
+            state.ready_at = self.seq;
+        }
+        self.timers.clear(Timer::Join(node));
+        self.await_joins(node);
         match &self.node(node).kind {
             NodeKind::Agent(_) | NodeKind::Tool(_) => self.want(node, Due::Start),
             NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => {

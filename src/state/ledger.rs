@@ -72,7 +72,7 @@ impl State {
 
     /// The sub-tasks of an instance, without those who check them.
     pub fn tasks_in(&self, instance: u32) -> Vec<NodeIx> {
-        self.nodes_in(instance).filter(|node| self.agent_node(*node).is_some_and(|a| a.phase == Phase::Work)).collect()
+        self.nodes_in(instance).filter(|node| self.node(*node).works()).collect()
     }
 
     /// Who checks whether a sub-task is done: the node after it, if that does.
@@ -85,8 +85,21 @@ impl State {
         Some(next).filter(|_| is_here).filter(checks)
     }
 
+    /// Whether a sub-task, or whoever checks it, had not ended when its scope did: what became of it later is not used.
+    pub fn is_late(&self, node: NodeIx) -> bool {
+        let ended = self.instance_of(node).scope.filter(|scope| self.outcome(*scope).is_some());
+        let late = |scope: NodeIx| {
+            let upto = self.nodes[scope.index()].ended_at;
+            !self.had_ended(node, upto) || self.check_of(node).is_some_and(|check| !self.had_ended(check, upto))
+        };
+        ended.is_some_and(late)
+    }
+
     /// Where a sub-task stands.
     pub fn progress(&self, node: NodeIx) -> Progress {
+        if self.is_late(node) {
+            return Progress::Left;
+        }
         let stand = |node: NodeIx| match self.outcome(node) {
             None => Progress::Open,
             Some(Outcome::Ok(_)) => Progress::Done,
@@ -104,8 +117,8 @@ impl State {
         if !self.is_subtasks(scope) {
             return true;
         }
-        let Some(agent) = self.agent_node(node) else { return false };
-        agent.check || (agent.phase == Phase::Work && self.check_of(node).is_none())
+        let checks = self.agent_node(node).is_some_and(|agent| agent.check);
+        checks || (self.node(node).works() && self.check_of(node).is_none())
     }
 
     /// Ids of the sub-tasks of a scope that are done, with their results; of one that was done twice, the last.
@@ -203,15 +216,15 @@ impl State {
 
     /// A line of the plan.
     fn row(&self, task: NodeIx, round: i64) -> Value {
-        let agent = self.agent_node(task);
+        let node = self.node(task);
         let progress = self.progress(task);
-        let text = |text: Option<Arc<str>>| text.map_or(Value::Null, Value::Text);
+        let text = |text: Option<&Arc<str>>| text.cloned().map_or(Value::Null, Value::Text);
         let error = if let Progress::Failed(failure) = &progress { Value::text(failure.to_string()) } else { Value::Null };
         Value::map([
-            ("id", Value::Text(self.node(task).id.clone())),
-            ("agent", text(agent.map(|a| a.role.0.clone()))),
-            ("task", text(agent.and_then(|a| a.brief.clone()))),
-            ("done_when", text(agent.and_then(|a| a.done_when.clone()))),
+            ("id", Value::Text(node.id.clone())),
+            ("agent", text(node.role().map(|role| &role.0))),
+            ("task", text(node.brief())),
+            ("done_when", text(node.done_when())),
             ("status", Value::text(progress.name())),
             ("error", error),
             ("round", Value::Int(round)),

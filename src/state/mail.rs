@@ -89,16 +89,26 @@ impl State {
             return Vec::new();
         }
         let frame = self.frame_of(node);
-        let to_me = self.context.mail_from(activation.heard).filter(|(_, spoken)| {
-            concerns(&spoken.message, &agent.role) && self.reads(agent.live, spoken) && self.frame_of(spoken.node) == frame
-        });
-        if agent.live {
-            return to_me.map(|(index, _)| index).collect();
-        }
+        let above = self.voice(node).filter(|voice| voice.leads);
+        let mine = |spoken: &Spoken| spoken.frame == frame && concerns(&spoken.message, &agent.role);
+        let ours = |spoken: &Spoken| {
+            above.as_ref().is_some_and(|voice| spoken.frame == voice.frame && concerns(&spoken.message, voice.member))
+        };
+        let to_me = self.context.mail_from(activation.heard);
+        let to_me = to_me.filter(|(_, s)| self.reads(agent.live, s) && (mine(s) || ours(s)));
         let mut mail: Vec<(usize, &Spoken)> = to_me.collect();
+        if agent.live && above.is_none() {
+            return mail.into_iter().map(|(index, _)| index).collect();
+        }
         if !mail.is_empty() {
             let past = self.past(node);
-            mail.retain(|(_, spoken)| past.contains(&spoken.node));
+            // A circle has no past: a team in it reads what had come before it was put to work.
+            let begun = above.as_ref().filter(|voice| self.circle_of(voice.scope).is_some());
+            let begun = begun.map_or(Seq(0), |voice| self.nodes[voice.scope.index()].ready_at);
+            let had_come = |s: &Spoken| s.frame != frame && s.seq < begun;
+            mail.retain(|(_, s)| past.contains(&s.node) || had_come(s) || (agent.live && s.frame == frame));
+        }
+        if !agent.live {
             mail.sort_by_cached_key(|(_, spoken)| (self.position(spoken.node), spoken.seq));
         }
         mail.into_iter().map(|(index, _)| index).collect()

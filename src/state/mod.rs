@@ -15,11 +15,15 @@ mod ledger;
 mod mail;
 mod names;
 mod node;
+mod origins;
 mod past;
 mod ready;
+mod relay;
 mod scope;
 mod timers;
 mod todo;
+mod variables;
+mod voice;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,19 +32,23 @@ use std::{
 
 pub use activation::{Activation, CallState, Stage};
 pub use budget::{Budget, Grant, Lack, Whose};
-pub use context::{Context, Found, Made, Reach, Settled, Spoken};
+pub use context::{Context, Found, Made, Reach, Settled, Spoken, TakenBack};
 pub use ledger::Progress;
 pub use mail::{Heard, Knows};
 pub use names::{At, seen_failure};
 pub use node::{Instance, NodeState, Stand};
 pub use ready::{Due, Limiter, Ready, ReadyKey};
+pub use relay::RelaySeat;
 pub use scope::{ScopeState, TopicState};
 pub use timers::{Timer, Timers};
 pub use todo::Todo;
+pub use variables::Version;
+pub use voice::Voice;
 
 use crate::{
-    event::{Ask, AskOutcome, Delegated, Event, Finished, Key, Record, Started, Status},
-    value::{AskId, CallIx, Epoch, Failure, NodeIx, Role, Seq, TeamIx, Timestamp, Turn, Usage, Value},
+    event::{Ask, AskFor, AskOutcome, Delegated, Event, Finished, Key, Record, Started, Status},
+    graph::NodeKind,
+    value::{AskId, CallIx, Epoch, Failure, NodeIx, Origins, Role, Seq, TeamIx, Timestamp, Turn, Usage, Value},
 };
 
 /// Why nothing new starts.
@@ -85,6 +93,8 @@ pub struct State {
     pub seq: Seq,
     /// The last record's time.
     pub now: Timestamp,
+    /// The time of the record that is being applied, or was last.
+    pub at: Timestamp,
     /// The owner's claim, as far as it is recorded.
     pub epoch: Epoch,
     /// Instances of graphs, in order of growth.
@@ -115,18 +125,24 @@ pub struct State {
     pub asks: BTreeMap<AskId, Arc<Ask>>,
     /// What people answered to calls that have no result yet, by node: a call that is made again asks again.
     pub told: BTreeMap<NodeIx, Vec<(Arc<Ask>, AskOutcome)>>,
+    /// Questions of which somebody is to be told, each with the place in its chain.
+    pub notices: BTreeMap<AskId, u32>,
     /// The next question's id.
     pub next_ask: AskId,
     /// Calls that were in flight when their node ended.
     pub late: BTreeSet<Key>,
     /// Nodes that ended, or go on, with an irreversible call of which nobody knows whether it happened.
     pub unsure: BTreeSet<NodeIx>,
+    /// Where what nodes came to comes from.
+    pub origins: BTreeMap<NodeIx, Origins>,
     /// What was spent, in all.
     pub spent: Spent,
     /// What was spent, by agent of each team.
     pub spent_by: BTreeMap<(TeamIx, Role), Spent>,
     /// What was spent by runs of teams inside others, by the number of their instance.
     pub spent_in: BTreeMap<u32, Spent>,
+    /// What was spent in the runs of members that are teams, by member of each team.
+    pub spent_within: BTreeMap<(TeamIx, Role), Spent>,
     /// Tokens and cost by model.
     pub spent_on: BTreeMap<Arc<str>, Spent>,
     /// What calls in flight have reserved, and who waits for it.
@@ -265,6 +281,21 @@ impl State {
         Err(format!("q{ask} takes one of {}", options.join(", ")))
     }
 
+    /// How whoever a question waits for now is told of it.
+    pub fn notify_of(&self, ask: &Ask) -> Option<Arc<str>> {
+        match (ask.step, &ask.purpose) {
+            (Some(step), _) => {
+                let chain = &self.team_of(ask.node).1.escalation;
+                usize::try_from(step).ok().and_then(|step| chain.get(step)?.notify.clone())
+            }
+            (None, AskFor::Node) => match &self.node(ask.node).kind {
+                NodeKind::Ask(node) => node.notify.clone(),
+                NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Scope(_) => None,
+            },
+            (None, _) => None,
+        }
+    }
+
     /// The model or tool calls in flight, as the records tell it.
     pub fn in_flight(&self) -> u32 {
         self.ready.in_flight()
@@ -324,10 +355,12 @@ impl State {
         if record.at < self.now {
             return Err(self.contradiction("it is older than the one before it"));
         }
+        self.at = record.at;
         let woken = self.parked && !matches!(record.event, Event::Parked | Event::Resumed { .. });
         if woken {
             self.timers.shift(record.at.since(self.now));
-            self.parked = false;
+            // That a person was told changes nothing for the session.
+            self.parked = matches!(record.event, Event::Notified { .. });
         }
         self.apply_event(record)?;
         self.now = record.at;

@@ -1,10 +1,12 @@
 //! What do the names in an expression stand for? [`State::names`].
 
+use std::sync::Arc;
+
 use super::State;
 use crate::{
     event::Outcome,
     graph::{NodeKind, On, ScopeKind},
-    value::{Failure, NodeIx, Ref, Value},
+    value::{Failure, NodeIx, Ref, Seq, Value},
 };
 use petgraph::{Direction, visit::EdgeRef};
 
@@ -34,7 +36,8 @@ impl State {
         match r {
             Ref::Node { up, local, .. } => {
                 let instance = self.outwards(at.instance, *up);
-                instance.map_or(Value::Null, |ix| self.seen(NodeIx(self.instances[ix as usize].base + local)))
+                let read = instance.map(|ix| NodeIx(self.instances[ix as usize].base + local));
+                read.map_or(Value::Null, |read| if self.is_late_for(read, at) { pending() } else { self.seen(read) })
             }
             Ref::Binding { name, .. } => self.binding(name, at),
             Ref::Source { name } => {
@@ -47,6 +50,12 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Whether a node ended only after the one that reads it had gone on without it.
+    fn is_late_for(&self, read: NodeIx, at: At) -> bool {
+        let reader = at.node.map(|node| self.nodes[node.index()].ready_at).filter(|ready| *ready > Seq(0));
+        reader.is_some_and(|ready| self.outcome(read).is_some() && !self.had_ended(read, ready))
     }
 
     fn outwards(&self, instance: u32, up: u32) -> Option<u32> {
@@ -63,7 +72,7 @@ impl State {
 
     fn binding(&self, name: &str, at: At) -> Value {
         match name {
-            "task" => return Value::Text(self.started.task.clone()),
+            "task" => return Value::Text(self.task_in(at.instance).clone()),
             "error" => {
                 if let Some(source) = at.node.and_then(|n| self.failed_source(n)) {
                     return self.error(source);
@@ -100,6 +109,27 @@ impl State {
             "input" => Value::Map(self.started.inputs.clone()),
             _ if self.finale == Some(ix) => self.ending.get(name).cloned().unwrap_or_default(),
             _ => Value::Null,
+        }
+    }
+
+    /// What the team of a node is to do.
+    pub fn task_at(&self, node: NodeIx) -> &Arc<str> {
+        self.task_in(self.nodes[node.index()].instance)
+    }
+
+    fn task_in(&self, instance: u32) -> &Arc<str> {
+        let frame = self.instances[instance as usize].frame;
+        let Some(scope) = self.instances[frame as usize].scope else { return &self.started.task };
+        self.scopes.get(&scope).and_then(|scope| scope.task.as_ref()).unwrap_or_else(|| self.task_at(scope))
+    }
+
+    /// The inputs of the team of a node.
+    pub fn inputs_at(&self, node: NodeIx) -> Arc<crate::value::Map> {
+        match self.binding("input", self.at(node)) {
+            Value::Map(map) => map,
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) | Value::List(_) => {
+                self.started.inputs.clone()
+            }
         }
     }
 
@@ -169,6 +199,11 @@ impl State {
                 .map(|n| (self.node(*n).id.to_string(), self.output(*n))),
         )
     }
+}
+
+/// A node that has not ended, as expressions see it.
+fn pending() -> Value {
+    Value::map([("output", Value::Null), ("status", Value::text("pending")), ("error", Value::Null)])
 }
 
 /// A failure as expressions see it: `#{ node, kind, message, status }`.

@@ -7,10 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{Found, Knows, Settled, State};
+use super::{Found, Knows, Settled, State, TakenBack};
 use crate::{
-    graph::{MAX_MERGED, NodeKind, ScopeKind},
-    value::{Decision, Finding, FindingStatus, Merge, NodeIx, Seq, Value, Variable},
+    graph::{MAX_MERGED, NodeKind, ScopeKind, VoteProtocol},
+    value::{Decision, Finding, FindingStatus, Merge, NodeIx, Seq, TeamIx, Value, Variable, abstains},
 };
 
 impl State {
@@ -37,22 +37,29 @@ impl State {
         past
     }
 
-    /// Everything that ran inside a scope.
+    /// Everything that ran inside a scope; of one that has ended only what had ended by then. What it left at work is nobody's past.
     pub(super) fn below(&self, scope: NodeIx, past: &mut BTreeSet<NodeIx>) {
         let Some(state) = self.scopes.get(&scope) else { return };
+        let upto = self.nodes[scope.index()].outcome.as_ref().map(|_| self.nodes[scope.index()].ended_at);
         for instance in &state.instances {
-            self.all_of(*instance, past);
+            self.all_of(*instance, upto, past);
         }
     }
 
-    fn all_of(&self, instance: u32, past: &mut BTreeSet<NodeIx>) {
+    fn all_of(&self, instance: u32, upto: Option<Seq>, past: &mut BTreeSet<NodeIx>) {
         let instance = &self.instances[instance as usize];
         let size = u32::try_from(instance.graph.dag.node_count()).unwrap_or(0);
         for child in (instance.base..instance.base + size).map(NodeIx) {
-            if past.insert(child) {
+            if upto.is_none_or(|upto| self.had_ended(child, upto)) && past.insert(child) {
                 self.below(child, past);
             }
         }
+    }
+
+    /// Whether a node had ended by that record.
+    pub fn had_ended(&self, node: NodeIx, upto: Seq) -> bool {
+        let state = &self.nodes[node.index()];
+        state.outcome.is_some() && state.ended_at <= upto
     }
 
     /// Rounds, those of delegation too, seats of a relay and debates come one after another: the earlier ones are past.
@@ -62,7 +69,7 @@ impl State {
             ScopeKind::Repeat { .. } | ScopeKind::Relay { .. } | ScopeKind::Subtasks { .. } | ScopeKind::Settle(_) => {
                 let Some(state) = self.scopes.get(&scope) else { return };
                 for earlier in state.instances.iter().filter(|ix| **ix < instance) {
-                    self.all_of(*earlier, past);
+                    self.all_of(*earlier, None, past);
                 }
             }
             ScopeKind::ForEach { .. } | ScopeKind::Group { .. } | ScopeKind::Circle { .. } => {}
@@ -72,8 +79,10 @@ impl State {
     /// The findings that a node may see: those that it knows of and its own, in declared order of their nodes, and how they stand
     /// by the decisions that it knows of.
     pub fn visible_findings(&self, knows: &Knows) -> Vec<Arc<Finding>> {
-        let seen = |f: &Found| f.node == knows.node || (self.frame_of(f.node) == knows.frame && knows.sees(f.node, f.seq));
-        self.stand_of(|f| f.finding.status != FindingStatus::Retracted && seen(f), |settled| self.knows_decision(knows, settled))
+        let seen = |f: &Found| f.frame == knows.frame && (f.node == knows.node || knows.sees(f.node, f.seq));
+        let taken = |t: &TakenBack| t.node == knows.node || (self.frame_of(t.node) == knows.frame && knows.sees(t.node, t.seq));
+        let stand = self.stand_by_node(seen, |settled| self.knows_decision(knows, settled), taken);
+        stand.into_iter().map(|(_, finding)| finding).filter(|f| f.status != FindingStatus::Retracted).collect()
     }
 
     fn knows_decision(&self, knows: &Knows, settled: &Settled) -> bool {
@@ -82,25 +91,51 @@ impl State {
 
     /// Every finding in declared order of their nodes, and how they stand in the end.
     pub fn findings(&self) -> Vec<Arc<Finding>> {
-        self.stand_of(|_| true, |_| true)
+        self.findings_by_node().into_iter().map(|(_, finding)| finding).collect()
     }
 
-    /// Some findings in declared order, as some decisions leave them: the last one about each, in declared order, counts.
-    fn stand_of(&self, wanted: impl Fn(&Found) -> bool, known: impl Fn(&Settled) -> bool) -> Vec<Arc<Finding>> {
+    /// Every finding in declared order of their nodes, with the team that knows of it.
+    pub fn findings_by_team(&self) -> Vec<(TeamIx, &Arc<Finding>)> {
+        let mut found: Vec<&Found> = self.context.findings.iter().collect();
+        found.sort_by_cached_key(|f| self.position(f.node));
+        let team = |f: &Found| self.instances.get(f.frame as usize).map_or(TeamIx(0), |instance| instance.graph.team);
+        found.into_iter().map(|f| (team(f), &f.finding)).collect()
+    }
+
+    /// The same, each with the node where it was found.
+    pub fn findings_by_node(&self) -> Vec<(NodeIx, Arc<Finding>)> {
+        self.stand_by_node(|_| true, |_| true, |_| true)
+    }
+
+    /// Some findings in declared order, as some decisions leave them (the last one about each, in declared order, counts) and what
+    /// their authors took back.
+    fn stand_by_node(
+        &self,
+        wanted: impl Fn(&Found) -> bool,
+        known: impl Fn(&Settled) -> bool,
+        taken: impl Fn(&TakenBack) -> bool,
+    ) -> Vec<(NodeIx, Arc<Finding>)> {
         let mut found: Vec<(usize, &Found)> = self.context.findings.iter().enumerate().filter(|(_, f)| wanted(f)).collect();
         if found.is_empty() {
             return Vec::new();
         }
         found.sort_by_cached_key(|(_, f)| self.position(f.node));
         let settled = self.settled(known);
+        let taken: BTreeSet<usize> = self.context.taken_back.iter().filter(|t| taken(t)).map(|t| t.finding).collect();
         let stands = |index: usize, f: &Found| {
+            if f.finding.status == FindingStatus::Retracted || taken.contains(&index) {
+                return Some(FindingStatus::Retracted);
+            }
             let decision = settled.iter().rev().find(|s| s.about.contains(&index)).map(|s| &s.decision)?;
-            let agrees = f.finding.value == decision.outcome;
+            if abstains(&f.finding.value) {
+                return None;
+            }
+            let agrees = f.finding.value == decision.outcome || approves(decision, &f.finding.value);
             Some(if agrees { FindingStatus::Confirmed } else { FindingStatus::Disputed })
         };
         let row = |(index, f): (usize, &Found)| match stands(index, f) {
-            Some(status) if f.finding.status != FindingStatus::Retracted => Arc::new(Finding { status, ..(*f.finding).clone() }),
-            Some(_) | None => f.finding.clone(),
+            Some(status) if f.finding.status != status => (f.node, Arc::new(Finding { status, ..(*f.finding).clone() })),
+            Some(_) | None => (f.node, f.finding.clone()),
         };
         found.into_iter().map(row).collect()
     }
@@ -145,7 +180,7 @@ impl State {
     }
 
     /// Of writes in declared order, those that no later one knew of and replaced: one per node, and parallel ones all.
-    fn not_overwritten<'w>(&self, writes: Vec<&'w (NodeIx, Variable)>) -> Vec<&'w (NodeIx, Variable)> {
+    pub(super) fn not_overwritten<'w>(&self, writes: Vec<&'w (NodeIx, Variable)>) -> Vec<&'w (NodeIx, Variable)> {
         if writes.len() < 2 {
             return writes;
         }
@@ -159,6 +194,11 @@ impl State {
     pub fn variables(&self) -> BTreeMap<String, Value> {
         self.variables_of(|_, _| true)
     }
+}
+
+/// Whether a value that lists several is for what was decided, where one may approve several.
+fn approves(decision: &Decision, value: &Value) -> bool {
+    *decision.protocol == *VoteProtocol::Approval.name() && value.as_list().is_some_and(|all| all.contains(&decision.outcome))
 }
 
 /// What parallel writes come to.

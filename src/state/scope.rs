@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::value::{AskId, NodeIx, Position, Role, Value};
+use crate::value::{AskId, HandoffRequest, NodeIx, Origins, Position, Role, Value};
 
 /// A scope that was opened.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,10 +20,18 @@ pub struct ScopeState {
     pub open: u32,
     /// Nodes below it that succeeded (`quorum`).
     pub succeeded: u32,
+    /// What the team is to do that works here, where that is not what the team around it has to do.
+    pub task: Option<Arc<str>>,
+    /// Where what its earlier instances came to comes from, where they come one after another.
+    pub origins: Origins,
     /// What it settles.
     pub topics: Vec<TopicState>,
     /// Activations of a relay or circle, in order.
     pub seats: Vec<(Role, NodeIx)>,
+    /// Whether its deadline has passed: it goes on with what has ended.
+    pub expired: bool,
+    /// What the last one of a relay asked for, until the next one is seated.
+    pub wish: Option<HandoffRequest>,
     /// Members of a circle who rest and have mail that wakes them, and turns left to read it.
     pub woken: BTreeSet<Role>,
     /// How much of the session's mail each member of a circle had looked at when it came to rest.
@@ -39,6 +47,8 @@ pub struct TopicState {
     pub topic: Arc<str>,
     /// What everybody holds.
     pub positions: Vec<Position>,
+    /// Who was heard and holds nothing.
+    pub abstained: Vec<Role>,
     /// Instances of debates about it, in order.
     pub debates: Vec<u32>,
     /// The open question to a person about it.

@@ -18,6 +18,10 @@ pub enum Timer {
     Retry(NodeIx),
     /// A question lapses.
     Deadline(AskId),
+    /// A node has waited for its join long enough.
+    Join(NodeIx),
+    /// What a scope grew has had its time.
+    Work(NodeIx),
 }
 
 impl Timer {
@@ -25,7 +29,7 @@ impl Timer {
     fn is_absolute(self) -> bool {
         match self {
             Self::Deadline(_) => true,
-            Self::Wall | Self::Timeout(_) | Self::Retry(_) => false,
+            Self::Wall | Self::Timeout(_) | Self::Retry(_) | Self::Join(_) | Self::Work(_) => false,
         }
     }
 }
@@ -74,6 +78,11 @@ impl Timers {
         self.queue.iter().find(|(_, timer)| !parked || timer.is_absolute()).copied()
     }
 
+    /// Whether a timer is set.
+    pub fn is_set(&self, timer: Timer) -> bool {
+        self.at.contains_key(&timer)
+    }
+
     /// Whether a timer is set, and due.
     pub fn is_due(&self, timer: Timer, now: Timestamp) -> bool {
         self.at.get(&timer).is_some_and(|at| *at <= now)
@@ -82,7 +91,7 @@ impl Timers {
     /// Whether a timer other than a question's deadline and the session's running time is set.
     pub fn has_work(&self) -> bool {
         self.at.keys().any(|timer| match timer {
-            Timer::Timeout(_) | Timer::Retry(_) => true,
+            Timer::Timeout(_) | Timer::Retry(_) | Timer::Join(_) | Timer::Work(_) => true,
             Timer::Wall | Timer::Deadline(_) => false,
         })
     }

@@ -10,11 +10,11 @@ use super::{
     node_file::{NodeFile, RetryFile, WriteFile},
     profile::CATALOG_COLUMNS,
     read::{Found, Must, Named, OneOrMany, Read, Spot, words, written},
-    scalar::{Anything, Dollars, Expression, Id, Span, Template, Whole, Words},
+    scalar::{Anything, Dollars, Expression, Id, Span, Telling, Template, Whole, Words},
     tools::{HttpFile, MetricsFile, ToolFile},
     tree::{Kind, Node},
 };
-use crate::graph::{EscalationPolicy, Stragglers, VoteProtocol};
+use crate::graph::{EscalationPolicy, Stragglers, Untrusted, VoteProtocol};
 pub(super) use crate::graph::{MAX_DELEGATION_DEPTH as DEFAULT_MAX_DEPTH, MAX_TASKS as DEFAULT_MAX_TASKS};
 
 /// A member's place among equals, where it does not say.
@@ -44,7 +44,8 @@ pub(super) type Positive = Whole<1, MAX_COUNT>;
 words! {
     Pattern, "a collaboration pattern": CoordinatorWorker = "coordinator_worker", PeerToPeer = "peer_to_peer",
         Hierarchical = "hierarchical", Sequential = "sequential", Parallel = "parallel", Graph = "graph";
-    VoteProtocol, "a voting protocol": Weighted = "weighted", Majority = "majority", Unanimous = "unanimous";
+    VoteProtocol, "a voting protocol": Weighted = "weighted", TrackRecord = "track_record", Majority = "majority",
+        Unanimous = "unanimous", Approval = "approval";
     InputKind, "a type of input": String = "string", Integer = "integer", Number = "number", Boolean = "boolean",
         List = "list", Map = "map", Folder = "folder", File = "file";
     EscalationPolicy, "an escalation policy": Never = "never", OnDisagreement = "on_disagreement", OnUncertainty = "on_uncertainty",
@@ -52,6 +53,7 @@ words! {
         Always = "always";
     Delegation, "a way to divide the task": Coordinator = "coordinator", Rule = "rule", All = "all";
     Stragglers, "a way with stragglers": Cancel = "cancel", Leave = "leave";
+    Untrusted, "a way with what came from outside": Ask = "ask", Allow = "allow", Deny = "deny";
     ResultWord, "a way to a result": Coordinator = "coordinator", Merge = "merge", Vote = "vote", Rapporteur = "rapporteur";
 }
 
@@ -84,6 +86,10 @@ written! {
     /// Who may message whom, by role; a role that is not named may message all.
     #[schemars(extend("propertyNames" = { "pattern": super::scalar::ID_PATTERN }))]
     may_write: Option<Named<OneOrMany<Spot<Id>>>>,
+    /// Whom the members of a relay may hand their work over to by a call of `handoff`, by role; a role that is not named may hand
+    /// over to all others of the relay.
+    #[schemars(extend("propertyNames" = { "pattern": super::scalar::ID_PATTERN }))]
+    may_hand_off: Option<Named<OneOrMany<Spot<Id>>>>,
     /// How its agents read what is said to them, by type of message: templates that may name `id`, `type`, `from`, `to`, `content`,
     /// `metadata` and `private`. What comes of one stands between the marks of data, as it does without a template.
     messages: Option<LettersFile>,
@@ -152,7 +158,8 @@ written! {
     struct MemberFile is "a member", hints &[("agent_id", "name the profile's file in `agent`"), ("model", "put keys of the profile into `set: { … }`")];
     /// The profile: a path relative to this file, else in the shipped library.
     agent: Option<Spot<Words>>,
-    /// A team that stands in for an agent; its coordinator speaks and votes for it.
+    /// A team that stands in for an agent; its coordinator speaks and votes for it. How long it may take and what is tried again in it
+    /// stands in its own file.
     team: Option<Spot<Words>>,
     /// Its id in the team.
     role: Must<Spot<Id>>,
@@ -163,9 +170,13 @@ written! {
     set: Option<Tree>,
     /// The inputs of a member that is a team: expressions by name.
     with: Option<Named<Expression>>,
+    /// Of a member that is a team: whether each of its agents may write to the members of this team, who see what it finds. By
+    /// default only its coordinator speaks for it.
+    #[schemars(extend("default" = false))]
+    open: Option<bool>,
     /// Variables of the shared context that it may write.
     writes: Option<OneOrMany<WriteFile>>,
-    /// What its activations together may use up; then it fails as `budget`, and the others go on.
+    /// What its activations, or its runs if it is a team, may use up together; then it fails as `budget`, and the others go on.
     limits: Option<OwnLimitsFile>,
 }
 
@@ -202,6 +213,9 @@ written! {
     /// What becomes of those who are still at it.
     #[schemars(extend("default" = "cancel"))]
     stragglers: Option<Stragglers>,
+    /// How long the work of all members has: then the team goes on with what is there, if anything is, and `stragglers` says what
+    /// becomes of the rest.
+    deadline_seconds: Option<Span>,
     /// The longest that an activation may take.
     #[schemars(extend("default" = DEFAULT_TIMEOUT_SECONDS))]
     timeout_per_agent_seconds: Option<Span>,
@@ -236,6 +250,10 @@ written! {
     /// Questions of a seat to other agents.
     #[schemars(extend("default" = DEFAULT_MAX_ASKS))]
     max_asks: Option<Count>,
+    /// What becomes of an irreversible call with an argument that came from outside (the web, a log, an MCP server that is not
+    /// `trusted`), where no `permit` rule says so: a person is asked, it goes ahead, or it is refused.
+    #[schemars(extend("default" = "ask"))]
+    untrusted: Option<Untrusted>,
     /// What agents are watched for: each of these tells an agent that goes round in circles, then stops it and escalates
     /// (`on_stall`). `off` for none.
     detect: Option<DetectFile>,
@@ -290,8 +308,9 @@ written! {
     to: Words,
     /// How long they have.
     deadline: Option<Span>,
-    /// How they are told: a command or a URL.
-    notify: Option<Words>,
+    /// How they are told: an `https` address that gets a POST, or a command line that reads it; both a JSON object with `question`,
+    /// `options`, `deadline`, `answer` (the command that answers) and more. With `SYNOD_NOTIFY_SECRET` it is signed.
+    notify: Option<Telling>,
 }
 
 /// Who leads: a reference, or a map.

@@ -14,7 +14,7 @@ use super::{
     tree::{Key, quoted},
 };
 use crate::{
-    graph::{Join, Phase, Replan},
+    graph::{Deadline, Join, Phase, Replan},
     value::{Map, Place, Role, Value},
 };
 
@@ -35,16 +35,16 @@ pub(super) const KINDS: [(&str, &[&str]); 11] = [
     ("tool", &["args", "effect"]),
     ("gate", &[]),
     ("rule", &["members"]),
-    ("ask", &["options", "deadline", "default", "to"]),
-    ("subtasks", &["max", "one_by_one", "quorum", "replan", "check_done"]),
+    ("ask", &["options", "deadline", "default", "to", "notify"]),
+    ("subtasks", &["max", "one_by_one", "quorum", "deadline", "at_least", "replan", "check_done"]),
     ("relay", &["max_handoffs"]),
-    ("circle", &[]),
+    ("circle", &["deadline", "at_least"]),
     ("settle", &["members", "max_debate_rounds", "protocol", "tie"]),
     ("team", &["with"]),
     ("nodes", &["output"]),
 ];
 /// Loops around what a node does.
-const LOOPS: [(&str, &[&str]); 2] = [("for_each", &["as", "max", "parallel"]), ("repeat", &[])];
+const LOOPS: [(&str, &[&str]); 2] = [("for_each", &["as", "max", "parallel", "deadline", "at_least"]), ("repeat", &[])];
 /// Keys of every node.
 const COMMON: [&str; 12] = [
     "after",
@@ -101,12 +101,23 @@ pub(super) fn stand_in(key: &Key, file: Option<&NodeFile>) -> NodeSpec {
 
 /// A node with the common keys: those of an attempt where `attempt`, those of its place in the graph where `placed`.
 fn spec(id: &Arc<str>, place: &Place, what: What, file: &NodeFile, attempt: bool, placed: bool) -> NodeSpec {
+    let grows = match &what {
+        What::Subtasks { .. } | What::Circle { .. } => true,
+        // The deadline of a question that is asked for each item is the question's.
+        What::ForEach { .. } => file.ask.is_none(),
+        What::Agent { .. } | What::Tool(_) | What::Gate(_) | What::Rule { .. } | What::Ask(_) => false,
+        What::Repeat { .. } | What::Group { .. } | What::Relay { .. } | What::Settle { .. } => false,
+    };
+    let at_least = file.at_least.map_or(1, Whole::count);
+    let deadline = file.deadline.filter(|_| grows).map(|span| Deadline { after: span.0, at_least });
     NodeSpec {
         id: id.clone(),
         place: place.clone(),
         what,
         after: file.after.as_ref().filter(|_| placed).map_or_else(Vec::new, |a| a.0.clone()),
-        join: file.join.filter(|_| placed).map_or(Join::All, |j| j.0),
+        join: file.join.filter(|_| placed).map_or(Join::All, |j| j.join),
+        join_deadline: file.join.filter(|_| placed).and_then(|j| j.deadline),
+        work_deadline: deadline.filter(|_| placed),
         short_run: placed && file.short == Some(Short::Run),
         stragglers: file.stragglers.filter(|_| placed).unwrap_or_default(),
         input: file.input.as_ref().filter(|_| attempt).map(|e| e.0.clone()),
@@ -207,10 +218,20 @@ fn check_keys(file: &NodeFile, kind: &str, around: Option<&str>, found: &mut Fou
 
 /// A join counts dependencies that are there.
 fn check_join(file: &NodeFile, found: &mut Found) {
+    if let Some(key) = file.keys.get("at_least").filter(|_| file.deadline.is_none() && file.keys.get("deadline").is_none()) {
+        let error = key.error(Code::MissingKey, "`at_least` counts what is there when a deadline passes, and there is none");
+        found.push(error.help("add `deadline: 30s`, or remove `at_least`"));
+    }
     let edges = file.after.as_ref().map_or(0, |a| a.0.len());
     let Some(join) = &file.join else { return };
     let Some(key) = file.keys.get("join") else { return };
-    match join.0 {
+    if let Some(Deadline { at_least, .. }) = join.deadline
+        && at_least as usize > edges
+    {
+        let error = key.error(Code::OutOfRange, format!("at least {at_least} cannot be met by {}", counted(edges, "dependency")));
+        found.push(error.help("name more nodes in `after`, or lower `at_least`"));
+    }
+    match join.join {
         Join::All | Join::Any => {}
         Join::Quorum(count) if count as usize > edges => {
             let error =
@@ -349,5 +370,6 @@ fn ask(file: &NodeFile, found: &mut Found) -> Option<AskSpec> {
         deadline: file.deadline.map(|s| s.0),
         default: default.map(|d| d.value.clone()),
         to: file.to.as_ref().map(|w| w.0.clone()),
+        notify: file.notify.as_ref().map(|w| w.0.clone()),
     })
 }

@@ -8,12 +8,12 @@ use super::{
     After, AfterOn, Code, Text,
     file::{CheckFile, Count, Maybe, Positive, short_or_map},
     read::{Found, Named, OneOrMany, Read, Spot, words, written, wrong},
-    scalar::{Anything, Expression, Factor, Id, Span, Template, Words, id_help, is_id},
+    scalar::{Anything, Expression, Factor, Id, Span, Telling, Template, Whole, Words, id_help, is_id},
     suggest::list,
     tree::{Kind, Node, duplicates, quoted},
 };
 use crate::{
-    graph::{Backoff, Divider, Join, Phase, SettleOver, Stragglers, VoteProtocol},
+    graph::{Backoff, Deadline, Divider, Join, Phase, SettleOver, Stragglers, VoteProtocol},
     value::{EffectClass, FailureKind, Merge},
 };
 
@@ -92,12 +92,19 @@ written! {
     ask: Option<Template>,
     /// The answers to choose from; without them any text.
     options: Option<Vec<Words>>,
-    /// When the question lapses.
+    /// When the question lapses; or how long the items of a `for_each`, `subtasks` or a `circle` have: then it goes on with what is
+    /// done.
     deadline: Option<Span>,
+    /// How many must be done when the deadline of a `for_each`, `subtasks` or a `circle` passes; with fewer it fails as timed out.
+    #[schemars(extend("default" = 1))]
+    at_least: Option<Positive>,
     /// The answer when it lapses; without it the node fails.
     default: Option<Maybe>,
     /// Whom the question goes to.
     to: Option<Words>,
+    /// How they are told: an `https` address that gets a POST, or a command line that reads it; both a JSON object with `question`,
+    /// `options`, `answer` (the command that answers) and more.
+    notify: Option<Telling>,
 
     /// A list, an expression; what the node does is done for each of its items.
     for_each: Option<Expression>,
@@ -149,7 +156,8 @@ written! {
 
     /// What ends first: a node, a list of nodes, or a map from node to `ok`, `failed`, `done`, `else` or an expression over its `output`.
     after: Option<AfterFile>,
-    /// When it starts: `all` dependencies met, `any`, or `{ quorum: N }`.
+    /// When it starts: `all` dependencies met, `any`, or `{ quorum: N }`; `{ deadline: 30s, at_least: N }` beside that, or for all: it
+    /// waits so long from when the first of them is ready, and goes on with what is met.
     #[schemars(extend("default" = "all"))]
     join: Option<JoinFile>,
     /// When its join can no longer be met: skip it, or run it with what there is.
@@ -273,13 +281,21 @@ impl Read for WriteFile {
 
 /// When a node starts.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct JoinFile(pub(super) Join);
+pub(super) struct JoinFile {
+    pub(super) join: Join,
+    pub(super) deadline: Option<Deadline>,
+}
 
 written! {
-    /// At the Nth dependency that is met.
+    /// At the Nth dependency that is met, or at a deadline.
     struct QuorumMap is "`join`", hints &[];
-    /// How many.
-    quorum: Positive,
+    /// How many; without it all.
+    quorum: Option<Positive>,
+    /// How long it waits, from when the first dependency is ready; then it goes on with what is met.
+    deadline: Option<Span>,
+    /// How many must be met by then; with fewer it fails as timed out.
+    #[schemars(extend("default" = 1))]
+    at_least: Option<Positive>,
 }
 
 /// `all` or `any`.
@@ -296,13 +312,22 @@ words! {
 
 impl Read for JoinFile {
     fn read(node: &Node, found: &mut Found) -> Option<Self> {
-        Some(Self(match node.kind {
-            Kind::Map(_) => Join::Quorum(QuorumMap::read(node, found)?.quorum.count()),
-            _ => match JoinWord::read(node, found)? {
+        let Kind::Map(_) = node.kind else {
+            let join = match JoinWord::read(node, found)? {
                 JoinWord::All => Join::All,
                 JoinWord::Any => Join::Any,
-            },
-        }))
+            };
+            return Some(Self { join, deadline: None });
+        };
+        let map = QuorumMap::read(node, found)?;
+        if map.keys.get("quorum").is_none() && map.keys.get("deadline").is_none() {
+            let error = node.error(Code::MissingKey, "a `join` that is a map says `quorum` or `deadline`");
+            found.push(error.help("write `join: { quorum: 2 }`, `join: { deadline: 30s }`, `all` or `any`"));
+            return None;
+        }
+        let at_least = map.at_least.map_or(1, Whole::count);
+        let join = map.quorum.map_or(Join::All, |quorum| Join::Quorum(quorum.count()));
+        Some(Self { join, deadline: map.deadline.map(|span| Deadline { after: span.0, at_least }) })
     }
 }
 

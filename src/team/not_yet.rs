@@ -17,12 +17,4 @@ pub(super) fn without_effect(team: &TeamFile, found: &mut Found) {
         let why = "with `delegation: all` nobody divides the task, and so nobody divides it anew";
         warn(key("max_replans", replans), why, "remove it, or let the coordinator or a `route` rule divide the task");
     }
-    for step in team.escalation.iter().flatten() {
-        let help = "`synod sessions` lists the sessions that wait for a person, and `synod show` says for whom";
-        warn(step.keys.get("notify").filter(|_| step.notify.is_some()), "nobody is notified by this version", help);
-    }
-    for member in team.member_agents.iter().flatten().filter(|member| member.team.is_some()) {
-        let help = "limit the agents of that team in its own file";
-        warn(member.keys.get("limits"), "of a member that is a team in this version", help);
-    }
 }

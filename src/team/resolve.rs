@@ -50,7 +50,8 @@ pub(super) fn team(written: TeamFile, place: &Place, path: &str, loader: &mut Lo
     let rules_file = written.coordination_rules.as_ref().unwrap_or(&defaults);
     without_effect(&written, &mut loader.found);
     let coordination = rules::coordination(rules_file, &roles, workers(files), &mut loader.found);
-    let may_write = rules::may_write(written.may_write.as_ref(), &roles, &mut loader.found);
+    let may_write = rules::by_role(written.may_write.as_ref(), &roles, &mut loader.found);
+    let may_hand_off = rules::by_role(written.may_hand_off.as_ref(), &roles, &mut loader.found);
     let letters = rules::letters(written.messages.as_ref(), &mut loader.found);
     let result = rules::result_by(written.result.as_ref(), pattern, &roles, &mut loader.found);
     let scripts = written.rules.as_ref().map_or(&[][..], |r| &r.0);
@@ -75,6 +76,7 @@ pub(super) fn team(written: TeamFile, place: &Place, path: &str, loader: &mut Lo
         members,
         coordination,
         may_write,
+        may_hand_off,
         letters,
         result: result.unwrap_or(ResultBy::Merge),
         rules: scripts.into_iter().flatten().map(|(file, text)| Script { file, text }).collect(),
@@ -180,6 +182,7 @@ fn resolve_coordinator(written: &CoordinatorFile, path: &str, loader: &mut Loade
         profile: loaded.map_or_else(stand_in, |loaded| loaded.profile),
         team: None,
         with: Vec::new(),
+        open: false,
         writes: writes(written.writes.as_ref()),
         limits: rules::own_limits(written.limits.as_ref()),
     }
@@ -195,6 +198,7 @@ fn resolve_member(written: &MemberFile, path: &str, loader: &mut Loader<'_>) -> 
         profile,
         team,
         with: with(written.with.as_ref()),
+        open: written.open.unwrap_or(false),
         writes: writes(written.writes.as_ref()),
         limits: rules::own_limits(written.limits.as_ref()),
     })
@@ -226,6 +230,10 @@ fn who(written: &MemberFile, path: &str, loader: &mut Loader<'_>) -> Option<(Arc
         (Some(profile), None) => {
             if let Some(key) = written.keys.get("with") {
                 loader.found.push(key.error(Code::UnknownKey, "`with` belongs to a member that is a team").help("remove it"));
+            }
+            if let Some(key) = written.keys.get("open") {
+                let help = "remove it; whom an agent may write to stands in `may_write`";
+                loader.found.push(key.error(Code::UnknownKey, "`open` belongs to a member that is a team").help(help));
             }
             loader.profile(profile, written.set.as_ref(), &agent).map(|loaded| (loaded.profile, None))
         }
@@ -334,6 +342,18 @@ fn check_shape(pattern: &Spot<Pattern>, written: &TeamFile, place: &Place, found
     for key in ["nodes", "output"].iter().filter(|_| !is_graph).filter_map(|key| written.keys.get(key)) {
         let message = format!("`{}` belongs to a `graph` team, and this one is `{name}`", key.name);
         found.push(key.error(Code::UnknownKey, message).help("`synod plan --expand` prints any team as a graph"));
+    }
+    let has_relay = matches!(pattern.value, Pattern::Sequential | Pattern::Graph);
+    if let Some(key) = written.keys.get("may_hand_off").filter(|_| !has_relay) {
+        let message = format!("`may_hand_off` has no effect in a `{name}` team: nobody hands over there");
+        let help = "members of a `sequential` team and of a `relay` hand over";
+        found.push(Diagnostic::warning(Code::Lint, &key.place, message).length(key.length).help(help));
+    }
+    let deadline = written.coordination_rules.as_ref().and_then(|rules| rules.keys.get("deadline_seconds"));
+    if let Some(key) = deadline.filter(|_| is_graph) {
+        let message = "`deadline_seconds` has no effect in a `graph` team: its nodes have deadlines of their own";
+        let help = "write `join: { deadline: 30s }`, or `deadline: 30s` at a `for_each`, `subtasks` or a `circle`";
+        found.push(Diagnostic::warning(Code::Lint, &key.place, message).length(key.length).help(help));
     }
     let no_result = match pattern.value {
         Pattern::Graph => Some("`output` says what its result is"),

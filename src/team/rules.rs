@@ -18,7 +18,7 @@ use super::{
     tree::quoted,
 };
 use crate::{
-    graph::{Backoff, Detect, EscalationPolicy, EscalationStep, Limits, Retry},
+    graph::{Backoff, Detect, EscalationPolicy, EscalationStep, Limits, Retry, Untrusted},
     value::{MessageKind, Role, Value},
 };
 
@@ -42,6 +42,7 @@ pub(super) fn coordination(written: &RulesFile, roles: &BTreeSet<Role>, workers:
         parallel_execution: written.parallel_execution.unwrap_or(true),
         quorum: quorum(written, workers.len(), found),
         stragglers: written.stragglers.unwrap_or_default(),
+        deadline: written.deadline_seconds.map(|span| span.0),
         timeout_per_agent: written
             .timeout_per_agent_seconds
             .map_or(Duration::from_secs(file::DEFAULT_TIMEOUT_SECONDS), |span| span.0),
@@ -59,6 +60,7 @@ pub(super) fn coordination(written: &RulesFile, roles: &BTreeSet<Role>, workers:
         check_done: check_done(written.check_done.as_ref(), roles, found),
         max_handoffs: or0(written.max_handoffs, file::DEFAULT_MAX_HANDOFFS.max(steps)),
         max_asks: or0(written.max_asks, file::DEFAULT_MAX_ASKS),
+        untrusted: written.untrusted.unwrap_or(Untrusted::Ask),
         detect: written.detect.as_ref().map_or_else(Detect::default, DetectFile::detect),
         max_debate_rounds: or0(written.max_debate_rounds, file::DEFAULT_MAX_DEBATE_ROUNDS),
         calls_per_turn: or(written.calls_per_turn, file::DEFAULT_CALLS_PER_TURN),
@@ -111,8 +113,8 @@ fn escalation_policy(written: Option<&Spot<OneOrMany<EscalationPolicy>>>, found:
     policies
 }
 
-/// Who may message whom.
-pub(super) fn may_write(
+/// Who may message whom, or hand over to whom.
+pub(super) fn by_role(
     written: Option<&Named<OneOrMany<Spot<Id>>>>,
     roles: &BTreeSet<Role>,
     found: &mut Found,
@@ -286,5 +288,5 @@ fn input_name(kind: InputKind) -> &'static str {
 /// A link of the escalation chain.
 pub(super) fn step(written: StepFile) -> EscalationStep {
     let text = |words: Words| words.0;
-    EscalationStep { to: text(written.to), deadline: written.deadline.map(|s| s.0), notify: written.notify.map(text) }
+    EscalationStep { to: text(written.to), deadline: written.deadline.map(|s| s.0), notify: written.notify.map(|n| n.0) }
 }

@@ -9,7 +9,7 @@ use super::{
     read::{Found, Read, wrong},
     tree::{Kind, Node, quoted},
 };
-use crate::value::{Place, Usd, Value};
+use crate::value::{Notify, Place, Usd, Value};
 
 /// The longest span of time that a file may name.
 pub const MAX_SPAN: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -239,6 +239,22 @@ impl Read for Words {
     }
 }
 
+/// How somebody is told: a command line or an address.
+#[derive(Clone, Debug)]
+pub(super) struct Telling(pub(super) Arc<str>);
+
+impl Read for Telling {
+    fn read(node: &Node, found: &mut Found) -> Option<Self> {
+        let text = Words::read(node, found)?.0;
+        if let Err(why) = Notify::of(&text) {
+            let help = "write `https://HOST/PATH` (or `http` on this machine), or a command line such as `./page.sh on-call`";
+            found.push(node.error(Code::InvalidValue, why).help(help));
+            return None;
+        }
+        Some(Self(text))
+    }
+}
+
 /// A Rhai expression. A number or truth value stands for itself.
 #[derive(Clone, Debug)]
 pub(super) struct Expression(pub(super) Text);
@@ -328,6 +344,7 @@ inline_schema! {
     ] };
     Id = { "type": "string", "pattern": ID_PATTERN, "maxLength": MAX_ID };
     Words = { "type": "string", "pattern": "\\S" };
+    Telling = { "type": "string", "pattern": "\\S" };
     Expression = { "type": ["string", "integer", "boolean"] };
     Template = { "type": "string", "pattern": "\\S" };
     Anything = {};

@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    graph::{Detect, EscalationPolicy, EscalationStep, Join, Limits, Phase, Replan, Retry, SettleOver, Stragglers, VoteProtocol},
+    graph::{
+        Deadline, Detect, EscalationPolicy, EscalationStep, Join, Limits, Phase, Replan, Retry, SettleOver, Stragglers,
+        Untrusted, VoteProtocol,
+    },
     value::{EffectClass, MessageKind, Place, Profile, Role, TeamTools, Value, WriteSpec},
 };
 
@@ -44,6 +47,8 @@ pub struct Team {
     pub coordination: Coordination,
     /// Who may write to whom; absent roles may write to all.
     pub may_write: BTreeMap<Role, Vec<Role>>,
+    /// Whom the members of a relay may hand over to; absent roles may hand over to all others of it.
+    pub may_hand_off: BTreeMap<Role, Vec<Role>>,
     /// How messages are read, by type.
     pub letters: BTreeMap<MessageKind, Text>,
     /// Who makes the result.
@@ -115,6 +120,8 @@ pub struct MemberSpec {
     pub team: Option<Arc<Team>>,
     /// The sub-team's inputs.
     pub with: Vec<(Arc<str>, Text)>,
+    /// Whether each agent of the sub-team may write to the members of this team, who see what it finds.
+    pub open: bool,
     /// Variables that it may write.
     pub writes: Vec<WriteSpec>,
     /// What its activations together may use up.
@@ -130,6 +137,8 @@ pub struct Coordination {
     pub quorum: Option<u32>,
     /// What becomes of the rest.
     pub stragglers: Stragglers,
+    /// How long the work of all members has.
+    pub deadline: Option<Duration>,
     /// An activation's longest time.
     pub timeout_per_agent: Duration,
     /// When to escalate.
@@ -152,6 +161,8 @@ pub struct Coordination {
     pub max_handoffs: u32,
     /// Questions of a seat.
     pub max_asks: u32,
+    /// What becomes of an irreversible call with an argument from outside.
+    pub untrusted: Untrusted,
     /// What agents are watched for.
     pub detect: Detect,
     /// Rounds of debate.
@@ -257,6 +268,10 @@ pub struct NodeSpec {
     pub short_run: bool,
     /// What becomes of stragglers.
     pub stragglers: Stragglers,
+    /// How long it waits for its join.
+    pub join_deadline: Option<Deadline>,
+    /// How long what it grows has.
+    pub work_deadline: Option<Deadline>,
     /// What it sees.
     pub input: Option<Text>,
     /// The node that handles its failure.
@@ -450,4 +465,6 @@ pub struct AskSpec {
     pub default: Option<Value>,
     /// Whom it goes to.
     pub to: Option<Arc<str>>,
+    /// How they are told.
+    pub notify: Option<Arc<str>>,
 }

@@ -63,6 +63,9 @@ written! {
     /// Whether it may use the network.
     #[schemars(extend("default" = false))]
     network: Option<bool>,
+    /// Whether its output can be relied on. By default that of a program that may use the network cannot: before an irreversible
+    /// call on what it said a person is asked.
+    trusted: Option<bool>,
     /// Exit statuses that are no failure.
     #[schemars(extend("default" = [0]))]
     success: Option<OneOrMany<Whole<0, 255>>>,
@@ -248,6 +251,7 @@ fn command(key: &Key, file: &ToolFile, machine: &[&str], found: &mut Found) -> O
         env: texts(&file.env),
         read: texts(&file.read),
         network: file.network.unwrap_or(false),
+        untrusted: !file.trusted.unwrap_or(!file.network.unwrap_or(false)),
         success: file
             .success
             .as_ref()

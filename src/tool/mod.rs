@@ -44,6 +44,7 @@ pub use allow::{allows, permits, server_prefix};
 pub use bound::RESULT_LIMIT;
 pub use call::{CallContext, Progress, Stop};
 pub(crate) use command::shell;
+pub(crate) use command::tell_command;
 pub use command::{Bash, Command, CommandPolicy, DEFAULT_TIMEOUT, MAX_TIMEOUT, Program, abilities, confinement, is_confined};
 pub(crate) use knowledge::SearchKnowledge;
 pub use mcp::{Lent, MCP_FILE, McpFileError, McpGreeting, McpPool, McpServer, McpServers};

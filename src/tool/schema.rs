@@ -34,6 +34,7 @@ pub fn spec<A: JsonSchema>(name: &str, effect: EffectClass, description: &str) -
         description: description.into(),
         parameters: Value::try_from(parameters).expect("schemas of our own types hold small integers only"),
         effect,
+        untrusted: false,
     }
 }
 

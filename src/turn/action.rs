@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::value::{Evidence, Finding, FindingStatus, MessageKind, Origin, Role, Value};
+use crate::value::{Brief, Evidence, Finding, FindingStatus, HandoffRequest, MessageKind, Origin, Role, Value};
 
 use super::COLLABORATION;
 
@@ -66,6 +66,15 @@ pub enum Action {
         variable: Arc<str>,
         /// What.
         value: Value,
+        /// The version that it replaces; refused where another stands by then.
+        version: Option<u32>,
+    },
+    /// Take a finding back.
+    Retract {
+        /// Which.
+        finding: Arc<str>,
+        /// Why.
+        reason: Arc<str>,
     },
     /// Divide a task: this says how, as far as it can be read.
     Delegate(Value),
@@ -77,6 +86,20 @@ pub enum Action {
         question: Option<Arc<str>>,
         /// The answers to choose from.
         options: Vec<Arc<str>>,
+    },
+    /// Pass the work on, in a relay; it ends the activation.
+    HandOff {
+        /// To whom, with what and why.
+        wish: HandoffRequest,
+        /// The result; `None`: what the brief says.
+        result: Option<Value>,
+    },
+    /// Acknowledge what a handoff demands.
+    Acknowledge {
+        /// The constraints.
+        constraints: Vec<Arc<str>>,
+        /// What there is to say to them.
+        note: Option<Arc<str>>,
     },
     /// End with a result.
     Finish(Value),
@@ -131,6 +154,16 @@ pub fn is_collaboration(tool: &str) -> bool {
     COLLABORATION.contains(&tool)
 }
 
+/// Whether a call of `tool` ends the activation, once all others of the turn are answered.
+pub fn ends(tool: &str) -> bool {
+    matches!(tool, "finish" | "handoff")
+}
+
+/// Whether a call of `tool` is looked at when all others of the turn are answered: what divides the work comes before what ends it.
+pub fn comes_last(tool: &str) -> bool {
+    ends(tool) || tool == "delegate"
+}
+
 /// Why the arguments of a call cannot be read, where a model wrote something that is no JSON: they are then its words.
 pub fn unreadable(args: &Value) -> Option<String> {
     let text = args.as_str()?;
@@ -149,9 +182,12 @@ impl Action {
             "send_message" => read::<SendArgs>("send_message", args).and_then(SendArgs::action),
             "ask_agent" => read::<AskArgs>("ask_agent", args).and_then(AskArgs::action),
             "read_context" => read::<Asked>("read_context", args).map(Self::Read),
-            "set_variable" => {
-                read::<WriteArgs>("set_variable", args).map(|a| Self::Write { variable: a.variable.into(), value: a.value })
-            }
+            "set_variable" => read::<WriteArgs>("set_variable", args).map(|a| Self::Write {
+                variable: a.variable.into(),
+                value: a.value,
+                version: a.version,
+            }),
+            "retract_finding" => read::<RetractArgs>("retract_finding", args).and_then(RetractArgs::action),
             "escalate" => read::<EscalateArgs>("escalate", args).map(|a| Self::Escalate {
                 reason: a.reason.into(),
                 question: a.question.map(Arc::from),
@@ -161,6 +197,11 @@ impl Action {
                 Err(ActionError::Arguments { tool: "delegate", reason: unreadable(args).unwrap_or_default() })
             }
             "delegate" => Ok(Self::Delegate(args.clone())),
+            "handoff" => read::<HandOffArgs>("handoff", args).and_then(HandOffArgs::action),
+            "acknowledge" => read::<AcknowledgeArgs>("acknowledge", args).map(|a| Self::Acknowledge {
+                constraints: a.constraints.into_iter().map(Arc::from).collect(),
+                note: a.note.map(Arc::from),
+            }),
             "finish" if unreadable(args).is_some() => {
                 Err(ActionError::Arguments { tool: "finish", reason: unreadable(args).unwrap_or_default() })
             }
@@ -274,6 +315,35 @@ impl AskArgs {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HandOffArgs {
+    to: String,
+    brief: Value,
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default)]
+    result: Option<Value>,
+}
+
+impl HandOffArgs {
+    fn action(self) -> Result<Action, ActionError> {
+        let wrong = |reason| ActionError::Arguments { tool: "handoff", reason };
+        let reason = self.reason.map(|reason| words("handoff", "reason", &reason)).transpose()?;
+        let brief = Brief::read(&self.brief).map_err(wrong)?;
+        let result = self.result.filter(|result| !result.is_null());
+        Ok(Action::HandOff { wish: HandoffRequest { to: Role::new(&self.to), brief, reason }, result })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AcknowledgeArgs {
+    constraints: Vec<String>,
+    #[serde(default)]
+    note: Option<String>,
+}
+
 /// What is said in a message: something, and not too much of it.
 fn words(tool: &'static str, name: &str, text: &str) -> Result<Arc<str>, ActionError> {
     let characters = text.chars().count();
@@ -292,9 +362,27 @@ fn words(tool: &'static str, name: &str, text: &str) -> Result<Arc<str>, ActionE
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WriteArgs {
+    #[serde(alias = "name")]
     variable: String,
     #[serde(default)]
     value: Value,
+    #[serde(default)]
+    version: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetractArgs {
+    #[serde(alias = "id")]
+    finding: String,
+    reason: String,
+}
+
+impl RetractArgs {
+    fn action(self) -> Result<Action, ActionError> {
+        let reason = words("retract_finding", "reason", &self.reason)?;
+        Ok(Action::Retract { finding: self.finding.into(), reason })
+    }
 }
 
 #[derive(Deserialize)]

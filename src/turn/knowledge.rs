@@ -26,7 +26,13 @@ pub fn knowledge_tool() -> Arc<ToolSpec> {
     ]);
     let description =
         "Search your runbooks. Passages come with their document, section and line; give a document to read it whole.";
-    Arc::new(ToolSpec { name: SEARCH_KNOWLEDGE.into(), description: description.into(), parameters, effect: EffectClass::Read })
+    Arc::new(ToolSpec {
+        name: SEARCH_KNOWLEDGE.into(),
+        description: description.into(),
+        parameters,
+        effect: EffectClass::Read,
+        untrusted: false,
+    })
 }
 
 /// The arguments of a search by an agent with the folders and filters of its profile.

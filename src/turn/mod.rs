@@ -14,7 +14,7 @@ mod prompt;
 
 use std::sync::Arc;
 
-pub use action::{Action, ActionError, Asked, EVERYBODY, MESSAGE_LIMIT, cut, is_collaboration, unreadable};
+pub use action::{Action, ActionError, Asked, EVERYBODY, MESSAGE_LIMIT, comes_last, cut, ends, is_collaboration, unreadable};
 pub use delegation::{proposed, subtasks_schema};
 pub use detect::{Exchange, Given, Repeated, Seen, Verdict, fruitless, lacks_evidence, look, refusal, repeated, says_the_same};
 pub use digest::digest;

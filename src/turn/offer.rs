@@ -6,8 +6,19 @@ use super::{EVERYBODY, subtasks_schema};
 use crate::value::{EffectClass, ToolSpec, Value};
 
 /// The names of the collaboration tools; no other tool may have one of them.
-pub const COLLABORATION: &[&str] =
-    &["broadcast_finding", "send_message", "ask_agent", "read_context", "set_variable", "delegate", "escalate", "finish"];
+pub const COLLABORATION: &[&str] = &[
+    "broadcast_finding",
+    "retract_finding",
+    "send_message",
+    "ask_agent",
+    "read_context",
+    "set_variable",
+    "delegate",
+    "escalate",
+    "handoff",
+    "acknowledge",
+    "finish",
+];
 
 /// What an agent may do among its colleagues, beside what everybody may.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +29,10 @@ pub struct Offers {
     pub asks: Vec<Arc<str>>,
     /// Whom it may give sub-tasks to.
     pub delegates: Vec<Arc<str>>,
+    /// Whom it may hand its work over to.
+    pub hands_to: Vec<Arc<str>>,
+    /// What it must acknowledge first.
+    pub acknowledges: Vec<Arc<str>>,
 }
 
 /// The collaboration tools that an agent has, as a model is told of them.
@@ -42,6 +57,9 @@ pub fn collaboration_tools(offers: &Offers) -> Vec<Arc<ToolSpec>> {
         ]),
         &["source"],
     );
+    let whole = |what: &str| {
+        Value::map([("type", Value::text("integer")), ("minimum", Value::Int(0)), ("description", Value::text(what))])
+    };
     let number = || Value::map([("type", Value::text("number")), ("minimum", Value::Int(0)), ("maximum", Value::Int(1))]);
     let one_of = |names: &[&str]| Value::map([("enum", Value::list(names.iter().map(|name| Value::text(*name))))]);
     let roles = |roles: &[Arc<str>], all: &[&str]| {
@@ -65,7 +83,7 @@ pub fn collaboration_tools(offers: &Offers) -> Vec<Arc<ToolSpec>> {
         ),
         (
             "read_context",
-            "Read what the team knows: findings, variables, decisions.",
+            "Read what the team knows: findings, variables with their versions, decisions.",
             object(
                 Value::map([
                     ("only", list_of(one_of(&["findings", "variables", "decisions"]))),
@@ -80,7 +98,19 @@ pub fn collaboration_tools(offers: &Offers) -> Vec<Arc<ToolSpec>> {
         (
             "set_variable",
             "Write a variable of the shared context; others see it once you have finished.",
-            object(Value::map([("variable", text("its name")), ("value", any("its value"))]), &["variable", "value"]),
+            object(
+                Value::map([
+                    ("variable", text("its name")),
+                    ("value", any("its value")),
+                    ("version", whole("the version that you read (0: none yet); refused if it has another by now")),
+                ]),
+                &["variable", "value"],
+            ),
+        ),
+        (
+            "retract_finding",
+            "Take a finding of your own back that turned out to be wrong.",
+            object(Value::map([("finding", text("its id")), ("reason", text("why"))]), &["finding", "reason"]),
         ),
         (
             "escalate",
@@ -113,10 +143,41 @@ pub fn collaboration_tools(offers: &Offers) -> Vec<Arc<ToolSpec>> {
         let about = "Divide your task into sub-tasks for your colleagues; those that wait for nothing are done at the same time.";
         tools.push(("delegate", about, object(arguments, &["subtasks"])));
     }
+    if !offers.hands_to.is_empty() {
+        let texts = |what: &str| {
+            let items = Value::map([("type", Value::text("string"))]);
+            Value::map([("type", Value::text("array")), ("items", items), ("description", Value::text(what))])
+        };
+        let brief = object(
+            Value::map([
+                ("goal", text("what is to be reached")),
+                ("done", texts("what is done")),
+                ("open", texts("what is still to do")),
+                ("constraints", texts("what your colleague must keep to; it acknowledges them first")),
+                ("artifacts", texts("files, documents and findings to build on")),
+            ]),
+            &["goal"],
+        );
+        let arguments = Value::map([
+            ("to", roles(&offers.hands_to, &[])),
+            ("brief", brief),
+            ("reason", text("why you hand over; needed to hand back what you did not acknowledge")),
+            ("result", any("your result so far; without it the brief is")),
+        ]);
+        let about = "Hand the work over to a colleague: ends your part, as `finish` does, and says who goes on.";
+        tools.push(("handoff", about, object(arguments, &["to", "brief"])));
+    }
+    if !offers.acknowledges.is_empty() {
+        let listed: Vec<&str> = offers.acknowledges.iter().map(AsRef::as_ref).collect();
+        let arguments = Value::map([("constraints", list_of(one_of(&listed))), ("note", text("what you have to say to them"))]);
+        let about = "Acknowledge the constraints of the handoff that you were given, all of them. Nothing else goes before this.";
+        tools.push(("acknowledge", about, object(arguments, &["constraints"])));
+    }
     tools
         .into_iter()
         .map(|(name, description, parameters)| {
-            Arc::new(ToolSpec { name: name.into(), description: description.into(), parameters, effect: EffectClass::Read })
+            let (name, description) = (name.into(), description.into());
+            Arc::new(ToolSpec { name, description, parameters, effect: EffectClass::Read, untrusted: false })
         })
         .collect()
 }

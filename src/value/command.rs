@@ -63,6 +63,9 @@ pub struct CommandSpec {
     pub read: Vec<Arc<str>>,
     /// Whether it may use the network.
     pub network: bool,
+    /// Whether its output comes from outside.
+    #[serde(default)]
+    pub untrusted: bool,
     /// Exit statuses that are no failure.
     pub success: Vec<i32>,
     /// Whether its output is JSON, to be read as a value.

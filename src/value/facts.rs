@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Decision, EffectClass, Failure, Finding, Map, Origin, Position, Role, Value};
+use super::{Brief, Decision, EffectClass, Failure, Finding, Map, Origin, Position, Role, Value};
 
 /// An agent as rules see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,7 +75,7 @@ pub struct HandoffFacts {
     pub candidates: Vec<AgentFacts>,
     /// Handoffs that are left, the one in question included.
     pub handoffs_left: u32,
-    /// What the agent itself asked for, if it did.
+    /// What the agent itself asked for by a call of `handoff`, if it did; `()` as verdict grants it.
     pub requested: Option<HandoffRequest>,
 }
 
@@ -94,7 +94,9 @@ pub struct HandoffRequest {
     /// To whom.
     pub to: Role,
     /// What is carried over.
-    pub brief: Value,
+    pub brief: Brief,
+    /// Why, where it says so.
+    pub reason: Option<Arc<str>>,
 }
 
 /// What `settle` knows: what becomes of positions that differ?
@@ -120,6 +122,8 @@ pub struct SettleFacts {
     pub proposal: Value,
     /// All who may hold a position, by priority: those without one abstain or have failed.
     pub members: Vec<Role>,
+    /// Those who were heard and hold nothing.
+    pub abstained: Vec<Role>,
     /// Whether there is a coordinator who could decide.
     pub has_coordinator: bool,
 }
@@ -172,8 +176,11 @@ pub struct PermitFacts {
     pub effect: EffectClass,
     /// The turn, from 0.
     pub turn: u32,
-    /// Where what the agent has read comes from, each once: `tool` means data that nobody vouches for.
+    /// Where what the agent has read comes from, and itself (`model`, or `tool` for a script), each once: `untrusted` means that part
+    /// of it came from outside.
     pub origins: Vec<Origin>,
+    /// The arguments with a word from outside, by JSON pointer (`/command`), each with the labels of that word: `untrusted`.
+    pub args_from: BTreeMap<Arc<str>, Vec<Origin>>,
 }
 
 /// What `reconcile` knows: what became of an irreversible call in doubt?
@@ -217,7 +224,7 @@ pub struct PartFacts {
     pub id: Arc<str>,
     /// Who did it; null where no agent did.
     pub role: Option<Role>,
-    /// `ok`, `failed`, `timed_out`, `skipped` or `cancelled`.
+    /// `ok`, `failed`, `timed_out`, `skipped` or `cancelled`; `late` where it had not ended when it was needed.
     pub status: Arc<str>,
     /// Its output; null unless `ok`.
     pub output: Value,

@@ -111,7 +111,7 @@ impl RuleKind {
 pub enum SettleVerdict {
     /// The value stands.
     Accept,
-    /// The positions are voted upon, weighted by confidence.
+    /// The positions are voted upon, by the protocol of the team.
     Vote,
     /// One more round, in which everybody reads the others' positions.
     Debate,
@@ -139,7 +139,8 @@ pub enum EscalateTo {
 pub enum Verdict {
     /// Of `route`.
     Route(Vec<Subtask>),
-    /// Of `handoff`: who is next and with what brief; `None` ends the relay by the default order.
+    /// Of `handoff`: who is next and with what [`super::Brief`], null for none; `None`: whom the agent itself asked for, else the
+    /// next by priority.
     Handoff(Option<(Role, Value)>),
     /// Of `settle`.
     Settle {
@@ -159,7 +160,8 @@ pub enum Verdict {
         /// The answers to choose from; empty for free text.
         options: Vec<Arc<str>>,
     },
-    /// Of `permit`: `Some(true)` allow, `Some(false)` deny, `None` ask.
+    /// Of `permit`: `Some(true)` allow, `Some(false)` deny, `None` ask; a null [`Verdict::Value`] where it leaves the call to the policy
+    /// of the team.
     Permit(Option<bool>),
     /// Of `reconcile`: `Some(Some(v))` happened with result `v`, `Some(None)` did not happen, `None` unknown.
     Reconcile(#[serde(with = "super::nested")] Option<Option<Value>>),

@@ -5,6 +5,7 @@
 //! draws a random number, and every map is ordered, so that the same facts always read the same.
 
 mod agent;
+mod brief;
 mod command;
 mod data;
 mod delegation;
@@ -15,6 +16,8 @@ mod id;
 mod include;
 mod judge;
 mod money;
+mod notify;
+mod origin;
 mod pattern;
 mod present;
 mod request;
@@ -25,6 +28,7 @@ mod time;
 pub use agent::{
     KnowledgeSpec, Merge, Profile, ProfileRole, QUERY_LIMIT, SEARCH_KNOWLEDGE, Style, WriteSpec, cassette, is_offline,
 };
+pub use brief::{BRIEF_BYTES, BRIEF_ENTRIES, Brief};
 pub use command::{CommandSpec, CommandWord, HttpSpec, MetricsSpec, TeamTools};
 pub use data::{Map, Value, ValueError};
 pub use delegation::{Division, Score, Subtask, Unfit, choose};
@@ -38,9 +42,13 @@ pub use id::{AskId, CallIx, Epoch, FindingId, MessageId, NodeIx, Role, Seq, Sess
 pub use include::{Include, includes};
 pub use judge::{EscalateTo, Expr, Judge, Ref, RuleError, RuleKind, SettleVerdict, Verdict};
 pub use money::Usd;
+pub use notify::Notify;
+pub use origin::{Origin, Origins};
 pub use pattern::{fits_glob, fits_star};
 pub use present::{nested, present};
 pub use request::{Call, CallResult, EffectClass, Entry, Reply, Request, RequestDigest, Stop, ToolSpec, Usage};
-pub use said::{Decision, Evidence, Exchange, Finding, FindingStatus, Message, MessageKind, Origin, Position, Variable};
+pub use said::{
+    Decision, Evidence, Exchange, Finding, FindingStatus, Message, MessageKind, Position, TrackRecord, Variable, abstains,
+};
 pub use text::{Template as TextTemplate, a, nearest};
 pub use time::Timestamp;

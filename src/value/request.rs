@@ -30,6 +30,10 @@ pub struct ToolSpec {
     pub parameters: Value,
     /// What repeating a call would do.
     pub effect: EffectClass,
+    /// Whether what it returns comes from outside, where anybody may have written it: a page of the web, a log, an MCP server that
+    /// nobody vouches for. A tool that does not say so answers from this machine and from what people gave the session.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untrusted: bool,
 }
 
 /// A tool call that a model asks for.
@@ -48,6 +52,16 @@ pub struct Call {
 pub struct CallResult {
     /// The result, or why there is none; an agent reads either.
     pub outcome: Result<Value, Failure>,
+    /// Whether what it says comes from outside: see [`ToolSpec::untrusted`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untrusted: bool,
+}
+
+impl CallResult {
+    /// What came of a call that nobody from outside had a say in.
+    pub fn of(outcome: Result<Value, Failure>) -> Self {
+        Self { outcome, untrusted: false }
+    }
 }
 
 /// Tokens of a model call. Zero for scripts.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FindingId, MessageId, Role, Seq, Value};
+use super::{FindingId, MessageId, Origin, Origins, Role, Seq, Value};
 
 /// What a message is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -65,12 +65,15 @@ pub struct Message {
     /// Only its two ends (and the audit) see it.
     #[serde(default)]
     pub private: bool,
-    /// Its part in an exchange of `ask_agent`. The engine says so, never an agent: what an agent sends along is in `metadata`.
+    /// Its part in an exchange of `ask_agent`, or in a handoff. The engine says so, never an agent: what an agent sends along is in `metadata`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<Exchange>,
+    /// Where what it says comes from: all that its author had read, and the author.
+    #[serde(default, skip_serializing_if = "Origins::is_empty")]
+    pub origins: Origins,
 }
 
-/// A message's part in an exchange of `ask_agent`.
+/// A message's part in an exchange of `ask_agent`, or in a handoff.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exchange {
@@ -78,6 +81,8 @@ pub enum Exchange {
     AnsweredAt(Arc<str>),
     /// The answer to that question; it is the result of the asker's call.
     Answers(MessageId),
+    /// What a handoff demands is acknowledged.
+    Acknowledges(MessageId),
 }
 
 impl Message {
@@ -85,7 +90,7 @@ impl Message {
     pub fn answers(&self) -> Option<&MessageId> {
         match &self.exchange {
             Some(Exchange::Answers(question)) => Some(question),
-            Some(Exchange::AnsweredAt(_)) | None => None,
+            Some(Exchange::AnsweredAt(_) | Exchange::Acknowledges(_)) | None => None,
         }
     }
 
@@ -93,21 +98,23 @@ impl Message {
     pub fn answered_at(&self) -> Option<&str> {
         match &self.exchange {
             Some(Exchange::AnsweredAt(path)) => Some(path),
-            Some(Exchange::Answers(_)) | None => None,
+            Some(Exchange::Answers(_) | Exchange::Acknowledges(_)) | None => None,
         }
     }
-}
 
-/// Where a claim comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Origin {
-    /// Computed from what tools returned.
-    Tool,
-    /// Said by a model.
-    Model,
-    /// Said by a person.
-    Person,
+    /// The handoff whose constraints it acknowledges.
+    pub fn acknowledges(&self) -> Option<&MessageId> {
+        match &self.exchange {
+            Some(Exchange::Acknowledges(handoff)) => Some(handoff),
+            Some(Exchange::Answers(_) | Exchange::AnsweredAt(_)) | None => None,
+        }
+    }
+
+    /// What a handoff carries over, where somebody wrote a brief.
+    pub fn brief(&self) -> Option<super::Brief> {
+        let brief = self.metadata.get("brief").filter(|_| self.kind == MessageKind::Handoff)?;
+        brief.to().ok()
+    }
 }
 
 /// What a claim rests on.
@@ -162,6 +169,9 @@ pub struct Finding {
     /// What it rests on.
     #[serde(default)]
     pub evidence: Vec<Evidence>,
+    /// Where all that its author had read comes from, and the author.
+    #[serde(default, skip_serializing_if = "Origins::is_empty")]
+    pub origins: Origins,
 }
 
 /// One side of a disagreement.
@@ -176,6 +186,39 @@ pub struct Position {
     /// Why, in words.
     #[serde(default)]
     pub reason: Arc<str>,
+    /// How often what it held stood before, from 0 to 1, where that weighs: see [`TrackRecord`].
+    #[serde(default)]
+    pub record: Option<f64>,
+}
+
+/// Whether a value says that its author holds no position: nothing, or the word `abstain`.
+pub fn abstains(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(|word| word.trim().eq_ignore_ascii_case("abstain"))
+}
+
+/// How often what an agent held stood in decisions of its team, in the sessions before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackRecord {
+    /// The name of its team.
+    pub team: Arc<str>,
+    /// Its id in the team.
+    pub role: Role,
+    /// The name of its profile.
+    pub profile: Arc<str>,
+    /// Decisions in which what it held stood.
+    pub stood: u32,
+    /// Decisions in which it held something.
+    pub held: u32,
+}
+
+impl TrackRecord {
+    /// What counts for somebody of whom nothing is known.
+    pub const NEUTRAL: f64 = 0.5;
+
+    /// The share that stood, with Laplace's correction: two decisions more, one of which stood.
+    pub fn share(&self) -> f64 {
+        (f64::from(self.stood) + 1.0) / (f64::from(self.held) + 2.0)
+    }
 }
 
 /// What was settled, with the dissent kept.
@@ -187,6 +230,9 @@ pub struct Decision {
     pub outcome: Value,
     /// Which rule, protocol or person decided.
     pub rule: Arc<str>,
+    /// How votes count there: `weighted`, `track_record`, `majority`, `unanimous` or `approval`. `rule` says whether one decided.
+    #[serde(default)]
+    pub protocol: Arc<str>,
     /// Why.
     #[serde(default)]
     pub reason: Arc<str>,
@@ -194,6 +240,9 @@ pub struct Decision {
     pub positions: Vec<Position>,
     /// Those who held something else.
     pub dissent: Vec<Role>,
+    /// Those who were heard and held nothing.
+    #[serde(default)]
+    pub abstained: Vec<Role>,
 }
 
 /// A version of a variable of the shared context.
@@ -207,4 +256,7 @@ pub struct Variable {
     pub author: Role,
     /// The record that wrote it.
     pub seq: Seq,
+    /// Where all that its author had read comes from, and the author.
+    #[serde(default, skip_serializing_if = "Origins::is_empty")]
+    pub origins: Origins,
 }

@@ -101,7 +101,7 @@ pub fn all(board: &Board) -> Vec<Arc<dyn Tool>> {
 
 fn watched(name: &str, effect: EffectClass, board: &Board, act: Act) -> Arc<dyn Tool> {
     let parameters = Value::map([("type", Value::text("object"))]);
-    let spec = ToolSpec { name: name.into(), description: "a tool of the tests".into(), parameters, effect };
+    let spec = ToolSpec { name: name.into(), description: "a tool of the tests".into(), parameters, effect, untrusted: false };
     Arc::new(Watched { spec, board: board.clone(), act })
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use synod::{event::Event, value::Value};
 
-use crate::common::{Bench, finish, graph, say};
+use crate::common::{Bench, finish, graph, say, sole_error};
 
 #[test]
 fn task_phase_and_done_when_reach_the_agent() {
@@ -86,6 +86,45 @@ fn stragglers_of_a_join_are_left_where_the_node_says_so() {
 }
 
 #[test]
+fn deadlines_of_a_join_and_of_a_loop_go_on_with_what_there_is() {
+    let run = |join: &str, at_least: &str| {
+        let bench = Bench::new();
+        bench.script("slow", "#{ calls: [#{ tool: \"stuck\" }] }");
+        bench.script("item", "if view.task == \"2\" { #{ calls: [#{ tool: \"stuck\" }] } } else { #{ finish: view.task } }");
+        bench.run(&format!(
+            "
+            name: Team
+            collaboration_pattern: graph
+            member_agents: [{{ agent: slow, role: slow }}, {{ agent: item, role: item }}]
+            nodes:
+              slow: {{ agent: slow }}
+              word: {{ tool: say, args: {{ value: pool }} }}
+              each: {{ for_each: '[1, 2, 3]', max: 3, agent: item, task: '{{{{ item }}}}', deadline: 1s, at_least: {at_least} }}
+              join: {{ gate: 'word.output', after: [slow, word], join: {join} }}
+            output: '#{{ join: join.output, each: each.output }}'
+            "
+        ))
+    };
+    let ran = run("{ deadline: 1s }", "2");
+    assert_eq!(ran.completed(), json!({ "join": "pool", "each": ["1", null, "3"] }));
+    assert_eq!(["slow", "each/1"].map(|node| ran.of(node)), ["cancelled", "cancelled"]);
+    let few = run("{ deadline: 1s, at_least: 2 }", "3");
+    assert_eq!(["join", "each"].map(|node| few.of(node)), ["timed_out", "timed_out"]);
+}
+
+#[test]
+fn what_a_deadline_counts_must_make_sense() {
+    for (node, expected) in [
+        ("b: { gate: '1', after: a, join: { at_least: 1 } }", "a `join` that is a map says `quorum` or `deadline`"),
+        ("b: { gate: '1', after: a, join: { deadline: 1s, at_least: 2 } }", "at least 2 cannot be met by 1 dependency"),
+        ("b: { for_each: '[1]', max: 1, tool: say, args: { value: 1 }, at_least: 1, after: a }", "and there is none"),
+    ] {
+        let found = Bench::new().check(&graph(&format!("nodes:\n  a: {{ gate: '1' }}\n  {node}\n")));
+        assert!(found.iter().any(|d| d.message.contains(expected)), "{node}: {}", crate::common::lines(&found));
+    }
+}
+
+#[test]
 fn a_loop_ends_when_its_condition_holds_or_at_max() {
     let team = |until: &str| {
         graph(&format!(
@@ -140,5 +179,22 @@ fn live_lets_an_agent_read_what_is_said_while_it_is_at_work() {
             "
         ));
         assert_eq!(ran.completed(), heard, "live: {live}");
+    }
+}
+
+#[test]
+fn notify_tells_whom_a_question_asks_and_an_address_that_cannot_be_meant_is_an_error() {
+    let bench = Bench::new();
+    let parked = bench.run(&graph("nodes: { q: { ask: 'Well?', to: ann, notify: 'cat > asked.json' } }"));
+    assert_eq!(parked.status.name(), "parked");
+    let asked: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(bench.path("asked.json")).unwrap()).unwrap();
+    assert_eq!((&asked["question"], &asked["to"]), (&json!("Well?"), &json!("ann")));
+    for (notify, why) in
+        [("http://example.com/x", "write https"), ("ftp://example.com", "neither https"), ("'https://a:b@c'", "password")]
+    {
+        let found = bench.check(&graph(&format!("nodes: {{ q: {{ ask: 'Well?', notify: {notify} }} }}")));
+        let (code, line, _, message) = sole_error(&found);
+        assert_eq!((code, line), ("invalid-value", 3), "{message}");
+        assert!(message.contains(why), "{message}");
     }
 }

@@ -25,7 +25,7 @@ fn threads() -> Vec<Vec<Entry>> {
         let text = Some(Arc::from(text)).filter(|t: &Arc<str>| !t.is_empty());
         Entry::Reply(Arc::new(Reply { text, calls: calls.to_vec(), ..Reply::default() }))
     };
-    let came = |call: &Call, outcome| Entry::Result { call: call.clone(), result: Arc::new(CallResult { outcome }) };
+    let came = |call: &Call, outcome| Entry::Result { call: call.clone(), result: Arc::new(CallResult::of(outcome)) };
     let note = |text: &str| Entry::Note(text.into());
     let mail = |text: &str| {
         Entry::Mail(Arc::from([Arc::new(Message {
@@ -37,6 +37,7 @@ fn threads() -> Vec<Vec<Entry>> {
             metadata: Value::Null,
             private: false,
             exchange: None,
+            origins: synod::value::Origins::default(),
         })]))
     };
     let (a, b) = (call("toolu:1/größe", "a.very/odd tool", json!({ "x": 1 })), call("", &"x".repeat(90), json!("no object")));
@@ -64,7 +65,13 @@ fn threads() -> Vec<Vec<Entry>> {
 fn odd_tools() -> Vec<Arc<ToolSpec>> {
     let tool = |name: &str, description: &str, parameters: Json| {
         let parameters = Value::try_from(parameters).unwrap();
-        Arc::new(ToolSpec { name: name.into(), description: description.into(), parameters, effect: EffectClass::Read })
+        Arc::new(ToolSpec {
+            name: name.into(),
+            description: description.into(),
+            parameters,
+            effect: EffectClass::Read,
+            untrusted: false,
+        })
     };
     let mut tools = collaboration_tools(&Offers::default());
     tools.extend([

@@ -91,6 +91,7 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
                 // That of a tool node counts with its attempt.
                 called.remove(&(*node, attempt, turn.0, Some(call.0)));
             }
+            Event::Notified { ask, .. } if !open.contains_key(ask) => return wrong("is about what is not open"),
             Event::AskMoved { ask, .. } if !open.contains_key(ask) => return wrong("moves what is not open"),
             Event::Resumed { epoch: taken } => {
                 if *taken <= epoch {
@@ -119,11 +120,15 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
             | Event::Noted { .. }
             | Event::Delegated(_)
             | Event::Found { .. }
+            | Event::Retracted { .. }
             | Event::Wrote { .. }
             | Event::Decided { .. }
             | Event::Escalated { .. }
             | Event::AskMoved { .. }
+            | Event::Notified { .. }
             | Event::LimitReached { .. }
+            | Event::DeadlinePassed { .. }
+            | Event::HandedOff { .. }
             | Event::Undelivered { .. }
             | Event::LateResult { .. } => {}
         }
@@ -172,7 +177,10 @@ fn subject(event: &Event) -> Option<NodeIx> {
         | Event::LetGo { node, .. }
         | Event::Noted { node, .. }
         | Event::Wrote { node, .. }
+        | Event::DeadlinePassed { node }
+        | Event::HandedOff { node, .. }
         | Event::Found { node, .. }
+        | Event::Retracted { node, .. }
         | Event::Decided { node, .. } => Some(*node),
         Event::ToolCalled(call) => Some(call.node),
         Event::Delegated(delegated) => Some(delegated.node),
@@ -186,6 +194,7 @@ fn subject(event: &Event) -> Option<NodeIx> {
         | Event::Said { .. }
         | Event::AskClosed { .. }
         | Event::AskMoved { .. }
+        | Event::Notified { .. }
         | Event::Escalated { .. }
         | Event::LimitReached { .. }
         | Event::Undelivered { .. }

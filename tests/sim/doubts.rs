@@ -88,11 +88,15 @@ impl Doubts {
             | Event::Noted { .. }
             | Event::Delegated(_)
             | Event::Found { .. }
+            | Event::Retracted { .. }
             | Event::Wrote { .. }
             | Event::Decided { .. }
             | Event::Escalated { .. }
             | Event::AskMoved { .. }
+            | Event::Notified { .. }
             | Event::LimitReached { .. }
+            | Event::DeadlinePassed { .. }
+            | Event::HandedOff { .. }
             | Event::Undelivered { .. }
             | Event::CancelRequested { .. }
             | Event::LateResult { .. }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use synod::{
-    event::{Ask, AskFor, Input, Key, ModelCall, Record, ToolCall},
+    event::{Ask, AskFor, Input, Key, ModelCall, Notice, Record, ToolCall},
     graph::Bounds,
     plan::{ModelFacts, Models, bounds_of},
     report::Report,
@@ -226,7 +226,7 @@ fn unique(what: &str, mut ids: Vec<String>) -> Result<(), Violation> {
 /// A report without what tells the time or what was spent, and without the numbers of questions, which people are asked one after another.
 fn timeless(report: serde_json::Value) -> serde_json::Value {
     use serde_json::Value::{Array, Object};
-    const TIMES: [&str; 16] = [
+    const TIMES: [&str; 17] = [
         "started_at",
         "completed_at",
         "duration_ms",
@@ -239,6 +239,8 @@ fn timeless(report: serde_json::Value) -> serde_json::Value {
         "overhead",
         "deadline",
         "ask",
+        // A question that is answered before anybody was told of it leaves no word of that.
+        "notified",
         // What an outage cut off counts as spent.
         "tokens",
         "cost_usd",
@@ -249,7 +251,10 @@ fn timeless(report: serde_json::Value) -> serde_json::Value {
         Object(map) => {
             Object(map.into_iter().filter(|(k, _)| !TIMES.contains(&k.as_str())).map(|(k, v)| (k, timeless(v))).collect())
         }
-        Array(items) => Array(items.into_iter().map(timeless).collect()),
+        Array(items) => {
+            let untold = |item: &serde_json::Value| item.as_str().is_some_and(|text| text.contains("could not be notified of q"));
+            Array(items.into_iter().filter(|item| !untold(item)).map(timeless).collect())
+        }
         other => other,
     }
 }
@@ -461,10 +466,10 @@ fn read(request: &Request) -> String {
     format!("{node} {phase} {turn} {turns_left} {task} {input} {inputs:?} {context} {thread:?}")
 }
 
-fn said(random: &mut Random, fires: bool) -> Result<Reply, Failure> {
+fn said(random: &mut Random, fires: bool, hands: bool, owes: bool) -> Result<Reply, Failure> {
     let value = Value::map([
-        ("value", Value::text(random.one(&["x", "y", "z"]))),
-        ("vote", Value::text(random.one(&["approve", "object"]))),
+        ("value", random.one(&[Value::text("x"), Value::text("y"), Value::text("z"), several(), Value::Null]).clone()),
+        ("vote", Value::text(random.one(&["approve", "approve", "object", "object", "abstain"]))),
         ("confidence", Value::Float(*random.one(&[0.2, 0.5, 0.9]))),
     ]);
     let usage = Usage { input: 10, cached: 0, output: 5, cost: Usd(100) };
@@ -484,6 +489,16 @@ fn said(random: &mut Random, fires: bool) -> Result<Reply, Failure> {
             let count = 1 + random.below(4);
             reply.calls = (0..count).map(|n| call(random, n, &value, fires)).collect();
         }
+    }
+    if hands && random.percent(40) {
+        let handoff = Call { id: Arc::from("over"), tool: Arc::from("handoff"), args: handoff(random) };
+        let at = random.below(reply.calls.len() as u64 + 1) as usize;
+        reply.calls.insert(at, handoff);
+    }
+    if owes && random.percent(60) {
+        let constraints = CONSTRAINTS[..1 + random.below(2) as usize].iter().map(|c| Value::text(*c));
+        let args = Value::map([("constraints", Value::list(constraints))]);
+        reply.calls.insert(0, Call { id: Arc::from("yes"), tool: Arc::from("acknowledge"), args });
     }
     Ok(reply)
 }
@@ -513,6 +528,40 @@ fn division(random: &mut Random) -> Call {
     Call { id: Arc::from("division"), tool: Arc::from("delegate"), args: Value::map([("subtasks", tasks)]) }
 }
 
+/// What one may hold where one may approve several.
+fn several() -> Value {
+    Value::list([Value::text("x"), Value::text("z")])
+}
+
+/// The findings of an agent's own that it knows of.
+fn own_findings(request: &Request) -> Vec<Value> {
+    let known = request.context.get("findings").and_then(Value::as_list).unwrap_or_default();
+    let earlier = known.iter().filter(|f| f.get("agent").and_then(Value::as_str) == Some(request.role.as_str()));
+    let ids = earlier.filter_map(|f| f.get("id").cloned());
+    let new = request.thread.iter().filter_map(|entry| match entry {
+        Entry::Result { call, result } if &*call.tool == "broadcast_finding" => {
+            result.outcome.as_ref().ok()?.get("finding").cloned()
+        }
+        _ => None,
+    });
+    ids.chain(new).collect()
+}
+
+/// What a handoff may demand.
+const CONSTRAINTS: [&str; 2] = ["read only", "not before nine"];
+
+fn handoff(random: &mut Random) -> Value {
+    let to = Value::text(random.one(&["a", "b", "c", "nobody"]));
+    let demands = CONSTRAINTS[..random.below(3) as usize].iter().map(|c| Value::text(*c));
+    let brief = match random.below(8) {
+        0 => Value::Int(1),
+        1 => Value::text("go on"),
+        _ => Value::map([("goal", Value::text(random.one(&["x", "y"]))), ("constraints", Value::list(demands))]),
+    };
+    let reason = if random.percent(50) { Value::text("by chance") } else { Value::Null };
+    Value::map([("to", to), ("brief", brief), ("reason", reason)])
+}
+
 fn call(random: &mut Random, n: u64, value: &Value, fires: bool) -> Call {
     let nothing = || Value::map::<&str>([]);
     let colleague = |random: &mut Random| Value::text(random.one(&["a", "b", "c", "boss", "nobody"]));
@@ -533,12 +582,19 @@ fn call(random: &mut Random, n: u64, value: &Value, fires: bool) -> Call {
             ("send_message", Value::map([("to", to), ("content", words), ("type", kind), ("private", private)]))
         }
         14 | 15 => ("ask_agent", Value::map([("to", colleague(random)), ("question", Value::text("and you?"))])),
-        12 => ("set_variable", Value::map([("variable", Value::text(random.one(&["v", "w"]))), ("value", Value::Int(n as i64))])),
+        12 => {
+            let mut args = vec![("variable", Value::text(random.one(&["v", "w"]))), ("value", Value::Int(n as i64))];
+            if random.percent(50) {
+                args.push(("version", Value::Int(random.below(3) as i64)));
+            }
+            ("set_variable", Value::map(args))
+        }
+        16 => ("retract_finding", Value::map([("finding", Value::text("none")), ("reason", Value::text("it was wrong"))])),
         _ => {
             let claim = [
                 ("topic", Value::text(random.one(&["t", "u"]))),
                 ("claim", Value::text("so it is")),
-                ("value", Value::text(random.one(&["x", "y"]))),
+                ("value", random.one(&[Value::text("x"), Value::text("y"), several(), Value::text("abstain")]).clone()),
                 ("confidence", Value::Float(*random.one(&[0.3, 0.6, 0.9]))),
             ];
             ("broadcast_finding", Value::map(claim))
@@ -550,17 +606,22 @@ fn call(random: &mut Random, n: u64, value: &Value, fires: bool) -> Call {
 impl World for Chance {
     fn model(&mut self, call: &ModelCall) -> Vec<(u64, Result<Reply, Failure>)> {
         let mut random = self.draw(&format!("{} {}", call.key.attempt, read(&call.request)));
-        let mut reply = said(&mut random, self.fires);
+        let has = |tool: &str| call.request.tools.iter().any(|offered| &*offered.name == tool);
+        let mut reply = said(&mut random, self.fires, has("handoff"), has("acknowledge"));
+        let own = own_findings(&call.request);
         if let Ok(reply) = &mut reply
             && &*call.request.phase == "delegate"
             && random.percent(60)
         {
             *reply = Reply { usage: reply.usage, calls: vec![division(&mut random)], ..Reply::default() };
         }
-        if let Ok(reply) = &mut reply
-            && is_offline(&call.request.profile.model)
-        {
-            reply.usage = Usage::default();
+        if let Ok(reply) = &mut reply {
+            if is_offline(&call.request.profile.model) {
+                reply.usage = Usage::default();
+            }
+            for taken in reply.calls.iter_mut().filter(|call| &*call.tool == "retract_finding" && !own.is_empty()) {
+                taken.args = taken.args.with("/finding", random.one(&own).clone());
+            }
         }
         if self.full {
             return match random.below(4) {
@@ -615,6 +676,13 @@ impl World for Chance {
 
     fn cancel(&mut self, _: Key) -> u64 {
         self.wait()
+    }
+
+    fn notify(&mut self, notice: &Notice) -> Vec<(u64, Result<(), Failure>)> {
+        let mut random = self.draw(&notice.key);
+        let result = if random.percent(40) { Err(Failure::new(FailureKind::Transport, "by chance")) } else { Ok(()) };
+        // One that breaks off without a word is told again by whoever takes over, and holds up nothing meanwhile.
+        if random.percent(10) { Vec::new() } else { self.arrivals(result) }
     }
 
     fn ask(&mut self, ask: &Ask, path: &str, attempt: u32) -> Vec<(u64, Value)> {

@@ -1,11 +1,11 @@
 //! Which session is it? [`scene`]: a random plan, its rules, and what may disturb its order.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use synod::{
     graph::{
-        AgentNode, Backoff, CallCap, Divider, EscalationPolicy, EscalationStep, GateBy, Limits, Node, NodeKind, Phase, Plan,
-        Replan, Retry, ScopeKind, SettleOver, SettleSpec, VoteProtocol,
+        AgentNode, Backoff, CallCap, Deadline, Divider, EscalationPolicy, EscalationStep, GateBy, Limits, MemberTeam, Node,
+        NodeKind, Phase, Plan, Replan, Retry, ScopeKind, SettleOver, SettleSpec, TeamSeat, VoteProtocol,
     },
     value::{
         EffectClass, EscalateTo, FailureKind, Merge, Role, RuleKind, SettleVerdict, Subtask, TeamIx, Usd, Value, Verdict,
@@ -33,6 +33,8 @@ pub struct Scene {
 /// What a failure says by which the rules know that a call did not happen.
 pub const UNDONE: &str = "before it happened";
 const ROLES: [&str; 3] = ["a", "b", "c"];
+const PROTOCOLS: [VoteProtocol; 5] =
+    [VoteProtocol::Weighted, VoteProtocol::TrackRecord, VoteProtocol::Majority, VoteProtocol::Unanimous, VoteProtocol::Approval];
 /// Scopes inside each other at most.
 const DEPTH: u32 = 3;
 
@@ -45,10 +47,27 @@ pub fn scene(seed: u64) -> Scene {
     let finally = maker.random.percent(20);
     let mut end = Maker { random: Random::new(seed), ordered, fires, left: 3 };
     let with = finally.then_some(|flow: &mut Flow<'_>| end.graph(flow, DEPTH));
-    let mut plan = Plans::with_finally(|flow| maker.graph(flow, 0), with);
+    // Members that are teams: `c` of the session's team, and `b` of that team.
+    let nested = if maker.random.percent(40) { 1 + maker.random.below(2) as u32 } else { 0 };
+    let mut bodies = Vec::new();
+    let build = |flow: &mut Flow<'_>| {
+        for level in 0..nested {
+            bodies.push(flow.team_graph(TeamIx(2 + level), |flow| maker.graph(flow, DEPTH - 1)));
+        }
+        maker.graph(flow, 0);
+    };
+    let mut plan = Plans::with_finally(build, with);
     let mut random = maker.random;
     plan.max_parallel = 1 + random.below(6) as u32;
-    plan.teams = vec![a_team(&mut random, ordered), a_team(&mut random, ordered)];
+    plan.teams = (0..2 + nested).map(|_| a_team(&mut random, ordered)).collect();
+    for (body, (team, role)) in bodies.into_iter().zip([(0, "c"), (2, "b")]) {
+        let member = plan.teams[team].members.iter_mut().find(|member| member.role.as_str() == role).expect("every team has it");
+        let timeout = (ordered && random.percent(30)).then(|| Duration::from_secs(1 + random.below(40)));
+        member.team = Some(MemberTeam { body, with: Vec::new(), timeout, open: random.percent(30) });
+        if ordered && random.percent(20) {
+            plan.teams[2].limits.turns = Some(1 + random.below(12));
+        }
+    }
     if ordered && random.percent(40) {
         let some = |random: &mut Random, most| random.percent(30).then(|| 1 + random.below(most));
         plan.limits = Limits {
@@ -160,12 +179,14 @@ fn a_team(random: &mut Random, ordered: bool) -> synod::graph::TeamPlan {
     use EscalationPolicy::{Always, Never, OnBudget, OnDisagreement, OnFailure, OnStall, OnTimeout, OnUncertainty};
     let policies = [Never, Always, OnDisagreement, OnUncertainty, OnFailure, OnTimeout, OnBudget, OnStall];
     made.escalation_policy = policies.into_iter().filter(|_| random.percent(20)).collect();
-    let deadline = (ordered && random.percent(50)).then(|| Duration::from_secs(1 + random.below(30)));
-    let step = |to| EscalationStep { to: Arc::from(to), deadline, notify: None };
-    made.escalation = vec![step("on-call")];
-    if random.percent(50) {
-        made.escalation.push(step("manager"));
-    }
+    let timed = ordered && random.percent(50);
+    let people = ["on-call", "manager", "director"];
+    let chain = people.into_iter().take(1 + random.below(3) as usize).map(|to| EscalationStep {
+        to: Arc::from(to),
+        deadline: timed.then(|| Duration::from_secs(1 + random.below(30))),
+        notify: random.percent(50).then(|| Arc::from("page")),
+    });
+    made.escalation = chain.collect();
     made
 }
 
@@ -293,6 +314,8 @@ impl Maker {
             _ => spot.otherwise(source),
         });
         let spot = if self.random.percent(15) { spot.short() } else { spot };
+        let late = self.ordered && count > 0 && self.random.percent(20);
+        let spot = if late { spot.waits(1 + self.random.below(20), 1 + self.random.below(2) as u32) } else { spot };
         if self.ordered && count > 0 && self.random.percent(30) {
             let spot = if self.random.percent(50) { spot.any() } else { spot.quorum(1 + self.random.below(count) as u32) };
             if self.random.percent(40) {
@@ -312,7 +335,11 @@ impl Maker {
                 let deadline = (self.ordered && self.random.percent(50)).then(|| 1 + self.random.below(20));
                 let default = self.random.percent(50).then(|| Value::text("yes"));
                 let options: &[&str] = if self.random.percent(80) { &["yes", "no"] } else { &[] };
-                flow.ask(id, options, deadline, default)
+                let mut spot = flow.ask(id, options, deadline, default);
+                if let NodeKind::Ask(ask) = &mut spot.node().kind {
+                    ask.notify = self.random.percent(50).then(|| Arc::from("page"));
+                }
+                spot
             }
             62..=65 => {
                 let phase = *self.random.one(&[Phase::Synthesize, Phase::Validate, Phase::Delegate]);
@@ -321,7 +348,10 @@ impl Maker {
             66..=74 => {
                 let items = *self.random.one(&["[]", "[1]", "[1, 2, 3]", "[1, 2, 3, 4]", "7"]);
                 let parallel = self.random.percent(50).then(|| 1 + self.random.below(2) as u32);
-                flow.for_each(id, items, 3, parallel, |flow| self.graph(flow, depth + 1))
+                let deadline = self.deadline();
+                let mut spot = flow.for_each(id, items, 3, parallel, |flow| self.graph(flow, depth + 1));
+                spot.node().work_deadline = deadline;
+                spot
             }
             75..=80 => {
                 let max = 1 + self.random.below(3) as u32;
@@ -329,24 +359,55 @@ impl Maker {
                 flow.repeat(id, max, until, |flow| self.graph(flow, depth + 1))
             }
             81..=85 => flow.group(id, |flow| self.graph(flow, depth + 1)),
-            86..=88 => flow.sub_team(id, TeamIx(1), &[("x", "1")], |flow| self.graph(flow, depth + 1)),
+            86..=88 => {
+                let seat = self.random.percent(50).then(|| TeamSeat {
+                    member: Role::new("c"),
+                    task: None,
+                    brief: self.random.percent(50).then(|| Arc::from("a part")),
+                    done_when: self.random.percent(20).then(|| Arc::from("it is right")),
+                    open: self.random.percent(30),
+                });
+                let mut spot = flow.sub_team(id, TeamIx(1), &[("x", "1")], |flow| self.graph(flow, depth + 1));
+                if let NodeKind::Scope(scope) = &mut spot.node().kind
+                    && let ScopeKind::Group { seat: place, .. } = &mut **scope
+                {
+                    *place = seat.map(Box::new);
+                }
+                spot
+            }
             89..=92 => self.subtasks(flow, id),
             93..=95 => {
                 let members = ROLES.map(Role::new).to_vec();
                 let max_handoffs = self.random.below(4) as u32;
                 let like = self.like();
                 if self.ordered && self.random.percent(50) {
-                    return flow.scope(id, ScopeKind::Circle { members, like });
+                    let deadline = self.deadline();
+                    let mut spot = flow.scope(id, ScopeKind::Circle { members, like });
+                    spot.node().work_deadline = deadline;
+                    return spot;
                 }
-                flow.scope(id, ScopeKind::Relay { members, max_handoffs, like })
+                let targets = if self.random.percent(70) { self.targets(&members) } else { BTreeMap::new() };
+                flow.scope(id, ScopeKind::Relay { members, max_handoffs, targets, like })
             }
             96..=99 => {
-                let over = *self.random.one(&[SettleOver::Findings, SettleOver::Findings, SettleOver::Votes]);
+                let over = *self.random.one(&[SettleOver::Findings, SettleOver::Findings, SettleOver::Votes, SettleOver::Result]);
                 let spec = self.spec(over);
                 flow.scope(id, ScopeKind::Settle(spec))
             }
             _ => self.coordinated(flow, id),
         }
+    }
+
+    /// Whom each may hand over to: all others, or one.
+    fn targets(&mut self, members: &[Role]) -> BTreeMap<Role, Vec<Role>> {
+        let all = self.random.percent(60);
+        let open = |(at, from): (usize, &Role)| {
+            let mut others: Vec<Role> = members.iter().filter(|to| *to != from).cloned().collect();
+            others.rotate_left(at % 2);
+            others.truncate(if all { members.len() } else { 1 });
+            (from.clone(), others)
+        };
+        members.iter().enumerate().map(open).collect()
     }
 
     fn agent<'f, 'p>(&mut self, flow: &'f mut Flow<'p>, id: &str, source: Option<&str>) -> Spot<'f, 'p> {
@@ -431,8 +492,10 @@ impl Maker {
         let one_by_one = self.random.percent(40);
         let like = self.like();
         let from = synod::value::Expr { refs: Vec::new(), ..from };
-        let (replan, check) = (self.replan(), self.checker());
-        flow.scope(id, ScopeKind::Subtasks { from, max: 5, like, one_by_one, quorum, replan, check })
+        let (replan, check, deadline) = (self.replan(), self.checker(), self.deadline());
+        let mut spot = flow.scope(id, ScopeKind::Subtasks { from, max: 5, like, one_by_one, quorum, replan, check });
+        spot.node().work_deadline = deadline;
+        spot
     }
 
     fn replan(&mut self) -> Option<Replan> {
@@ -444,12 +507,20 @@ impl Maker {
         self.random.percent(40).then(|| Role::new(self.random.one(&["a", "b", "boss"])))
     }
 
+    fn deadline(&mut self) -> Option<Deadline> {
+        let some = self.ordered && self.random.percent(30);
+        some.then(|| Deadline {
+            after: Duration::from_secs(1 + self.random.below(30)),
+            at_least: 1 + self.random.below(2) as u32,
+        })
+    }
+
     fn spec(&mut self, over: SettleOver) -> SettleSpec {
         SettleSpec {
             over,
             members: ROLES.map(Role::new).to_vec(),
             max_debate_rounds: self.random.below(3) as u32,
-            protocol: *self.random.one(&[VoteProtocol::Weighted, VoteProtocol::Majority, VoteProtocol::Unanimous]),
+            protocol: *self.random.one(&PROTOCOLS),
             tie: self.random.percent(30).then(|| Role::new("b")),
             like: self.like(),
         }

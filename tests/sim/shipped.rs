@@ -286,10 +286,10 @@ pub fn bounded(shipped: &Shipped, seed: u64) -> Result<Told, Violation> {
     let full = random.percent(30);
     let world = Adversaries { seed, roles: shipped.roles(), all, pace: Random::new(seed), full, calls };
     let mut run = Run::start(plan, shipped.prepared.judge.clone(), world)?;
-    let steps = drive(&mut run)?;
+    let (steps, over) = drive(&mut run)?;
     run.check_fold()?;
     within(run.state(), &bounds)?;
-    let took = run.now.since(Timestamp(0));
+    let took = over.since(Timestamp(0));
     if took > Duration::from_secs(bounds.wall_seconds) {
         return Err(format!("it takes {took:?}, and its bound is {} s\n{}", bounds.wall_seconds, run.outcomes()));
     }
@@ -311,7 +311,7 @@ pub fn shuffled(shipped: &Shipped, agents: u64, pace: u64) -> Result<Told, Viola
         calls: 2,
     };
     let mut run = Run::start(plan.clone(), shipped.prepared.judge.clone(), world)?;
-    let steps = drive(&mut run)?;
+    let (steps, _) = drive(&mut run)?;
     if shipped.ordered {
         again(&run, plan, shipped.prepared.judge.clone())?;
     }
@@ -321,7 +321,8 @@ pub fn shuffled(shipped: &Shipped, agents: u64, pace: u64) -> Result<Told, Viola
     Ok(told)
 }
 
-fn drive<W: World>(run: &mut Run<W>) -> Result<u64, Violation> {
+/// Drives a session to its end, which is when it is returned with the steps; what was cut off stops after that.
+fn drive<W: World>(run: &mut Run<W>) -> Result<(u64, Timestamp), Violation> {
     let mut steps = 0;
     while !run.is_over() {
         steps += 1;
@@ -329,6 +330,7 @@ fn drive<W: World>(run: &mut Run<W>) -> Result<u64, Violation> {
             return Err(format!("it does not end:\n{}", run.outcomes()));
         }
     }
+    let over = run.now;
     while run.step()? {}
-    Ok(steps)
+    Ok((steps, over))
 }

@@ -115,6 +115,7 @@ impl Engine {
         let inner = &self.inner;
         let agents = team.map(|team| Agents::of(&team.plan));
         let mut found = models::keys(&inner.catalog, agents.as_ref());
+        found.extend(models::signature(inner, team));
         found.extend(models::look(inner, team, agents.as_ref()));
         if online {
             found.extend(models::ask(inner, agents.as_ref()).await);

@@ -7,7 +7,8 @@ use super::{
     agents::{Agents, Need, Needed},
 };
 use crate::{
-    engine::{Inner, Prepared},
+    engine::{Inner, Prepared, notify::SECRET},
+    graph::NodeKind,
     model::{Listed, ModelError, Providers},
     plan::{DEFAULT_WINDOW, with_includes},
     team::{Model, ModelCatalog, Provider},
@@ -42,6 +43,23 @@ pub(super) fn keys(catalog: &ModelCatalog, agents: Option<&Agents>) -> Vec<Diagn
         }
     };
     catalog.providers.iter().map(key).collect()
+}
+
+/// Whether what people are notified of is signed, where a team notifies anybody.
+pub(super) fn signature(inner: &Inner, team: Option<&Prepared>) -> Option<Diagnosis> {
+    let plan = &team?.plan;
+    let asks = plan.graphs.iter().flat_map(|graph| graph.dag.node_weights()).filter_map(|node| match &node.kind {
+        NodeKind::Ask(ask) => ask.notify.as_ref(),
+        NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Scope(_) => None,
+    });
+    let steps = plan.teams.iter().flat_map(|team| &team.escalation).filter_map(|step| step.notify.as_ref());
+    asks.chain(steps).next()?;
+    let say = |status, detail: String| Some(Diagnosis::new(Area::Keys, status, "notifications", detail));
+    if inner.env.get(SECRET).is_some_and(|secret| !secret.is_empty()) {
+        return say(Health::Ok, format!("{SECRET} is set: they are signed"));
+    }
+    let help = format!("set {SECRET} in the environment, and let whoever receives them check the signature");
+    say(Health::Warn, format!("{SECRET} is not set: those of this team leave unsigned")).map(|found| found.help(help))
 }
 
 /// Whether the models of a team can be opened, and what is known of them; without a team, of those of each provider.

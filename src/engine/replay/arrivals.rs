@@ -112,6 +112,10 @@ fn input(state: &State, record: &Record) -> Option<Input> {
             let reply = usage.map(|usage| Arc::new(Reply { usage, ..Reply::default() })).ok_or_else(gone);
             Some(Input::Replied { key: *key, reply })
         }
+        Event::Notified { ask, nth, failure } => {
+            let result = failure.as_ref().map_or(Ok(()), |failure| Err((**failure).clone()));
+            Some(Input::Notified { ask: *ask, nth: *nth, result })
+        }
         Event::Started(_)
         | Event::Parked
         | Event::NodeStarted { .. }
@@ -128,8 +132,11 @@ fn input(state: &State, record: &Record) -> Option<Input> {
         | Event::Said { .. }
         | Event::Noted { .. }
         | Event::Delegated(_)
+        | Event::DeadlinePassed { .. }
+        | Event::HandedOff { .. }
         | Event::Undelivered { .. }
         | Event::Found { .. }
+        | Event::Retracted { .. }
         | Event::Wrote { .. }
         | Event::Decided { .. }
         | Event::Escalated { .. }

@@ -112,7 +112,7 @@ fn go_on(scheduler: &mut Scheduler, replayed: &mut Vec<Record>, stops: bool) -> 
                 let result = Err(Failure::new(FailureKind::Tool, missing(call.key)));
                 Some(Input::Returned { key: call.key, result })
             }
-            Effect::Cancel(_) | Effect::Ask(_) | Effect::Tell { .. } => None,
+            Effect::Cancel(_) | Effect::Ask(_) | Effect::Notify(_) | Effect::Tell { .. } => None,
         });
         let inputs: Vec<Input> = unanswered.collect();
         let step = match (inputs.is_empty(), scheduler.next_timer()) {

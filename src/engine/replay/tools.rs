@@ -21,6 +21,8 @@ pub(super) struct RecordedTools<T> {
     effects: BTreeMap<(Arc<str>, String), EffectClass>,
     /// Calls that were made.
     made: BTreeSet<(Arc<str>, String)>,
+    /// Those whose results came from outside.
+    untrusted: BTreeSet<Arc<str>>,
     /// Calls that did not fit the schema, and what the agent was told.
     refused: BTreeMap<(Arc<str>, String), Arc<str>>,
 }
@@ -30,7 +32,8 @@ impl<T: Toolbox> RecordedTools<T> {
         let Some(first) = records.first() else { return Err(FoldError::NoStart) };
         let mut state = State::start(first)?;
         let (effects, made, refused) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        let mut tools = Self { here, elsewhere: BTreeMap::new(), effects, made, refused };
+        let untrusted = BTreeSet::new();
+        let mut tools = Self { here, elsewhere: BTreeMap::new(), effects, made, untrusted, refused };
         for record in &records[1..] {
             tools.see(&state, &record.event);
             state.apply(record)?;
@@ -53,6 +56,9 @@ impl<T: Toolbox> RecordedTools<T> {
             }
             Event::ToolReturned { node, call, result, .. } => {
                 let call = state.activations.get(node).and_then(|a| a.call(*call)?.call());
+                if let Some(call) = call.filter(|call| result.untrusted && !is_collaboration(&call.tool)) {
+                    self.untrusted.insert(call.tool.clone());
+                }
                 if let (Some(call), Err(failure)) = (call, &result.outcome)
                     && failure.kind == FailureKind::Schema
                     && !is_collaboration(&call.tool)
@@ -79,15 +85,19 @@ impl<T: Toolbox> RecordedTools<T> {
             | Event::Said { .. }
             | Event::Noted { .. }
             | Event::Delegated(_)
+            | Event::DeadlinePassed { .. }
+            | Event::HandedOff { .. }
             | Event::Undelivered { .. }
             | Event::LetGo { .. }
             | Event::Found { .. }
+            | Event::Retracted { .. }
             | Event::Wrote { .. }
             | Event::Decided { .. }
             | Event::Escalated { .. }
             | Event::Asked(_)
             | Event::AskClosed { .. }
             | Event::AskMoved { .. }
+            | Event::Notified { .. }
             | Event::LimitReached { .. }
             | Event::CancelRequested { .. }
             | Event::LateResult { .. }
@@ -102,6 +112,7 @@ impl<T: Toolbox> RecordedTools<T> {
                 description: Arc::from("not on this machine; its results are on the record"),
                 parameters: Value::map([("type", Value::text("object"))]),
                 effect: EffectClass::Irreversible,
+                untrusted: false,
             };
             self.elsewhere.insert(tool.clone(), Arc::new(spec));
         }
@@ -114,7 +125,9 @@ fn key(tool: &Arc<str>, args: &Value) -> (Arc<str>, String) {
 
 impl<T: Toolbox> Toolbox for RecordedTools<T> {
     fn spec(&self, tool: &str) -> Option<Arc<ToolSpec>> {
-        self.here.spec(tool).or_else(|| self.elsewhere.get(tool).cloned())
+        let spec = self.here.spec(tool).or_else(|| self.elsewhere.get(tool).cloned())?;
+        let untrusted = self.untrusted.contains(tool);
+        Some(if spec.untrusted == untrusted { spec } else { Arc::new(ToolSpec { untrusted, ..(*spec).clone() }) })
     }
 
     fn check(&self, tool: &str, args: &Value) -> Result<(), String> {

@@ -76,7 +76,13 @@ mod tests {
     #[test]
     fn a_tool_goes_by_a_plain_name_and_is_found_by_it() {
         let tool = |name: &str| {
-            Arc::new(ToolSpec { name: name.into(), description: "".into(), parameters: Value::Null, effect: EffectClass::Read })
+            Arc::new(ToolSpec {
+                name: name.into(),
+                description: "".into(),
+                parameters: Value::Null,
+                effect: EffectClass::Read,
+                untrusted: false,
+            })
         };
         let long = "x".repeat(90);
         let tools: Vec<_> = ["Read", "server.tool/a", "server.tool/b", "größe", &long, "7up"].map(tool).into();

@@ -117,8 +117,9 @@ fn an_agent_with_tools_may_hold_a_slot_for_each_call_of_a_turn() {
 #[test]
 fn the_attempts_of_every_scope_multiply_what_is_in_it() {
     // A relay of two seats of 10 s, tried twice with 2 s between.
-    let text =
-        graph("nodes:\n  g: { nodes: { r: { relay: [ann, bob], timeout: 10s } }, retry: { max_attempts: 2, backoff: 2s } }\n");
+    let text = graph(
+        "nodes:\n  g: { nodes: { r: { relay: [ann, bob], max_handoffs: 1, timeout: 10s } }, retry: { max_attempts: 2, backoff: 2s } }\n",
+    );
     assert_eq!((bounds(&text).0, bounds(&text).4), (40, 42));
 }
 
@@ -174,13 +175,16 @@ fn a_coordinator_that_delegates_may_do_so_again_and_every_sub_task_may_be_divide
 }
 
 #[test]
-fn a_relay_is_bounded_by_its_handoffs_where_a_rule_decides() {
+fn a_relay_is_bounded_by_its_handoffs_where_a_rule_or_its_members_decide() {
     let relay = "name: T\ncollaboration_pattern: sequential\ncoordination_rules: { max_handoffs: 4, timeout_per_agent_seconds: 10 }\n\
                  member_agents: [{ agent: a, role: ann }, { agent: llm, role: bob }]\n";
-    // By default each has its turn: 10 + 5. With a rule, five seats of the longest each way.
-    assert_eq!(bounds(relay).0, 15);
-    let ruled = bounds(&format!("{relay}rules: [own.rhai]\n"));
-    assert_eq!((ruled.0, ruled.4), (50, 50));
+    // Where nobody may hand over, each has its turn: 10 + 5. Else, five seats of the longest each way.
+    let closed = format!("{relay}may_hand_off: {{ ann: [], bob: [] }}\n");
+    assert_eq!(bounds(&closed).0, 15);
+    for free in [relay.to_owned(), format!("{closed}rules: [own.rhai]\n"), format!("{relay}may_hand_off: {{ ann: [] }}\n")] {
+        let free = bounds(&free);
+        assert_eq!((free.0, free.4), (50, 50));
+    }
 }
 
 #[test]

@@ -172,6 +172,35 @@ fn writers_inside_scopes_count_and_so_do_instances_of_one_body() {
 }
 
 #[test]
+fn behaviour_14_members_of_a_circle_and_of_sub_tasks_that_write_one_variable_without_a_merge_are_refused() {
+    let scopes = ["c: { circle: [ann, bob] }", "c: { subtasks: '[]', max: 2 }"];
+    for scope in scopes {
+        let team = |merge: &str| {
+            format!(
+                "name: Team\ncollaboration_pattern: graph\nmember_agents:\n  - {{ agent: a, role: ann, writes: [{{ variable: plan{merge} }}] }}\n  \
+                 - {{ agent: b, role: bob, writes: [{{ variable: plan{merge} }}] }}\n  - {{ agent: c, role: cid }}\nnodes:\n  {scope}\n"
+            )
+        };
+        assert_eq!(
+            said(&team("")),
+            "team.yaml:8:3: error[write-conflict]: `ann` and `bob`, members of `c` may run at the same time and write `plan`\n  \
+             say how the values become one: `writes: [{ variable: plan, merge: append }]`\n",
+            "{scope}"
+        );
+        assert_eq!(said(&team(", merge: append")), "", "{scope}");
+    }
+    check(
+        &[
+            "a: { agent: ann, live: true, writes: plan }",
+            "b: { agent: bob, live: true, writes: plan }",
+            "c: { agent: cid, after: [a, b] }",
+        ],
+        "team.yaml:7:3: error[write-conflict]: `a` and `b` may run at the same time and both write `plan`\n  \
+         let one be `after` the other, or give both the same merge: `writes: [{ variable: plan, merge: append }]`\n",
+    );
+}
+
+#[test]
 fn arguments_that_are_known_fit_the_tool() {
     check(
         &[

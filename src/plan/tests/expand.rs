@@ -4,7 +4,7 @@ use super::*;
 use crate::plan::expand;
 
 /// The graphs and bounds of a plan, without the places of its texts.
-fn shape(plan: &Plan) -> serde_json::Value {
+pub(super) fn shape(plan: &Plan) -> serde_json::Value {
     fn forget(value: &mut serde_json::Value) {
         match value {
             serde_json::Value::Object(map) => {

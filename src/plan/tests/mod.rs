@@ -5,6 +5,7 @@ mod checks;
 mod draw;
 mod expand;
 mod names;
+mod nested;
 mod patterns;
 mod random;
 
@@ -88,6 +89,7 @@ pub(super) fn tools() -> Vec<ToolSpec> {
         description: "A tool.".into(),
         parameters: Value::try_from(serde_json::from_str::<serde_json::Value>(properties).unwrap()).unwrap(),
         effect,
+        untrusted: false,
     };
     let bash = r#"{ "type": "object", "properties": { "command": { "type": "string" }, "seconds": { "type": "integer" } },
                     "required": ["command"], "additionalProperties": false }"#;

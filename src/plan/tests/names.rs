@@ -89,7 +89,7 @@ fn a_sub_team_sees_its_inputs_and_nothing_else() {
     let plan = plan_of(&load_from(&sources().with("team.yaml", text).with("sub.yaml", sub)));
     assert_eq!((plan.teams.len(), plan.graphs.len()), (2, 3));
     let NodeKind::Scope(scope) = &node(&plan, 1, 0).kind else { panic!("a scope") };
-    let ScopeKind::Group { body, with: Some(with) } = &**scope else { panic!("a team") };
+    let ScopeKind::Group { body, with: Some(with), .. } = &**scope else { panic!("a team") };
     assert_eq!((refs(&with[0].1), &*with[1].1.source), ("a@1:0 part@0".into(), r#""a\"b""#));
     assert_eq!((body.index(), gate(&plan, 2, 0)), (2, "input@0".into()));
     assert_eq!((plan.graphs[1].team.0, plan.graphs[2].team.0, plan.graphs[1].single), (0, 1, true));

@@ -108,13 +108,6 @@ fn parallel_may_vote_or_let_a_rapporteur_write() {
 }
 
 #[test]
-fn patterns_of_later_versions_say_so() {
-    let expected = "team.yaml: error[not-yet]: the pattern `hierarchical` comes with a later version\n  \
-                    `coordinator_worker`, `peer_to_peer`, `sequential`, `parallel` and `graph` are there\n";
-    assert_eq!(said(&INCIDENT.replace("coordinator_worker", "hierarchical")), expected);
-}
-
-#[test]
 fn peer_to_peer_is_a_circle_whose_findings_are_settled_before_the_result_is_made() {
     let plan = plan(&PARALLEL.replace("collaboration_pattern: parallel", "collaboration_pattern: peer_to_peer"));
     let dag = &plan.graphs[0].dag;
@@ -122,12 +115,4 @@ fn peer_to_peer_is_a_circle_whose_findings_are_settled_before_the_result_is_made
     assert_eq!(ids, ["circle", "settle", "merge"]);
     let NodeKind::Scope(circle) = &dag.node_weights().next().unwrap().kind else { panic!("a scope") };
     assert!(matches!(&**circle, ScopeKind::Circle { members, .. } if members.len() == 3));
-}
-
-#[test]
-fn a_team_as_a_worker_says_that_it_comes_later() {
-    let sub = PARALLEL.replace("by: merge", "by: coordinator").replace("name: T", "name: S\ncoordinator: lead");
-    let text = INCIDENT.replace("{ agent: b, role: cost }", "{ team: ./sub.yaml, role: cost }");
-    let team = load_from(&sources().with("sub.yaml", sub).with("team.yaml", text));
-    insta::assert_snapshot!(said_of(&team));
 }

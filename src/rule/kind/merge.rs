@@ -62,6 +62,7 @@ fn finding() -> Finding {
         confidence: 0.9,
         status: FindingStatus::Open,
         origin: Origin::Tool,
+        origins: Origin::Tool.into(),
         evidence: vec![Evidence {
             source: "logs/payment.log".into(),
             locator: "line 1042".into(),
@@ -76,16 +77,19 @@ fn decision() -> Decision {
         value: Value::text(value),
         confidence,
         reason: "".into(),
+        record: None,
     };
     Decision {
         topic: "root_cause".into(),
         outcome: Value::text("connection pool exhausted"),
         rule: "settle".into(),
+        protocol: "weighted".into(),
         reason: "more confident by 0.5".into(),
         positions: vec![
             position("performance", "connection pool exhausted", 0.9),
             position("security", "credentials rotated", 0.4),
         ],
         dissent: vec![Role::new("security")],
+        abstained: Vec::new(),
     }
 }

@@ -22,6 +22,7 @@ pub(super) fn samples() -> Vec<SettleFacts> {
         value: Value::text(value),
         confidence,
         reason: reason.into(),
+        record: None,
     };
     let findings = SettleFacts {
         task: sample_task(),
@@ -37,13 +38,18 @@ pub(super) fn samples() -> Vec<SettleFacts> {
         rounds_left: 1,
         proposal: Value::Null,
         members: sample_agents().into_iter().map(|agent| agent.role).collect(),
+        abstained: vec![Role::new("cost")],
         has_coordinator: true,
     };
     let alone = SettleFacts { positions: findings.positions[..1].to_vec(), has_coordinator: false, ..findings.clone() };
     let spent = SettleFacts {
         round: 1,
         rounds_left: 0,
-        positions: vec![position("performance", "pool", 0.5, ""), position("cost", "quota", 0.5, "")],
+        positions: vec![
+            Position { record: Some(0.75), ..position("performance", "pool", 0.5, "") },
+            position("cost", "quota", 0.5, ""),
+        ],
+        abstained: Vec::new(),
         ..findings.clone()
     };
     let votes = SettleFacts {

@@ -42,7 +42,7 @@ fn a_misspelt_fact_is_an_error_and_an_unknown_input_a_warning() {
         check("fn settle(facts) { if facts.poistions.len() > 0 { #{ verdict: \"vote\" } } else { #{ verdict: facts.foo } } }"),
         [
             "r.rhai:1:29: the facts of `settle` have no `poistions`; did you mean `positions`?",
-            "r.rhai:1:99: the facts of `settle` have no `foo`; there are has_coordinator, inputs, members, node, over, positions, proposal, round, rounds_left, task, topic",
+            "r.rhai:1:99: the facts of `settle` have no `foo`; there are abstained, has_coordinator, inputs, members, node, over, positions, proposal, round, rounds_left, task, topic",
         ]
     );
     assert_eq!(

@@ -68,10 +68,17 @@ fn a_wrong_route_says_what_is_wrong() {
 #[test]
 fn a_handoff_goes_to_a_candidate_or_takes_the_default() {
     assert_eq!(says(RuleKind::Handoff, "()"), Ok(Verdict::Handoff(None)));
-    let Ok(Verdict::Handoff(Some((to, brief)))) = says(RuleKind::Handoff, r#"#{ to: "cost", brief: #{ seen: 3 } }"#) else {
-        panic!("no handoff")
+    let brief = |brief: &str| {
+        let said = says(RuleKind::Handoff, &format!("#{{ to: \"cost\", brief: {brief} }}"));
+        let Ok(Verdict::Handoff(Some((to, brief)))) = said else { panic!("no handoff") };
+        assert_eq!(to.as_str(), "cost");
+        brief.to_string()
     };
-    assert_eq!((to.as_str(), brief), ("cost", Value::map([("seen", Value::Int(3))])));
+    assert_eq!(brief("()"), "null");
+    assert_eq!(brief("\"look here\""), r#"{"goal":"look here"}"#);
+    assert_eq!(brief(r#"#{ goal: "x", open: ["y"], done: "z" }"#), r#"{"done":["z"],"goal":"x","open":["y"]}"#);
+    wrong(RuleKind::Handoff, r#"#{ to: "cost", brief: #{ seen: 3 } }"#, "a brief has no `seen`; it has goal, done, open");
+    wrong(RuleKind::Handoff, r#"#{ to: "cost", brief: 7 }"#, "the brief is an integer; expected a text or { goal, done");
     wrong(RuleKind::Handoff, "#{ brief: 1 }", "`to` is missing");
     wrong(RuleKind::Handoff, r#"#{ to: "security" }"#, "the candidate `security` is not one of performance, cost");
     wrong(RuleKind::Handoff, r#""cost""#, "the verdict is the text \"cost\"; expected #{ to: role");

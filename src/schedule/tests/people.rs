@@ -193,6 +193,58 @@ fn the_escalate_rule_says_whom_it_reaches() {
     assert_eq!(asked.state().asks.values().map(|a| &*a.question).collect::<Vec<_>>(), ["what now?"]);
 }
 
+/// How an agent gets stuck on these grounds.
+fn stuck(cause: Option<EscalationPolicy>) -> impl FnMut(&Request) -> Said {
+    move |request| match (cause, request.turn.0) {
+        (Some(EscalationPolicy::OnUncertainty), _) => guesses(request),
+        (Some(EscalationPolicy::OnFailure), _) => Said::Fails(FailureKind::Model),
+        (Some(EscalationPolicy::OnTimeout), _) => Said::Nothing,
+        (_, 0) => Said::Calls(vec![("escalate", json(r#"{"reason":"stuck"}"#))]),
+        (_, _) => Said::Finish(Value::text("done")),
+    }
+}
+
+/// Those of disagreement, stalls and budgets stand where these are tested.
+#[test]
+fn each_cause_escalates_where_the_policy_has_it_to_whom_the_rule_says_and_not_otherwise() {
+    use EscalationPolicy::{Always, Never, OnFailure, OnTimeout, OnUncertainty};
+    for cause in [Some(OnUncertainty), Some(OnFailure), Some(OnTimeout), None] {
+        let others = [OnUncertainty, OnFailure, OnTimeout].into_iter().filter(|other| Some(*other) != cause);
+        for policy in cause.into_iter().chain([Always, Never]).chain(others) {
+            for to in [EscalateTo::Person, EscalateTo::Coordinator, EscalateTo::None] {
+                let mut plan = unsure(policy);
+                let mut graph = (*plan.graphs[0]).clone();
+                graph.dag[petgraph::graph::NodeIndex::new(0)].timeout = Some(std::time::Duration::from_secs(5));
+                plan.graphs[0] = graph.into();
+                plan.teams[0].coordinator = Some(super::world::agent("boss"));
+                let mut rules = Rules::new();
+                rules.insert(
+                    "escalate",
+                    Box::new(move |facts| {
+                        let name = cause.map_or(Value::Null, |cause| Value::text(cause.name()));
+                        assert_eq!(facts.get("cause"), Some(&name));
+                        Verdict::Escalate { to, question: "what now?".into(), options: Vec::new() }
+                    }),
+                );
+                let run = run_by(plan, Script::default().agent("a", stuck(cause)), rules);
+                let escalated = run.events().into_iter().find_map(|e| match e {
+                    Event::Escalated { cause, to, .. } => Some((*cause, *to)),
+                    _ => None,
+                });
+                let wanted = cause.is_none() || policy == Always || Some(policy) == cause;
+                let expected = match (wanted, policy) {
+                    (true, Never) => Some((cause, EscalateTo::None)),
+                    (true, _) => Some((cause, to)),
+                    (false, _) => None,
+                };
+                assert_eq!(escalated, expected, "{cause:?} under {policy:?}");
+                let asks = expected.is_some_and(|(_, to)| to == EscalateTo::Person);
+                assert_eq!(run.result() == "parked", asks, "{cause:?} under {policy:?} to {to:?}: {}", run.result());
+            }
+        }
+    }
+}
+
 #[test]
 fn a_timeout_does_not_run_while_a_person_is_asked() {
     let mut plan = unsure(EscalationPolicy::OnUncertainty);
@@ -239,6 +291,101 @@ fn a_question_that_nobody_answers_in_time_goes_to_the_next_in_the_chain_and_laps
     run.run_until(181_000).unwrap();
     go(&mut run);
     assert_eq!(run.result(), r#"completed {"confidence":0.3,"heard":null}"#);
+}
+
+/// A chain whose steps are notified, of an agent that is unsure.
+fn paged(last: Option<u64>) -> Plan {
+    let mut plan = chain(last);
+    for (step, notify) in plan.teams[0].escalation.iter_mut().zip(["page on-call", "https://example.com/manager"]) {
+        step.notify = Some(notify.into());
+    }
+    plan
+}
+
+fn told(run: &super::Run<Script>) -> Vec<(String, String)> {
+    run.notices.iter().map(|n| (n.key.rsplit_once("/q").unwrap().1.to_owned(), n.target.to_string())).collect()
+}
+
+#[test]
+fn each_in_the_chain_is_told_once_under_a_key_of_its_own_and_the_session_parks_meanwhile() {
+    let mut run = run(paged(Some(120)), Script::default().agent("a", guesses));
+    assert_eq!((run.result().as_str(), told(&run)), ("parked", vec![("0/0".into(), "page on-call".into())]));
+    assert!(run.state().notices.is_empty(), "it is on the record");
+    let payload = run.notices[0].payload.clone();
+    let text = |key: &str| payload.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    assert_eq!(
+        (text("ask"), text("node"), text("to"), text("deadline")),
+        ("q0".into(), "n".into(), "on-call".into(), "1970-01-01T00:01:01Z".into())
+    );
+    assert!(text("question").contains("needs help") && text("answer").contains(" q0 ") && text("key").ends_with("/q0/0"));
+    run.run_until(61_000).unwrap();
+    run.run_until(62_000).unwrap();
+    assert_eq!(told(&run)[1..], [("0/1".to_owned(), "https://example.com/manager".to_owned())]);
+    assert_eq!(run.result(), "parked");
+    run.run_until(181_000).unwrap();
+    go(&mut run);
+    assert_eq!((run.result().as_str(), run.notices.len()), (r#"completed {"confidence":0.3,"heard":null}"#, 2));
+    let notified = run.events().into_iter().filter(|e| matches!(e, Event::Notified { .. })).count();
+    assert_eq!(notified, 2);
+}
+
+#[test]
+fn an_outage_before_somebody_was_told_repeats_it_under_the_same_key_and_one_after_that_does_not() {
+    let mut run = super::begin(paged(Some(120)), Script::default().agent("a", guesses), Rules::new());
+    run.run_until(1_050).unwrap();
+    assert_eq!(told(&run).len(), 1);
+    run.crash(10_000).unwrap();
+    run.run_until(20_000).unwrap();
+    run.crash(10_000).unwrap();
+    run.run_until(40_000).unwrap();
+    assert_eq!(told(&run), vec![("0/0".to_owned(), "page on-call".to_owned()); 2]);
+    assert_eq!(waits_for(&run), Some(("on-call".into(), Some(61))), "it moves nobody's deadline");
+}
+
+#[test]
+fn a_notification_that_fails_or_comes_late_fails_nothing_and_is_on_the_record() {
+    let mut run = super::begin(paged(None), Script::default().agent("a", guesses), Rules::new());
+    run.run_until(1_050).unwrap();
+    let result = Err(crate::value::Failure::new(FailureKind::Transport, "no pager"));
+    run.give(Input::Notified { ask: AskId(0), nth: 1, result: Ok(()) }).unwrap();
+    run.give(Input::Notified { ask: AskId(7), nth: 0, result: Ok(()) }).unwrap();
+    run.give(Input::Notified { ask: AskId(0), nth: 0, result }).unwrap();
+    run.run_until(50_000).unwrap();
+    assert_eq!(run.result(), "parked", "what nobody waits for is no fact, and the second word on it neither");
+    let report = crate::report::Report::of(&run.records).unwrap();
+    assert_eq!(report.warnings, ["n: on-call could not be notified of q0: no pager"]);
+    run.answer(AskId(0), "cat").unwrap();
+    go(&mut run);
+    assert_eq!(run.result(), r#"completed {"confidence":0.3,"heard":"cat"}"#);
+}
+
+#[test]
+fn an_ask_node_tells_whom_it_asks() {
+    let plan = Plans::root(|g| {
+        let mut spot = g.ask("q", &["yes"], None, None);
+        if let crate::graph::NodeKind::Ask(ask) = &mut spot.node().kind {
+            (ask.to, ask.notify) = (Some("ann".into()), Some("page ann".into()));
+        }
+    });
+    let mut run = run(plan, Script::default());
+    assert_eq!(told(&run), [("0/0".to_owned(), "page ann".to_owned())]);
+    run.answer(AskId(0), "yes").unwrap();
+    go(&mut run);
+    assert_eq!(run.result(), r#"completed {"answer":"yes","by":"ann"}"#);
+}
+
+/// Time that passed while a person was told while all else was parked counted as running time.
+#[test]
+fn what_is_told_while_a_session_is_parked_takes_none_of_its_time() {
+    let mut plan = paged(None);
+    plan.limits.wall_seconds = Some(5);
+    let mut run = super::begin(plan, Script::default().agent("a", guesses), Rules::new());
+    run.run_until(1_050).unwrap();
+    run.crash(600_000).unwrap();
+    run.run_until(900_000).unwrap();
+    run.answer(AskId(0), "cat").unwrap();
+    go(&mut run);
+    assert_eq!(run.result(), r#"completed {"confidence":0.3,"heard":"cat"}"#);
 }
 
 #[test]

@@ -180,7 +180,8 @@ fn handing_over_back_and_forth_without_a_finding_is_stopped() {
     let plan = |max_handoffs| {
         watched(Plans::root(|g| {
             let members = ["a", "b"].map(Role::new).to_vec();
-            g.scope("relay", ScopeKind::Relay { members, max_handoffs, like: super::scopes::like() });
+            let targets = std::collections::BTreeMap::new();
+            g.scope("relay", ScopeKind::Relay { members, max_handoffs, targets, like: super::scopes::like() });
         }))
     };
     let rules = || {

@@ -6,6 +6,7 @@ use crate::{
     event::{Grown, GrownFrom},
     graph::{NodeKind, Phase},
     state::{CallState, FoldError, Heard, ScopeState, Stage, State},
+    turn::ends,
     value::{CallIx, CallResult, Entry, NodeIx, Role, Value},
 };
 
@@ -38,7 +39,7 @@ impl State {
             && answer.phase == Phase::Answer
         {
             *self.asks_made.entry(self.first_asker(node).0).or_default() += 1;
-            let nothing = || Heard { node: first, task: self.started.task.clone(), thread: Vec::new(), mail: 0, began_at: None };
+            let nothing = || Heard { node: first, task: self.task_at(node).clone(), thread: Vec::new(), mail: 0, began_at: None };
             let heard = self.snapshot(node, &answer.role).unwrap_or_else(nothing);
             self.snapshots.insert(first, heard);
         }
@@ -82,15 +83,19 @@ impl State {
         let role = agent.role.clone();
         let Some(activation) = self.activations.get(&node) else { return };
         let mut thread = activation.thread.clone();
-        let finish = match thread.last() {
-            Some(Entry::Reply(reply)) => reply.calls.iter().find(|call| &*call.tool == "finish").cloned(),
+        let last = match thread.last() {
+            Some(Entry::Reply(reply)) => reply.calls.iter().find(|call| ends(&call.tool)).cloned(),
             _ => None,
         };
-        if let Some(call) = finish {
-            let result = Arc::new(CallResult { outcome: Ok(Value::map([("accepted", Value::Bool(true))])) });
+        if let Some(call) = last {
+            let result = Arc::new(CallResult::of(Ok(Value::map([("accepted", Value::Bool(true))]))));
             thread.push(Entry::Result { call, result });
         }
         let heard = Heard { node, task: activation.task.clone(), thread, mail: activation.heard, began_at: activation.began_at };
+        // Whoever asks the member that the team is, asks its coordinator.
+        if let Some(above) = self.voice(node).filter(|voice| voice.leads).map(|voice| (voice.frame, voice.member.clone())) {
+            self.threads.insert(above, heard.clone());
+        }
         self.threads.insert((self.frame_of(node), role), heard);
     }
 
@@ -105,18 +110,27 @@ impl State {
 
     /// Whether anybody could ask for what this agent knows.
     fn is_remembered(&self, node: NodeIx) -> bool {
+        let asked = |node: NodeIx| self.has_askers(node);
+        self.is_live(node) || asked(node) || self.voice(node).is_some_and(|voice| voice.leads && asked(voice.scope))
+    }
+
+    /// Whether the agents of a node's team may ask each other.
+    fn has_askers(&self, node: NodeIx) -> bool {
         let team = self.team_of(node).1;
-        self.is_live(node) || (team.max_asks > 0 && team.members.len() + usize::from(team.coordinator.is_some()) > 1)
+        team.max_asks > 0 && team.members.len() + usize::from(team.coordinator.is_some()) > 1
+    }
+
+    /// Whether an agent is the one of that role in a team at work, or leads the team that has it.
+    fn is_asked(&self, node: NodeIx, frame: u32, role: &Role) -> bool {
+        let own = self.role_of(node) == Some(role) && self.frame_of(node) == frame;
+        own || self.voice(node).is_some_and(|voice| voice.leads && voice.frame == frame && voice.member == role)
     }
 
     /// What an agent of that role knows when a colleague at `node` asks it: its thread up to its last closed turn.
     fn snapshot(&self, node: NodeIx, role: &Role) -> Option<Heard> {
         let frame = self.frame_of(node);
         let answers = |ix: &NodeIx| matches!(&self.node(*ix).kind, NodeKind::Agent(agent) if agent.phase == Phase::Answer);
-        let at_work = self
-            .activations
-            .iter()
-            .filter(|(ix, _)| self.role_of(**ix) == Some(role) && self.frame_of(**ix) == frame && !answers(ix));
+        let at_work = self.activations.iter().filter(|(ix, _)| self.is_asked(**ix, frame, role) && !answers(ix));
         let Some((ix, activation)) = at_work.max_by_key(|(ix, _)| **ix) else {
             return self.threads.get(&(frame, role.clone())).cloned();
         };

@@ -134,7 +134,7 @@ impl State {
     }
 
     /// Sources of a join that is met are cut off where nobody else waits for them, and so on backwards.
-    fn cut_stragglers(&mut self, join: NodeIx) {
+    pub(super) fn cut_stragglers(&mut self, join: NodeIx) {
         let (graph, base) = { (self.instance_of(join).graph.clone(), self.instance_of(join).base) };
         let ix = |node: NodeIndex| NodeIx(base + u32::try_from(node.index()).unwrap_or(u32::MAX));
         let mut cut: BTreeSet<NodeIndex> = BTreeSet::new();

@@ -2,6 +2,7 @@
 
 mod below;
 mod cuts;
+mod deadlines;
 mod edges;
 mod nodes;
 mod people;
@@ -62,6 +63,8 @@ impl State {
             Event::ToolCalled(called) => self.tool_called(called)?,
             Event::ToolReturned { node, call, result, .. } => self.tool_returned(*node, *call, result)?,
             Event::Said { node, message } => self.said(*node, message, record)?,
+            Event::DeadlinePassed { node } => self.deadline_passed(*node)?,
+            Event::HandedOff { node, wish } => self.handed_off(*node, wish)?,
             Event::Undelivered { messages } => self.context.undelivered.extend(messages.iter().cloned()),
             Event::Noted { node, detector, note } => self.noted(*node, *detector, note)?,
             Event::Found { node, finding } => self.found(*node, finding, record)?,
@@ -69,10 +72,12 @@ impl State {
                 self.in_progress(delegated.node)?;
                 self.delegated.insert(delegated.node, std::sync::Arc::new((**delegated).clone()));
             }
+            Event::Retracted { node, finding, reason } => self.retracted(*node, finding, reason, record)?,
             Event::Wrote { node, variable, value } => self.wrote(*node, variable, value)?,
             Event::Decided { node, decision } => self.decided(*node, decision)?,
             Event::Escalated { node, from, reason, to, .. } => self.escalated(*node, from.as_ref(), reason, *to, record)?,
             Event::Asked(ask) => self.asked(ask, record)?,
+            Event::Notified { ask, nth, .. } => self.notified(*ask, *nth)?,
             Event::AskMoved { ask, to, deadline } => self.ask_moved(*ask, to, *deadline)?,
             Event::AskClosed { ask, outcome } => self.close_ask(*ask, outcome, record)?,
             Event::LimitReached { limit, synthesize: true } => self.run_short(limit),

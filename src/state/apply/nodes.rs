@@ -7,7 +7,7 @@ use crate::{
     graph::{NodeKind, Phase, Stragglers},
     state::{Activation, CallState, Due, FoldError, Heard, Reach, Stage, Stand, State, Timer},
     turn::cut,
-    value::{Call, CallIx, Failure, FailureKind, MessageKind, NodeIx, Timestamp, Turn, Value},
+    value::{Call, CallIx, Failure, FailureKind, MessageKind, NodeIx, Role, Timestamp, Turn, Value},
 };
 
 /// Characters of an agent's result that its `response` message shows.
@@ -40,13 +40,14 @@ impl State {
             }
             NodeKind::Agent(agent) => {
                 let phase = agent.phase;
-                self.aggregating += u32::from(phase == Phase::Synthesize);
+                self.aggregating += u32::from(self.is_own_synthesis(node));
                 let heard = self.snapshots.get(&node).cloned();
-                let nothing = || Heard { node, task: self.started.task.clone(), thread: Vec::new(), mail: 0, began_at: None };
+                let nothing = || Heard { node, task: self.task_at(node).clone(), thread: Vec::new(), mail: 0, began_at: None };
                 let Heard { task, thread, mail, began_at, .. } = heard.unwrap_or_else(nothing);
                 // The question that it answers is news.
                 let earlier = thread.len() - usize::from(phase == Phase::Answer && !thread.is_empty());
                 self.forget_below(node);
+                let origins = self.begins_with(node);
                 self.activations.insert(
                     node,
                     Activation {
@@ -61,6 +62,8 @@ impl State {
                         read_upto: self.seq,
                         began_at,
                         heard: mail,
+                        origins,
+                        read: 0,
                         writes: Vec::new(),
                         found: Vec::new(),
                         repairs: 0,
@@ -127,6 +130,7 @@ impl State {
             self.late.insert(Key { node, attempt, turn: Turn(0), call: None });
         }
         self.give_up(node, outcome);
+        self.keep_origins(node);
         self.conclude_agent(node, outcome, record);
         self.circles.remove(&node);
         self.forget_threads(node);
@@ -135,9 +139,14 @@ impl State {
         self.faults.remove(&node);
         self.todo.forget(node);
         let state = &mut self.nodes[node.index()];
+        let waited = state.stand == Stand::Waiting;
         state.stand = Stand::Ended;
         state.ended_at = self.seq;
         state.outcome = Some(outcome.clone());
+        let in_vain = waited && matches!(outcome, Outcome::Failed(_)) && self.node(node).join_deadline.is_some();
+        if in_vain && self.node(node).stragglers == Stragglers::Cancel {
+            self.cut_stragglers(node);
+        }
         if !(matches!(outcome, Outcome::Ok(_)) && self.node(node).stragglers == Stragglers::Leave) {
             self.abandon_children(node);
         }
@@ -151,16 +160,15 @@ impl State {
         let role = self.role_of(node).cloned();
         if let (Some(role), Some(activation), Outcome::Ok(value)) = (&role, self.activations.get(&node), outcome) {
             for (variable, written, seq) in activation.writes.clone() {
-                self.context.commit(node, role, &variable, &written, seq);
+                self.context.commit((node, role, activation.origins), &variable, &written, seq);
             }
-            if self.is_synthesis(node) {
+            if self.is_own_synthesis(node) {
                 self.provide(node, value);
             }
-            let text = value.get("summary").or_else(|| value.get("text")).unwrap_or(value).to_string();
-            let content = cut(&Arc::from(text), RESPONSE_LIMIT);
-            let to = self.coordinator_of(node).filter(|c| *c != role).cloned();
-            let message = self.message(node, MessageKind::Response, Some(role.clone()), to, content);
-            self.speak(node, Arc::new(message), Reach::Record, record);
+            self.respond(node, role, value, record);
+        }
+        if let (Some(seat), Outcome::Ok(value)) = (self.node(node).seat(), outcome) {
+            self.respond(node, &seat.member.clone(), value, record);
         }
         self.looked_upto(node);
         if matches!(outcome, Outcome::Ok(_)) {
@@ -175,11 +183,22 @@ impl State {
         self.leave(node, true, keep);
     }
 
+    /// What a member came to goes to its coordinator, for the record.
+    fn respond(&mut self, node: NodeIx, role: &Role, value: &Value, record: &Record) {
+        let text = value.get("summary").or_else(|| value.get("text")).unwrap_or(value).to_string();
+        let content = cut(&Arc::from(text), RESPONSE_LIMIT);
+        let to = self.coordinator_of(node).filter(|c| *c != role).cloned();
+        let message = self.message(node, MessageKind::Response, Some(role.clone()), to, content);
+        self.speak(node, Arc::new(message), Reach::Record, record);
+    }
+
     /// Ends an attempt's hold on slots, timers and calls; `drop` forgets the activation, `keep` keeps what it found.
     pub(super) fn leave(&mut self, node: NodeIx, drop: bool, keep: bool) {
         let limiter = self.instance_of(node).limiter;
         self.timers.clear(Timer::Timeout(node));
         self.timers.clear(Timer::Retry(node));
+        self.timers.clear(Timer::Join(node));
+        self.timers.clear(Timer::Work(node));
         if self.calling.remove(&node) {
             self.ready.give(limiter, 1);
         }
@@ -199,10 +218,10 @@ impl State {
         self.answered.remove(&node);
         if drop {
             if !keep {
-                self.context.retract(&found);
+                self.context.void(node, &found);
             }
             self.activations.remove(&node);
-            if self.is_synthesis(node) {
+            if self.is_own_synthesis(node) {
                 self.aggregating = self.aggregating.saturating_sub(1);
             }
         }
@@ -269,10 +288,6 @@ impl State {
         if later {
             self.provisional = Some((node, value.clone()));
         }
-    }
-
-    pub(super) fn is_synthesis(&self, node: NodeIx) -> bool {
-        matches!(&self.node(node).kind, NodeKind::Agent(agent) if agent.phase == Phase::Synthesize)
     }
 }
 

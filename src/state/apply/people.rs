@@ -19,6 +19,7 @@ impl State {
         }
         self.next_ask = ask.id.next();
         self.asks.insert(ask.id, ask.clone());
+        self.owe_notice(ask.id);
         if let Some(deadline) = ask.deadline {
             self.timers.set(Timer::Deadline(ask.id), deadline);
         }
@@ -30,7 +31,7 @@ impl State {
                 self.nodes[node.index()].stand = Stand::Running;
             }
             AskFor::Uncertain => {
-                let synthesizes = self.is_synthesis(node);
+                let synthesizes = self.is_own_synthesis(node);
                 let activation = self.activation(node)?;
                 let value = activation.result().unwrap_or_default();
                 activation.close_calls(&Ok(Value::map([("asked", Value::text("a person"))])));
@@ -92,6 +93,7 @@ impl State {
         let Some(open) = self.asks.remove(&ask) else {
             return Err(self.contradiction(format!("q{ask} is not open")));
         };
+        self.notices.remove(&ask);
         self.timers.clear(Timer::Deadline(ask));
         if !self.asks.values().any(|other| other.node == open.node) {
             self.timers.unpause(Timer::Timeout(open.node), record.at);
@@ -112,6 +114,24 @@ impl State {
         if let Some(deadline) = deadline {
             self.timers.set(Timer::Deadline(ask), deadline);
         }
+        self.owe_notice(ask);
+        Ok(())
+    }
+
+    /// Whoever a question waits for now is to be told, where the file says how; who it waited for before need not be any more.
+    fn owe_notice(&mut self, ask: AskId) {
+        self.notices.remove(&ask);
+        let Some(open) = self.asks.get(&ask) else { return };
+        if self.notify_of(open).is_some() {
+            self.notices.insert(ask, open.step.unwrap_or(0));
+        }
+    }
+
+    pub(super) fn notified(&mut self, ask: AskId, nth: u32) -> Result<(), FoldError> {
+        if self.notices.get(&ask) != Some(&nth) {
+            return Err(self.contradiction(format!("nobody was to be told of q{ask}")));
+        }
+        self.notices.remove(&ask);
         Ok(())
     }
 

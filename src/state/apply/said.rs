@@ -4,8 +4,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     event::Record,
-    state::{FoldError, Found, Reach, Settled, Spoken, State},
-    value::{Decision, EscalateTo, Exchange, Finding, FindingStatus, Message, MessageId, MessageKind, NodeIx, Role, Value},
+    state::{FoldError, Found, Reach, Settled, Spoken, State, TakenBack},
+    value::{
+        Decision, EscalateTo, Exchange, Finding, FindingId, FindingStatus, Message, MessageId, MessageKind, NodeIx, Role, Value,
+    },
 };
 
 /// The version of events from which on a message says itself what exchange it belongs to.
@@ -34,7 +36,14 @@ impl State {
         {
             activation.task = message.content.clone();
         }
-        let reach = if message.kind == MessageKind::TaskAssignment { Reach::Record } else { Reach::All };
+        if message.kind == MessageKind::TaskAssignment
+            && self.node(node).seat().is_some()
+            && let Some(scope) = self.scopes.get_mut(&node)
+        {
+            scope.task = Some(message.content.clone());
+        }
+        let told = message.kind == MessageKind::TaskAssignment || message.acknowledges().is_some();
+        let reach = if told { Reach::Record } else { Reach::All };
         let message = if self.started.version < EXCHANGES { with_exchange(message) } else { message.clone() };
         self.speak(node, message, reach, record);
         Ok(())
@@ -42,7 +51,10 @@ impl State {
 
     pub(super) fn found(&mut self, node: NodeIx, finding: &Arc<Finding>, record: &Record) -> Result<(), FoldError> {
         self.known(node)?;
-        let index = self.context.add(self.path(node), Found { node, seq: record.seq, finding: finding.clone() });
+        let index = self.context.add(
+            self.path(node),
+            Found { node, frame: self.said_in(node, Some(&finding.agent)), seq: record.seq, finding: finding.clone() },
+        );
         if let Some(activation) = self.activations.get_mut(&node) {
             activation.found.push(index);
         }
@@ -52,6 +64,30 @@ impl State {
             ("topic", Value::Text(finding.topic.clone())),
             ("value", finding.value.clone()),
             ("confidence", Value::float(finding.confidence).unwrap_or_default()),
+        ]);
+        self.speak(node, Arc::new(Message { metadata, ..message }), Reach::Live, record);
+        Ok(())
+    }
+
+    pub(super) fn retracted(
+        &mut self,
+        node: NodeIx,
+        id: &FindingId,
+        reason: &Arc<str>,
+        record: &Record,
+    ) -> Result<(), FoldError> {
+        self.known(node)?;
+        let Some(index) = self.context.findings.iter().rposition(|f| f.finding.id == *id) else {
+            return Err(self.contradiction(format!("there is no finding {id} to take back")));
+        };
+        self.context.taken_back.push(TakenBack { node, seq: record.seq, finding: index });
+        let finding = self.context.findings[index].finding.clone();
+        let content = Arc::from(format!("{} takes back {id} ({}): {reason}", finding.agent, finding.claim));
+        let message = self.message(node, MessageKind::Finding, Some(finding.agent.clone()), None, content);
+        let metadata = Value::map([
+            ("finding", Value::Text(id.0.clone())),
+            ("topic", Value::Text(finding.topic.clone())),
+            ("retracted", Value::Bool(true)),
         ]);
         self.speak(node, Arc::new(Message { metadata, ..message }), Reach::Live, record);
         Ok(())
@@ -84,10 +120,7 @@ impl State {
         }
         let mut known = self.past(node);
         self.below(node, &mut known);
-        on_topic
-            .filter(|(_, f)| known.contains(&f.node) && self.frame_of(f.node) == self.frame_of(node))
-            .map(|(index, _)| index)
-            .collect()
+        on_topic.filter(|(_, f)| known.contains(&f.node) && f.frame == self.frame_of(node)).map(|(index, _)| index).collect()
     }
 
     pub(super) fn escalated(
@@ -99,11 +132,15 @@ impl State {
         record: &Record,
     ) -> Result<(), FoldError> {
         self.known(node)?;
-        let to = match to {
-            EscalateTo::Coordinator => self.coordinator_of(node).cloned(),
-            EscalateTo::Person | EscalateTo::None => None,
+        // What the coordinator of an inner team cannot do goes to the team above.
+        let above = self.voice(node).filter(|voice| voice.leads && to == EscalateTo::Coordinator);
+        let above = above.map(|voice| (voice.member.clone(), self.coordinator_of(voice.scope).cloned()));
+        let (from, to) = match (to, above) {
+            (_, Some((member, above))) => (Some(member), above),
+            (EscalateTo::Coordinator, None) => (from.cloned(), self.coordinator_of(node).cloned()),
+            (EscalateTo::Person | EscalateTo::None, None) => (from.cloned(), None),
         };
-        let message = self.message(node, MessageKind::Escalation, from.cloned(), to, reason.clone());
+        let message = self.message(node, MessageKind::Escalation, from, to, reason.clone());
         self.speak(node, Arc::new(message), Reach::All, record);
         Ok(())
     }
@@ -116,18 +153,29 @@ impl State {
         to: Option<Role>,
         content: Arc<str>,
     ) -> Message {
-        Message { id: self.next_message(node), kind, from, to, content, metadata: Value::Null, private: false, exchange: None }
+        Message {
+            id: self.next_message(node),
+            kind,
+            from,
+            to,
+            content,
+            metadata: Value::Null,
+            private: false,
+            exchange: None,
+            origins: self.origins_at(node),
+        }
     }
 
     pub(super) fn speak(&mut self, node: NodeIx, message: Arc<Message>, reach: Reach, record: &Record) {
-        self.wake(node, &message, reach);
+        let frame = self.said_in(node, message.from.as_ref());
+        self.wake(frame, &message, reach);
         self.context.hear(
             self.path(node),
-            Spoken { message, seq: record.seq, at: record.at, node, read_at: None, read_by: Vec::new(), reach },
+            Spoken { message, seq: record.seq, at: record.at, node, frame, read_at: None, read_by: Vec::new(), reach },
         );
     }
 
-    pub(super) fn coordinator_of(&self, node: NodeIx) -> Option<&Role> {
+    pub(in crate::state) fn coordinator_of(&self, node: NodeIx) -> Option<&Role> {
         self.team_of(node).1.coordinator.as_ref().map(|c| &c.role)
     }
 }
@@ -135,13 +183,24 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::Origins;
 
     #[test]
     fn a_message_of_an_older_journal_says_in_its_metadata_which_exchange_it_belongs_to() {
         let old = |kind, key: &str, text: &str| {
             let metadata = Value::map([(key, Value::text(text))]);
             let (id, content) = (MessageId(Arc::from("a#m1")), Arc::from("words"));
-            let message = Message { id, kind, from: None, to: None, content, metadata, private: false, exchange: None };
+            let message = Message {
+                id,
+                kind,
+                from: None,
+                to: None,
+                content,
+                metadata,
+                private: false,
+                exchange: None,
+                origins: Origins::default(),
+            };
             with_exchange(&Arc::new(message)).exchange.clone()
         };
         assert_eq!(old(MessageKind::Question, "answered_at", "a/ask_1"), Some(Exchange::AnsweredAt(Arc::from("a/ask_1"))));

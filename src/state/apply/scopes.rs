@@ -6,7 +6,7 @@ use crate::{
     event::Record,
     graph::{NodeKind, ScopeKind},
     state::{FoldError, ScopeState, Stand, State, Timer, TopicState},
-    value::{NodeIx, Position, Value},
+    value::{NodeIx, Position, Role, Value},
 };
 
 impl State {
@@ -25,6 +25,9 @@ impl State {
         if let Some(timeout) = self.node(node).timeout {
             self.timers.set(Timer::Timeout(node), record.at.after(timeout));
         }
+        if let Some(deadline) = self.node(node).work_deadline {
+            self.timers.set(Timer::Work(node), record.at.after(deadline.after));
+        }
         let topics = self.topics_of(node, bound);
         let grown = self.scopes.get(&node).map_or(0, |earlier| earlier.grown);
         self.scopes.insert(node, ScopeState { bound: bound.clone(), topics, grown, ..ScopeState::default() });
@@ -35,7 +38,7 @@ impl State {
         Ok(())
     }
 
-    /// The topics that a settle scope was opened with: a list of `{topic, positions}`.
+    /// The topics that a settle scope was opened with: a list of `{topic, positions, abstained}`.
     fn topics_of(&self, node: NodeIx, bound: &Value) -> Vec<TopicState> {
         let is_settle = matches!(&self.node(node).kind, NodeKind::Scope(kind) if matches!(&**kind, ScopeKind::Settle(_)));
         if !is_settle {
@@ -43,8 +46,9 @@ impl State {
         }
         let topic = |entry: &Value| {
             let positions = entry.get("positions").map(Value::to::<Vec<Position>>).and_then(Result::ok).unwrap_or_default();
+            let abstained = entry.get("abstained").map(Value::to::<Vec<Role>>).and_then(Result::ok).unwrap_or_default();
             let topic = entry.get("topic").and_then(Value::as_str).unwrap_or_default();
-            TopicState { topic: Arc::from(topic), positions, debates: Vec::new(), asked: None, answer: None }
+            TopicState { topic: Arc::from(topic), positions, abstained, debates: Vec::new(), asked: None, answer: None }
         };
         bound.as_list().unwrap_or_default().iter().map(topic).collect()
     }

@@ -26,6 +26,7 @@ impl State {
             self.take_mail(node, &mail, record.at);
         }
         let activation = self.activation(node)?;
+        activation.read_thread();
         activation.stage = Stage::Asked;
         if fresh {
             activation.read_upto = read_upto;
@@ -42,9 +43,10 @@ impl State {
             });
         }
         self.reserve(key, reserved);
-        let role = self.role_of(node).cloned();
-        if let Some(role) = &role {
-            self.context.read(role, read_upto, record.at);
+        let own = self.role_of(node).map(|role| (self.frame_of(node), role.clone()));
+        let above = self.voice(node).filter(|voice| voice.leads).map(|voice| (voice.frame, voice.member.clone()));
+        for who in own.into_iter().chain(above) {
+            self.context.read(&who, read_upto, record.at);
         }
         Ok(())
     }

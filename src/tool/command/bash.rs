@@ -41,7 +41,8 @@ impl Bash {
              harmless variables of the environment, and a home that is empty and goes with it. Answers status, stdout and stderr; a \
              status other than 0 is a failure that shows them. Nothing that it starts outlives the call."
         );
-        Self { spec: spec::<Args>("Bash", EffectClass::Irreversible, &description), policy }
+        let spec = spec::<Args>("Bash", EffectClass::Irreversible, &description);
+        Self { spec: ToolSpec { untrusted: policy.network, ..spec }, policy }
     }
 }
 
@@ -71,6 +72,7 @@ impl Tool for Bash {
                 network: self.policy.network,
                 read: self.policy.read.clone(),
                 success: vec![0],
+                input: Vec::new(),
             };
             job.run(call).await
         })

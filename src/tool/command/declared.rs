@@ -49,6 +49,7 @@ impl Command {
             description: command.description.clone(),
             parameters: command.parameters.clone(),
             effect: command.effect,
+            untrusted: command.untrusted,
         };
         Self { spec, command, env }
     }
@@ -93,6 +94,7 @@ impl Command {
             network: self.command.network,
             read: self.reads(),
             success: self.command.success.clone(),
+            input: Vec::new(),
         })
     }
 

@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::io::AsyncWriteExt;
+
 use super::{MEMORY, PROCESSES, output::Output, scratch::Scratch};
 use crate::{
     tool::{
@@ -49,6 +51,8 @@ pub(super) struct Job {
     pub read: Vec<PathBuf>,
     /// Exit statuses that are no failure.
     pub success: Vec<i32>,
+    /// What it is given to read; nothing where it is empty.
+    pub input: Vec<u8>,
 }
 
 /// Why a command ended.
@@ -78,13 +82,18 @@ impl Job {
     /// # Errors
     /// `exit` for a status other than success, `timeout`, `cancelled`, `limit` for too much memory, processes or output, `tool` where
     /// it cannot be started.
-    pub(super) async fn run(self, call: &CallContext) -> Outcome {
+    pub(super) async fn run(mut self, call: &CallContext) -> Outcome {
         call.stop.check()?;
         let scratch = Scratch::new().map_err(|e| self.cannot_start(&format!("make a folder for it: {e}")))?;
         let limits = Limits { memory: Some(MEMORY), processes: Some(PROCESSES), cpu: Some(self.timeout) };
         let launch = self.launch(call, &scratch, limits)?;
         let began = Instant::now();
         let mut running = launch.start().await.map_err(|e| self.not_started(&e))?;
+        if let Some(mut pipe) = running.child.stdin.take() {
+            let input = std::mem::take(&mut self.input);
+            // Whoever does not read it to its end has no use for it. The pipe breaks when the command ends.
+            tokio::spawn(async move { pipe.write_all(&input).await });
+        }
         let (mut stdout, mut stderr) = (Output::default(), Output::default());
         let end = self.wait(call, &mut running, &limits, &mut stdout, &mut stderr).await;
         let Running { child: _child, group } = running;
@@ -108,7 +117,7 @@ impl Job {
             args: self.args.clone(),
             env,
             folder: self.folder.clone(),
-            stdin: false,
+            stdin: !self.input.is_empty(),
             limits,
             confinement: Some(confinement),
             supervised: true,

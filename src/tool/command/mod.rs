@@ -9,6 +9,7 @@ mod declared;
 mod job;
 mod output;
 mod scratch;
+mod tell;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use std::{path::PathBuf, time::Duration};
 
 pub use bash::{Bash, shell};
 pub use declared::{Command, Program};
+pub use tell::tell_command;
 
 use super::process;
 

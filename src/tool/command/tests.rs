@@ -361,6 +361,7 @@ fn declared(command: &[&str], change: impl FnOnce(&mut CommandSpec)) -> Arc<dyn 
         env: Vec::new(),
         read: Vec::new(),
         network: false,
+        untrusted: false,
         success: vec![0],
         json: false,
     };

@@ -52,7 +52,8 @@ impl Default for SearchLogs {
                            the rate in the window against that in the baseline; `op: patterns` finds templates that became frequent inside the window, \
                            with the moment; `op: traces` follows trace ids: who calls whom, which crossings became slow, which lines stay away. \
                            Always returns `rows` or the entries of `traces`, `matched`, `files`, `lines`, `first` and `last` of the data, and `notes`.";
-        Self(spec::<Args>("search_logs", EffectClass::Read, description))
+        // What a log says, whoever sent the request may have written.
+        Self(ToolSpec { untrusted: true, ..spec::<Args>("search_logs", EffectClass::Read, description) })
     }
 }
 

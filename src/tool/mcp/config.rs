@@ -53,6 +53,9 @@ pub struct McpServer {
     /// Whether what its tools say of their effects is believed. By default every call counts as irreversible.
     #[serde(alias = "trustAnnotations")]
     pub trust_annotations: bool,
+    /// Whether what its tools return can be relied on. By default it counts as coming from outside: before an irreversible call on
+    /// what it said a person is asked.
+    pub trusted: bool,
     /// Seconds that a call may go without an answer or progress.
     #[serde(alias = "tool_timeout_sec", alias = "timeoutSeconds")]
     pub timeout_seconds: Option<f64>,

@@ -68,6 +68,7 @@ fn spec(server: &Server, tool: Listed) -> ToolSpec {
         description: description.into(),
         parameters,
         effect: if server.config.trust_annotations { hinted(&tool) } else { EffectClass::Irreversible },
+        untrusted: !server.config.trusted,
     }
 }
 
@@ -181,6 +182,7 @@ pub(super) fn try_again(server: &Arc<Server>, why: &str) -> Registry {
             ("additionalProperties", Value::Bool(false)),
         ]),
         effect: EffectClass::Read,
+        untrusted: false,
     };
     let mut registry = Registry::default();
     registry.add(Arc::new(TryAgain { spec, server: Arc::downgrade(server) })).expect("the first name, with a schema of ours");

@@ -75,7 +75,8 @@ impl Http {
              status of 400 or more is a failure that shows the beginning of the body.",
             hosts.join(", ")
         );
-        Self { spec: spec::<Args>("http", EffectClass::Irreversible, &description), policy }
+        let spec = spec::<Args>("http", EffectClass::Irreversible, &description);
+        Self { spec: ToolSpec { untrusted: true, ..spec }, policy }
     }
 
     async fn ask(&self, call: &CallContext, args: &Args) -> Outcome {

@@ -200,7 +200,7 @@ impl<'a> News<'a> {
         let Ok(value) = &result.outcome else { return false };
         let text = |key: &str| call.args.get(key).map(|v| folded(&v.to_string(), false)).unwrap_or_default();
         match &*call.tool {
-            "send_message" | "finish" => false,
+            "send_message" | "acknowledge" | "handoff" | "finish" => false,
             "broadcast_finding" => {
                 let (topic, claim) = (text("topic"), text("claim"));
                 let value = call.args.get("value").unwrap_or(&Value::Null);

@@ -20,7 +20,7 @@ fn parse(written: &str) -> (Call, CallResult) {
         Some(why) => Err(Failure::new(FailureKind::Tool, why)),
         None => Ok(json(result)),
     };
-    (Call { id: Arc::from("c"), tool: Arc::from(tool), args: json(args) }, CallResult { outcome })
+    (Call { id: Arc::from("c"), tool: Arc::from(tool), args: json(args) }, CallResult::of(outcome))
 }
 
 /// Tools whose names begin with `write` or `run` change the world.
@@ -42,7 +42,7 @@ fn watch_by(detect: &Detect, exchanges: impl Fn(usize) -> Vec<Exchange>, lines: 
             if refused.is_some() {
                 did.push(format!("{n} refuse {}", call.tool));
             }
-            let result = refused.map_or(result, |failure| CallResult { outcome: Err(failure) });
+            let result = refused.map_or(result, |failure| CallResult::of(Err(failure)));
             thread.push(Entry::Result { call, result: Arc::new(result) });
         }
         let seen = Seen::new(&thread, &told, exchanges(n + 1), changes);
@@ -87,7 +87,7 @@ mod repeats {
             .map(|line| {
                 let (call, result) = parse(line.trim());
                 let refused = || refused(Detector::RepeatedCall, "the same".to_owned());
-                let result = if line.ends_with('!') { CallResult { outcome: Err(refused()) } } else { result };
+                let result = if line.ends_with('!') { CallResult::of(Err(refused())) } else { result };
                 Entry::Result { call, result: Arc::new(result) }
             })
             .collect();

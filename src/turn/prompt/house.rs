@@ -44,6 +44,20 @@ pub(super) fn system(request: &Request) -> String {
                 .to_owned(),
         );
     }
+    if has(request, "handoff") {
+        rules.push(
+            "Where a colleague should go on in your place, call `handoff` with a brief: the goal, what is done and open, the \
+             constraints it must keep to, and what there is to build on. It ends your part."
+                .to_owned(),
+        );
+    }
+    if has(request, "acknowledge") {
+        rules.push(
+            "You were handed this work with constraints. Your first call is `acknowledge`, with all of them; keep to them. If you \
+             cannot, hand the work back with a `reason`."
+                .to_owned(),
+        );
+    }
     if has(request, "escalate") {
         rules.push("Where you are stuck, or a decision is not yours to take, call `escalate`.".to_owned());
     }

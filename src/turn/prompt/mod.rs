@@ -13,8 +13,8 @@ use crate::{
     team::{LETTER_NAMES, PROMPT_NAMES},
     turn::{EVERYBODY, is_collaboration, passages},
     value::{
-        Call, CallResult, Entry, Judge, Map, Message, Place, Request, Role, RuleError, SEARCH_KNOWLEDGE, TextTemplate, ToolSpec,
-        Value,
+        Call, CallResult, Entry, Judge, Map, Message, MessageKind, Place, Request, Role, RuleError, SEARCH_KNOWLEDGE,
+        TextTemplate, ToolSpec, Value,
     },
 };
 
@@ -339,7 +339,13 @@ fn letter(message: &Message, request: &Request, judge: &dyn Judge) -> String {
     if let Some(text) = rendered.filter(|text| !text.trim().is_empty()) {
         return mark(from, text.trim());
     }
-    let more = if message.metadata.is_null() { String::new() } else { format!("\n{}", message.metadata) };
+    // The words of a handoff say all that its metadata does, but why.
+    let more = match (message.kind, message.metadata.get("reason")) {
+        (MessageKind::Handoff, Some(reason)) => format!("\nWhy: {reason}"),
+        (MessageKind::Handoff, None) => String::new(),
+        (_, _) if message.metadata.is_null() => String::new(),
+        (_, _) => format!("\n{}", message.metadata),
+    };
     format!("{} from {from}:\n{}", message.kind.name(), mark(from, &format!("{}{more}", message.content)))
 }
 

@@ -73,7 +73,7 @@ fn replied(text: Option<&str>, calls: &[Call]) -> Entry {
 }
 
 fn returned(call: &Call, outcome: Result<Value, Failure>) -> Entry {
-    Entry::Result { call: call.clone(), result: Arc::new(CallResult { outcome }) }
+    Entry::Result { call: call.clone(), result: Arc::new(CallResult::of(outcome)) }
 }
 
 fn read(request: &Request) -> Conversation {
@@ -155,6 +155,7 @@ fn letter_of(kind: MessageKind, template: &str, content: &str, metadata: Value) 
         metadata,
         private: true,
         exchange: None,
+        origins: crate::value::Origins::default(),
     };
     let place = Place { file: "team.yaml".into(), line: 1, column: 1 };
     let text = TextTemplate { source: template.into(), place, refs: Vec::new() };
@@ -197,6 +198,7 @@ fn every_call_has_its_result_in_the_next_message_before_any_words() {
         metadata: Value::Null,
         private: false,
         exchange: None,
+        origins: crate::value::Origins::default(),
     };
     let thread = vec![
         replied(Some("looking"), &[a.clone(), b.clone()]),
@@ -257,7 +259,7 @@ fn finish_takes_what_the_phase_must_result_in() {
 }
 
 fn looked_up(outcome: Result<Value, Failure>) -> Entry {
-    Entry::Known { call: call("knowledge", SEARCH_KNOWLEDGE), result: Arc::new(CallResult { outcome }) }
+    Entry::Known { call: call("knowledge", SEARCH_KNOWLEDGE), result: Arc::new(CallResult::of(outcome)) }
 }
 
 #[test]

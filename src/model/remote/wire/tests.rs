@@ -196,7 +196,13 @@ fn a_tools_parameters_are_an_object_without_choices_at_the_top() {
     let odd = json!({ "$schema": "x", "properties": { "a": { "type": "array" }, "type": { "enum": ["array"] } },
         "oneOf": [{ "required": ["b"], "properties": { "b": { "type": "string", "default": { "type": "array" } } } }] });
     let effect = crate::value::EffectClass::Read;
-    let tool = ToolSpec { name: "t".into(), description: "".into(), parameters: Value::try_from(odd).unwrap(), effect };
+    let tool = ToolSpec {
+        name: "t".into(),
+        description: "".into(),
+        parameters: Value::try_from(odd).unwrap(),
+        effect,
+        untrusted: false,
+    };
     let plain = json!({ "type": "object", "properties": { "a": { "type": "array", "items": {} }, "type": { "enum": ["array"] },
         "b": { "type": "string", "default": { "type": "array" } } } });
     assert_eq!(schema::parameters(&tool), plain);

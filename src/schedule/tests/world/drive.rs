@@ -9,12 +9,12 @@ use std::{
 
 use super::judge::TestTools;
 use super::synod::{
-    event::{Ask, AskOutcome, EVENT_VERSION, Effect, Event, Input, Key, ModelCall, Outcome, Record, Started, ToolCall},
+    event::{Ask, AskOutcome, EVENT_VERSION, Effect, Event, Input, Key, ModelCall, Notice, Outcome, Record, Started, ToolCall},
     graph::Plan,
     schedule::{Scheduler, Step},
     state::{FoldError, State},
     value::{
-        AskId, EffectClass, Epoch, Failure, FailureKind, FormAnswer, Judge, Map, Reply, Seq, SessionId, Tenant, Timestamp, Value,
+        AskId, EffectClass, Epoch, Failure, FailureKind, FormAnswer, Judge, Reply, Seq, SessionId, Tenant, Timestamp, Value,
     },
 };
 
@@ -30,6 +30,10 @@ pub trait World {
     /// A person is asked in that attempt of the node of that path: after how many milliseconds somebody says what.
     fn ask(&mut self, _ask: &Ask, _path: &str, _attempt: u32) -> Vec<(u64, Value)> {
         Vec::new()
+    }
+    /// A person is to be told of a question: after how many milliseconds that is done, or has failed.
+    fn notify(&mut self, _notice: &Notice) -> Vec<(u64, Result<(), Failure>)> {
+        vec![(100, Ok(()))]
     }
 }
 
@@ -80,6 +84,10 @@ pub struct Run<W> {
     pub made: Vec<Made>,
     /// Questions that were shown.
     pub shown: BTreeSet<AskId>,
+    /// Who was told of questions, in order.
+    pub notices: Vec<Notice>,
+    /// Of these, those that no process before this one told.
+    telling: BTreeSet<(AskId, u32)>,
     judge: Arc<dyn Judge>,
     queue: BTreeMap<(Timestamp, u64), Input>,
     arrivals: u64,
@@ -103,9 +111,10 @@ pub fn started(plan: Plan) -> Started {
         tenant: Tenant::default(),
         team: Arc::from("test"),
         task: Arc::from("the task"),
-        inputs: Arc::new(Map::new()),
+        inputs: Arc::new(plan.inputs.clone()),
         plan: Arc::new(plan),
         sources: BTreeMap::new(),
+        records: Vec::new(),
     }
 }
 
@@ -116,8 +125,13 @@ fn broken(error: FoldError) -> Violation {
 impl<W: World> Run<W> {
     /// Starts a session at time 0.
     pub fn start(plan: Plan, judge: Arc<dyn Judge>, world: W) -> Result<Self, Violation> {
+        Self::start_from(started(plan), judge, world)
+    }
+
+    /// Starts that session at time 0.
+    pub fn start_from(started: Started, judge: Arc<dyn Judge>, world: W) -> Result<Self, Violation> {
         let now = Timestamp(0);
-        let (scheduler, step) = Scheduler::start(now, started(plan), judge.clone(), Arc::new(TestTools)).map_err(broken)?;
+        let (scheduler, step) = Scheduler::start(now, started, judge.clone(), Arc::new(TestTools)).map_err(broken)?;
         let mut run = Self {
             world,
             scheduler,
@@ -125,6 +139,8 @@ impl<W: World> Run<W> {
             now,
             made: Vec::new(),
             shown: BTreeSet::new(),
+            notices: Vec::new(),
+            telling: BTreeSet::new(),
             judge,
             queue: BTreeMap::new(),
             arrivals: 0,
@@ -187,7 +203,7 @@ impl<W: World> Run<W> {
         let free = effects.into_iter().filter(|effect| match effect {
             Effect::Model(call) => call.free,
             Effect::Tool(call) => call.effect == EffectClass::Read,
-            Effect::Cancel(_) | Effect::Ask(_) | Effect::Tell { .. } => false,
+            Effect::Cancel(_) | Effect::Ask(_) | Effect::Notify(_) | Effect::Tell { .. } => false,
         });
         self.perform(free.collect())
     }
@@ -275,6 +291,15 @@ impl<W: World> Run<W> {
                     self.arrive(wait, Input::Returned { key, result });
                 }
                 Effect::Tell { key, nth, answer } => self.told.push((key, nth, answer)),
+                Effect::Notify(notice) => {
+                    if !self.telling.insert((notice.ask, notice.nth)) {
+                        return Err(format!("{} is told a second time by the same process", notice.key));
+                    }
+                    for (wait, result) in self.world.notify(&notice) {
+                        self.arrive(wait, Input::Notified { ask: notice.ask, nth: notice.nth, result });
+                    }
+                    self.notices.push(notice);
+                }
                 Effect::Ask(id) => {
                     self.shown.insert(id);
                     let Some(ask) = self.state().asks.get(&id).cloned() else { continue };
@@ -310,6 +335,7 @@ impl<W: World> Run<W> {
         self.queue.retain(|_, input| matches!(input, Input::Answered { .. }));
         self.queue.extend(self.unacknowledged.take());
         self.flying.clear();
+        self.telling.clear();
         self.now = self.now.after(Duration::from_millis(outage_millis));
         let later = self.queue.split_off(&(self.now, u64::MAX));
         let mail: Vec<Input> = std::mem::replace(&mut self.queue, later).into_values().collect();
@@ -322,6 +348,7 @@ impl<W: World> Run<W> {
             Input::Replied { .. }
             | Input::Returned { .. }
             | Input::Elicited { .. }
+            | Input::Notified { .. }
             | Input::Cancel { .. }
             | Input::Resume { .. }
             | Input::Tick => None,
@@ -366,7 +393,7 @@ impl<W: World> Run<W> {
         let calls = self.scheduler.outstanding().into_iter().filter_map(|effect| match effect {
             Effect::Model(call) => Some(call.key),
             Effect::Tool(call) => Some(call.key),
-            Effect::Cancel(_) | Effect::Ask(_) | Effect::Tell { .. } => None,
+            Effect::Cancel(_) | Effect::Ask(_) | Effect::Notify(_) | Effect::Tell { .. } => None,
         });
         let calls: BTreeSet<Key> = calls.collect();
         if state.finished.is_some() && !calls.is_empty() {
@@ -384,6 +411,12 @@ impl<W: World> Run<W> {
         }
         if let Some(full) = state.ready.limiters().iter().find(|l| l.in_flight > l.limit) {
             return Err(format!("a limiter is exceeded: {full:?}"));
+        }
+        if let Some(untold) = state.notices.iter().find(|(ask, nth)| !self.telling.contains(&(**ask, **nth))) {
+            return Err(format!("{untold:?} is to be told to somebody and nobody does"));
+        }
+        if let Some((ask, _)) = state.notices.iter().find(|(ask, _)| !state.asks.contains_key(ask)) {
+            return Err(format!("q{ask} is not open, and somebody is to be told of it"));
         }
         let open: BTreeSet<AskId> = state.asks.keys().copied().collect();
         if !open.is_subset(&self.shown) {

@@ -9,8 +9,8 @@ use petgraph::{
 
 use super::synod::{
     graph::{
-        AgentNode, AskNode, Backoff, Bounds, CallCap, Edge, GateBy, Graph, Join, Limits, Member, Node, NodeKind, On, Phase, Plan,
-        Retry, ScopeKind, Stragglers, TeamPlan, ToolNode,
+        AgentNode, AskNode, Backoff, Bounds, CallCap, Deadline, Edge, GateBy, Graph, Join, Limits, Member, MemberTeam, Node,
+        NodeKind, On, Phase, Plan, Retry, ScopeKind, Stragglers, TeamPlan, ToolNode,
     },
     value::{
         EffectClass, Expr, FailureKind, KnowledgeSpec, Map, Merge, Place, Profile, ProfileRole, Ref, Role, Style, TeamIx,
@@ -48,7 +48,13 @@ pub fn agent(role: &str) -> Member {
         writes: Vec::new(),
         call: CallCap::default(),
         limits: Limits::default(),
+        team: None,
     }
+}
+
+/// A member that is the team of that graph.
+pub fn member_team(role: &str, body: TemplateIx) -> Member {
+    Member { team: Some(MemberTeam { body, with: Vec::new(), timeout: None, open: false }), ..agent(role) }
 }
 
 /// A team of agents without a coordinator, rules or escalation.
@@ -67,6 +73,7 @@ pub fn team(roles: &[&str]) -> TeamPlan {
         max_asks: 3,
         max_tasks: 8,
         max_depth: 1,
+        untrusted: super::synod::graph::Untrusted::Ask,
         detect: None,
         letters: Arc::default(),
         limits: Limits::default(),
@@ -204,7 +211,10 @@ impl<'p> Flow<'p> {
     /// Adds a call of a tool of that effect, with its id as the only argument.
     pub fn call(&mut self, id: &str, tool: &str, effect: EffectClass) -> Spot<'_, 'p> {
         let args = Value::map([("id", Value::text(id))]);
-        self.add(id, NodeKind::Tool(Box::new(ToolNode { tool: Arc::from(tool), args, templates: Vec::new(), effect })))
+        self.add(
+            id,
+            NodeKind::Tool(Box::new(ToolNode { tool: Arc::from(tool), args, templates: Vec::new(), effect, untrusted: false })),
+        )
     }
 
     /// Adds a call that reads.
@@ -234,7 +244,7 @@ impl<'p> Flow<'p> {
         let question = TextTemplate { source: Arc::from(id), place: Place::default(), refs: Vec::new() };
         let options = options.iter().map(|o| Arc::from(*o)).collect();
         let deadline = deadline.map(Duration::from_secs);
-        self.add(id, NodeKind::Ask(Box::new(AskNode { question, options, deadline, default, to: None })))
+        self.add(id, NodeKind::Ask(Box::new(AskNode { question, options, deadline, default, to: None, notify: None })))
     }
 
     /// Adds a scope.
@@ -269,7 +279,7 @@ impl<'p> Flow<'p> {
     /// Adds a group.
     pub fn group(&mut self, id: &str, build: impl FnOnce(&mut Flow<'_>)) -> Spot<'_, 'p> {
         let body = self.plans.graph(build);
-        self.scope(id, ScopeKind::Group { body, with: None })
+        self.scope(id, ScopeKind::Group { body, with: None, seat: None })
     }
 
     /// Adds a sub-team of that number with its inputs.
@@ -278,7 +288,17 @@ impl<'p> Flow<'p> {
         self.plans.teams.push(team);
         let body = self.plans.graph(build);
         self.plans.teams.pop();
-        self.scope(id, ScopeKind::Group { body, with: Some(with) })
+        self.scope(id, ScopeKind::Group { body, with: Some(with), seat: None })
+    }
+
+    /// Adds the graph of a team of that number, for members that are teams: see [`member_team`].
+    pub fn team_graph(&mut self, team: TeamIx, build: impl FnOnce(&mut Flow<'_>)) -> TemplateIx {
+        let outside = std::mem::take(&mut self.plans.names);
+        self.plans.teams.push(team);
+        let body = self.plans.graph(build);
+        self.plans.teams.pop();
+        self.plans.names = outside;
+        body
     }
 
     /// A template that is one expression in this graph.
@@ -371,6 +391,16 @@ impl Spot<'_, '_> {
     /// With a time limit in seconds.
     pub fn timeout(self, seconds: u64) -> Self {
         self.change(|n| n.timeout = Some(Duration::from_secs(seconds)))
+    }
+
+    /// It waits for its join so many seconds, for at least so many.
+    pub fn waits(self, seconds: u64, at_least: u32) -> Self {
+        self.change(|n| n.join_deadline = Some(Deadline { after: Duration::from_secs(seconds), at_least }))
+    }
+
+    /// What it grows has so many seconds, for at least so many.
+    pub fn within(self, seconds: u64, at_least: u32) -> Self {
+        self.change(|n| n.work_deadline = Some(Deadline { after: Duration::from_secs(seconds), at_least }))
     }
 
     /// Its failure is a warning.

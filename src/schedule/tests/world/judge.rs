@@ -74,7 +74,7 @@ impl Judge for TestJudge {
 }
 
 /// Tools whose effect is told by their name: `fire…` cannot be undone, `idem…` may be repeated under its key, all else reads.
-/// There is no tool `missing`; an argument `bad` fits no tool.
+/// What `fetch…` brings comes from outside. There is no tool `missing`; an argument `bad` fits no tool.
 pub struct TestTools;
 
 impl Toolbox for TestTools {
@@ -85,6 +85,7 @@ impl Toolbox for TestTools {
                 description: Arc::from(""),
                 parameters: Value::Null,
                 effect: self.effect(tool, &Value::Null),
+                untrusted: tool.starts_with("fetch"),
             })
         })
     }

@@ -10,5 +10,5 @@ mod judge;
 use super::synod;
 
 pub use drive::{Run, Sabotage, Violation, World, started};
-pub use flow::{Flow, Plans, Spot, agent, team};
+pub use flow::{Flow, Plans, Spot, agent, member_team, team};
 pub use judge::{Rules, TestJudge, TestTools, hash};
