@@ -167,12 +167,30 @@ impl Tally {
 }
 
 /// The worst case of a node or graph.
+#[derive(Clone)]
 struct Worst {
     tally: Tally,
     wall: Wall,
 }
 
 impl Worst {
+    /// One of both, whichever takes more.
+    fn or(self, other: Self) -> Self {
+        Self { tally: self.tally.or(other.tally), wall: self.wall.or(other.wall) }
+    }
+
+    /// One after the other.
+    fn then(mut self, next: &Self) -> Option<Self> {
+        self.tally.add(&next.tally)?;
+        Some(Self { wall: self.wall.then(next.wall)?, ..self })
+    }
+
+    /// At the same time.
+    fn beside(mut self, other: &Self) -> Option<Self> {
+        self.tally.add(&other.tally)?;
+        Some(Self { wall: self.wall.beside(other.wall)?, ..self })
+    }
+
     /// With the slots that `graph` has for all its instances below one scope.
     fn limit(&mut self, graph: &Graph) -> Option<()> {
         if let Some(slots) = graph.concurrency {
@@ -251,11 +269,15 @@ impl Counter<'_> {
         Ok(all)
     }
 
-    /// Rounds of sub-tasks; between them somebody divides anew.
+    /// Rounds of sub-tasks, each with the one who checks it; between the rounds somebody divides anew.
     fn subtasks(&self, graph: &Graph, scope: &ScopeKind, slots: u32) -> Option<Worst> {
-        let ScopeKind::Subtasks { max, like, one_by_one, replan, .. } = scope else { return Some(nothing()) };
+        let ScopeKind::Subtasks { max, like, one_by_one, replan, check, .. } = scope else { return Some(nothing()) };
         let (ix, team) = (graph.team, self.plan.team(graph.team));
-        let one = self.subtask(ix, scope, slots)?;
+        let given = self.given(ix, like, slots)?;
+        let mut one = given.values().cloned().fold(nothing(), Worst::or);
+        if check.is_some() {
+            one = one.then(&self.any_speaks(ix, &in_phase(like, Phase::Validate), slots)?)?;
+        }
         // Sub-tasks may wait for each other, so that all of them in a row are the worst; or for nobody, so that all may want a slot
         // at once.
         let round = |count: u32| {
@@ -266,8 +288,9 @@ impl Counter<'_> {
         };
         let mut all = match default_members(graph, scope) {
             Some(roles) => {
-                let with: fn(Wall, Wall) -> Option<Wall> = if *one_by_one { Wall::then } else { Wall::beside };
-                self.whole_tasks(ix, roles, like, slots, with)?
+                let mut whole = roles.iter().filter_map(|role| given.get(role));
+                let with = if *one_by_one { Worst::then } else { Worst::beside };
+                whole.try_fold(nothing(), with)?
             }
             None => round(*max)?,
         };
@@ -275,80 +298,57 @@ impl Counter<'_> {
         // Later rounds hold what the team allows, the first what the scope takes.
         let mut next = round(team.max_tasks)?;
         if let (Divider::Coordinator, Some(leader)) = (by, &team.coordinator) {
-            let divider = in_phase(like, Phase::Delegate);
-            let (turns, phase) = grown(leader, &divider);
-            next.tally.add(&self.seat(ix, leader, (turns, phase), &divider)?)?;
-            next.wall = next.wall.then(Wall::calls(&divider, at_once(team, leader, phase, slots)?, 0)?)?;
+            next = next.then(&self.speaks(ix, leader, &in_phase(like, Phase::Delegate), slots)?)?;
         }
-        all.tally.add(&next.tally.times((*further).into())?)?;
-        all.wall = all.wall.then(next.wall.times((*further).into(), 1)?)?;
+        let further = u64::from(*further);
+        all = all.then(&Worst { tally: next.tally.times(further)?, wall: next.wall.times(further, 1)? })?;
         Some(all)
     }
 
-    /// Each of `roles` works on the whole task, beside each other or one after another, and may divide it.
-    fn whole_tasks(
-        &self,
-        ix: TeamIx,
-        roles: &[Role],
-        like: &Node,
-        slots: u32,
-        with: impl Fn(Wall, Wall) -> Option<Wall>,
-    ) -> Option<Worst> {
-        let mut all = nothing();
-        for member in roles.iter().filter_map(|role| self.plan.team(ix).agent(role)) {
-            let Worst { tally, wall } = self.works_and_divides(ix, member, like, slots)?;
-            all.tally.add(&tally)?;
-            all.wall = with(all.wall, wall)?;
-        }
-        Some(all)
-    }
-
-    /// One sub-task, whoever of the members does it, and whoever checks it.
-    fn subtask(&self, ix: TeamIx, scope: &ScopeKind, slots: u32) -> Option<Worst> {
-        let ScopeKind::Subtasks { like, check, .. } = scope else { return Some(nothing()) };
-        let team = self.plan.team(ix);
-        let mut most = nothing();
+    /// What a sub-task may take, by who has it: an agent may give parts of it to others below it, all in its own time, and a team
+    /// divides it by itself.
+    fn given(&self, ix: TeamIx, like: &Node, slots: u32) -> Option<BTreeMap<Role, Worst>> {
+        let (team, plain) = (self.plan.team(ix), plain(like));
+        let (mut given, mut part) = (BTreeMap::new(), nothing());
         for member in &team.members {
-            let Worst { tally, wall } = self.works_and_divides(ix, member, like, slots)?;
-            most = Worst { tally: most.tally.or(tally), wall: most.wall.or(wall) };
+            let own = self.works(ix, member, like, slots)?;
+            part = part.or(if member.team.is_some() { own.clone() } else { self.works(ix, member, &plain, slots)? });
+            given.insert(member.role.clone(), own);
         }
-        if check.is_none() {
-            return Some(most);
+        let parts = parts_of_one(team)?;
+        for member in team.members.iter().filter(|member| parts > 0 && member.team.is_none()) {
+            let Some(own) = given.get_mut(&member.role) else { continue };
+            own.tally.add(&part.tally.clone().times(parts)?)?;
+            let demand = own.wall.demand.checked_add(part.wall.demand.checked_mul(parts)?)?;
+            own.wall = Wall::calls(like, u32::try_from(demand).ok()?, 0)?;
         }
-        let (voter, mut votes) = (in_phase(like, Phase::Validate), nothing());
-        for member in team.members.iter().chain(&team.coordinator) {
-            let (turns, phase) = grown(member, &voter);
-            let tally = votes.tally.or(self.seat(ix, member, (turns, phase), &voter)?);
-            votes = Worst { tally, wall: votes.wall.or(Wall::calls(&voter, at_once(team, member, phase, slots)?, 0)?) };
-        }
-        most.tally.add(&votes.tally)?;
-        Some(Worst { wall: most.wall.then(votes.wall)?, ..most })
+        Some(given)
     }
 
-    /// A member has a sub-task: an agent may give parts of it to others below it, all in its own time, a team does it by itself.
-    fn works_and_divides(&self, ix: TeamIx, member: &Member, like: &Node, slots: u32) -> Option<Worst> {
+    /// One of the team says something in a node like `like`.
+    fn any_speaks(&self, ix: TeamIx, like: &Node, slots: u32) -> Option<Worst> {
         let team = self.plan.team(ix);
-        let mut own = self.works(ix, member, like, slots)?;
-        let parts = parts_of_one(team)?;
-        if member.team.is_some() || parts == 0 {
-            return Some(own);
-        }
-        let part = self.heaviest(ix, team.members.iter().map(|m| &m.role), &plain(like), slots)?;
-        own.tally.add(&part.tally.times(parts)?)?;
-        let demand = own.wall.demand.checked_add(part.wall.demand.checked_mul(parts)?)?;
-        Some(Worst { wall: Wall::calls(like, u32::try_from(demand).ok()?, 0)?, ..own })
+        let mut all = team.members.iter().chain(&team.coordinator).map(|member| self.speaks(ix, member, like, slots));
+        all.try_fold(nothing(), |most, one| Some(most.or(one?)))
+    }
+
+    /// An agent, for a team its coordinator, says something in a node like `like`.
+    fn speaks(&self, ix: TeamIx, member: &Member, like: &Node, slots: u32) -> Option<Worst> {
+        let (turns, phase) = grown(member, like);
+        let at_once = at_once(self.plan.team(ix), member, phase, slots)?;
+        Some(Worst { tally: self.seat(ix, member, (turns, phase), like)?, wall: Wall::calls(like, at_once, 0)? })
     }
 
     /// `free`: whether members may hand over as they like.
     fn relay(&self, ix: TeamIx, (members, max_handoffs, free): (&[Role], u32, bool), like: &Node, slots: u32) -> Option<Worst> {
         let seats = u64::from(max_handoffs).checked_add(1)?;
         if free || has_rule(self.plan.team(ix), &RuleKind::Handoff) {
-            let Worst { tally, wall } = self.heaviest(ix, members.iter(), like, slots)?;
+            let Worst { tally, wall } = self.heaviest(ix, members, like, slots)?;
             return Some(Worst { tally: tally.times(seats)?, wall: wall.times(seats, 1)? });
         }
         // Where nobody says who is next, each member has its turn once, in order.
         let seats = seats.min(u64::try_from(members.len()).ok()?);
-        self.each_works(ix, &members[..usize::try_from(seats).ok()?], like, slots, Wall::then)
+        self.each_works(ix, &members[..usize::try_from(seats).ok()?], like, slots)
     }
 
     /// Each member is one seat, however often it is woken. Nothing keeps all of them from having each turn after all those before, each
@@ -407,46 +407,25 @@ impl Counter<'_> {
         Some(tally)
     }
 
-    /// Each of `roles` works, beside each other or one after another.
-    fn each_works(
-        &self,
-        ix: TeamIx,
-        roles: &[Role],
-        like: &Node,
-        slots: u32,
-        with: impl Fn(Wall, Wall) -> Option<Wall>,
-    ) -> Option<Worst> {
-        let mut all = nothing();
-        for member in roles.iter().filter_map(|role| self.plan.team(ix).agent(role)) {
-            let Worst { tally, wall } = self.works(ix, member, like, slots)?;
-            all.tally.add(&tally)?;
-            all.wall = with(all.wall, wall)?;
-        }
-        Some(all)
+    /// Each of `roles` works, one after another.
+    fn each_works(&self, ix: TeamIx, roles: &[Role], like: &Node, slots: u32) -> Option<Worst> {
+        let mut works = roles.iter().filter_map(|role| self.plan.team(ix).agent(role));
+        works.try_fold(nothing(), |all, member| all.then(&self.works(ix, member, like, slots)?))
     }
 
     /// Whichever of `roles` takes most works.
-    fn heaviest<'r>(&self, ix: TeamIx, roles: impl Iterator<Item = &'r Role>, like: &Node, slots: u32) -> Option<Worst> {
-        let mut most = nothing();
-        for member in roles.filter_map(|role| self.plan.team(ix).agent(role)) {
-            let Worst { tally, wall } = self.works(ix, member, like, slots)?;
-            most = Worst { tally: most.tally.or(tally), wall: most.wall.or(wall) };
-        }
-        Some(most)
+    fn heaviest(&self, ix: TeamIx, roles: &[Role], like: &Node, slots: u32) -> Option<Worst> {
+        let mut works = roles.iter().filter_map(|role| self.plan.team(ix).agent(role));
+        works.try_fold(nothing(), |most, member| Some(most.or(self.works(ix, member, like, slots)?)))
     }
 
     /// A member works where a scope grows: in an activation like `like`, or as the team that it is.
     fn works(&self, ix: TeamIx, member: &Member, like: &Node, slots: u32) -> Option<Worst> {
-        if let Some(team) = &member.team {
-            let mut run = self.graph(team.body, slots).ok()?;
-            run.limit(self.plan.graph(team.body))?;
-            let seat = TeamSeat { member: member.role.clone(), task: None, brief: None, done_when: None, open: team.open };
-            return Some(Worst { wall: run.wall.attempts_of(&team.run("run", seat))?, ..run });
-        }
-        let (turns, phase) = grown(member, like);
-        let tally = self.seat(ix, member, (turns, phase), like)?;
-        let at_once = at_once(self.plan.team(ix), member, phase, slots)?;
-        Some(Worst { tally, wall: Wall::calls(like, at_once, 0)? })
+        let Some(team) = &member.team else { return self.speaks(ix, member, like, slots) };
+        let mut run = self.graph(team.body, slots).ok()?;
+        run.limit(self.plan.graph(team.body))?;
+        let seat = TeamSeat { member: member.role.clone(), task: None, brief: None, done_when: None, open: team.open };
+        Some(Worst { wall: run.wall.attempts_of(&team.run("run", seat))?, ..run })
     }
 
     /// What one seat of `member` may take in so many turns of a node like `node`, with the answers to its questions.

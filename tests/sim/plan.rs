@@ -449,11 +449,12 @@ impl Maker {
         let rounds = 1 + self.random.below(3) as u32;
         let one_by_one = self.random.percent(30);
         let (like, findings, votes) = (self.like(), self.spec(SettleOver::Findings), self.spec(SettleOver::Votes));
+        let deadline = self.deadline();
         flow.group(id, |flow| {
             flow.add("delegate", route);
             let from = flow.expr("delegate.output");
-            flow.scope("work", ScopeKind::Subtasks { from, max: 4, like, one_by_one, quorum: None, replan, check })
-                .after(&["delegate"]);
+            let work = ScopeKind::Subtasks { from, max: 4, like, one_by_one, quorum: None, replan, check };
+            flow.scope("work", work).after(&["delegate"]).node().work_deadline = deadline;
             flow.scope("settle", ScopeKind::Settle(findings)).done("work");
             let review = flow.repeat("review", rounds, "verdict.output.accepted", |flow| {
                 flow.phase("synthesize", "boss", Phase::Synthesize);

@@ -7,6 +7,7 @@ mod budgets;
 mod circles;
 mod deadlines;
 mod delegation;
+mod divided;
 mod doubts;
 mod failures;
 mod handoffs;
