@@ -8,8 +8,7 @@ use super::Scheduler;
 use crate::{
     event::Outcome,
     graph::{Member, NodeKind, ScopeKind},
-    state::Progress,
-    state::ScopeState,
+    state::{Progress, ScopeState},
     value::{
         AgentFacts, Call, EffectClass, Failure, HandoffFacts, MergeFacts, NodeIx, Origin, OwnFacts, PartFacts, PermitFacts,
         Position, ReconcileFacts, Role, RouteFacts, SeatFacts, SettleFacts, Value,

@@ -149,9 +149,13 @@ impl State {
         let mut news = |round: u32| {
             let mut inside: BTreeSet<NodeIx> = self.nodes_in(round).collect();
             self.nodes_in(round).for_each(|node| self.below(node, &mut inside));
-            let stands = |found: &&Found| found.finding.status != FindingStatus::Retracted && inside.contains(&found.node);
+            let taken = self.context.taken_back.iter().filter(|taken| inside.contains(&taken.node));
+            let taken: BTreeSet<usize> = taken.map(|taken| taken.finding).collect();
+            let stands = |(index, found): &(usize, &Found)| {
+                found.finding.status != FindingStatus::Retracted && inside.contains(&found.node) && !taken.contains(index)
+            };
             let said = |found: &'_ Found| found.finding.claim.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
-            let found = self.context.findings.iter().filter(stands);
+            let found = self.context.findings.iter().enumerate().filter(stands).map(|(_, found)| found);
             let new = found.filter(|f| known.insert((&*f.finding.topic, f.finding.value.to_string(), said(f)))).count();
             new > 0 || self.tasks_in(round).into_iter().any(|task| self.progress(task) == Progress::Done)
         };
