@@ -2,6 +2,8 @@
 
 mod common;
 
+#[path = "fields/delegation.rs"]
+mod delegation;
 #[path = "fields/knowledge.rs"]
 mod knowledge;
 #[path = "fields/limits.rs"]

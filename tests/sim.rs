@@ -146,8 +146,9 @@ fn sessions_whose_calls_take_their_full_time_end_within_the_printed_bounds() {
 }
 
 /// Shipped teams, one of each pattern.
-const PATTERNS: [(&str, &str); 7] = [
+const PATTERNS: [(&str, &str); 8] = [
     ("coordinator_worker", "incident-response"),
+    ("coordinator_worker, divided by the coordinator", "change-review"),
     ("parallel", "code-review"),
     ("peer_to_peer", "change-window"),
     ("hierarchical", "incident-command"),

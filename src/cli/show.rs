@@ -168,6 +168,7 @@ fn node_of(event: &Event) -> Option<NodeIx> {
         | Event::Decided { node, .. }
         | Event::Escalated { node, .. } => Some(*node),
         Event::Grown(grown) => Some(grown.node),
+        Event::Delegated(delegated) => Some(delegated.node),
         Event::ToolCalled(called) => Some(called.node),
         Event::Found { node, .. } | Event::Retracted { node, .. } => Some(*node),
         Event::Asked(ask) => Some(ask.node),

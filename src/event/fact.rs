@@ -9,8 +9,8 @@ use crate::{
     graph::{Detector, EscalationPolicy, Graph, Plan},
     value::{
         AskId, Call, CallIx, CallResult, Decision, EffectClass, Epoch, EscalateTo, Failure, Finding, FindingId, Form,
-        HandoffRequest, Map, Message, MessageId, NodeIx, Reply, RequestDigest, Role, RuleKind, Seq, SessionId, TemplateIx,
-        Tenant, Timestamp, TrackRecord, Turn, Usage, Value, Verdict,
+        HandoffRequest, Map, Message, MessageId, NodeIx, Reply, RequestDigest, Role, RuleKind, Seq, SessionId, Subtask,
+        TemplateIx, Tenant, Timestamp, TrackRecord, Turn, Usage, Value, Verdict,
     },
 };
 
@@ -195,6 +195,8 @@ pub enum Event {
         /// What.
         value: Value,
     },
+    /// An agent has divided a task, or could not and what is done instead was decided.
+    Delegated(Box<Delegated>),
     /// Something was settled.
     Decided {
         /// Where.
@@ -342,6 +344,18 @@ impl PartialEq for Grown {
         let of = |grown: &Self| (grown.node, grown.first, grown.count, grown.call);
         of(self) == of(other) && self.bound == other.bound
     }
+}
+
+/// How an agent divided a task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delegated {
+    /// Which activation.
+    pub node: NodeIx,
+    /// The parts; those that named skills with whoever was chosen, and the scores.
+    pub subtasks: Vec<Subtask>,
+    /// Why the agent's own division could not be used, and these are what is done instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Arc<str>>,
 }
 
 /// Where the nodes of a [`Grown`] come from.

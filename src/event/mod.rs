@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 pub use cassette::{CASSETTE_VERSION, Cassette, CassetteError};
 pub use effect::{Effect, Input, Key, ModelCall, Notice, ToolCall};
-pub use fact::{Ask, AskFor, AskOutcome, Event, Finished, Grown, GrownFrom, Outcome, Skip, Started, Status, ToolCalled, TurnEnd};
+pub use fact::{
+    Ask, AskFor, AskOutcome, Delegated, Event, Finished, Grown, GrownFrom, Outcome, Skip, Started, Status, ToolCalled, TurnEnd,
+};
 
 use crate::value::{Seq, Timestamp};
 

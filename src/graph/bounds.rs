@@ -18,6 +18,22 @@ pub const CIRCLE_RUNS: u32 = 3;
 /// How deep questions may be asked to answer questions.
 pub const MAX_ASK_DEPTH: u32 = 4;
 
+/// Sub-tasks of a delegation at most, where a team does not say.
+pub const MAX_TASKS: u32 = 8;
+
+/// Levels of delegation at most, where a team does not say.
+pub const MAX_DELEGATION_DEPTH: u32 = 1;
+
+/// What plans had from before there was delegation by agents.
+pub(super) fn max_tasks() -> u32 {
+    MAX_TASKS
+}
+
+/// What plans had from before there was delegation by agents.
+pub(super) fn max_depth() -> u32 {
+    MAX_DELEGATION_DEPTH
+}
+
 /// Repairs of a reply that is not as it must be, per turn: model calls that are no turns of their own.
 pub const REPAIRS: u32 = 1;
 

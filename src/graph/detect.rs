@@ -24,11 +24,13 @@ pub enum Detector {
     NoProgress,
     /// A finish without the evidence that is declared.
     PrematureEnd,
+    /// Rounds of delegation that bring nothing new, or a new plan that gives again what has failed.
+    LoopingLedger,
 }
 
 impl Detector {
     /// All of them, in the order in which they are looked at.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::RepeatedCall,
         Self::RepeatedMessage,
         Self::FailingCall,
@@ -36,6 +38,7 @@ impl Detector {
         Self::PingPong,
         Self::NoProgress,
         Self::PrematureEnd,
+        Self::LoopingLedger,
     ];
 
     /// The name that files and reasons use.
@@ -48,6 +51,7 @@ impl Detector {
             Self::PingPong => "ping_pong",
             Self::NoProgress => "no_progress",
             Self::PrematureEnd => "premature_end",
+            Self::LoopingLedger => "looping_ledger",
         }
     }
 
@@ -60,6 +64,7 @@ impl Detector {
             Self::PingPong => (4, 1.0),
             Self::NoProgress => (6, 0.9),
             Self::PrematureEnd => (1, 1.0),
+            Self::LoopingLedger => (1, 0.9),
         };
         Watch { times, similarity, evidence: Evidence::Declared }
     }

@@ -15,12 +15,13 @@ use serde::{Deserialize, Serialize};
 
 pub use bounds::{
     ANSWER_TURNS, AgentBound, Bounds, CIRCLE_RUNS, CallCap, DEFAULT_TOOL_TIMEOUT, Limits, MAX_ASK_DEPTH, MAX_CALL_QUESTIONS,
-    MAX_DEBATED_TOPICS, MAX_MERGED, MAX_VARIABLE, REPAIRS, RESERVED_TURNS, SECOND_CHANCES, SYNTHESIS_SHARE, synthesis_share,
+    MAX_DEBATED_TOPICS, MAX_DELEGATION_DEPTH, MAX_MERGED, MAX_TASKS, MAX_VARIABLE, REPAIRS, RESERVED_TURNS, SECOND_CHANCES,
+    SYNTHESIS_SHARE, synthesis_share,
 };
 pub use detect::{Detect, Detector, Evidence, Watch};
 pub use node::{
-    AgentNode, AskNode, Backoff, Deadline, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Retry, ScopeKind,
-    SettleOver, SettleSpec, Stragglers, TeamSeat, ToolNode, VoteProtocol,
+    AgentNode, AskNode, Backoff, Deadline, Divider, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Replan, Retry,
+    ScopeKind, SettleOver, SettleSpec, Stragglers, TeamSeat, ToolNode, VoteProtocol,
 };
 
 use crate::value::{AgentFacts, Expr, Map, MessageKind, Profile, Role, TeamIx, TeamTools, TemplateIx, TextTemplate, WriteSpec};
@@ -100,6 +101,7 @@ impl Member {
             skills: self.profile.skills.clone(),
             description: self.profile.description.clone(),
             priority: self.priority,
+            tools: Vec::new(),
         }
     }
 }
@@ -131,6 +133,12 @@ pub struct TeamPlan {
     /// Questions of a seat to its colleagues at most, those included that are asked to answer them.
     #[serde(default)]
     pub max_asks: u32,
+    /// Sub-tasks of one delegation at most.
+    #[serde(default = "bounds::max_tasks")]
+    pub max_tasks: u32,
+    /// Levels of delegation at most: with more than 1 whoever has a sub-task may divide it once.
+    #[serde(default = "bounds::max_depth")]
+    pub max_depth: u32,
     /// What becomes of an irreversible call with an argument from outside.
     #[serde(default)]
     pub untrusted: Untrusted,

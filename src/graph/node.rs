@@ -91,6 +91,22 @@ impl Node {
         }
     }
 
+    /// Whether an agent does its own work here, or a member that is a team works.
+    pub fn works(&self) -> bool {
+        let agent = matches!(&self.kind, NodeKind::Agent(agent) if agent.phase == Phase::Work);
+        agent || self.seat().is_some()
+    }
+
+    /// What whoever works here is asked to do, in words that are no template.
+    pub fn brief(&self) -> Option<&Arc<str>> {
+        if let NodeKind::Agent(agent) = &self.kind { agent.brief.as_ref() } else { self.seat()?.brief.as_ref() }
+    }
+
+    /// In which words it counts as done.
+    pub fn done_when(&self) -> Option<&Arc<str>> {
+        if let NodeKind::Agent(agent) = &self.kind { agent.done_when.as_ref() } else { self.seat()?.done_when.as_ref() }
+    }
+
     /// The place of a member that is a team, where that works here.
     pub fn seat(&self) -> Option<&TeamSeat> {
         let NodeKind::Scope(scope) = &self.kind else { return None };
@@ -175,6 +191,16 @@ pub struct AgentNode {
     /// Whether it sees at each turn what its colleagues have said and found until then, and not only what its causal past did.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub live: bool,
+    /// Whether its vote says if its `proposal`, a sub-task, is done: with an objection it fails.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub check: bool,
+}
+
+impl AgentNode {
+    /// An activation of `role` that is asked nothing of its own.
+    pub fn new(role: Role, phase: Phase) -> Self {
+        Self { role, task: None, brief: None, phase, done_when: None, proposal: None, max_turns: None, live: false, check: false }
+    }
 }
 
 /// One tool call, no model.
@@ -269,7 +295,8 @@ pub enum ScopeKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seat: Option<Box<TeamSeat>>,
     },
-    /// A DAG of sub-tasks, one agent node each; its output is theirs by id.
+    /// A DAG of sub-tasks, one agent node each; its output is theirs by id. What fails of them may be divided anew, round by round:
+    /// those of the first round hang below the scope itself, those of the second below `2`, and so on.
     Subtasks {
         /// A list of [`crate::value::Subtask`].
         from: Expr,
@@ -281,6 +308,12 @@ pub enum ScopeKind {
         one_by_one: bool,
         /// How many must succeed for the scope to end; `None`: all must end. The node's `stragglers` says what becomes of the rest.
         quorum: Option<u32>,
+        /// Whether what did not succeed is divided anew, and by whom.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replan: Option<Replan>,
+        /// Who says whether a sub-task with `done_when` is done; the coordinator says it of that agent's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        check: Option<Role>,
     },
     /// Members one after another; who is next is the `handoff` rule's to say, else the agent's own, else the order's. Its output is
     /// the last one's.
@@ -307,6 +340,25 @@ pub enum ScopeKind {
     /// What becomes of positions that differ. Over findings its output is `{accepted, decisions}`; over votes
     /// `{accepted, votes, objections, abstained, value}`, where `value` is the proposal with `validation` (the votes) in it.
     Settle(SettleSpec),
+}
+
+/// How sub-tasks that did not succeed are divided anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replan {
+    /// Who divides.
+    pub by: Divider,
+    /// Further rounds at most.
+    pub max: u32,
+}
+
+/// Who divides a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Divider {
+    /// The coordinator.
+    Coordinator,
+    /// The `route` rule.
+    Rule,
 }
 
 /// The place of a member that is a team: what [`AgentNode`] is for one that is an agent.

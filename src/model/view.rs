@@ -13,7 +13,10 @@ use crate::{
 /// What a view has, and what each part of it means.
 pub const VIEW_FIELDS: [(&str, &str); 17] = [
     ("answers", "what people answered: a list of #{ question, answer, by }"),
-    ("context", "what the team shares: #{ findings, decisions, variables, results, team, proposal, objections, undelivered }"),
+    (
+        "context",
+        "what the team shares: #{ findings, decisions, variables, results, team, proposal, objections, undelivered, ledger }",
+    ),
     ("errors", "the calls that failed, by name: #{ kind, message }"),
     (
         "handoff",
@@ -81,7 +84,7 @@ pub fn sample_view() -> Value {
     let inputs = Value::map([("data", Value::text("incidents/payment-outage"))]);
     let nothing = || Value::list([]);
     let shared = ["findings", "decisions", "results", "team", "objections", "undelivered"].map(|name| (name, nothing()));
-    let rest = [("variables", Value::Map(Arc::default())), ("proposal", Value::Null)];
+    let rest = [("variables", Value::Map(Arc::default())), ("proposal", Value::Null), ("ledger", Value::Null)];
     view(&Request {
         role: Role::new("performance"),
         profile: Arc::new(profile),

@@ -2,7 +2,9 @@
 //!
 //! A *seat* is one agent's place: an agent node, an item of a `for_each`, a round of a `repeat`, a sub-task, a place in a relay or
 //! debate. It has its profile's turns T, or the reserved V where it synthesizes, votes or debates, over all its attempts; and for
-//! each of its `max_asks` questions two turns of whichever colleague answers, where it may ask at all. Then
+//! each of its `max_asks` questions two turns of whichever colleague answers, where it may ask at all. Rounds of delegation
+//! (`max_replans`), whoever checks a sub-task (`check_done`) and levels of delegation (`max_depth`, each with up to `max_tasks` below
+//! every sub-task) multiply the seats of sub-tasks. Then
 //!
 //! - turns = Σ seats (T or V, + 2 · `max_asks`),
 //! - model calls = turns × (1 + repairs) × attempts × (1 + fallbacks),
@@ -23,8 +25,9 @@ use super::{
 };
 use crate::{
     graph::{
-        ANSWER_TURNS, AgentBound, Bounds, CIRCLE_RUNS, EscalationPolicy, GateBy, Graph, MAX_DEBATED_TOPICS, Member, Node,
-        NodeKind, Phase, Plan, REPAIRS, SECOND_CHANCES, ScopeKind, SettleOver, SettleSpec, TeamPlan, TeamSeat,
+        ANSWER_TURNS, AgentBound, AgentNode, Bounds, CIRCLE_RUNS, Divider, EscalationPolicy, GateBy, Graph, MAX_DEBATED_TOPICS,
+        Member, Node, NodeKind, Phase, Plan, REPAIRS, Replan, SECOND_CHANCES, ScopeKind, SettleOver, SettleSpec, TeamPlan,
+        TeamSeat,
     },
     value::{EffectClass, Role, RuleKind, TeamIx, TemplateIx, Usd},
 };
@@ -164,12 +167,30 @@ impl Tally {
 }
 
 /// The worst case of a node or graph.
+#[derive(Clone)]
 struct Worst {
     tally: Tally,
     wall: Wall,
 }
 
 impl Worst {
+    /// One of both, whichever takes more.
+    fn or(self, other: Self) -> Self {
+        Self { tally: self.tally.or(other.tally), wall: self.wall.or(other.wall) }
+    }
+
+    /// One after the other.
+    fn then(mut self, next: &Self) -> Option<Self> {
+        self.tally.add(&next.tally)?;
+        Some(Self { wall: self.wall.then(next.wall)?, ..self })
+    }
+
+    /// At the same time.
+    fn beside(mut self, other: &Self) -> Option<Self> {
+        self.tally.add(&other.tally)?;
+        Some(Self { wall: self.wall.beside(other.wall)?, ..self })
+    }
+
     /// With the slots that `graph` has for all its instances below one scope.
     fn limit(&mut self, graph: &Graph) -> Option<()> {
         if let Some(slots) = graph.concurrency {
@@ -232,9 +253,7 @@ impl Counter<'_> {
             ScopeKind::ForEach { max, parallel, body, .. } => (*max, parallel.unwrap_or(*max), *body),
             ScopeKind::Repeat { max, body, .. } => (*max, 1, *body),
             ScopeKind::Group { body, .. } => (1, 1, *body),
-            ScopeKind::Subtasks { max, like, one_by_one, .. } => {
-                return self.subtasks(graph, scope, (*max, *one_by_one), like, slots).ok_or(overflow);
-            }
+            ScopeKind::Subtasks { .. } => return self.subtasks(graph, scope, slots).ok_or(overflow),
             ScopeKind::Relay { members, max_handoffs, targets, like } => {
                 let free = !targets.is_empty();
                 return self.relay(graph.team, (members, *max_handoffs, free), like, slots).ok_or(overflow);
@@ -250,38 +269,86 @@ impl Counter<'_> {
         Ok(all)
     }
 
-    fn subtasks(
-        &self,
-        graph: &Graph,
-        scope: &ScopeKind,
-        (max, one_by_one): (u32, bool),
-        like: &Node,
-        slots: u32,
-    ) -> Option<Worst> {
-        let team = self.plan.team(graph.team);
-        let Some(members) = default_members(graph, scope) else {
-            // Sub-tasks may wait for each other, so that all of them in a row are the worst; or for nobody, so that all may want
-            // a slot at once.
-            let Worst { tally, wall } = self.heaviest(graph.team, team.members.iter().map(|m| &m.role), like, slots)?;
-            let row = wall.times(max.into(), 1)?;
-            let at_once = if one_by_one { 1 } else { u64::from(max) };
+    /// Rounds of sub-tasks, each with the one who checks it; between the rounds somebody divides anew.
+    fn subtasks(&self, graph: &Graph, scope: &ScopeKind, slots: u32) -> Option<Worst> {
+        let ScopeKind::Subtasks { max, like, one_by_one, replan, check, .. } = scope else { return Some(nothing()) };
+        let (ix, team) = (graph.team, self.plan.team(graph.team));
+        let given = self.given(ix, like, slots)?;
+        let mut one = given.values().cloned().fold(nothing(), Worst::or);
+        if check.is_some() {
+            one = one.then(&self.any_speaks(ix, &in_phase(like, Phase::Validate), slots)?)?;
+        }
+        // Sub-tasks may wait for each other, so that all of them in a row are the worst; or for nobody, so that all may want a slot
+        // at once.
+        let round = |count: u32| {
+            let row = one.wall.times(count.into(), 1)?;
+            let at_once = if *one_by_one { 1 } else { u64::from(count) };
             let wall = Wall { demand: row.demand.checked_mul(at_once)?, ..row };
-            return Some(Worst { tally: tally.times(max.into())?, wall });
+            Some(Worst { tally: one.tally.clone().times(count.into())?, wall })
         };
-        let with: fn(Wall, Wall) -> Option<Wall> = if one_by_one { Wall::then } else { Wall::beside };
-        self.each_works(graph.team, members, like, slots, with)
+        let mut all = match default_members(graph, scope) {
+            Some(roles) => {
+                let mut whole = roles.iter().filter_map(|role| given.get(role));
+                let with = if *one_by_one { Worst::then } else { Worst::beside };
+                whole.try_fold(nothing(), with)?
+            }
+            None => round(*max)?,
+        };
+        let Some(Replan { by, max: further }) = replan else { return Some(all) };
+        // Later rounds hold what the team allows, the first what the scope takes.
+        let mut next = round(team.max_tasks)?;
+        if let (Divider::Coordinator, Some(leader)) = (by, &team.coordinator) {
+            next = next.then(&self.speaks(ix, leader, &in_phase(like, Phase::Delegate), slots)?)?;
+        }
+        let further = u64::from(*further);
+        all = all.then(&Worst { tally: next.tally.times(further)?, wall: next.wall.times(further, 1)? })?;
+        Some(all)
+    }
+
+    /// What a sub-task may take, by who has it: an agent may give parts of it to others below it, all in its own time, and a team
+    /// divides it by itself.
+    fn given(&self, ix: TeamIx, like: &Node, slots: u32) -> Option<BTreeMap<Role, Worst>> {
+        let (team, plain) = (self.plan.team(ix), plain(like));
+        let (mut given, mut part) = (BTreeMap::new(), nothing());
+        for member in &team.members {
+            let own = self.works(ix, member, like, slots)?;
+            part = part.or(if member.team.is_some() { own.clone() } else { self.works(ix, member, &plain, slots)? });
+            given.insert(member.role.clone(), own);
+        }
+        let parts = parts_of_one(team)?;
+        for member in team.members.iter().filter(|member| parts > 0 && member.team.is_none()) {
+            let Some(own) = given.get_mut(&member.role) else { continue };
+            own.tally.add(&part.tally.clone().times(parts)?)?;
+            let demand = own.wall.demand.checked_add(part.wall.demand.checked_mul(parts)?)?;
+            own.wall = Wall::calls(like, u32::try_from(demand).ok()?, 0)?;
+        }
+        Some(given)
+    }
+
+    /// One of the team says something in a node like `like`.
+    fn any_speaks(&self, ix: TeamIx, like: &Node, slots: u32) -> Option<Worst> {
+        let team = self.plan.team(ix);
+        let mut all = team.members.iter().chain(&team.coordinator).map(|member| self.speaks(ix, member, like, slots));
+        all.try_fold(nothing(), |most, one| Some(most.or(one?)))
+    }
+
+    /// An agent, for a team its coordinator, says something in a node like `like`.
+    fn speaks(&self, ix: TeamIx, member: &Member, like: &Node, slots: u32) -> Option<Worst> {
+        let (turns, phase) = grown(member, like);
+        let at_once = at_once(self.plan.team(ix), member, phase, slots)?;
+        Some(Worst { tally: self.seat(ix, member, (turns, phase), like)?, wall: Wall::calls(like, at_once, 0)? })
     }
 
     /// `free`: whether members may hand over as they like.
     fn relay(&self, ix: TeamIx, (members, max_handoffs, free): (&[Role], u32, bool), like: &Node, slots: u32) -> Option<Worst> {
         let seats = u64::from(max_handoffs).checked_add(1)?;
         if free || has_rule(self.plan.team(ix), &RuleKind::Handoff) {
-            let Worst { tally, wall } = self.heaviest(ix, members.iter(), like, slots)?;
+            let Worst { tally, wall } = self.heaviest(ix, members, like, slots)?;
             return Some(Worst { tally: tally.times(seats)?, wall: wall.times(seats, 1)? });
         }
         // Where nobody says who is next, each member has its turn once, in order.
         let seats = seats.min(u64::try_from(members.len()).ok()?);
-        self.each_works(ix, &members[..usize::try_from(seats).ok()?], like, slots, Wall::then)
+        self.each_works(ix, &members[..usize::try_from(seats).ok()?], like, slots)
     }
 
     /// Each member is one seat, however often it is woken. Nothing keeps all of them from having each turn after all those before, each
@@ -340,46 +407,25 @@ impl Counter<'_> {
         Some(tally)
     }
 
-    /// Each of `roles` works, beside each other or one after another.
-    fn each_works(
-        &self,
-        ix: TeamIx,
-        roles: &[Role],
-        like: &Node,
-        slots: u32,
-        with: impl Fn(Wall, Wall) -> Option<Wall>,
-    ) -> Option<Worst> {
-        let mut all = nothing();
-        for member in roles.iter().filter_map(|role| self.plan.team(ix).agent(role)) {
-            let Worst { tally, wall } = self.works(ix, member, like, slots)?;
-            all.tally.add(&tally)?;
-            all.wall = with(all.wall, wall)?;
-        }
-        Some(all)
+    /// Each of `roles` works, one after another.
+    fn each_works(&self, ix: TeamIx, roles: &[Role], like: &Node, slots: u32) -> Option<Worst> {
+        let mut works = roles.iter().filter_map(|role| self.plan.team(ix).agent(role));
+        works.try_fold(nothing(), |all, member| all.then(&self.works(ix, member, like, slots)?))
     }
 
     /// Whichever of `roles` takes most works.
-    fn heaviest<'r>(&self, ix: TeamIx, roles: impl Iterator<Item = &'r Role>, like: &Node, slots: u32) -> Option<Worst> {
-        let mut most = nothing();
-        for member in roles.filter_map(|role| self.plan.team(ix).agent(role)) {
-            let Worst { tally, wall } = self.works(ix, member, like, slots)?;
-            most = Worst { tally: most.tally.or(tally), wall: most.wall.or(wall) };
-        }
-        Some(most)
+    fn heaviest(&self, ix: TeamIx, roles: &[Role], like: &Node, slots: u32) -> Option<Worst> {
+        let mut works = roles.iter().filter_map(|role| self.plan.team(ix).agent(role));
+        works.try_fold(nothing(), |most, member| Some(most.or(self.works(ix, member, like, slots)?)))
     }
 
     /// A member works where a scope grows: in an activation like `like`, or as the team that it is.
     fn works(&self, ix: TeamIx, member: &Member, like: &Node, slots: u32) -> Option<Worst> {
-        if let Some(team) = &member.team {
-            let mut run = self.graph(team.body, slots).ok()?;
-            run.limit(self.plan.graph(team.body))?;
-            let seat = TeamSeat { member: member.role.clone(), task: None, brief: None, done_when: None, open: team.open };
-            return Some(Worst { wall: run.wall.attempts_of(&team.run("run", seat))?, ..run });
-        }
-        let (turns, phase) = grown(member, like);
-        let tally = self.seat(ix, member, (turns, phase), like)?;
-        let at_once = at_once(self.plan.team(ix), member, phase, slots)?;
-        Some(Worst { tally, wall: Wall::calls(like, at_once, 0)? })
+        let Some(team) = &member.team else { return self.speaks(ix, member, like, slots) };
+        let mut run = self.graph(team.body, slots).ok()?;
+        run.limit(self.plan.graph(team.body))?;
+        let seat = TeamSeat { member: member.role.clone(), task: None, brief: None, done_when: None, open: team.open };
+        Some(Worst { wall: run.wall.attempts_of(&team.run("run", seat))?, ..run })
     }
 
     /// What one seat of `member` may take in so many turns of a node like `node`, with the answers to its questions.
@@ -435,6 +481,28 @@ fn grown(member: &Member, like: &Node) -> (u32, Phase) {
         NodeKind::Agent(agent) => (agent.max_turns.unwrap_or_else(|| agent.phase.turns(member.profile.max_turns)), agent.phase),
         NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) | NodeKind::Scope(_) => (member.profile.max_turns, Phase::Work),
     }
+}
+
+/// The sub-tasks that may grow below one, over all levels.
+fn parts_of_one(team: &TeamPlan) -> Option<u64> {
+    let (mut parts, mut level) = (0_u64, 1_u64);
+    // Nobody gives work back up, so that a chain has each member once.
+    let levels = usize::try_from(team.max_depth).unwrap_or(usize::MAX).min(team.members.len());
+    for _ in 1..levels {
+        level = level.checked_mul(team.max_tasks.into())?;
+        parts = parts.checked_add(level)?;
+    }
+    Some(parts)
+}
+
+/// A node like `like` in another phase.
+fn in_phase(like: &Node, phase: Phase) -> Node {
+    Node { kind: NodeKind::Agent(Box::new(AgentNode::new(Role::new(""), phase))), ..like.clone() }
+}
+
+/// A node like `like` that is tried once.
+fn plain(like: &Node) -> Node {
+    Node { retry: None, ..like.clone() }
 }
 
 fn has_rule(team: &TeamPlan, kind: &RuleKind) -> bool {

@@ -367,6 +367,8 @@ fn team_plan(team: &Team, functions: &[Arc<str>], models: &dyn Models) -> TeamPl
         calls_per_turn: team.coordination.calls_per_turn,
         may_write: team.may_write.clone(),
         max_asks: team.coordination.max_asks,
+        max_tasks: team.coordination.max_tasks,
+        max_depth: team.coordination.max_depth,
         untrusted: team.coordination.untrusted,
         detect: Some(team.coordination.detect.clone()),
         letters: Arc::new(team.letters.iter().map(|(kind, text)| (*kind, letter(text))).collect()),

@@ -116,6 +116,8 @@ impl PlanBuilder {
             calls_per_turn: 8,
             may_write: BTreeMap::new(),
             max_asks: 0,
+            max_tasks: crate::graph::MAX_TASKS,
+            max_depth: 1,
             untrusted: crate::graph::Untrusted::Ask,
             detect: None,
             letters: Arc::default(),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{doc::Doc, scripts};
 use crate::{
-    graph::{Deadline, Join, Phase, Retry, SettleOver, Stragglers, VoteProtocol},
+    graph::{Deadline, Divider, Join, Phase, Replan, Retry, SettleOver, Stragglers, VoteProtocol},
     pattern::{self, Fragment},
     team::{After, AfterOn, Body, Code, Diagnostic, NodeSpec, Pattern, Team, What},
     value::{Place, Role, Value, WriteSpec},
@@ -176,7 +176,7 @@ fn what(spec: &NodeSpec) -> Entries {
             entries.extend(body(inner));
         }
         What::Group { body: inner } => entries.extend(body(inner)),
-        What::Subtasks { from, max, one_by_one, quorum } => {
+        What::Subtasks { from, max, one_by_one, quorum, replan, check } => {
             put("subtasks", Doc::text(&from.source));
             put("max", Doc::number(*max));
             if *one_by_one {
@@ -184,6 +184,17 @@ fn what(spec: &NodeSpec) -> Entries {
             }
             if let Some(quorum) = quorum {
                 put("quorum", Doc::number(*quorum));
+            }
+            if let Some(Replan { by, max }) = replan {
+                let by = match by {
+                    Divider::Coordinator => "coordinator",
+                    Divider::Rule => "rule",
+                };
+                let parts = [("by", Doc::text(by)), ("max", Doc::number(*max))];
+                put("replan", Doc::Map(parts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()));
+            }
+            if let Some(check) = check {
+                put("check_done", Doc::text(check.as_str()));
             }
         }
         What::Relay { members, max_handoffs } => {

@@ -9,9 +9,11 @@ use super::{
     trial::Wanted,
 };
 use crate::{
-    graph::{AgentNode, AskNode, DEFAULT_TOOL_TIMEOUT, GateBy, Node, NodeKind, Phase, ScopeKind, SettleSpec, ToolNode},
+    graph::{
+        AgentNode, AskNode, DEFAULT_TOOL_TIMEOUT, Divider, GateBy, Node, NodeKind, Phase, Replan, ScopeKind, SettleSpec, ToolNode,
+    },
     pattern,
-    team::{AskSpec, Body, Code, Diagnostic, MemberSpec, NodeSpec, Team, ToolSpecNode, What},
+    team::{AskSpec, Body, Code, Delegation, Diagnostic, MemberSpec, NodeSpec, Team, ToolSpecNode, What},
     value::{EffectClass, Place, Role, RuleKind, TextTemplate, Value, WriteSpec},
 };
 
@@ -73,14 +75,19 @@ impl Builder<'_> {
             What::Group { body } => {
                 ScopeKind::Group { body: self.body(around, spec, body, at, Vec::new(), None).ix, with: None, seat: None }
             }
-            What::Subtasks { from, max, one_by_one, quorum } => {
+            What::Subtasks { from, max, one_by_one, quorum, replan, check } => {
                 self.at_least_one(&spec.place, "max", *max);
                 self.quorum(spec, *quorum, *max);
                 let from = self.expression(around, from, view, Wanted::List(*max));
                 let all: Vec<Role> = around.team.members.iter().map(|m| m.role.clone()).collect();
                 self.may_grow(around, &all);
                 let like = like(around.team, spec, Phase::Work);
-                ScopeKind::Subtasks { from, max: *max, like, one_by_one: *one_by_one, quorum: *quorum }
+                if let Some(role) = check {
+                    self.known_members(around, spec, std::slice::from_ref(role), 0);
+                }
+                self.divider(around, spec, *replan);
+                let (one_by_one, quorum, check) = (*one_by_one, *quorum, check.clone());
+                ScopeKind::Subtasks { from, max: *max, like, one_by_one, quorum, replan: *replan, check }
             }
             What::Relay { members, max_handoffs } => {
                 self.known_members(around, spec, members, 1);
@@ -137,6 +144,7 @@ impl Builder<'_> {
             proposal,
             max_turns: *max_turns,
             live: *live,
+            check: false,
         }))
     }
 
@@ -182,6 +190,10 @@ impl Builder<'_> {
         let kind = RuleKind::of(name);
         let defined = around.functions.contains(name);
         match &kind {
+            RuleKind::Route if around.team.coordination.delegation == Some(Delegation::All) => {
+                let all = || around.team.members.iter().map(|m| m.role.clone()).collect();
+                return GateBy::Members(kind, if members.is_empty() { all() } else { members.to_vec() });
+            }
             RuleKind::Route | RuleKind::Merge if defined => {}
             RuleKind::Route | RuleKind::Merge if !members.is_empty() => return GateBy::Members(kind, members.to_vec()),
             RuleKind::Route | RuleKind::Merge => {
@@ -242,6 +254,26 @@ impl Builder<'_> {
         }
     }
 
+    /// Whoever divides anew must be there.
+    fn divider(&mut self, around: &Around<'_>, spec: &NodeSpec, replan: Option<Replan>) {
+        let Some(Replan { by, .. }) = replan else { return };
+        let (there, message, help) = match by {
+            Divider::Coordinator => (
+                around.team.coordinator.is_some(),
+                "divides anew, and the team has none: `coordinator`",
+                "add `coordinator: PROFILE`",
+            ),
+            Divider::Rule => {
+                let there = around.functions.iter().any(|name| &**name == "route");
+                (there, "divides anew, and no script of this team defines a function `route`", "add it, or drop `replan`")
+            }
+        };
+        if !there {
+            let message = format!("who `{}` says {message}", spec.id);
+            self.found.push(Diagnostic::error(Code::MissingReference, &spec.place, message).help(help));
+        }
+    }
+
     fn quorum(&mut self, spec: &NodeSpec, quorum: Option<u32>, max: u32) {
         if quorum.is_some_and(|n| n > max || n == 0) {
             let message =
@@ -295,16 +327,7 @@ fn scope_limits(spec: &NodeSpec) -> Option<(Option<crate::graph::Retry>, Option<
 
 /// How the activations that a scope grows are timed and retried. The run fills in their role and brief.
 fn like(team: &Team, spec: &NodeSpec, phase: Phase) -> Box<Node> {
-    let agent = AgentNode {
-        role: Role::new(""),
-        task: None,
-        brief: None,
-        phase,
-        done_when: None,
-        proposal: None,
-        max_turns: None,
-        live: false,
-    };
+    let agent = AgentNode::new(Role::new(""), phase);
     let mut node = Node::new(&spec.id, NodeKind::Agent(Box::new(agent)));
     node.timeout = Some(spec.timeout.unwrap_or(team.coordination.timeout_per_agent));
     node.retry = spec.retry.clone().or_else(|| team.coordination.retry.clone());

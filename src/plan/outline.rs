@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use petgraph::{graph::NodeIndex, visit::EdgeRef};
 
 use crate::{
-    graph::{CIRCLE_RUNS, GateBy, Graph, Join, Node, NodeKind, On, Phase, Plan, ScopeKind, SettleOver, VoteProtocol},
+    graph::{CIRCLE_RUNS, Divider, GateBy, Graph, Join, Node, NodeKind, On, Phase, Plan, ScopeKind, SettleOver, VoteProtocol},
     value::{EffectClass, Role, TeamIx, TemplateIx},
 };
 
@@ -211,10 +211,19 @@ fn scope_does(plan: &Plan, team: TeamIx, scope: &ScopeKind) -> String {
             }
         }
         ScopeKind::Group { with: None, .. } => "a group".to_owned(),
-        ScopeKind::Subtasks { from, max, one_by_one, quorum, .. } => {
+        ScopeKind::Subtasks { from, max, one_by_one, quorum, replan, check, .. } => {
             let order = if *one_by_one { ", one by one" } else { "" };
             let quorum = quorum.map_or_else(String::new, |n| format!(", {n} must succeed"));
-            format!("the sub-tasks of {}, at most {max}{order}{quorum}", short(&from.source))
+            let check = check.as_ref().map_or_else(String::new, |role| format!(", checked by {role}"));
+            let replan = replan.map_or_else(String::new, |replan| {
+                let by = match replan.by {
+                    Divider::Coordinator => "the coordinator",
+                    Divider::Rule => "`route`",
+                };
+                let rounds = if replan.max == 1 { "once".to_owned() } else { format!("up to {} times", replan.max) };
+                format!("; what fails {by} divides anew, {rounds}")
+            });
+            format!("the sub-tasks of {}, at most {max}{order}{quorum}{check}{replan}", short(&from.source))
         }
         ScopeKind::Relay { members, max_handoffs, targets, .. } => {
             let all = |role: &Role| targets.get(role).is_some_and(|to| to.len() + 1 == members.len());

@@ -80,6 +80,7 @@ fn facts(role: &Role, profile: &Profile, priority: u32) -> AgentFacts {
         skills: profile.skills.clone(),
         description: profile.description.clone(),
         priority,
+        tools: profile.allowed_tools.clone(),
     }
 }
 

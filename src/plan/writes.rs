@@ -134,7 +134,10 @@ impl Writers<'_> {
                 let inside = self.inside.get(body.index()).map(|w| &w[..]).unwrap_or_default();
                 inside.iter().filter(|w| w.merge.is_none()).map(|w| error(&w.variable, "the instances")).collect()
             }
-            ScopeKind::Subtasks { one_by_one: false, .. } => self.among_members(|_| true, error),
+            // What is given to colleagues below a sub-task is done side by side.
+            ScopeKind::Subtasks { one_by_one, .. } if !one_by_one || self.team.max_depth > 1 => {
+                self.among_members(|_| true, error)
+            }
             ScopeKind::Circle { members, .. } => self.among_members(|role| members.contains(role), error),
             ScopeKind::ForEach { .. }
             | ScopeKind::Subtasks { .. }

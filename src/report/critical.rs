@@ -37,13 +37,11 @@ fn start_of(state: &State, ends: &BTreeMap<NodeIx, Duration>, node: NodeIx) -> D
     let own = state.nodes[node.index()].instance;
     let earlier = match &state.node(scope).kind {
         NodeKind::Scope(kind) => match &**kind {
-            ScopeKind::Repeat { .. } | ScopeKind::Relay { .. } | ScopeKind::Settle(_) => {
+            ScopeKind::Repeat { .. } | ScopeKind::Relay { .. } | ScopeKind::Subtasks { .. } | ScopeKind::Settle(_) => {
                 let done = children(state, scope).filter(|c| state.nodes[c.index()].instance < own);
                 done.filter_map(|child| ends.get(&child)).max().copied().unwrap_or_default()
             }
-            ScopeKind::ForEach { .. } | ScopeKind::Group { .. } | ScopeKind::Subtasks { .. } | ScopeKind::Circle { .. } => {
-                Duration::ZERO
-            }
+            ScopeKind::ForEach { .. } | ScopeKind::Group { .. } | ScopeKind::Circle { .. } => Duration::ZERO,
         },
         NodeKind::Agent(_) | NodeKind::Tool(_) | NodeKind::Gate(_) | NodeKind::Ask(_) => Duration::ZERO,
     };

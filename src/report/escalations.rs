@@ -175,6 +175,7 @@ pub(super) fn escalations(state: &State, records: &[Record]) -> Vec<EscalationRo
             | Event::NotHappened { .. }
             | Event::Said { .. }
             | Event::Noted { .. }
+            | Event::Delegated(_)
             | Event::DeadlinePassed { .. }
             | Event::HandedOff { .. }
             | Event::Undelivered { .. }

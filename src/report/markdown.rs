@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Contribution, DecisionRow, EscalationRow, FindingRow, Report};
+use super::{Contribution, DecisionRow, DelegationRow, EscalationRow, FindingRow, Report};
 use crate::value::{Role, Timestamp, Value};
 
 /// Characters of a value that a line shows.
@@ -28,6 +28,7 @@ impl Report {
         self.write_output(page)?;
         self.write_open(page)?;
         self.write_contributions(page)?;
+        section(page, "Delegation", &self.delegations, delegation)?;
         section(page, "Models", &self.models, |m| {
             let lost = if m.lost_usd > 0.0 {
                 format!(", of which ${:.4} at most for calls that were cut off", m.lost_usd)
@@ -227,4 +228,20 @@ fn escalation(row: &EscalationRow) -> String {
 
 fn when(at: Timestamp) -> String {
     at.rfc3339()
+}
+
+fn delegation(row: &DelegationRow) -> String {
+    let fallback = row.fallback.as_ref().map_or_else(String::new, |why| {
+        let instead = if row.subtasks.is_empty() { "nothing was done instead" } else { "all work on the whole task instead" };
+        format!("; it could not be used ({why}), {instead}")
+    });
+    let mut text = format!("- `{}`, divided by {}{fallback}\n", row.node, row.by);
+    for part in &row.subtasks {
+        let agent = part.agent.as_ref().map_or("nobody", |role| role.as_str());
+        let error = part.error.as_ref().map_or_else(String::new, |error| format!(" ({})", cut(error, LINE)));
+        let scores: Vec<String> = part.scores.iter().map(|score| format!("{} {:.2}", score.agent, score.score)).collect();
+        let chosen = if scores.is_empty() { String::new() } else { format!(", chosen by skills: {}", scores.join(", ")) };
+        text.push_str(&format!("  - {} ({agent}): {}{error}{chosen}\n", part.id, part.status));
+    }
+    text
 }

@@ -5,6 +5,7 @@
 //! anything that is not on the record.
 
 mod critical;
+mod delegation;
 mod escalations;
 mod growth;
 mod markdown;
@@ -25,6 +26,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
+pub use delegation::{DelegationRow, SubtaskRow};
 pub use escalations::{EscalationRow, NotifiedRow};
 pub use growth::growth;
 pub use messages::{MessageRow, messages};
@@ -66,6 +68,9 @@ pub struct Report {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// How tasks were divided, and what became of the parts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub delegations: Vec<DelegationRow>,
     /// What was found, in declared order of the nodes where it was.
     pub findings: Vec<FindingRow>,
     /// What was settled, in declared order of the nodes where it was.
@@ -169,6 +174,7 @@ impl Report {
             output,
             cancelled: records.iter().find_map(Cancelled::of),
             failure: finished.and_then(|f| f.failure.clone()),
+            delegations: delegation::delegations(&state),
             findings: rows::findings(&state),
             decisions: rows::decisions(&state),
             contributions: rows::contributions(&state, &timeline),

@@ -139,6 +139,7 @@ impl Talk<'_> {
             | Event::Undelivered { .. }
             | Event::LetGo { .. }
             | Event::Noted { .. }
+            | Event::Delegated(_)
             | Event::Wrote { .. }
             | Event::Notified { .. }
             | Event::LimitReached { .. }

@@ -5,6 +5,7 @@ use std::fmt;
 use rhai::{EvalAltResult, ParseError, ParseErrorType, Position};
 
 use super::engine::{MAX_ITEMS, MAX_TEXT, STOPPED};
+pub(super) use crate::value::nearest;
 use crate::value::{Place, RuleError};
 
 /// How bad a [`RuleDiagnostic`] is.
@@ -135,16 +136,6 @@ pub(super) fn count(number: usize, what: &str) -> String {
 pub(super) fn rule_error(error: &EvalAltResult, place: impl Fn(Position) -> Place) -> RuleError {
     let (error, position) = innermost(error);
     RuleError { message: describe(error), place: place(position) }
-}
-
-/// The known name that `name` was most likely meant to be.
-pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = if name.chars().count() <= 4 { 1 } else { 2 };
-    known
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .filter(|(far, _)| (1..=limit).contains(far))
-        .min()
-        .map(|(_, known)| known)
 }
 
 /// Types by the names that the rest of the documentation uses.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Scheduler, doubt::no_more_chances, rule_failure};
+use super::{Scheduler, doubt::no_more_chances, rule_failure, vote::approves};
 use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Key, ModelCall, Outcome, Skip},
     graph::{EscalationPolicy, Member, NodeKind, Phase, REPAIRS, SECOND_CHANCES},
@@ -48,7 +48,10 @@ impl Scheduler {
     /// Tells an agent, or a team that is a member, what to do.
     pub(super) fn assign(&mut self, node: NodeIx, task: Arc<str>) -> Result<(), FoldError> {
         let role = self.state.node(node).role().cloned();
-        let from = self.state.team_of(node).1.coordinator.as_ref().map(|c| c.role.clone()).filter(|c| Some(c) != role.as_ref());
+        // A sub-task below an agent's call is that agent's to give.
+        let above = self.state.instance_of(node).scope.and_then(|scope| self.state.role_of(scope).cloned());
+        let leader = || self.state.team_of(node).1.coordinator.as_ref().map(|c| c.role.clone());
+        let from = above.or_else(leader).filter(|from| Some(from) != role.as_ref());
         let message = Message {
             id: self.state.next_message(node),
             kind: MessageKind::TaskAssignment,
@@ -266,7 +269,13 @@ impl Scheduler {
             return self.repair(node, Arc::from(self.first_acknowledge(node)));
         }
         let phase = self.phase(node);
-        let own_work = matches!(phase, Phase::Work | Phase::Delegate | Phase::Synthesize);
+        if phase == Phase::Delegate {
+            return self.divide(node, &value);
+        }
+        if self.state.agent_node(node).is_some_and(|agent| agent.check) {
+            return self.checked(node, value);
+        }
+        let own_work = matches!(phase, Phase::Work | Phase::Synthesize);
         if phase == Phase::Work
             && let Some(told) = self.ends_early(node, &value)
         {
@@ -289,6 +298,20 @@ impl Scheduler {
         self.end(node, Outcome::Ok(value))
     }
 
+    /// Whoever checks a sub-task has voted: with an objection the sub-task is not done.
+    fn checked(&mut self, node: NodeIx, vote: Value) -> Result<(), FoldError> {
+        match approves(&vote) {
+            Some(true) => self.end(node, Outcome::Ok(vote)),
+            Some(false) => {
+                let why = vote.get("reason").and_then(Value::as_str).filter(|why| !why.trim().is_empty());
+                let by = self.state.role_of(node).map_or("nobody", Role::as_str);
+                let why = format!("{by} objects: {}", why.unwrap_or("it is not done"));
+                self.end(node, Outcome::Failed(Arc::new(Failure::new(FailureKind::Rejected, why))))
+            }
+            None => self.repair(node, Arc::from("call `finish` with `vote`, which is `approve` or `object`, and a `reason`")),
+        }
+    }
+
     /// What an activation is for.
     pub(super) fn phase(&self, node: NodeIx) -> Phase {
         if let NodeKind::Agent(agent) = &self.state.node(node).kind { agent.phase } else { Phase::Work }
@@ -309,6 +332,9 @@ impl Scheduler {
                 return self.emit(Event::NodeRetried { node, attempt, failure, not_before });
             }
         }
+        if !moot && self.falls_back(node, &failure) {
+            return self.fall_back(node, &failure.message);
+        }
         if !moot && self.escalate_failure(node, &failure)? {
             return Ok(());
         }
@@ -317,7 +343,7 @@ impl Scheduler {
 
     /// A person's word on a node has come.
     fn heard(&mut self, node: NodeIx, purpose: &AskFor, default: Option<Value>, outcome: AskOutcome) -> Result<(), FoldError> {
-        let answer = match outcome {
+        let answer = match outcome.clone() {
             AskOutcome::Answered { value, by } => Some((value, by)),
             AskOutcome::Lapsed | AskOutcome::Moot => default.map(|value| (value, Arc::from("nobody"))),
         };
@@ -329,6 +355,7 @@ impl Scheduler {
                 };
                 self.end(node, outcome)
             }
+            AskFor::Failure(failure) if self.state.is_subtasks(node) => self.heard_of_rounds(node, failure, &outcome),
             AskFor::Failure(failure) => match answer.as_ref().and_then(|(value, _)| value.as_str()) {
                 Some("retry") => {
                     let attempt = self.state.nodes[node.index()].attempt;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::{Scheduler, doubt::no_more_chances, provenance::Screened, rule_failure};
 use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Key, Outcome, ToolCall, ToolCalled},
-    graph::{MAX_VARIABLE, NodeKind},
+    graph::{MAX_VARIABLE, NodeKind, Phase},
     state::{CallState, FoldError},
-    turn::{Action, cut, ends, is_collaboration, knowledge_args, knowledge_tool, refusal, unreadable},
+    turn::{Action, comes_last, cut, is_collaboration, knowledge_args, knowledge_tool, refusal, unreadable},
     value::{
         Call, CallIx, CallResult, EffectClass, Entry, EscalateTo, Failure, FailureKind, Finding, FindingStatus, Message, NodeIx,
         Origin, RuleKind, SEARCH_KNOWLEDGE, Value, Verdict,
@@ -67,7 +67,7 @@ impl Scheduler {
             match state {
                 CallState::Heard(_, purpose, outcome) => return self.heard_call(node, *ix, purpose, outcome),
                 CallState::Back(_, instance) => return self.answered_below(node, *ix, *instance),
-                CallState::New(call) if is_collaboration(&call.tool) && !ends(&call.tool) => {
+                CallState::New(call) if is_collaboration(&call.tool) && !comes_last(&call.tool) => {
                     return self.collaborate(node, *ix, call);
                 }
                 CallState::New(_)
@@ -77,6 +77,13 @@ impl Scheduler {
                 | CallState::AtPerson(_)
                 | CallState::Answered(..) => {}
             }
+        }
+        // Who divides a task does so when the other calls of the turn are answered.
+        if let Some((ix, call)) = calls.iter().find_map(|(ix, state)| match state {
+            CallState::New(call) if &*call.tool == "delegate" => Some((*ix, call)),
+            _ => None,
+        }) {
+            return self.collaborate(node, ix, call);
         }
         // One that is refused is answered, and another may end the turn.
         let handoff = calls.iter().find_map(|(ix, state)| Some((*ix, state.call().filter(|call| &*call.tool == "handoff")?)));
@@ -197,6 +204,8 @@ impl Scheduler {
                 }
                 self.write(node, ix, variable, value, version)
             }
+            Action::Delegate(said) if self.phase(node) == Phase::Delegate => self.divide(node, &said),
+            Action::Delegate(said) => self.delegate_parts(node, ix, &said),
             Action::Retract { finding, reason } => self.retract(node, ix, &finding, &reason),
             Action::Escalate { reason, question, options } => self.escalate_call(node, ix, &reason, question, options),
             Action::HandOff { wish, result } => self.hand_off(node, ix, wish, result),

@@ -8,7 +8,7 @@ use super::Scheduler;
 use crate::{
     event::Outcome,
     graph::{Member, NodeKind, ScopeKind},
-    state::ScopeState,
+    state::{Progress, ScopeState},
     value::{
         AgentFacts, Call, EffectClass, Failure, HandoffFacts, MergeFacts, NodeIx, Origin, OwnFacts, PartFacts, PermitFacts,
         Position, ReconcileFacts, Role, RouteFacts, SeatFacts, SettleFacts, Value,
@@ -29,14 +29,21 @@ impl Scheduler {
         members.filter(|m| only.is_empty() || only.contains(&m.role)).map(Member::facts).collect()
     }
 
-    pub(super) fn route_facts(&self, node: NodeIx, input: Value) -> Value {
+    /// What `route` knows, at a gate or where what is left of sub-tasks is divided anew; `stall` says why that may come to nothing.
+    pub(super) fn route_facts(&self, node: NodeIx, input: Value, stall: Option<&str>) -> Value {
+        let anew = self.state.is_subtasks(node);
+        let rounds = if anew { self.state.rounds(node).len() } else { 0 };
         let facts = RouteFacts {
             task: self.state.task_at(node).clone(),
             inputs: self.state.inputs_at(node),
             node: self.state.path(node),
             input,
-            agents: self.agents(node, &[]),
-            max_tasks: None,
+            agents: self.able(node, &[]),
+            max_tasks: anew.then_some(self.state.team_of(node).1.max_tasks),
+            round: u32::try_from(rounds + 1).unwrap_or(u32::MAX),
+            rounds_left: if anew { self.state.rounds_left(node) } else { 0 },
+            ledger: if anew { self.state.ledger_of(node) } else { Value::Null },
+            stall: stall.map(Arc::from),
         };
         Value::of(&facts).unwrap_or_default()
     }
@@ -135,7 +142,7 @@ impl Scheduler {
 
     /// A part that had not ended when it was needed; what became of it later is not used.
     fn late_part(&self, node: NodeIx) -> PartFacts {
-        let role = self.state.role_of(node).cloned();
+        let role = self.state.node(node).role().cloned();
         PartFacts { id: self.state.node(node).id.clone(), role, status: Arc::from("late"), output: Value::Null, error: None }
     }
 
@@ -144,15 +151,7 @@ impl Scheduler {
         let scope = self.state.scopes.get(&node);
         match &**kind {
             ScopeKind::Settle(_) => self.parts(node),
-            ScopeKind::Subtasks { .. } => {
-                let instances = scope.map(|scope| scope.instances.as_slice()).unwrap_or_default();
-                let nodes = instances.iter().map(|ix| &self.state.instances[*ix as usize]).flat_map(|instance| {
-                    (0..u32::try_from(instance.graph.dag.node_count()).unwrap_or(0)).map(|local| NodeIx(instance.base + local))
-                });
-                let upto = self.state.nodes[node.index()].ended_at;
-                let in_time = |child: &NodeIx| self.state.outcome(node).is_none() || self.state.had_ended(*child, upto);
-                nodes.map(|child| if in_time(&child) { self.part(child) } else { self.late_part(child) }).collect()
-            }
+            ScopeKind::Subtasks { .. } => self.state.latest_in(node).into_iter().map(|task| self.subtask(task)).collect(),
             ScopeKind::Circle { members, .. } => {
                 let seats = scope.map(|scope| scope.seats.as_slice()).unwrap_or_default();
                 let own =
@@ -165,6 +164,20 @@ impl Scheduler {
             ScopeKind::ForEach { .. } | ScopeKind::Repeat { .. } | ScopeKind::Group { .. } | ScopeKind::Relay { .. } => {
                 vec![self.part(node)]
             }
+        }
+    }
+
+    /// The part that is a sub-task: it failed when whoever checked it objects.
+    fn subtask(&self, task: NodeIx) -> PartFacts {
+        if self.state.is_late(task) {
+            return self.late_part(task);
+        }
+        let part = self.part(task);
+        match self.state.progress(task) {
+            Progress::Failed(failure) if part.error.is_none() => {
+                PartFacts { status: Arc::from("failed"), output: Value::Null, error: Some((*failure).clone()), ..part }
+            }
+            Progress::Failed(_) | Progress::Open | Progress::Done | Progress::Left => part,
         }
     }
 

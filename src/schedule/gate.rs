@@ -9,7 +9,7 @@ use crate::{
     event::{AskFor, Event, Outcome},
     graph::{AskNode, GateBy, MAX_MERGED, NodeKind, On, ScopeKind},
     state::{At, FoldError},
-    value::{Failure, FailureKind, NodeIx, Role, RuleKind, Subtask, Value, Verdict},
+    value::{Failure, FailureKind, NodeIx, Role, RuleKind, Value, Verdict},
 };
 
 impl Scheduler {
@@ -61,7 +61,7 @@ impl Scheduler {
             return Ok(Err(failure));
         }
         let facts = match kind {
-            RuleKind::Route => self.route_facts(node, input),
+            RuleKind::Route => self.route_facts(node, input, None),
             RuleKind::Merge => self.merge_facts(node),
             RuleKind::Handoff
             | RuleKind::Settle
@@ -86,15 +86,7 @@ impl Scheduler {
         match kind {
             RuleKind::Route => {
                 let roles = if members.is_empty() { self.roles(node) } else { members.to_vec() };
-                let task = self.state.task_at(node).clone();
-                let tasks = roles.into_iter().map(|role| Subtask {
-                    id: role.0.clone(),
-                    agent: role,
-                    task: task.clone(),
-                    done_when: None,
-                    depends_on: Vec::new(),
-                });
-                Ok(Value::of(&tasks.collect::<Vec<_>>()).unwrap_or_default())
+                Ok(Value::of(&self.everybody(node, &roles)).unwrap_or_default())
             }
             RuleKind::Merge => {
                 let parts = self.parts(node).into_iter().filter(|part| &*part.status == "ok");

@@ -2,11 +2,15 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use petgraph::{algo::toposort, graph::DiGraph, visit::EdgeRef};
+use petgraph::{
+    algo::toposort,
+    graph::{DiGraph, NodeIndex},
+    visit::EdgeRef,
+};
 
 use crate::{
-    graph::{AgentNode, Edge, Graph, Member, Node, NodeKind, On, Phase, TeamSeat},
-    value::{Failure, FailureKind, Subtask, TeamIx},
+    graph::{AgentNode, Edge, Graph, Member, Node, NodeKind, On, Phase, TeamPlan, TeamSeat},
+    value::{Failure, FailureKind, Role, Subtask, TeamIx},
 };
 
 /// A node that says nothing of how an activation is timed and retried.
@@ -28,16 +32,7 @@ fn activation(like: &Node, id: Arc<str>, member: &Member, brief: Arc<str>, phase
         let seat = TeamSeat { member: member.role.clone(), task: None, brief: Some(brief), done_when, open: team.open };
         return team.run(id, seat);
     }
-    let agent = AgentNode {
-        role: member.role.clone(),
-        task: None,
-        brief: Some(brief),
-        phase,
-        done_when,
-        proposal: None,
-        max_turns: None,
-        live: false,
-    };
+    let agent = AgentNode { brief: Some(brief), done_when, ..AgentNode::new(member.role.clone(), phase) };
     Node {
         id,
         kind: NodeKind::Agent(Box::new(agent)),
@@ -49,36 +44,52 @@ fn activation(like: &Node, id: Arc<str>, member: &Member, brief: Arc<str>, phase
     }
 }
 
-/// A DAG of sub-tasks.
+/// How sub-tasks are handed out.
+pub(super) struct Handout<'a> {
+    /// How their nodes are timed and retried.
+    pub like: &'a Node,
+    /// The team, by number.
+    pub ix: TeamIx,
+    /// The team.
+    pub team: &'a TeamPlan,
+    /// One after another, in the order of the list as far as they do not wait for each other.
+    pub one_by_one: bool,
+    /// Who says whether one with `done_when` is done.
+    pub check: Option<&'a Role>,
+}
+
+/// A DAG of sub-tasks, each followed by the node that checks it, where somebody does.
 ///
 /// # Errors
 /// An id twice, an agent that is not a member, a dependency on nothing, or a circle.
-pub(super) fn subtasks(
-    like: &Node,
-    members: &[Member],
-    team: TeamIx,
-    tasks: &[Subtask],
-    one_by_one: bool,
-    caught: bool,
-) -> Result<Graph, Failure> {
+pub(super) fn subtasks(handout: &Handout<'_>, tasks: Vec<Subtask>) -> Result<Graph, Failure> {
+    let Handout { like, ix, team, one_by_one, .. } = *handout;
     let wrong = |why: String| Failure::new(FailureKind::Rule, format!("the delegation is invalid: {why}"));
+    let tasks = if one_by_one { in_order(tasks) } else { tasks };
     let mut dag: DiGraph<Node, Edge> = DiGraph::new();
     let mut by_id: BTreeMap<&str, _> = BTreeMap::new();
-    for task in tasks {
-        let member = members.iter().find(|m| m.role == task.agent);
+    for task in &tasks {
+        let member = team.members.iter().find(|m| m.role == task.agent);
         let member = member.ok_or_else(|| wrong(format!("{} is given to {}, who is not a member", task.id, task.agent)))?;
         let mut node = activation(like, task.id.clone(), member, task.task.clone(), Phase::Work, task.done_when.clone());
-        node.caught = caught;
-        let ix = dag.add_node(node);
-        if by_id.insert(&task.id, ix).is_some() {
+        node.caught = !team.fail_fast;
+        let work = dag.add_node(node);
+        let check = checked(handout, task, &tasks, work).map(|node| dag.add_node(node));
+        if let Some(check) = check {
+            dag.add_edge(work, check, Edge { on: On::Ok });
+        }
+        if by_id.insert(&task.id, (work, check)).is_some() {
             return Err(wrong(format!("two sub-tasks are called {}", task.id)));
         }
     }
-    for task in tasks {
+    for task in &tasks {
         for dependency in &task.depends_on {
             let from = by_id.get(&**dependency);
-            let from = from.ok_or_else(|| wrong(format!("{} depends on {dependency}, which is no sub-task", task.id)))?;
-            dag.update_edge(*from, by_id[&*task.id], Edge { on: On::Ok });
+            let (from, check) =
+                from.ok_or_else(|| wrong(format!("{} depends on {dependency}, which is no sub-task", task.id)))?;
+            for from in std::iter::once(from).chain(check) {
+                dag.update_edge(*from, by_id[&*task.id].0, Edge { on: On::Ok });
+            }
         }
     }
     if one_by_one {
@@ -98,5 +109,40 @@ pub(super) fn subtasks(
         let next = dag.edges(node).map(|edge| rank[edge.target().index()]).max().unwrap_or(0);
         rank[node.index()] = next.saturating_add(1);
     }
-    Ok(Graph { dag, output: None, team, single: false, concurrency: None, rank })
+    Ok(Graph { dag, output: None, team: ix, single: false, concurrency: None, rank })
+}
+
+/// The list, each after those that it waits for; a circle stays at the end.
+fn in_order(mut tasks: Vec<Subtask>) -> Vec<Subtask> {
+    let mut sorted: Vec<Subtask> = Vec::with_capacity(tasks.len());
+    loop {
+        let free = |task: &Subtask| task.depends_on.iter().all(|id| sorted.iter().any(|before| before.id == *id));
+        let Some(next) = tasks.iter().position(free) else { break };
+        sorted.push(tasks.remove(next));
+    }
+    sorted.extend(tasks);
+    sorted
+}
+
+/// The node that checks a sub-task: an activation of somebody else than who does it.
+fn checked(handout: &Handout<'_>, task: &Subtask, tasks: &[Subtask], work: NodeIndex) -> Option<Node> {
+    let (Handout { like, team, .. }, done_when) = (handout, task.done_when.as_ref()?);
+    let wanted = team.agent(handout.check?).into_iter();
+    let checker = wanted.chain(&team.coordinator).chain(&team.members).find(|member| member.role != task.agent)?;
+    let mut id = format!("{}_check", task.id);
+    while tasks.iter().any(|other| *other.id == *id) {
+        id.push('_');
+    }
+    let brief = format!(
+        "Is this sub-task of {} done? Its result is the proposal. Approve only if it is; else object, and say what is missing.\n\n\
+         The sub-task: {}\n\nIt is done when: {done_when}",
+        task.agent, task.task
+    );
+    let mut node = activation(like, Arc::from(id), checker, Arc::from(brief), Phase::Validate, None);
+    node.caught = !team.fail_fast;
+    if let NodeKind::Agent(agent) = &mut node.kind {
+        agent.proposal = u32::try_from(work.index()).ok();
+        agent.check = true;
+    }
+    Some(node)
 }

@@ -8,6 +8,7 @@ mod accept;
 mod agent;
 mod calls;
 mod circle;
+mod delegate;
 mod disagree;
 mod doubt;
 mod elicit;
@@ -25,6 +26,7 @@ mod request;
 mod scope;
 mod shared;
 mod stall;
+mod subtasks;
 mod talk;
 #[cfg(test)]
 mod tests;

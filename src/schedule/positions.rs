@@ -6,7 +6,7 @@ use petgraph::Direction;
 
 use super::{
     Scheduler,
-    vote::{APPROVE, OBJECT, PROPOSAL, RESULT, ballot, cast, differ},
+    vote::{APPROVE, OBJECT, PROPOSAL, RESULT, approves, ballot, cast, differ},
 };
 use crate::{
     event::Outcome,
@@ -85,17 +85,8 @@ impl Scheduler {
                 continue;
             };
             let Some(rank) = members.iter().position(|m| m == role) else { continue };
-            let said = vote.get("vote").unwrap_or(vote);
-            let approves = match said {
-                Value::Bool(truth) => Some(*truth),
-                Value::Text(text) => match text.as_ref() {
-                    APPROVE | "accept" | "yes" => Some(true),
-                    OBJECT | "reject" | "no" => Some(false),
-                    _ => None,
-                },
-                Value::Null | Value::Int(_) | Value::Float(_) | Value::List(_) | Value::Map(_) => None,
-            };
-            if approves.is_none() && !abstains(said) {
+            let approves = approves(vote);
+            if approves.is_none() && !abstains(vote.get("vote").unwrap_or(vote)) {
                 continue;
             }
             let confidence = vote.get("confidence").and_then(Value::as_f64).unwrap_or(1.0).clamp(0.0, 1.0);

@@ -106,6 +106,16 @@ impl Scheduler {
                 Entry::Result { .. } | Entry::Known { .. } | Entry::Reply(_) | Entry::Answer { .. } | Entry::Note(_) => {}
             }
         }
+        // What was given by an agent at work that waits for it is nobody's past.
+        let mut given = node;
+        while let Some(above) = self.state.instance_of(given).scope {
+            if let (Some(from), Some(task)) = (self.state.role_of(above), self.state.node(given).brief())
+                && self.state.origins_at(above).is_untrusted()
+            {
+                add(format!("the task from {from}"), task);
+            }
+            given = above;
+        }
         let knows = self.state.knows(node);
         for finding in
             self.state.visible_findings(&knows).iter().filter(|f| f.origins.is_untrusted() && f.origin != Origin::Person)

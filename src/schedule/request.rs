@@ -57,7 +57,7 @@ impl Scheduler {
     }
 
     /// The shared context as an agent may see it: `{findings, decisions, variables, versions, results, team, proposal,
-    /// objections, undelivered}`; of a part of it only what was asked for.
+    /// objections, undelivered, ledger}`; of a part of it only what was asked for.
     pub(super) fn context_of(&self, knows: &Knows, asked: &Asked) -> Value {
         let (state, node) = (&self.state, knows.node);
         let wants = |what: &str| asked.only.is_empty() || asked.only.iter().any(|o| o == what);
@@ -79,7 +79,7 @@ impl Scheduler {
         }
         if asked.is_everything() {
             entries.push(("results", results(state, knows)));
-            let team = self.agents(node, &[]);
+            let team = if self.phase(node) == Phase::Delegate { self.able(node, &[]) } else { self.agents(node, &[]) };
             entries.push(("team", Value::list(team.iter().map(|a| Value::of(a).unwrap_or_default()))));
             entries.push(("proposal", self.proposal_of(node)));
             let rejected = decisions.iter().rev().find(|d| &*d.topic == "proposal");
@@ -87,6 +87,8 @@ impl Scheduler {
             let objections = objections.into_iter().flatten().map(|p| Value::of(p).unwrap_or_default());
             entries.push(("objections", Value::list(objections)));
             entries.push(("undelivered", self.unread(knows)));
+            let leads = matches!(self.phase(node), Phase::Delegate | Phase::Synthesize);
+            entries.push(("ledger", if leads { state.ledger(knows) } else { Value::Null }));
         }
         Value::map(entries)
     }

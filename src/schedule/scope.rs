@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Scheduler, grow, rule_failure};
+use super::{Scheduler, rule_failure};
 use crate::{
     event::{Event, Grown, GrownFrom, Outcome},
-    graph::{Node, NodeKind, ScopeKind},
+    graph::{NodeKind, ScopeKind},
     state::{At, FoldError},
-    value::{Expr, Failure, FailureKind, NodeIx, Subtask, TemplateIx, Value},
+    value::{Expr, Failure, FailureKind, NodeIx, TemplateIx, Value},
 };
 
 impl Scheduler {
@@ -24,7 +24,7 @@ impl Scheduler {
             ScopeKind::ForEach { parallel, body, .. } => self.for_each(node, *parallel, *body),
             ScopeKind::Repeat { max, until, body } => self.repeat(node, *max, until.as_ref(), *body),
             ScopeKind::Group { body, .. } => self.group(node, *body),
-            ScopeKind::Subtasks { like, one_by_one, quorum, .. } => self.subtasks(node, like, *one_by_one, *quorum),
+            ScopeKind::Subtasks { .. } => self.subtasks(node, kind),
             ScopeKind::Relay { members, max_handoffs, like, .. } => {
                 let scope = scope.clone();
                 self.relay(node, &scope, (members, *max_handoffs), like)
@@ -182,45 +182,6 @@ impl Scheduler {
                 Failure { node: Some(path), ..Failure::new(FailureKind::Child, "a node inside failed") }
             }
         }
-    }
-
-    fn subtasks(&mut self, node: NodeIx, like: &Node, one_by_one: bool, quorum: Option<u32>) -> Result<(), FoldError> {
-        let Some(scope) = self.state.scopes.get(&node) else { return Err(self.idle(node)) };
-        let Some(instance) = scope.instances.first().copied() else {
-            let (team_ix, team) = self.state.team_of(node);
-            let made = scope
-                .bound
-                .to::<Vec<Subtask>>()
-                .map_err(|e| Failure::new(FailureKind::Rule, format!("the delegation is no list of sub-tasks: {e}")))
-                .and_then(|tasks| grow::subtasks(like, &team.members, team_ix, &tasks, one_by_one, !team.fail_fast));
-            return match made {
-                Ok(graph) => self.grow_made(node, "", graph),
-                Err(failure) => self.attempt_failed(node, Arc::new(failure)),
-            };
-        };
-        let enough = quorum.is_some_and(|q| scope.succeeded >= q);
-        let expired = self.expired(node);
-        if scope.open > 0 && !enough && expired.is_none() {
-            return Err(self.idle(node));
-        }
-        let (base, size) =
-            { (self.state.instances[instance as usize].base, self.state.instances[instance as usize].graph.dag.node_count()) };
-        let children: Vec<NodeIx> = (base..base + u32::try_from(size).unwrap_or(0)).map(NodeIx).collect();
-        let outputs: Vec<(String, Value)> = children
-            .iter()
-            .filter(|child| matches!(self.state.outcome(**child), Some(Outcome::Ok(_))))
-            .map(|child| (self.state.node(*child).id.to_string(), self.state.output(*child)))
-            .collect();
-        let failed = children.iter().find(|child| matches!(self.state.outcome(**child), Some(Outcome::Failed(_))));
-        let uncaught = self.state.instances[instance as usize].failed;
-        let few = expired.filter(|least| !enough && outputs.len() < *least as usize);
-        let outcome = match (uncaught, failed) {
-            (_, _) if few.is_some() => Err(self.too_few(node, outputs.len(), few.unwrap_or_default())),
-            (Some(child), _) => Err(self.child_failure(child)),
-            (None, Some(child)) if outputs.is_empty() => Err(self.child_failure(*child)),
-            (None, _) => Ok(Value::map(outputs)),
-        };
-        self.close(node, outcome)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     event::Event,
     graph::{Detector, EscalationPolicy},
     state::FoldError,
-    turn::{Exchange, Seen, Verdict, is_collaboration, lacks_evidence, look, says_the_same},
+    turn::{Exchange, Seen, Verdict, fruitless, is_collaboration, lacks_evidence, look, says_the_same},
     value::{Call, EffectClass, Failure, FailureKind, MessageKind, NodeIx, Role, Seq, Value},
 };
 
@@ -19,10 +19,30 @@ impl Scheduler {
     pub(super) fn watch(&self, node: NodeIx) -> Option<Verdict> {
         let detect = self.state.team_of(node).1.detect.as_ref()?;
         let activation = self.state.activations.get(&node)?;
+        if let Some(told) = self.fruitless_rounds(node) {
+            return Some(told);
+        }
         let exchanges = if detect.get(Detector::PingPong).is_some() { self.exchanges(node) } else { Vec::new() };
         let seen = Seen::new(&activation.thread, &activation.told, exchanges, |call| self.changes(call));
         let seen = seen.handed_back(self.handed_back(node));
         look(detect, &seen)
+    }
+
+    /// What whoever divides anew is told before it begins, where rounds brought nothing.
+    fn fruitless_rounds(&self, node: NodeIx) -> Option<Verdict> {
+        let scope = self.state.divides_anew(node)?;
+        let (detector, activation) = (Detector::LoopingLedger, self.state.activations.get(&node)?);
+        let watch = self.state.team_of(node).1.detect.as_ref()?.get(detector)?;
+        if activation.turn.0 > 0 || activation.told.contains_key(&detector) {
+            return None;
+        }
+        let (_, what) = fruitless(watch, &self.state.news_of_rounds(scope))?;
+        let note = format!(
+            "{}: {what}. Divide what is left otherwise: other agents, other steps, smaller parts. If the next round brings nothing \
+             either, there is no further one, and somebody else is asked",
+            detector.name()
+        );
+        Some(Verdict::Tell(detector, note.into()))
     }
 
     /// Whether a call may change the world.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::{Scheduler, grow};
 use crate::{
     event::{Event, Grown, GrownFrom, Outcome},
-    graph::{MAX_ASK_DEPTH, Node, Phase},
+    graph::{MAX_ASK_DEPTH, Phase},
     state::FoldError,
     turn::{EVERYBODY, Offers},
     value::{CallIx, CallResult, Exchange, Failure, FailureKind, Message, MessageKind, NodeIx, Role, Value},
@@ -24,11 +24,20 @@ impl Scheduler {
         let asks = if self.asks_at_all(node).is_ok() { writes_to.clone() } else { Vec::new() };
         let above = self.reach_above(node).into_iter().map(|role| role.0.clone()).filter(|role| !writes_to.contains(role));
         let above: Vec<Arc<str>> = above.collect();
+        let members = |apart: &[Role]| {
+            let members = self.state.team_of(node).1.members.iter().filter(|member| !apart.contains(&member.role));
+            members.map(|member| member.role.0.clone()).collect()
+        };
+        let delegates = match self.phase(node) {
+            Phase::Delegate => members(&[]),
+            Phase::Work => self.may_delegate(node).map_or_else(|_| Vec::new(), |chain| members(&chain)),
+            Phase::Synthesize | Phase::Validate | Phase::Debate | Phase::Answer => Vec::new(),
+        };
         let hands_to = match self.state.relay_seat(node).filter(|seat| seat.left > 0) {
             Some(seat) => seat.targets.iter().map(|role| role.0.clone()).collect(),
             None => Vec::new(),
         };
-        Offers { writes_to: [writes_to, above].concat(), asks, hands_to, acknowledges: self.constraints(node) }
+        Offers { writes_to: [writes_to, above].concat(), asks, delegates, hands_to, acknowledges: self.constraints(node) }
     }
 
     /// An agent writes to a colleague, or to all.
@@ -117,7 +126,7 @@ impl Scheduler {
         }
         let (team, plan) = self.state.team_of(node);
         let Some(member) = plan.agent(to) else { return self.refuse(node, ix, FailureKind::Schema, "no such agent") };
-        let like = Node { timeout: self.state.node(node).timeout, ..grow::plain() };
+        let like = self.plain_seat(node);
         let mut graph = grow::seat(&like, member, team, question.clone(), Phase::Answer);
         for answer in graph.dag.node_weights_mut() {
             answer.caught = true;
@@ -174,6 +183,10 @@ impl Scheduler {
 
     /// A colleague has answered, or could not.
     pub(super) fn answered_below(&mut self, node: NodeIx, ix: CallIx, instance: u32) -> Result<(), FoldError> {
+        if !self.state.tasks_in(instance).is_empty() {
+            let untrusted = self.state.came_to_in(instance).is_untrusted();
+            return self.answer_with(node, ix, CallResult { outcome: Ok(self.delegated_below(instance)), untrusted });
+        }
         let answer = NodeIx(self.state.instances[instance as usize].base);
         let from = self.state.role_of(answer).cloned();
         let value = match self.state.outcome(answer) {

@@ -16,6 +16,19 @@ pub(super) const APPROVE: &str = "approve";
 /// A vote against a proposal.
 pub(super) const OBJECT: &str = "object";
 
+/// Whether a vote is for the proposal; `None` for what is no vote.
+pub(super) fn approves(vote: &Value) -> Option<bool> {
+    match vote.get("vote").unwrap_or(vote) {
+        Value::Bool(truth) => Some(*truth),
+        Value::Text(text) => match text.as_ref() {
+            APPROVE | "accept" | "yes" => Some(true),
+            OBJECT | "reject" | "no" => Some(false),
+            _ => None,
+        },
+        Value::Null | Value::Int(_) | Value::Float(_) | Value::List(_) | Value::Map(_) => None,
+    }
+}
+
 /// What stands by the vote of a scope, and whether that is clear. A proposal that all must approve stands only if all do.
 pub(super) fn stands(spec: &SettleSpec, positions: &[Position]) -> (Value, bool) {
     let (value, clear) = weigh(spec.protocol, spec.tie.as_ref(), positions, &spec.members);

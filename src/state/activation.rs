@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     event::{AskFor, AskOutcome, Key},
     graph::Detector,
-    turn::{ends, is_collaboration},
+    turn::{comes_last, ends, is_collaboration},
     value::{Call, CallIx, CallResult, EffectClass, Entry, Failure, NodeIx, Origins, Seq, Turn, Value},
 };
 
@@ -125,11 +125,15 @@ impl Activation {
     /// Whether the scheduler has something to decide: a result, a failure, a collaboration call, a person's word.
     pub(super) fn needs_scheduler(&self) -> bool {
         let Stage::Calls(calls) = &self.stage else { return matches!(self.stage, Stage::Failing(_)) };
-        let finishes = |state: &CallState| state.call().is_some_and(|call| ends(&call.tool));
-        let waits = calls.iter().any(|state| !matches!(state, CallState::Answered(..)) && !finishes(state));
+        // What ends or divides the work comes when everything else is answered.
+        let last = |state: &CallState| match state {
+            CallState::New(call) => comes_last(&call.tool),
+            _ => state.call().is_some_and(|call| ends(&call.tool)),
+        };
+        let waits = calls.iter().any(|state| !matches!(state, CallState::Answered(..)) && !last(state));
         calls.is_empty()
             || calls.iter().any(|state| match state {
-                CallState::New(call) if ends(&call.tool) => !waits,
+                CallState::New(call) if comes_last(&call.tool) => !waits,
                 CallState::New(call) => is_collaboration(&call.tool),
                 CallState::Heard(..) | CallState::Back(..) => true,
                 CallState::Allowed(_)
@@ -160,7 +164,11 @@ impl Activation {
     pub(super) fn callable(&self) -> Vec<CallIx> {
         let open = |state: &CallState| matches!(state, CallState::New(_) | CallState::Allowed(_));
         let unanswered = self.numbered().filter_map(|(ix, state)| Some((ix, state, state.call()?)));
-        let waiting: Vec<_> = unanswered.filter(|(_, _, call)| !ends(&call.tool)).collect();
+        let last = |state: &CallState, call: &Call| match state {
+            CallState::New(_) => comes_last(&call.tool),
+            _ => ends(&call.tool),
+        };
+        let waiting: Vec<_> = unanswered.filter(|(_, state, call)| !last(state, call)).collect();
         let (alone, together): (Vec<_>, Vec<_>) = waiting
             .into_iter()
             .partition(|(ix, _, call)| !is_collaboration(&call.tool) && self.effect(*ix) == EffectClass::Irreversible);

@@ -64,6 +64,7 @@ impl State {
             ending: Value::Null,
             seat_turns: BTreeMap::new(),
             second_chances: BTreeMap::new(),
+            delegated: BTreeMap::new(),
             asks_made: BTreeMap::new(),
             threads: BTreeMap::new(),
             snapshots: BTreeMap::new(),

@@ -11,6 +11,7 @@ mod circle;
 mod context;
 mod doubt;
 mod growth;
+mod ledger;
 mod mail;
 mod names;
 mod node;
@@ -32,6 +33,7 @@ use std::{
 pub use activation::{Activation, CallState, Stage};
 pub use budget::{Budget, Grant, Lack, Whose};
 pub use context::{Context, Found, Made, Reach, Settled, Spoken, TakenBack};
+pub use ledger::Progress;
 pub use mail::{Heard, Knows};
 pub use names::{At, seen_failure};
 pub use node::{Instance, NodeState, Stand};
@@ -44,7 +46,7 @@ pub use variables::Version;
 pub use voice::Voice;
 
 use crate::{
-    event::{Ask, AskFor, AskOutcome, Event, Finished, Key, Record, Started, Status},
+    event::{Ask, AskFor, AskOutcome, Delegated, Event, Finished, Key, Record, Started, Status},
     graph::NodeKind,
     value::{AskId, CallIx, Epoch, Failure, NodeIx, Origins, Role, Seq, TeamIx, Timestamp, Turn, Usage, Value},
 };
@@ -155,6 +157,8 @@ pub struct State {
     pub aggregating: u32,
     /// Turns begun by each seat, over all attempts and activations of it.
     pub seat_turns: BTreeMap<NodeIx, u32>,
+    /// How agents divided tasks, by activation.
+    pub delegated: BTreeMap<NodeIx, Arc<Delegated>>,
     /// Questions that were asked for each seat, by it and by those who answer it.
     pub asks_made: BTreeMap<NodeIx, u32>,
     /// What agents had said and learned when they last ended, by their team at work.

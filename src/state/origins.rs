@@ -67,18 +67,18 @@ impl State {
     }
 
     /// The labels of all that an instance came to.
-    fn came_to_in(&self, instance: u32) -> Origins {
+    pub fn came_to_in(&self, instance: u32) -> Origins {
         let instance = &self.instances[instance as usize];
         let size = u32::try_from(instance.graph.dag.node_count()).unwrap_or(0);
         (instance.base..instance.base + size).map(|node| self.came_to(NodeIx(node))).collect()
     }
 
-    /// Rounds, seats of a relay and debates come one after another: a further one begins with what the last one came to.
+    /// Rounds, those of delegation too, seats of a relay and debates come one after another: a further one begins with what the last one came to.
     pub(super) fn hand_on_origins(&mut self, scope: NodeIx) {
         let NodeKind::Scope(kind) = &self.node(scope).kind else { return };
         match &**kind {
-            ScopeKind::Repeat { .. } | ScopeKind::Relay { .. } | ScopeKind::Settle(_) => {}
-            ScopeKind::ForEach { .. } | ScopeKind::Group { .. } | ScopeKind::Subtasks { .. } | ScopeKind::Circle { .. } => return,
+            ScopeKind::Repeat { .. } | ScopeKind::Subtasks { .. } | ScopeKind::Relay { .. } | ScopeKind::Settle(_) => {}
+            ScopeKind::ForEach { .. } | ScopeKind::Group { .. } | ScopeKind::Circle { .. } => return,
         }
         let last = self.scopes.get(&scope).and_then(|state| state.instances.last().copied());
         let Some(came) = last.map(|instance| self.came_to_in(instance)) else { return };

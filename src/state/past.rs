@@ -62,17 +62,17 @@ impl State {
         state.outcome.is_some() && state.ended_at <= upto
     }
 
-    /// Rounds, seats of a relay and debates come one after another: the earlier ones are past.
+    /// Rounds, those of delegation too, seats of a relay and debates come one after another: the earlier ones are past.
     fn earlier_instances(&self, scope: NodeIx, instance: u32, past: &mut BTreeSet<NodeIx>) {
         let NodeKind::Scope(kind) = &self.node(scope).kind else { return };
         match &**kind {
-            ScopeKind::Repeat { .. } | ScopeKind::Relay { .. } | ScopeKind::Settle(_) => {
+            ScopeKind::Repeat { .. } | ScopeKind::Relay { .. } | ScopeKind::Subtasks { .. } | ScopeKind::Settle(_) => {
                 let Some(state) = self.scopes.get(&scope) else { return };
                 for earlier in state.instances.iter().filter(|ix| **ix < instance) {
                     self.all_of(*earlier, None, past);
                 }
             }
-            ScopeKind::ForEach { .. } | ScopeKind::Group { .. } | ScopeKind::Subtasks { .. } | ScopeKind::Circle { .. } => {}
+            ScopeKind::ForEach { .. } | ScopeKind::Group { .. } | ScopeKind::Circle { .. } => {}
         }
     }
 

@@ -52,6 +52,9 @@ written! {
     ping_pong: Option<Switch<TimesFile>>,
     /// Turns in a row without a finding, a result or a variable that is new.
     no_progress: Option<Switch<TimesFile>>,
+    /// Rounds of delegation in a row that bring no finding and no result that is new; or a new plan of what has failed, nearly in
+    /// the same words to the same agents.
+    looping_ledger: Option<Switch<LikeFile>>,
     /// A finish without the evidence that is declared.
     premature_end: Option<Switch<EvidenceFile>>,
 }
@@ -93,6 +96,7 @@ impl DetectFile {
             Detector::FailingCall => like(&map.failing_call),
             Detector::PingPong => times(&map.ping_pong),
             Detector::NoProgress => times(&map.no_progress),
+            Detector::LoopingLedger => like(&map.looping_ledger),
             Detector::PrematureEnd => map.premature_end.as_ref().map(|s| s.map(|w| (None, None, w.evidence))),
         };
         let on = Detector::ALL.into_iter().filter_map(|detector| {

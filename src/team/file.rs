@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{
-    InputKind, Pattern,
+    Delegation, InputKind, Pattern,
     detect::DetectFile,
     node_file::{NodeFile, RetryFile, WriteFile},
     profile::CATALOG_COLUMNS,
@@ -15,6 +15,7 @@ use super::{
     tree::{Kind, Node},
 };
 use crate::graph::{EscalationPolicy, Stragglers, Untrusted, VoteProtocol};
+pub(super) use crate::graph::{MAX_DELEGATION_DEPTH as DEFAULT_MAX_DEPTH, MAX_TASKS as DEFAULT_MAX_TASKS};
 
 /// A member's place among equals, where it does not say.
 pub const DEFAULT_PRIORITY: u32 = 100;
@@ -22,12 +23,6 @@ pub const DEFAULT_PRIORITY: u32 = 100;
 pub const DEFAULT_TIMEOUT_SECONDS: u64 = 300;
 /// Rounds after a rejected proposal, where the team does not say.
 pub const DEFAULT_MAX_REVISIONS: u32 = 1;
-/// Delegated sub-tasks, where the team does not say.
-pub const DEFAULT_MAX_TASKS: u32 = 8;
-/// Levels of delegation, where the team does not say.
-pub const DEFAULT_MAX_DEPTH: u32 = 1;
-/// New plans after a stall, where the team does not say.
-pub const DEFAULT_MAX_REPLANS: u32 = 1;
 /// Handoffs of a relay, where the team does not say; a relay of more members has one for each step.
 pub const DEFAULT_MAX_HANDOFFS: u32 = 8;
 /// Questions of a seat, where the team does not say.
@@ -56,6 +51,7 @@ words! {
     EscalationPolicy, "an escalation policy": Never = "never", OnDisagreement = "on_disagreement", OnUncertainty = "on_uncertainty",
         OnFailure = "on_failure", OnTimeout = "on_timeout", OnBudget = "on_budget", OnStall = "on_stall",
         Always = "always";
+    Delegation, "a way to divide the task": Coordinator = "coordinator", Rule = "rule", All = "all";
     Stragglers, "a way with stragglers": Cancel = "cancel", Leave = "leave";
     Untrusted, "a way with what came from outside": Ask = "ask", Allow = "allow", Deny = "deny";
     ResultWord, "a way to a result": Coordinator = "coordinator", Merge = "merge", Vote = "vote", Rapporteur = "rapporteur";
@@ -232,15 +228,22 @@ written! {
     /// Rounds after a rejected proposal.
     #[schemars(extend("default" = DEFAULT_MAX_REVISIONS))]
     max_revisions: Option<Count>,
-    /// Sub-tasks that the coordinator may delegate.
+    /// Who divides the task among the members of a `coordinator_worker` team: the coordinator, the `route` rule, or nobody, so that
+    /// all members work on the whole of it. By default `rule` where the scripts have `route`, else `coordinator`.
+    delegation: Option<Spot<Delegation>>,
+    /// Sub-tasks of one delegation.
     #[schemars(extend("default" = DEFAULT_MAX_TASKS))]
     max_tasks: Option<Positive>,
-    /// Levels of delegation.
+    /// Levels of delegation: with more than 1 whoever has a sub-task may divide it once among colleagues.
     #[schemars(extend("default" = DEFAULT_MAX_DEPTH))]
     max_depth: Option<Positive>,
-    /// New plans after a stall.
-    #[schemars(extend("default" = DEFAULT_MAX_REPLANS))]
+    /// Further rounds in which whoever divides the task divides anew what did not succeed. By default 1 where that is the
+    /// coordinator, else none.
     max_replans: Option<Count>,
+    /// Who says whether a sub-task with `done_when` is done: the coordinator (`true`), or a role, for whose own sub-tasks it is the
+    /// coordinator. With an objection the sub-task fails.
+    #[schemars(extend("default" = false))]
+    check_done: Option<CheckFile>,
     /// Handoffs of a relay.
     #[schemars(extend("default" = DEFAULT_MAX_HANDOFFS))]
     max_handoffs: Option<Count>,
@@ -379,6 +382,22 @@ impl Read for ValidateFile {
     }
 }
 
+/// Who checks sub-tasks: nobody, the coordinator, or a role.
+#[derive(Clone, Debug)]
+pub(super) enum CheckFile {
+    Coordinator(bool),
+    Role(Spot<Id>),
+}
+
+impl Read for CheckFile {
+    fn read(node: &Node, found: &mut Found) -> Option<Self> {
+        match node.kind {
+            Kind::Bool(coordinator) => Some(Self::Coordinator(coordinator)),
+            _ => Spot::read(node, found).map(Self::Role),
+        }
+    }
+}
+
 /// The ways to a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(rename_all = "snake_case")]
@@ -471,6 +490,7 @@ short_or_map! {
     CoordinatorFile: Words | CoordinatorMap;
     InputFile: InputKind | InputMap;
     ValidateFile: bool | OneOrMany<Id>;
+    CheckFile: bool | Id;
     ResultFile: ResultWord | ResultMap;
 }
 

@@ -41,8 +41,8 @@ pub use rules::fits;
 pub use schema::{schema_profile, schema_team};
 pub use sources::{LIBRARY, MapSources, SourceError, Sources, beside};
 pub use spec::{
-    After, AfterOn, AskSpec, Body, Coordination, InputKind, InputSpec, MemberSpec, NodeSpec, Pattern, ResultBy, Script, Team,
-    Text, ToolSpecNode, What,
+    After, AfterOn, AskSpec, Body, Coordination, Delegation, InputKind, InputSpec, MemberSpec, NodeSpec, Pattern, ResultBy,
+    Script, Team, Text, ToolSpecNode, What,
 };
 pub use suggest::{did_you_mean, nearest};
 pub use tree::{MAX_ALIASES, MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, MAX_RECORDING_BYTES, max_bytes};

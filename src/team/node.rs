@@ -8,13 +8,13 @@ use super::{
     node_file::{NodeFile, RepeatFile, Short},
     read::{Found, Spot},
     resolve::{nodes_of, role_of, roles_of, sub_team, with, writes},
-    rules::retry,
+    rules::{check_done, retry},
     scalar::{Id, Whole, describe, id_help, is_id},
     suggest::{count as counted, list},
     tree::{Key, quoted},
 };
 use crate::{
-    graph::{Deadline, Join, Phase},
+    graph::{Deadline, Join, Phase, Replan},
     value::{Map, Place, Role, Value},
 };
 
@@ -36,7 +36,7 @@ pub(super) const KINDS: [(&str, &[&str]); 11] = [
     ("gate", &[]),
     ("rule", &["members"]),
     ("ask", &["options", "deadline", "default", "to", "notify"]),
-    ("subtasks", &["max", "one_by_one", "quorum", "deadline", "at_least"]),
+    ("subtasks", &["max", "one_by_one", "quorum", "deadline", "at_least", "replan", "check_done"]),
     ("relay", &["max_handoffs"]),
     ("circle", &["deadline", "at_least"]),
     ("settle", &["members", "max_debate_rounds", "protocol", "tie"]),
@@ -291,6 +291,11 @@ fn what(key: &Key, kind: &str, file: &NodeFile, scope: &Scope<'_>, loader: &mut 
             max: file.max.map_or(scope.coordination.max_tasks, Whole::count),
             one_by_one: file.one_by_one.unwrap_or(false),
             quorum: file.quorum.map(Whole::count),
+            replan: file.replan.as_ref().map(|replan| Replan { by: replan.by, max: replan.max.count() }),
+            check: match &file.check_done {
+                None => scope.coordination.check_done.clone(),
+                written => check_done(written.as_ref(), scope.roles, &mut loader.found),
+            },
         },
         "relay" => What::Relay {
             members: roles_of(file.relay.as_ref()?, scope.roles, &mut loader.found),

@@ -6,14 +6,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{
     After, AfterOn, Code, Text,
-    file::{Count, Maybe, Positive, short_or_map},
+    file::{CheckFile, Count, Maybe, Positive, short_or_map},
     read::{Found, Named, OneOrMany, Read, Spot, words, written, wrong},
     scalar::{Anything, Expression, Factor, Id, Span, Telling, Template, Whole, Words, id_help, is_id},
     suggest::list,
     tree::{Kind, Node, duplicates, quoted},
 };
 use crate::{
-    graph::{Backoff, Deadline, Join, Phase, SettleOver, Stragglers, VoteProtocol},
+    graph::{Backoff, Deadline, Divider, Join, Phase, SettleOver, Stragglers, VoteProtocol},
     value::{EffectClass, FailureKind, Merge},
 };
 
@@ -35,7 +35,8 @@ words! {
     FailureKind, "a kind of failure": Timeout = "timeout", Exit = "exit", Tool = "tool", Model = "model", Transport = "transport",
         RateLimit = "rate_limit", Rule = "rule", Schema = "schema", Limit = "limit", Budget = "budget", Denied = "denied",
         Conflict = "conflict", InDoubt = "in_doubt", Cancelled = "cancelled", Unanswered = "unanswered", Stalled = "stalled",
-        Child = "child";
+        Rejected = "rejected", Child = "child";
+    Divider, "who divides": Coordinator = "coordinator", Rule = "rule";
     Short, "what becomes of a node that is short of its join": Skip = "skip", Run = "run";
 }
 
@@ -133,6 +134,10 @@ written! {
     one_by_one: Option<bool>,
     /// How many sub-tasks must succeed; by default all must end.
     quorum: Option<Positive>,
+    /// Sub-tasks that did not succeed are divided anew, round by round.
+    replan: Option<ReplanFile>,
+    /// Who says whether a sub-task with `done_when` is done: a role, or `true` for the coordinator.
+    check_done: Option<CheckFile>,
     /// These members one after another; the `handoff` rule says who is next.
     relay: Option<Vec<Spot<Id>>>,
     /// Members who talk with each other: they begin with the task, rest when they have a result, and are woken by mail.
@@ -231,6 +236,15 @@ written! {
 pub(super) enum Short {
     Skip,
     Run,
+}
+
+written! {
+    /// How sub-tasks that did not succeed are divided anew.
+    struct ReplanFile is "`replan`", hints &[];
+    /// Who divides: the coordinator or the `route` rule.
+    by: Divider,
+    /// Further rounds at most.
+    max: Positive,
 }
 
 /// Waits: a duration, or a map.

@@ -8,7 +8,7 @@ use std::{
 use super::{
     Code, Coordination, Diagnostic, InputKind, InputSpec, Pattern, ResultBy, Text,
     detect::DetectFile,
-    file::{self, InputFile, LettersFile, ResultFile, ResultWord, RulesFile, StepFile, ValidateFile},
+    file::{self, CheckFile, InputFile, LettersFile, ResultFile, ResultWord, RulesFile, StepFile, ValidateFile},
     node_file::RetryFile,
     profile::{LETTER_NAMES, check_template},
     read::{Found, Named, OneOrMany, Spot},
@@ -55,7 +55,9 @@ pub(super) fn coordination(written: &RulesFile, roles: &BTreeSet<Role>, workers:
         max_revisions: or0(written.max_revisions, file::DEFAULT_MAX_REVISIONS),
         max_tasks: or(written.max_tasks, file::DEFAULT_MAX_TASKS),
         max_depth: or(written.max_depth, file::DEFAULT_MAX_DEPTH),
-        max_replans: or0(written.max_replans, file::DEFAULT_MAX_REPLANS),
+        max_replans: written.max_replans.map(Whole::count),
+        delegation: written.delegation.as_ref().map(|word| word.value),
+        check_done: check_done(written.check_done.as_ref(), roles, found),
         max_handoffs: or0(written.max_handoffs, file::DEFAULT_MAX_HANDOFFS.max(steps)),
         max_asks: or0(written.max_asks, file::DEFAULT_MAX_ASKS),
         untrusted: written.untrusted.unwrap_or(Untrusted::Ask),
@@ -65,6 +67,15 @@ pub(super) fn coordination(written: &RulesFile, roles: &BTreeSet<Role>, workers:
         max_parallel: or(written.max_parallel, file::DEFAULT_MAX_PARALLEL),
         fail_fast: written.fail_fast.unwrap_or(false),
         retry: retry(written.retry.as_ref()),
+    }
+}
+
+/// Who says whether a sub-task is done.
+pub(super) fn check_done(written: Option<&CheckFile>, roles: &BTreeSet<Role>, found: &mut Found) -> Option<Role> {
+    match written {
+        None | Some(CheckFile::Coordinator(false)) => None,
+        Some(CheckFile::Coordinator(true)) => Some(Role::new(COORDINATOR)),
+        Some(CheckFile::Role(role)) => role_of(role, roles, found),
     }
 }
 

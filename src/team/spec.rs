@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     graph::{
-        Deadline, Detect, EscalationPolicy, EscalationStep, Join, Limits, Phase, Retry, SettleOver, Stragglers, Untrusted,
-        VoteProtocol,
+        Deadline, Detect, EscalationPolicy, EscalationStep, Join, Limits, Phase, Replan, Retry, SettleOver, Stragglers,
+        Untrusted, VoteProtocol,
     },
     value::{EffectClass, MessageKind, Place, Profile, Role, TeamTools, Value, WriteSpec},
 };
@@ -151,8 +151,12 @@ pub struct Coordination {
     pub max_tasks: u32,
     /// Levels of delegation at most.
     pub max_depth: u32,
-    /// New plans after a stall.
-    pub max_replans: u32,
+    /// Further rounds of delegation; `None`: as many as suit whoever divides.
+    pub max_replans: Option<u32>,
+    /// Who divides the task; `None`: the `route` rule, where there is one, else the coordinator.
+    pub delegation: Option<Delegation>,
+    /// Who says whether a sub-task with `done_when` is done.
+    pub check_done: Option<Role>,
     /// Handoffs of a relay.
     pub max_handoffs: u32,
     /// Questions of a seat.
@@ -171,6 +175,18 @@ pub struct Coordination {
     pub fail_fast: bool,
     /// How often an agent's activation is tried.
     pub retry: Option<Retry>,
+}
+
+/// Who divides the task of a `coordinator_worker` team.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, schemars::JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum Delegation {
+    /// The coordinator.
+    Coordinator,
+    /// The `route` rule.
+    Rule,
+    /// Nobody: every member works on the whole task.
+    All,
 }
 
 /// Who makes the result.
@@ -370,6 +386,10 @@ pub enum What {
         one_by_one: bool,
         /// How many must succeed.
         quorum: Option<u32>,
+        /// Whether what did not succeed is divided anew.
+        replan: Option<Replan>,
+        /// `check_done: ROLE`: who says whether a sub-task is done.
+        check: Option<Role>,
     },
     /// `relay: [ROLE]`.
     Relay {

@@ -76,6 +76,8 @@ pub enum Action {
         /// Why.
         reason: Arc<str>,
     },
+    /// Divide a task: this says how, as far as it can be read.
+    Delegate(Value),
     /// Ask for help.
     Escalate {
         /// Why.
@@ -157,6 +159,11 @@ pub fn ends(tool: &str) -> bool {
     matches!(tool, "finish" | "handoff")
 }
 
+/// Whether a call of `tool` is looked at when all others of the turn are answered: what divides the work comes before what ends it.
+pub fn comes_last(tool: &str) -> bool {
+    ends(tool) || tool == "delegate"
+}
+
 /// Why the arguments of a call cannot be read, where a model wrote something that is no JSON: they are then its words.
 pub fn unreadable(args: &Value) -> Option<String> {
     let text = args.as_str()?;
@@ -186,6 +193,10 @@ impl Action {
                 question: a.question.map(Arc::from),
                 options: a.options.into_iter().map(Arc::from).collect(),
             }),
+            "delegate" if unreadable(args).is_some() => {
+                Err(ActionError::Arguments { tool: "delegate", reason: unreadable(args).unwrap_or_default() })
+            }
+            "delegate" => Ok(Self::Delegate(args.clone())),
             "handoff" => read::<HandOffArgs>("handoff", args).and_then(HandOffArgs::action),
             "acknowledge" => read::<AcknowledgeArgs>("acknowledge", args).map(|a| Self::Acknowledge {
                 constraints: a.constraints.into_iter().map(Arc::from).collect(),

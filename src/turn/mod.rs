@@ -4,6 +4,7 @@
 //! what a model reads, and [`ending`] says whether its reply ends the activation. Deliberately absent: whoever does it.
 
 mod action;
+mod delegation;
 mod detect;
 mod digest;
 mod ending;
@@ -13,8 +14,9 @@ mod prompt;
 
 use std::sync::Arc;
 
-pub use action::{Action, ActionError, Asked, EVERYBODY, MESSAGE_LIMIT, cut, ends, is_collaboration, unreadable};
-pub use detect::{Exchange, Seen, Verdict, lacks_evidence, look, refusal, says_the_same};
+pub use action::{Action, ActionError, Asked, EVERYBODY, MESSAGE_LIMIT, comes_last, cut, ends, is_collaboration, unreadable};
+pub use delegation::{proposed, subtasks_schema};
+pub use detect::{Exchange, Given, Repeated, Seen, Verdict, fruitless, lacks_evidence, look, refusal, repeated, says_the_same};
 pub use digest::digest;
 pub use ending::{Ending, ending};
 pub use knowledge::{knowledge_args, knowledge_tool, lookup, passages};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::EVERYBODY;
+use super::{EVERYBODY, subtasks_schema};
 use crate::value::{EffectClass, ToolSpec, Value};
 
 /// The names of the collaboration tools; no other tool may have one of them.
@@ -13,6 +13,7 @@ pub const COLLABORATION: &[&str] = &[
     "ask_agent",
     "read_context",
     "set_variable",
+    "delegate",
     "escalate",
     "handoff",
     "acknowledge",
@@ -26,6 +27,8 @@ pub struct Offers {
     pub writes_to: Vec<Arc<str>>,
     /// Whom it may ask.
     pub asks: Vec<Arc<str>>,
+    /// Whom it may give sub-tasks to.
+    pub delegates: Vec<Arc<str>>,
     /// Whom it may hand its work over to.
     pub hands_to: Vec<Arc<str>>,
     /// What it must acknowledge first.
@@ -134,6 +137,11 @@ pub fn collaboration_tools(offers: &Offers) -> Vec<Arc<ToolSpec>> {
         let arguments = Value::map([("to", roles(&offers.asks, &[])), ("question", text("what you want to know"))]);
         let about = "Ask a colleague something that it may know from its work so far, and get its answer as the result.";
         tools.push(("ask_agent", about, object(arguments, &["to", "question"])));
+    }
+    if !offers.delegates.is_empty() {
+        let arguments = Value::map([("subtasks", subtasks_schema(&offers.delegates))]);
+        let about = "Divide your task into sub-tasks for your colleagues; those that wait for nothing are done at the same time.";
+        tools.push(("delegate", about, object(arguments, &["subtasks"])));
     }
     if !offers.hands_to.is_empty() {
         let texts = |what: &str| {

@@ -25,6 +25,9 @@ pub struct AgentFacts {
     pub description: Option<Arc<str>>,
     /// Its place among equals, 1 first.
     pub priority: u32,
+    /// The tools that it may call, for whoever divides the work; empty elsewhere.
+    #[serde(default)]
+    pub tools: Vec<Arc<str>>,
 }
 
 /// What `route` knows: who does what?
@@ -42,6 +45,15 @@ pub struct RouteFacts {
     pub agents: Vec<AgentFacts>,
     /// Sub-tasks at most, where the scope that takes them says so.
     pub max_tasks: Option<u32>,
+    /// 1 for the first division; more where what did not succeed is divided anew.
+    pub round: u32,
+    /// Rounds that are left, this one included, where it is divided anew.
+    pub rounds_left: u32,
+    /// What was handed out and became of it: `{facts, plan, rounds, rounds_left}`; null before the first division. Sub-tasks that
+    /// are done and stand in the verdict again are left out.
+    pub ledger: Value,
+    /// Why a further round may come to nothing: the last one brought nothing, or the last verdict gave again what had failed.
+    pub stall: Option<Arc<str>>,
 }
 
 /// What `handoff` knows: who is next?

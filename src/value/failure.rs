@@ -60,6 +60,8 @@ pub enum FailureKind {
     Unanswered,
     /// It went round in circles, or ended too early, and did not heed that; the message names the detector.
     Stalled,
+    /// Whoever checked it objects; the message is the objection.
+    Rejected,
     /// A node inside this scope failed.
     Child,
 }
@@ -84,6 +86,7 @@ impl FailureKind {
             Self::Cancelled => "cancelled",
             Self::Unanswered => "unanswered",
             Self::Stalled => "stalled",
+            Self::Rejected => "rejected",
             Self::Child => "child",
         }
     }
@@ -103,6 +106,7 @@ impl FailureKind {
             | Self::Cancelled
             | Self::Unanswered
             | Self::Stalled
+            | Self::Rejected
             | Self::Child => false,
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Place, Role, TeamIx, Value};
+use super::{Place, Role, Subtask, TeamIx, Value};
 
 /// What a name in an expression or text template stands for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -103,23 +103,6 @@ impl RuleKind {
             own => Self::Own(Arc::from(own)),
         }
     }
-}
-
-/// A part of the work that a coordinator or a `route` rule hands out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Subtask {
-    /// Its id among its siblings, `[a-z][a-z0-9_]*`.
-    pub id: Arc<str>,
-    /// Who does it.
-    pub agent: Role,
-    /// What is to be done.
-    pub task: Arc<str>,
-    /// When it is done, in words.
-    #[serde(default)]
-    pub done_when: Option<Arc<str>>,
-    /// Ids of siblings that must end first.
-    #[serde(default)]
-    pub depends_on: Vec<Arc<str>>,
 }
 
 /// What a `settle` rule says.

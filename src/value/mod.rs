@@ -8,6 +8,7 @@ mod agent;
 mod brief;
 mod command;
 mod data;
+mod delegation;
 mod facts;
 mod failure;
 mod form;
@@ -30,6 +31,7 @@ pub use agent::{
 pub use brief::{BRIEF_BYTES, BRIEF_ENTRIES, Brief};
 pub use command::{CommandSpec, CommandWord, HttpSpec, MetricsSpec, TeamTools};
 pub use data::{Map, Value, ValueError};
+pub use delegation::{Division, Score, Subtask, Unfit, choose};
 pub use facts::{
     AgentFacts, EscalateFacts, HandoffFacts, HandoffRequest, MergeFacts, OwnFacts, PartFacts, PermitFacts, ReconcileFacts,
     RouteFacts, SeatFacts, SettleFacts,
@@ -38,7 +40,7 @@ pub use failure::{Failure, FailureKind, Place};
 pub use form::{CallQuestion, Form, FormAnswer};
 pub use id::{AskId, CallIx, Epoch, FindingId, MessageId, NodeIx, Role, Seq, SessionId, TeamIx, TemplateIx, Tenant, Turn};
 pub use include::{Include, includes};
-pub use judge::{EscalateTo, Expr, Judge, Ref, RuleError, RuleKind, SettleVerdict, Subtask, Verdict};
+pub use judge::{EscalateTo, Expr, Judge, Ref, RuleError, RuleKind, SettleVerdict, Verdict};
 pub use money::Usd;
 pub use notify::Notify;
 pub use origin::{Origin, Origins};
@@ -48,5 +50,5 @@ pub use request::{Call, CallResult, EffectClass, Entry, Reply, Request, RequestD
 pub use said::{
     Decision, Evidence, Exchange, Finding, FindingStatus, Message, MessageKind, Position, TrackRecord, Variable, abstains,
 };
-pub use text::{Template as TextTemplate, a};
+pub use text::{Template as TextTemplate, a, nearest};
 pub use time::Timestamp;

@@ -1,4 +1,4 @@
-//! What is written in words? A [`Template`], minijinja source and what its names stand for; and the article of a noun ([`a`]).
+//! What is written in words? A [`Template`], minijinja source and what its names stand for; the article of a noun ([`a`]); and what was meant ([`nearest`]).
 
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -27,6 +27,21 @@ impl Template {
 pub fn a(noun: &str) -> String {
     let vowel = noun.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O', 'U']);
     format!("{} {noun}", if vowel { "an" } else { "a" })
+}
+
+/// The known name that `name` was most likely meant to be.
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    /// Longer names are nobody's typing error, and comparing them is slow.
+    const LONGEST: usize = 200;
+    if name.len() > LONGEST {
+        return None;
+    }
+    let limit = if name.chars().count() <= 4 { 1 } else { 2 };
+    known
+        .map(|known| (strsim::damerau_levenshtein(name, known), known))
+        .filter(|(far, _)| (1..=limit).contains(far))
+        .min()
+        .map(|(_, known)| known)
 }
 
 #[cfg(test)]

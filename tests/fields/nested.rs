@@ -19,7 +19,7 @@ fn bench() -> Bench {
         collaboration_pattern: coordinator_worker
         coordinator: { agent: lead, set: { model: 'script:sum.rhai' } }
         member_agents: [{ agent: agent, role: x, set: { model: 'script:x.rhai' } }]
-        coordination_rules: { max_asks: 0 }
+        coordination_rules: { delegation: all, max_asks: 0 }
         inputs: { word: { type: string, default: none } }
         ",
     );
@@ -102,7 +102,7 @@ fn divided(bench: &Bench, keys: &str, head: &str) -> (Json, Vec<String>) {
         member_agents:
           - {{ team: lab, role: lab{keys} }}
           - {{ agent: agent, role: b }}
-        coordination_rules: {{ max_asks: 0 }}
+        coordination_rules: {{ delegation: all, max_asks: 0 }}
         result: {{ by: merge }}
         "
     ));
@@ -112,6 +112,41 @@ fn divided(bench: &Bench, keys: &str, head: &str) -> (Json, Vec<String>) {
     };
     assert_eq!(ran.status, Status::Completed);
     (serde_json::to_value(&ran.report.output).expect("JSON"), ran.events(failed))
+}
+
+#[test]
+fn a_coordinator_gives_a_sub_task_to_a_team_by_what_its_lead_can_do() {
+    let bench = bench();
+    bench.file(
+        "leads.rhai",
+        r##"
+        fn turn(view) {
+            if view.phase != "delegate" { return #{ finish: view.context.results.map(|r| `${r.role}: ${r.output}`) }; }
+            let part = #{ id: "part", skills: ["baking"], task: "bake", done_when: "it is warm" };
+            #{ calls: [#{ tool: "delegate", args: #{ subtasks: [part] } }] }
+        }
+        "##,
+    );
+    bench.file(
+        "lab.yaml",
+        &std::fs::read_to_string(bench.path("lab.yaml"))
+            .expect("it was written")
+            .replace("model: 'script:sum.rhai'", "model: 'script:sum.rhai', skills: [baking]"),
+    );
+    let ran = bench.run(
+        "
+        name: Team
+        collaboration_pattern: hierarchical
+        coordinator: { agent: lead, set: { model: 'script:leads.rhai' } }
+        member_agents:
+          - { agent: agent, role: b }
+          - { team: lab, role: lab }
+        coordination_rules: { max_asks: 0 }
+        ",
+    );
+    assert_eq!(ran.completed(), json!(["lab: lab: bake\n\nIt is done when: it is warm with none"]));
+    let row = &ran.report.delegations[0].subtasks[0];
+    assert_eq!((&*row.node, row.status, row.scores.len()), ("work/part", "done", 1));
 }
 
 #[test]

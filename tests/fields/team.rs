@@ -189,6 +189,7 @@ fn what_members_finish_with_is_their_vote_and_the_winner_is_the_output() {
         ("parallel", "weighted", json!("restart")),
         ("coordinator_worker", "majority", json!("rollback")),
     ] {
+        let all = if pattern == "coordinator_worker" { "delegation: all, " } else { "" };
         let bench = Bench::new();
         bench.script(
             "agent",
@@ -200,7 +201,7 @@ fn what_members_finish_with_is_their_vote_and_the_winner_is_the_output() {
             collaboration_pattern: {pattern}
             coordinator: lead
             {members}
-            coordination_rules: {{ escalation_policy: never }}
+            coordination_rules: {{ {all}escalation_policy: never }}
             result: {{ by: vote, protocol: {protocol} }}
             "
         ));

@@ -118,6 +118,7 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
             | Event::ToolReturned { .. }
             | Event::Said { .. }
             | Event::Noted { .. }
+            | Event::Delegated(_)
             | Event::Found { .. }
             | Event::Retracted { .. }
             | Event::Wrote { .. }
@@ -182,6 +183,7 @@ fn subject(event: &Event) -> Option<NodeIx> {
         | Event::Retracted { node, .. }
         | Event::Decided { node, .. } => Some(*node),
         Event::ToolCalled(call) => Some(call.node),
+        Event::Delegated(delegated) => Some(delegated.node),
         Event::Asked(ask) => Some(ask.node),
         Event::Started(_)
         | Event::Resumed { .. }

@@ -86,6 +86,7 @@ impl Doubts {
             | Event::LetGo { .. }
             | Event::Said { .. }
             | Event::Noted { .. }
+            | Event::Delegated(_)
             | Event::Found { .. }
             | Event::Retracted { .. }
             | Event::Wrote { .. }

@@ -478,6 +478,7 @@ fn said(random: &mut Random, fires: bool, hands: bool, owes: bool) -> Result<Rep
         0..=8 => reply.finish = Some(value),
         9 => reply.text = Some(Arc::from("that is all")),
         10 => {}
+        18 | 19 => reply.calls = vec![division(random)],
         11 => {
             return Err(Failure::new(
                 *random.one(&[FailureKind::Transport, FailureKind::Model, FailureKind::RateLimit]),
@@ -500,6 +501,31 @@ fn said(random: &mut Random, fires: bool, hands: bool, owes: bool) -> Result<Rep
         reply.calls.insert(0, Call { id: Arc::from("yes"), tool: Arc::from("acknowledge"), args });
     }
     Ok(reply)
+}
+
+/// A call that divides a task: rightly, or for nobody, for too many, in a circle, for what is not there.
+fn division(random: &mut Random) -> Call {
+    let task = |random: &mut Random, id: u64| {
+        let text = |text: &str| Value::text(text);
+        let mut task =
+            vec![("id", Value::text(format!("s{id}"))), ("task", text(random.one::<&str>(&["look", "Look!", "search the log"])))];
+        match random.below(12) {
+            0 => task.push(("agent", text("nobody"))),
+            1..=3 => task.push(("skills", Value::list([text(random.one::<&str>(&["logs", "metrics", "juggling"]))]))),
+            4 => {}
+            _ => task.push(("agent", text(random.one::<&str>(&["a", "b", "c"])))),
+        }
+        if random.percent(20) {
+            task.push(("depends_on", Value::list([Value::text(format!("s{}", random.below(3)))])));
+        }
+        if random.percent(40) {
+            task.push(("done_when", text("it is")));
+        }
+        Value::map(task)
+    };
+    let count = random.below(5);
+    let tasks = Value::list((0..count).map(|id| task(random, id)).collect::<Vec<_>>());
+    Call { id: Arc::from("division"), tool: Arc::from("delegate"), args: Value::map([("subtasks", tasks)]) }
 }
 
 /// What one may hold where one may approve several.
@@ -583,6 +609,12 @@ impl World for Chance {
         let has = |tool: &str| call.request.tools.iter().any(|offered| &*offered.name == tool);
         let mut reply = said(&mut random, self.fires, has("handoff"), has("acknowledge"));
         let own = own_findings(&call.request);
+        if let Ok(reply) = &mut reply
+            && &*call.request.phase == "delegate"
+            && random.percent(60)
+        {
+            *reply = Reply { usage: reply.usage, calls: vec![division(&mut random)], ..Reply::default() };
+        }
         if let Ok(reply) = &mut reply {
             if is_offline(&call.request.profile.model) {
                 reply.usage = Usage::default();

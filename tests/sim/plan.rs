@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use synod::{
     graph::{
-        Backoff, CallCap, Deadline, EscalationPolicy, EscalationStep, GateBy, Limits, MemberTeam, Node, NodeKind, Phase, Plan,
-        Retry, ScopeKind, SettleOver, SettleSpec, TeamSeat, VoteProtocol,
+        AgentNode, Backoff, CallCap, Deadline, Divider, EscalationPolicy, EscalationStep, GateBy, Limits, MemberTeam, Node,
+        NodeKind, Phase, Plan, Replan, Retry, ScopeKind, SettleOver, SettleSpec, TeamSeat, VoteProtocol,
     },
     value::{
         EffectClass, EscalateTo, FailureKind, Merge, Role, RuleKind, SettleVerdict, Subtask, TeamIx, Usd, Value, Verdict,
@@ -142,6 +142,7 @@ fn a_team(random: &mut Random, ordered: bool) -> synod::graph::TeamPlan {
         let profile = Arc::make_mut(&mut member.profile);
         profile.max_turns = 2 + random.below(5) as u32;
         profile.escalate_on_uncertainty = random.percent(60);
+        profile.skills = vec![Arc::from(*random.one::<&str>(&["logs", "metrics"]))];
         if random.percent(15) {
             profile.output_schema = Some(Value::list([Value::text("value")]));
         }
@@ -172,6 +173,8 @@ fn a_team(random: &mut Random, ordered: bool) -> synod::graph::TeamPlan {
             made.may_write.insert(Role::new(role), vec![Role::new(random.one(&ROLES))]);
         }
     }
+    made.max_tasks = 1 + random.below(4) as u32;
+    made.max_depth = 1 + random.below(3) as u32;
     made.fail_fast = ordered && random.percent(20);
     use EscalationPolicy::{Always, Never, OnBudget, OnDisagreement, OnFailure, OnStall, OnTimeout, OnUncertainty};
     let policies = [Never, Always, OnDisagreement, OnUncertainty, OnFailure, OnTimeout, OnBudget, OnStall];
@@ -255,6 +258,9 @@ fn rules(random: &mut Random) -> Rules {
                     task: Arc::from("a part"),
                     done_when: None,
                     depends_on: if n > 0 && draw(facts, 2) == 0 { vec![Arc::from("part_0")] } else { Vec::new() },
+                    skills: Vec::new(),
+                    tools: Vec::new(),
+                    scores: Vec::new(),
                 };
                 Verdict::Route((0..draw(facts, 4)).map(task).collect())
             }),
@@ -434,15 +440,21 @@ impl Maker {
     /// The shape of a coordinator's team: the task is divided and done, what differs is settled, a result is proposed and voted on.
     fn coordinated<'f, 'p>(&mut self, flow: &'f mut Flow<'p>, id: &str) -> Spot<'f, 'p> {
         let members = ROLES.map(Role::new).to_vec();
-        let route =
-            if self.random.percent(50) { GateBy::Rule(RuleKind::Route) } else { GateBy::Members(RuleKind::Route, members) };
+        let route = match self.random.below(4) {
+            0 => NodeKind::Gate(GateBy::Rule(RuleKind::Route)),
+            1 => NodeKind::Gate(GateBy::Members(RuleKind::Route, members)),
+            _ => NodeKind::Agent(Box::new(AgentNode::new(Role::new("boss"), Phase::Delegate))),
+        };
+        let (replan, check) = (self.replan(), self.checker());
         let rounds = 1 + self.random.below(3) as u32;
         let one_by_one = self.random.percent(30);
         let (like, findings, votes) = (self.like(), self.spec(SettleOver::Findings), self.spec(SettleOver::Votes));
+        let deadline = self.deadline();
         flow.group(id, |flow| {
-            flow.add("delegate", NodeKind::Gate(route));
+            flow.add("delegate", route);
             let from = flow.expr("delegate.output");
-            flow.scope("work", ScopeKind::Subtasks { from, max: 5, like, one_by_one, quorum: None }).after(&["delegate"]);
+            let work = ScopeKind::Subtasks { from, max: 4, like, one_by_one, quorum: None, replan, check };
+            flow.scope("work", work).after(&["delegate"]).node().work_deadline = deadline;
             flow.scope("settle", ScopeKind::Settle(findings)).done("work");
             let review = flow.repeat("review", rounds, "verdict.output.accepted", |flow| {
                 flow.phase("synthesize", "boss", Phase::Synthesize);
@@ -481,10 +493,19 @@ impl Maker {
         let one_by_one = self.random.percent(40);
         let like = self.like();
         let from = synod::value::Expr { refs: Vec::new(), ..from };
-        let deadline = self.deadline();
-        let mut spot = flow.scope(id, ScopeKind::Subtasks { from, max: 5, like, one_by_one, quorum });
+        let (replan, check, deadline) = (self.replan(), self.checker(), self.deadline());
+        let mut spot = flow.scope(id, ScopeKind::Subtasks { from, max: 5, like, one_by_one, quorum, replan, check });
         spot.node().work_deadline = deadline;
         spot
+    }
+
+    fn replan(&mut self) -> Option<Replan> {
+        let by = *self.random.one(&[Divider::Coordinator, Divider::Coordinator, Divider::Rule]);
+        self.random.percent(60).then(|| Replan { by, max: 1 + self.random.below(3) as u32 })
+    }
+
+    fn checker(&mut self) -> Option<Role> {
+        self.random.percent(40).then(|| Role::new(self.random.one(&["a", "b", "boss"])))
     }
 
     fn deadline(&mut self) -> Option<Deadline> {

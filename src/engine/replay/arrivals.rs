@@ -131,6 +131,7 @@ fn input(state: &State, record: &Record) -> Option<Input> {
         | Event::NotHappened { .. }
         | Event::Said { .. }
         | Event::Noted { .. }
+        | Event::Delegated(_)
         | Event::DeadlinePassed { .. }
         | Event::HandedOff { .. }
         | Event::Undelivered { .. }

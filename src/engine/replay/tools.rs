@@ -84,6 +84,7 @@ impl<T: Toolbox> RecordedTools<T> {
             | Event::NotHappened { .. }
             | Event::Said { .. }
             | Event::Noted { .. }
+            | Event::Delegated(_)
             | Event::DeadlinePassed { .. }
             | Event::HandedOff { .. }
             | Event::Undelivered { .. }

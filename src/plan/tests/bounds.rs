@@ -125,7 +125,7 @@ fn the_attempts_of_every_scope_multiply_what_is_in_it() {
 
 const WORKERS: &str = "name: T\ncollaboration_pattern: coordinator_worker\ncoordinator: lead\n\
     member_agents: [{ agent: a, role: ann }, { agent: b, role: bob, set: { max_conversation_turns: 20 } }]\n\
-    coordination_rules: { validate: [ann], max_revisions: 1, max_debate_rounds: 1, timeout_per_agent_seconds: 60 }\n";
+    coordination_rules: { delegation: all, validate: [ann], max_revisions: 1, max_debate_rounds: 1, timeout_per_agent_seconds: 60 }\n";
 
 #[test]
 fn a_coordinator_worker_team_counts_work_debate_and_rounds_of_review() {
@@ -150,11 +150,28 @@ fn a_settle_rule_may_debate_or_leave_to_the_coordinator_so_many_topics() {
 #[test]
 fn a_route_rule_may_give_every_sub_task_to_the_longest_in_a_row() {
     // 8 sub-tasks of at most 20 turns, and each may wait for the one before.
-    let plan = plan(&format!("{WORKERS}rules: [route.rhai]\n"));
+    let routed = format!("{}rules: [route.rhai]\n", WORKERS.replace("delegation: all, ", ""));
+    let plan = plan(&routed);
     let b = &plan.bounds;
     assert_eq!((b.turns, b.wall_seconds), (8 * 20 + 24, 8 * 60 + 240));
     let agents: Vec<_> = b.agents.iter().map(|a| (a.agent.as_str(), a.turns)).collect();
     assert_eq!(agents, [("coordinator", 12), ("ann", 80 + 12), ("bob", 160)]);
+}
+
+#[test]
+fn a_coordinator_that_delegates_may_do_so_again_and_every_sub_task_may_be_divided_and_checked() {
+    // The lead has 12 turns to divide, and in each further round 12 to divide anew; a round is 8 sub-tasks of at most 20 turns.
+    let team = |rules: &str| plan(&WORKERS.replace("delegation: all,", rules)).bounds;
+    let b = team("");
+    assert_eq!((b.turns, b.wall_seconds), (12 + 8 * 20 + 12 + 8 * 20 + 24, 60 + 8 * 60 + 60 + 8 * 60 + 240));
+    let b = team("max_replans: 0,");
+    assert_eq!((b.turns, b.wall_seconds), (12 + 8 * 20 + 24, 60 + 8 * 60 + 240));
+    // Each of three sub-tasks is checked in 6 turns.
+    let b = team("max_replans: 0, max_tasks: 3, check_done: true,");
+    assert_eq!((b.turns, b.wall_seconds), (12 + 3 * (20 + 6) + 24, 60 + 3 * 120 + 240));
+    // Two members make chains of two: below each of three sub-tasks are three more. Their time is that of whom they work for.
+    let b = team("max_replans: 0, max_tasks: 3, max_depth: 5,");
+    assert_eq!((b.turns, b.wall_seconds), (12 + (3 + 9) * 20 + 24, 60 + 3 * 60 + 240));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::{
 
 /// A team of a coordinator and two agents: 2 × 10 turns of work and 6 of synthesis, each of 300 s.
 const LAB: &str = "name: Lab\ncollaboration_pattern: coordinator_worker\ncoordinator: lead\n\
-                   coordination_rules: { max_asks: 0 }\ninputs: { word: { type: string, default: none } }\n\
+                   coordination_rules: { delegation: all, max_asks: 0 }\ninputs: { word: { type: string, default: none } }\n\
                    member_agents: [{ agent: a, role: x }, { agent: b, role: y }]\n";
 
 /// A team of an agent and the lab, with `rest`.
@@ -18,8 +18,9 @@ fn outer(pattern: &str, rest: &str) -> MapSources {
 }
 
 fn outer_text(pattern: &str, rest: &str) -> String {
+    let all = if matches!(pattern, "coordinator_worker" | "hierarchical") { "delegation: all, " } else { "" };
     format!(
-        "name: T\ncollaboration_pattern: {pattern}\ncoordinator: lead\ncoordination_rules: {{ max_asks: 0 }}\n\
+        "name: T\ncollaboration_pattern: {pattern}\ncoordinator: lead\ncoordination_rules: {{ {all}max_asks: 0 }}\n\
          member_agents: [{{ agent: c, role: cid }}, {{ team: ./lab.yaml, role: lab, with: {{ word: input.word }} }}]\n\
          inputs: {{ word: {{ type: string, default: one }} }}\n{rest}"
     )
@@ -50,8 +51,25 @@ fn a_member_that_is_a_team_counts_with_all_its_agents_in_every_pattern() {
 }
 
 #[test]
+fn whatever_the_coordinator_divides_may_go_to_the_team_each_time() {
+    let (divide, lab, sum) = (12, 26, 6);
+    for pattern in ["coordinator_worker", "hierarchical"] {
+        let divided = |rules: &str| {
+            let text = outer_text(pattern, "").replace("delegation: all, ", rules);
+            turns(&outer(pattern, "").with("team.yaml", text))
+        };
+        // Two rounds of 8 sub-tasks, in the second of which it divides anew what failed.
+        assert_eq!(divided(""), 2 * (divide + 8 * lab) + sum, "{pattern}");
+        assert_eq!(divided("max_replans: 0, max_tasks: 3, "), divide + 3 * lab + sum);
+        assert_eq!(divided("max_replans: 0, max_tasks: 3, check_done: lab, "), divide + 3 * (lab + 6) + sum);
+        // The agent may give three parts of its own to the lab; the lab divides its own task by itself.
+        assert_eq!(divided("max_replans: 0, max_tasks: 3, max_depth: 3, "), divide + 3 * (10 + 3 * lab) + sum);
+    }
+}
+
+#[test]
 fn bounds_multiply_with_each_level() {
-    let middle = "name: Middle\ncollaboration_pattern: hierarchical\ncoordinator: lead\ncoordination_rules: { max_asks: 0 }\n\
+    let middle = "name: Middle\ncollaboration_pattern: hierarchical\ncoordinator: lead\ncoordination_rules: { delegation: all, max_asks: 0 }\n\
                   member_agents: [{ team: ./lab.yaml, role: one }, { team: ./lab.yaml, role: two }]\n";
     let top = middle.replace("Middle", "Top").replace("./lab.yaml", "./middle.yaml");
     let plan = planned(&sources().with("lab.yaml", LAB).with("middle.yaml", middle).with("team.yaml", top));

@@ -28,6 +28,32 @@ fn a_route_rule_decides_the_sub_tasks_up_to_max_tasks() {
 }
 
 #[test]
+fn who_divides_the_task_is_the_file_s_to_say() {
+    let by = |rules: &str, scripts: &str| {
+        let plan = plan(&format!("{}{scripts}", INCIDENT.replace("max_revisions: 2", rules)));
+        let NodeKind::Scope(work) = &node(&plan, 0, 1).kind else { panic!("work is a scope") };
+        let ScopeKind::Subtasks { max, replan, check, .. } = &**work else { panic!("of sub-tasks") };
+        let who = match &node(&plan, 0, 0).kind {
+            NodeKind::Agent(agent) => agent.phase.name(),
+            NodeKind::Gate(GateBy::Rule(_)) => "rule",
+            NodeKind::Gate(GateBy::Members(..)) => "all",
+            other => other.name(),
+        };
+        (who, *max, replan.map(|replan| (replan.by, replan.max)), check.as_ref().map(ToString::to_string))
+    };
+    let routed = "rules: [route.rhai]\n";
+    use crate::graph::Divider::{Coordinator, Rule};
+    assert_eq!(by("max_tasks: 1", ""), ("delegate", 2, Some((Coordinator, 1)), None), "all of them are the fallback");
+    assert_eq!(by("max_tasks: 4, check_done: cost", routed), ("rule", 4, None, Some("cost".to_owned())));
+    assert_eq!(by("max_replans: 2", routed), ("rule", 8, Some((Rule, 2)), None));
+    assert_eq!(
+        by("delegation: coordinator, max_replans: 0, check_done: true", routed),
+        ("delegate", 8, None, Some("coordinator".to_owned()))
+    );
+    assert_eq!(by("delegation: all", routed), ("all", 2, None, None));
+}
+
+#[test]
 fn without_validators_the_coordinator_synthesizes_once() {
     let plan = plan(&INCIDENT.replace("validate: [security]", "validate: []"));
     let last = plan.graphs[0].dag.node_weights().last().unwrap();
@@ -38,10 +64,13 @@ fn without_validators_the_coordinator_synthesizes_once() {
 
 #[test]
 fn coordinator_worker_needs_a_coordinator_and_room_for_its_members() {
-    let team = INCIDENT.replace("max_revisions: 2", "max_tasks: 1");
+    let team = INCIDENT.replace("max_revisions: 2", "delegation: all, max_tasks: 1");
     let expected = "team.yaml: error[out-of-range]: 2 members work on the task at once, and `max_tasks` is 1\n  \
-                    write `max_tasks: 2`, or a `route` rule that divides the work\n";
+                    write `max_tasks: 2`, or let the coordinator or a `route` rule divide the work\n";
     assert_eq!(said(&team), expected);
+    let expected = "team.yaml: error[unknown-rule]: `delegation: rule` needs a function `route`, and no script of this team defines one\n  \
+                    add it to the team's `rules`, or write `delegation: coordinator`\n";
+    assert_eq!(said(&INCIDENT.replace("max_revisions: 2", "delegation: rule")), expected);
 }
 
 #[test]

@@ -225,6 +225,7 @@ fn sample_agents() -> Vec<AgentFacts> {
         skills: skills.iter().map(|skill| (*skill).into()).collect(),
         description: Some(description.into()),
         priority,
+        tools: vec!["Read".into(), "Grep".into()],
     };
     vec![
         agent("security", "Security Specialist", &["rbac", "secrets"], "Finds what an attacker could use.", 1),

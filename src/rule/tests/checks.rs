@@ -80,6 +80,7 @@ fn the_trial_uses_the_teams_own_agents_and_inputs() {
         skills: Vec::new(),
         description: None,
         priority: 1,
+        tools: Vec::new(),
     });
     assert_eq!(check_team(&team), Vec::<String>::new());
 }

@@ -160,7 +160,10 @@ fn sub_tasks_end_at_their_deadline_and_late_ones_are_not_used() {
         Plans::root(move |g| {
             g.gate("route", r#"[{"id":"x","agent":"a","task":"x"},{"id":"y","agent":"b","task":"y"}]"#);
             let from = g.expr("route.output");
-            let work = g.scope("work", ScopeKind::Subtasks { from, max: 5, like: like(), one_by_one: false, quorum: None });
+            let work = g.scope(
+                "work",
+                ScopeKind::Subtasks { from, max: 5, like: like(), one_by_one: false, quorum: None, replan: None, check: None },
+            );
             let mut work = work.after(&["route"]).within(10, 1);
             if leave {
                 work.node().stragglers = crate::graph::Stragglers::Leave;

@@ -6,6 +6,8 @@ mod agents;
 mod budgets;
 mod circles;
 mod deadlines;
+mod delegation;
+mod divided;
 mod doubts;
 mod failures;
 mod handoffs;

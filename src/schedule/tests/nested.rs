@@ -51,7 +51,7 @@ fn subtasks(like: Box<Node>, roles: Vec<Role>) -> ScopeKind {
         place: crate::value::Place::default(),
         refs: Vec::new(),
     };
-    ScopeKind::Subtasks { from, max: 5, like, one_by_one: false, quorum: None }
+    ScopeKind::Subtasks { from, max: 5, like, one_by_one: false, quorum: None, replan: None, check: None }
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn limits_of_a_member_that_is_a_team_hold_for_all_its_runs_together() {
         let task = |n| format!(r#"{{"id":"n{n}","agent":"lab","task":"part {n}"}}"#);
         let source = Arc::from(format!("[{},{}]", task(1), task(2)));
         let from = crate::value::Expr { source, place: crate::value::Place::default(), refs: Vec::new() };
-        ScopeKind::Subtasks { from, max: 5, like, one_by_one: true, quorum: None }
+        ScopeKind::Subtasks { from, max: 5, like, one_by_one: true, quorum: None, replan: None, check: None }
     };
     let mut plan = nested(&["lab"], twice);
     plan.teams[0].members[0].limits = Limits { turns: Some(3), ..Limits::default() };

@@ -157,7 +157,8 @@ fn delegated(tasks: &'static str, one_by_one: bool, quorum: Option<u32>) -> crat
     Plans::root(move |g| {
         g.gate("route", tasks);
         let from = g.expr("route.output");
-        g.scope("work", ScopeKind::Subtasks { from, max: 5, like: like(), one_by_one, quorum }).after(&["route"]);
+        g.scope("work", ScopeKind::Subtasks { from, max: 5, like: like(), one_by_one, quorum, replan: None, check: None })
+            .after(&["route"]);
     })
 }
 

@@ -49,13 +49,12 @@ impl State {
                 self.known(*node)?;
                 *self.second_chances.entry(*node).or_default() += 1;
             }
-            Event::Judged { node, rule: RuleKind::Settle, .. } => {
+            Event::Judged { node, rule, .. } => {
                 self.known(*node)?;
-                if self.circle(*node).is_some() {
+                if *rule == RuleKind::Settle && self.circle(*node).is_some() {
                     self.judged_circle(*node);
                 }
             }
-            Event::Judged { .. } => {}
             Event::NotHappened { node, call, .. } => self.not_happened(*node, *call)?,
             Event::LetGo { node, call, .. } => self.call_let_go(*node, *call)?,
             Event::TurnStarted { node, read_upto, reserved, .. } => self.turn_started(*node, *read_upto, *reserved, record)?,
@@ -69,6 +68,10 @@ impl State {
             Event::Undelivered { messages } => self.context.undelivered.extend(messages.iter().cloned()),
             Event::Noted { node, detector, note } => self.noted(*node, *detector, note)?,
             Event::Found { node, finding } => self.found(*node, finding, record)?,
+            Event::Delegated(delegated) => {
+                self.in_progress(delegated.node)?;
+                self.delegated.insert(delegated.node, std::sync::Arc::new((**delegated).clone()));
+            }
             Event::Retracted { node, finding, reason } => self.retracted(*node, finding, reason, record)?,
             Event::Wrote { node, variable, value } => self.wrote(*node, variable, value)?,
             Event::Decided { node, decision } => self.decided(*node, decision)?,

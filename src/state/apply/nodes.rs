@@ -266,6 +266,7 @@ impl State {
         let (open, scope) = (instance.open, instance.scope);
         let Some(scope) = scope else { return };
         if matches!(outcome, Outcome::Ok(_))
+            && self.makes_progress(scope, node)
             && let Some(state) = self.scopes.get_mut(&scope)
         {
             state.succeeded += 1;

@@ -43,6 +43,7 @@ impl State {
                 }
             }
             AskFor::Failure(failure) => {
+                self.todo.scopes.remove(&node);
                 self.leave(node, false, false);
                 self.abandon_children(node);
                 if let Some(activation) = self.activations.get_mut(&node) {

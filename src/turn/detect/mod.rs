@@ -3,9 +3,11 @@
 //! Pure: what is looked at ([`Seen`]) follows from the journal alone, so that a replay sees the same. A detector that fires for the
 //! first time tells the agent ([`Verdict::Tell`]); one that goes on after that stops it ([`Verdict::Stop`]). One file each; the
 //! [`TABLE`] lists them. Two do not stand in it for all of what they do: repeated calls and messages are refused as they come
-//! ([`refusal`]), which tells the agent, and the evidence of a finish is looked at when it finishes ([`lacks_evidence`]).
+//! ([`refusal`]), which tells the agent, and the evidence of a finish is looked at when it finishes ([`lacks_evidence`]). Rounds of
+//! delegation are no turns: they are looked at when one has ended, and when a new plan is there ([`fruitless`], [`repeated`]).
 
 mod failing_call;
+mod looping_ledger;
 mod near_repetition;
 mod no_progress;
 mod ping_pong;
@@ -19,6 +21,7 @@ mod words;
 
 use std::sync::Arc;
 
+pub use looping_ledger::{Given, Repeated, fruitless, repeated};
 pub use premature_end::lacks_evidence;
 pub use seen::{Exchange, Seen, says_the_same};
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::turn::subtasks_schema;
 use crate::value::{Entry, Reply, Request, Style, ToolSpec, Value};
 
 /// The system prompt: who the agent is, then how things are done here. It is the same in every turn of an activation.
@@ -33,6 +34,13 @@ pub(super) fn system(request: &Request) -> String {
         rules.push(
             "Where a colleague should know something or could tell you something, write to it with `send_message`; it reads that at \
              its next turn. What it knows already you get at once with `ask_agent`, if you have that."
+                .to_owned(),
+        );
+    }
+    if has(request, "delegate") && &*request.phase != "delegate" {
+        rules.push(
+            "Where parts of your task are better done by colleagues, `delegate` gives them these parts, once; their results are the \
+             result of the call."
                 .to_owned(),
         );
     }
@@ -100,8 +108,9 @@ fn ending(request: &Request) -> String {
                 .to_owned()
         }
         "delegate" => {
-            "You divide the task. Call `finish` with a list of sub-tasks: `id`, `agent` (a role of the team), `task`, and where \
-             it matters `done_when` and `depends_on` (ids)."
+            "You divide the task among your team. Call `delegate` with sub-tasks: `id`, `agent` (a role of the team) or `skills`, `task` \
+             with all that must be known for it, and where it matters `done_when` and `depends_on` (ids). Sub-tasks that wait for \
+             nothing are done at the same time; give nobody what does not need doing."
                 .to_owned()
         }
         "synthesize" => format!(
@@ -160,7 +169,6 @@ pub(super) fn result_schema(request: &Request) -> Option<Value> {
             ("required", Value::list(required.iter().map(Value::text))),
         ])
     };
-    let texts = || Value::map([("type", Value::text("array")), ("items", Value::map([("type", Value::text("string"))]))]);
     match &*request.phase {
         "validate" => {
             let vote =
@@ -179,17 +187,7 @@ pub(super) fn result_schema(request: &Request) -> Option<Value> {
                 &["value", "confidence", "reason"],
             ))
         }
-        "delegate" => {
-            let task = Value::map([
-                ("id", text("a short id of the sub-task, lower case")),
-                ("agent", text("the role that does it")),
-                ("task", text("what it is to do")),
-                ("done_when", text("how one sees that it is done")),
-                ("depends_on", texts()),
-            ]);
-            let tasks = Value::map([("type", Value::text("array")), ("items", object(task, &["id", "agent", "task"]))]);
-            Some(tasks)
-        }
+        "delegate" => Some(subtasks_schema(&[])),
         _ => request.profile.output_schema.clone(),
     }
 }

@@ -194,6 +194,7 @@ fn context(request: &Request, brief: bool) -> Value {
             ("undelivered", Value::list([])),
             ("variables", Value::Null),
             ("proposal", Value::Null),
+            ("ledger", Value::Null),
         ])
     {
         let value = context.entry(part.to_owned()).or_insert(missing);

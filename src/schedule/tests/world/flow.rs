@@ -71,6 +71,8 @@ pub fn team(roles: &[&str]) -> TeamPlan {
         calls_per_turn: 8,
         may_write: BTreeMap::new(),
         max_asks: 3,
+        max_tasks: 8,
+        max_depth: 1,
         untrusted: super::synod::graph::Untrusted::Ask,
         detect: None,
         letters: Arc::default(),
@@ -227,16 +229,7 @@ impl<'p> Flow<'p> {
 
     /// Adds an activation for something else than work.
     pub fn phase(&mut self, id: &str, role: &str, phase: Phase) -> Spot<'_, 'p> {
-        let agent = AgentNode {
-            role: Role::new(role),
-            task: None,
-            brief: Some(Arc::from(id)),
-            phase,
-            done_when: None,
-            proposal: None,
-            max_turns: None,
-            live: false,
-        };
+        let agent = AgentNode { brief: Some(Arc::from(id)), ..AgentNode::new(Role::new(role), phase) };
         self.add(id, NodeKind::Agent(Box::new(agent)))
     }
 
