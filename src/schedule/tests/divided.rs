@@ -41,7 +41,7 @@ fn divides(script: Script, first: &'static str, second: &'static str) -> Script 
     script.agent("boss", move |request: &Request| match (&*request.phase, &*request.node) {
         ("delegate", "delegate") => Said::Finish(json(first)),
         ("delegate", _) => Said::Finish(json(second)),
-        _ => Said::Finish(Value::from(format!("{}", ledger(request)))),
+        _ => Said::Finish(Value::from(ledger(request).to_string())),
     })
 }
 
