@@ -1,6 +1,6 @@
 //! Is an agent stopped that goes wrong as agents do in public traces of real teams? At least two traces of each kind: it repeats itself,
-//! nearly repeats itself, tries failing code again and again, ends without evidence, or acts on what it read from outside. Each is
-//! stopped within its bound, and a person is told the right reason.
+//! nearly repeats itself, tries failing code again and again, ends without evidence, acts on what it read from outside, or plans the
+//! same again and again. Each is stopped within its bound, and a person is told the right reason.
 
 mod common;
 
@@ -127,4 +127,48 @@ fn an_agent_that_acts_on_what_it_read_from_outside_waits_for_a_person() {
         ",
     );
     asked("it does what a colleague read in a log", (bench, ran), "pay");
+}
+
+/// A team whose coordinator divides what failed anew is stopped, with that reason, after so many rounds.
+fn loops(trace: &str, lead: &str, worker: &str, rounds: usize, why: &str) {
+    let bench = Bench::new();
+    let divides = format!("if view.phase == \"synthesize\" {{ return #{{ finish: #{{ done: false }} }}; }}\n{lead}");
+    bench.script("lead", &divides);
+    bench.script("worker", worker);
+    let ran = bench.run(
+        "
+        name: Team
+        collaboration_pattern: coordinator_worker
+        coordinator: { agent: lead, role: lead }
+        member_agents: [{ agent: worker, role: a }, { agent: worker, role: b }]
+        coordination_rules: { delegation: coordinator, max_replans: 5, escalation_policy: on_stall }
+        limits: { turns: 1000 }
+        escalation: [{ to: on-call }]
+        ",
+    );
+    assert_eq!(ran.status.name(), "parked", "{trace}: {:#?}", ran.outcomes());
+    let [row] = &ran.report.escalations[..] else { panic!("{trace}: {:?}", ran.report.escalations) };
+    assert_eq!((row.cause, row.to, row.waits_for.as_deref()), (Some("on_stall"), "person", Some("on-call")), "{trace}");
+    assert!(row.reason.starts_with("stalled: looping_ledger: ") && row.reason.contains(why), "{trace}: {}", row.reason);
+    let plans = ran.events(|e| if let Event::Delegated(plan) = e { Some(plan.subtasks.len()) } else { None });
+    assert_eq!(plans.len(), rounds, "{trace}: {plans:?}");
+}
+
+#[test]
+fn a_coordinator_that_plans_the_same_again_and_again_is_stopped() {
+    // The plan is told anew in nearly the same words, to the same agents, whatever became of it.
+    let same = "
+        let task = |of, who| #{ id: of, agent: who, task: `Find the cause in the ${of} of the service and report it (step ${view.turn + 1})` };
+        #{ calls: [#{ tool: \"delegate\", args: #{ subtasks: [task.call(\"logs\", \"a\"), task.call(\"metrics\", \"b\")] } }] }
+    ";
+    loops("the same plan", same, "throw \"there is no such file\";", 2, "gives to a again what has failed before");
+
+    // Each plan is another one, and none brings anything: facts, plan and progress are written again, and nobody gets on.
+    let other = "
+        let plans = [\"Ask the database for its slow queries\", \"Read what the load balancer refused\", \"Compare the bills of both weeks\",
+            \"Look who was on duty\", \"Draw a map of all services\", \"Count the tickets of customers\"];
+        let n = view.context.ledger.get(\"rounds\", []).len();
+        #{ calls: [#{ tool: \"delegate\", args: #{ subtasks: [#{ id: `part_${n}`, agent: \"a\", task: plans[n % 6] }] } }] }
+    ";
+    loops("another plan each time", other, "throw \"nothing came of it\";", 3, "brought no new finding");
 }

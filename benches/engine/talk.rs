@@ -8,11 +8,11 @@ use std::{
 
 use synod::{
     engine::{Engine, Prepared},
-    event::Status,
+    event::{Event, Record, Status},
     model::{Answer, Model},
     store::RedbStore,
     team::Overrides,
-    value::{Call, Map, Reply, Request, Stop, Value},
+    value::{Call, Map, MessageKind, Reply, Request, Stop, Value},
 };
 
 use crate::Failure;
@@ -61,7 +61,17 @@ impl Circle {
         let began = Instant::now();
         let ended = self.engine.start(&self.team, "bench", Map::new()).await?.wait().await?;
         let took = began.elapsed();
-        if ended.status == Status::Completed { Ok(took) } else { Err(format!("it ended as {:?}", ended.status).into()) }
+        if ended.status != Status::Completed {
+            return Err(format!("it ended as {:?}", ended.status).into());
+        }
+        let records = self.engine.store().read_all(ended.report.session)?;
+        let is_said =
+            |record: &&Record| matches!(&record.event, Event::Said { message, .. } if message.kind == MessageKind::Response);
+        let said = records.iter().filter(is_said).count();
+        if said != self.messages() as usize {
+            return Err(format!("{said} messages were said, not {}", self.messages()).into());
+        }
+        Ok(took)
     }
 }
 

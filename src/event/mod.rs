@@ -19,8 +19,9 @@ pub use fact::{
 use crate::value::{Seq, Timestamp};
 
 /// The version of the events that this build writes. The second has digests of requests and questions of calls in flight; the
-/// third says what belongs to an exchange of `ask_agent` beside the metadata, and no longer in it.
-pub const EVENT_VERSION: u32 = 3;
+/// third says what belongs to an exchange of `ask_agent` beside the metadata, and no longer in it; in the fourth the digest of a
+/// request is of what is new in its thread.
+pub const EVENT_VERSION: u32 = 4;
 
 /// An event with its place in the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

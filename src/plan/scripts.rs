@@ -1,12 +1,15 @@
 //! What do the scripts of a team define, and do they hold up? [`check`] tries them, [`rule_book`] makes the judge of a plan.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     graph::{GateBy, Member, Node, NodeKind, On, Plan, ScopeKind, TeamPlan},
     rule::{RuleBook, RuleDiagnostic, ScriptAgent, Severity, Source, TeamScripts},
-    team::{Code, Diagnostic, MemberSpec, Team},
-    value::{AgentFacts, Expr, Map, Profile, Role, TeamIx, TextTemplate, Value},
+    team::{Code, DEFAULT_PROMPT, Diagnostic, MemberSpec, Team},
+    value::{AgentFacts, Expr, Map, Place, Profile, Role, TeamIx, TextTemplate, Value},
 };
 
 /// The names of the functions that the rule scripts of `team` define, sorted, and what is wrong with the scripts: each rule is
@@ -102,7 +105,18 @@ pub fn rule_book(plan: &Plan, sources: &BTreeMap<String, Arc<str>>) -> Result<Ru
         }));
         graph.dag.node_weights().for_each(|node| texts.add(node));
     }
+    let prompts = prompts(plan);
+    texts.templates.extend(&prompts);
+    texts.templates.extend(plan.teams.iter().flat_map(|team| team.letters.values()));
     RuleBook::build(&teams, texts.exprs, texts.templates)
+}
+
+/// The templates of first messages.
+fn prompts(plan: &Plan) -> Vec<TextTemplate> {
+    let members = plan.teams.iter().flat_map(|team| team.members.iter().chain(&team.coordinator));
+    let own: BTreeSet<&Arc<str>> = members.filter_map(|member| member.profile.prompt_template.as_ref()).collect();
+    let template = |source: Arc<str>| TextTemplate { source, place: Place::default(), refs: Vec::new() };
+    std::iter::once(Arc::from(DEFAULT_PROMPT)).chain(own.into_iter().cloned()).map(template).collect()
 }
 
 /// A script with all that it uses, itself first.

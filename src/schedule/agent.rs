@@ -7,7 +7,7 @@ use crate::{
     event::{AskFor, AskOutcome, Effect, Event, Key, ModelCall, Outcome, Skip},
     graph::{EscalationPolicy, Member, NodeKind, Phase, REPAIRS, SECOND_CHANCES},
     state::{FoldError, Grant, Lack, Stage, Whose},
-    turn::{Ending, Verdict, conversation, digest, ending, tokens},
+    turn::{Ending, Tally, Verdict, digest, ending},
     value::{
         Entry, EscalateTo, Failure, FailureKind, Message, MessageKind, NodeIx, Request, Role, Turn, Usage, Value, is_offline,
     },
@@ -117,10 +117,12 @@ impl Scheduler {
             Grant::Never(lack) => return self.out_of_budget(node, lack),
         }
         let (read_upto, reserved) = (self.state.seq, needs.unwrap_or_default());
-        let sent = request.as_ref().map(|request| digest(request, &*self.judge));
+        let sent = request.as_ref().map(|request| self.counted(node, |tally| digest(request, &*self.judge, tally)));
         self.emit(Event::TurnStarted { node, turn, attempt, read_upto, reserved, sent })?;
-        if let Some(effect) = self.model_call(node) {
-            self.effect(effect);
+        if let Some(request) = request {
+            let free = is_offline(&request.profile.model);
+            let key = Key { node, attempt, turn, call: None };
+            self.effect(Effect::Model(ModelCall { key, request: Arc::new(request), free }));
         }
         Ok(())
     }
@@ -144,8 +146,18 @@ impl Scheduler {
             // Old journals do not say what a call may take: then it is what it has taken that counts.
             return Some(Usage::default());
         }
-        let read = conversation(request?, &*self.judge, Some(member.call.read)).map_or(member.call.read, |c| tokens(&c));
+        let (request, most) = (request?, member.call.read);
+        let read = self.counted(node, |tally| tally.tokens(request, &*self.judge, most)).unwrap_or(most);
         Some(member.call.with(read))
+    }
+
+    /// Works with what was counted of an activation's conversation. A member of a circle that was woken goes on from where it rested.
+    fn counted<T>(&self, node: NodeIx, work: impl FnOnce(&mut Tally) -> T) -> T {
+        let activation = self.state.activations.get(&node);
+        let before = self.state.snapshots.get(&node).map(|heard| heard.node);
+        let rested = before.filter(|before| self.phase(node) != Phase::Answer && !self.state.activations.contains_key(before));
+        let (attempt, earlier) = activation.map_or((0, 0), |activation| (activation.attempt, activation.earlier));
+        self.memo.tally((node, attempt), rested.map(|before| (before, earlier)), work)
     }
 
     /// A turn fits into no budget: the session winds down, or the node fails.

@@ -17,6 +17,7 @@ mod escalate;
 mod facts;
 mod gate;
 mod grow;
+mod memo;
 mod notify;
 mod outstanding;
 mod positions;
@@ -33,6 +34,8 @@ mod tests;
 mod vote;
 
 use std::sync::Arc;
+
+use memo::Memo;
 
 use crate::{
     event::{Effect, Event, Input, Key, Outcome, Record, Skip, Started},
@@ -55,6 +58,7 @@ pub struct Scheduler {
     state: State,
     judge: Arc<dyn Judge>,
     tools: Arc<dyn Toolbox>,
+    memo: Memo,
     now: Timestamp,
     step: Step,
 }
@@ -73,7 +77,7 @@ impl Scheduler {
         let first = Record { seq: crate::value::Seq(0), at: now, event: Event::Started(Box::new(started)) };
         let state = State::start(&first)?;
         let step = Step { records: vec![first], effects: Vec::new() };
-        let mut scheduler = Self { state, judge, tools, now, step };
+        let mut scheduler = Self { state, judge, tools, memo: Memo::default(), now, step };
         scheduler.settle()?;
         let step = std::mem::take(&mut scheduler.step);
         Ok((scheduler, step))
@@ -82,7 +86,7 @@ impl Scheduler {
     /// Goes on from records. Nothing is in flight yet: see [`Scheduler::outstanding`], after an [`Input::Resume`].
     pub fn resume(state: State, judge: Arc<dyn Judge>, tools: Arc<dyn Toolbox>) -> Self {
         let now = state.now;
-        Self { state, judge, tools, now, step: Step::default() }
+        Self { state, judge, tools, memo: Memo::default(), now, step: Step::default() }
     }
 
     /// Takes what arrived, in order, and draws all consequences. Timers that are due come before what arrived: a result at its
@@ -190,6 +194,9 @@ impl Scheduler {
     /// Ends a node whose own call just returned.
     fn end_returned(&mut self, node: NodeIx, outcome: Outcome) -> Result<(), FoldError> {
         self.close_asks(node)?;
+        if self.state.circle_of(node).is_none() {
+            self.memo.forget(node);
+        }
         self.emit(Event::NodeEnded { node, outcome })
     }
 

@@ -6,7 +6,7 @@ use super::Scheduler;
 use crate::{
     graph::{NodeKind, Phase},
     state::{Knows, Spoken, State},
-    turn::{Asked, collaboration_tools, knowledge_tool, lookup},
+    turn::{Asked, knowledge_tool, lookup},
     value::{Call, Entry, FindingStatus, NodeIx, Request, SEARCH_KNOWLEDGE, Value},
 };
 
@@ -17,7 +17,7 @@ impl Scheduler {
         let member = self.member(node)?;
         let NodeKind::Agent(agent) = &self.state.node(node).kind else { return None };
         let team = self.state.team_of(node).1;
-        let mut tools = collaboration_tools(&self.offers(node));
+        let mut tools = self.memo.tools(self.offers(node)).to_vec();
         if !member.profile.knowledge.folders.is_empty() {
             tools.push(knowledge_tool());
         }
@@ -79,8 +79,13 @@ impl Scheduler {
         }
         if asked.is_everything() {
             entries.push(("results", results(state, knows)));
-            let team = if self.phase(node) == Phase::Delegate { self.able(node, &[]) } else { self.agents(node, &[]) };
-            entries.push(("team", Value::list(team.iter().map(|a| Value::of(a).unwrap_or_default()))));
+            let team = if self.phase(node) == Phase::Delegate {
+                Value::list(self.able(node, &[]).iter().map(|a| Value::of(a).unwrap_or_default()))
+            } else {
+                let (ix, team) = state.team_of(node);
+                self.memo.roster(ix, team)
+            };
+            entries.push(("team", team));
             entries.push(("proposal", self.proposal_of(node)));
             let rejected = decisions.iter().rev().find(|d| &*d.topic == "proposal");
             let objections = rejected.map(|d| d.positions.iter().filter(|p| p.value.as_str() != Some("approve")));

@@ -18,7 +18,7 @@ impl State {
     }
 
     /// The circle in which a node is an activation.
-    pub(super) fn circle_of(&self, node: NodeIx) -> Option<NodeIx> {
+    pub fn circle_of(&self, node: NodeIx) -> Option<NodeIx> {
         self.instance_of(node).scope.filter(|scope| self.circle(*scope).is_some())
     }
 
@@ -93,8 +93,8 @@ impl State {
             None => self.scopes.get(&scope).and_then(|state| state.rested.get(&role).copied()).unwrap_or(0),
         };
         let frame = self.frame_of(scope);
-        let calls = |s: &Spoken| s.frame == frame && calls_up(&s.message, s.reach, &role);
-        let woken = self.context.mail_from(looked).any(|(_, spoken)| calls(spoken)) && self.has_turns(scope, &role);
+        let calls = |s: &Spoken| calls_up(&s.message, s.reach, &role);
+        let woken = self.context.mail_to(frame, &role, looked).any(|(_, spoken)| calls(spoken)) && self.has_turns(scope, &role);
         let ruled = self.team_of(scope).1.rules.iter().any(|rule| &**rule == "settle");
         if let Some(state) = self.scopes.get_mut(&scope) {
             if woken {

@@ -8,7 +8,10 @@ use std::{
     sync::Arc,
 };
 
-use super::State;
+use super::{
+    State,
+    mail::{concerns, is_own_answer},
+};
 use crate::value::{
     Decision, Finding, FindingId, FindingStatus, Message, MessageId, NodeIx, Origins, Role, Seq, Timestamp, Value, Variable,
 };
@@ -100,6 +103,8 @@ pub struct Context {
     pub messages: Vec<Spoken>,
     /// Those of them that are mail, by their index: most messages only tell of what reaches its reader another way.
     pub mail: Vec<usize>,
+    /// Letters that concern one agent of a team at work, and those to all of it, by their place in the mail.
+    pub letters: BTreeMap<(u32, Option<Role>), Vec<usize>>,
     /// Messages to one agent of a team at work that are no mail and that it has not read, by their index.
     pub unread: BTreeMap<(u32, Role), Vec<usize>>,
     /// Committed writes by variable, in order of commit: the node, what it wrote and who it was.
@@ -146,6 +151,10 @@ impl Context {
             self.unread.entry((spoken.frame, to.clone())).or_default().push(self.messages.len());
         }
         if spoken.reach != Reach::Record {
+            // Whoever answers reads its own answer; whom it is addressed to got it as the result of the question.
+            let (from, to) = (&spoken.message.from, &spoken.message.to);
+            let whose = if is_own_answer(&spoken.message) && to.is_some() { from } else { to };
+            self.letters.entry((spoken.frame, whose.clone())).or_default().push(self.mail.len());
             self.mail.push(self.messages.len());
         }
         self.messages.push(spoken);
@@ -155,6 +164,24 @@ impl Context {
     pub fn mail_from(&self, from: usize) -> impl Iterator<Item = (usize, &Spoken)> {
         let indexes = self.mail.get(from..).unwrap_or_default();
         indexes.iter().filter_map(|index| Some((*index, self.messages.get(*index)?)))
+    }
+
+    /// The same, of those that concern `role` of a team at work alone.
+    pub(super) fn mail_to(&self, frame: u32, role: &Role, from: usize) -> impl Iterator<Item = (usize, &Spoken)> {
+        let some = |whose: Option<Role>| {
+            let letters = self.letters.get(&(frame, whose)).map(Vec::as_slice).unwrap_or_default();
+            letters[letters.partition_point(|place| *place < from)..].iter().copied().peekable()
+        };
+        let (mut own, mut all) = (some(Some(role.clone())), some(None));
+        let next = move || match (own.peek(), all.peek()) {
+            (Some(one), Some(other)) if one < other => own.next(),
+            (Some(_), None) => own.next(),
+            (_, _) => all.next(),
+        };
+        let letters = std::iter::from_fn(next).filter_map(|place| self.mail.get(place));
+        letters
+            .filter_map(|index| Some((*index, self.messages.get(*index)?)))
+            .filter(|(_, spoken)| concerns(&spoken.message, role))
     }
 
     /// How many letters there were before a record.

@@ -90,6 +90,10 @@ impl State {
         }
         let frame = self.frame_of(node);
         let above = self.voice(node).filter(|voice| voice.leads);
+        if agent.live && above.is_none() {
+            let mail = self.context.mail_to(frame, &agent.role, activation.heard);
+            return mail.filter(|(_, spoken)| self.reads(true, spoken)).map(|(index, _)| index).collect();
+        }
         let mine = |spoken: &Spoken| spoken.frame == frame && concerns(&spoken.message, &agent.role);
         let ours = |spoken: &Spoken| {
             above.as_ref().is_some_and(|voice| spoken.frame == voice.frame && concerns(&spoken.message, voice.member))
@@ -97,9 +101,6 @@ impl State {
         let to_me = self.context.mail_from(activation.heard);
         let to_me = to_me.filter(|(_, s)| self.reads(agent.live, s) && (mine(s) || ours(s)));
         let mut mail: Vec<(usize, &Spoken)> = to_me.collect();
-        if agent.live && above.is_none() {
-            return mail.into_iter().map(|(index, _)| index).collect();
-        }
         if !mail.is_empty() {
             let past = self.past(node);
             // A circle has no past: a team in it reads what had come before it was put to work.
@@ -164,10 +165,15 @@ impl State {
 
 /// Whether a message is one for `role` to read: it, or all, are addressed, or it answered itself what is answered here.
 pub(super) fn concerns(message: &Message, role: &Role) -> bool {
-    let own_answer = message.kind == MessageKind::Response && message.answers().is_some();
+    let own_answer = is_own_answer(message);
     match (&message.from, &message.to) {
         (Some(from), _) if from == role => own_answer,
         (_, Some(to)) => to == role && !own_answer,
         (_, None) => true,
     }
+}
+
+/// Whether a message is the answer to a colleague's question: it got that as the result of its call, and mail is to whoever answered.
+pub(super) fn is_own_answer(message: &Message) -> bool {
+    message.kind == MessageKind::Response && message.answers().is_some()
 }

@@ -34,7 +34,7 @@ pub use load::{
     Known, Loaded, LoadedProfile, MAX_FILES, MAX_TEAM_DEPTH, MAX_TEAMS, check, is_profile, load_profile, load_team, read_team,
 };
 pub use overrides::{MAX_OVERRIDES, OVERRIDES_NAME, Overrides};
-pub use profile::{LETTER_NAMES, PROMPT_NAMES};
+pub use profile::{DEFAULT_PROMPT, LETTER_NAMES, PROMPT_NAMES};
 pub use render::render;
 pub use resolve::COORDINATOR;
 pub use rules::fits;

@@ -26,6 +26,9 @@ words! {
 /// What a `prompt_template` may name.
 pub const PROMPT_NAMES: [&str; 10] = ["role", "phase", "node", "task", "input", "inputs", "context", "profile", "tools", "style"];
 
+/// The `prompt_template` of a profile that has none of its own.
+pub const DEFAULT_PROMPT: &str = include_str!("prompt.j2");
+
 /// What a template of the team's `messages` may name.
 pub const LETTER_NAMES: [&str; 7] = ["id", "type", "from", "to", "content", "metadata", "private"];
 

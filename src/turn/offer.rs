@@ -21,7 +21,7 @@ pub const COLLABORATION: &[&str] = &[
 ];
 
 /// What an agent may do among its colleagues, beside what everybody may.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Offers {
     /// Whom it may write to.
     pub writes_to: Vec<Arc<str>>,

@@ -226,6 +226,9 @@ fn result(random: &mut Random) -> Value {
         ("vote", Value::text(random.one(&["object", "object", "approve", "abstain"]))),
         ("reason", Value::from(format!("{}", random.bits()))),
         ("confidence", Value::Float(*random.one(&[0.1, 0.4, 0.9]))),
+        // What the graphs among the shipped teams read of a result; without it they end where they begin.
+        ("notes", Value::from("words ".repeat(random.below(60) as usize))),
+        ("approved", Value::Bool(random.percent(80))),
     ])
 }
 

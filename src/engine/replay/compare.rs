@@ -1,6 +1,6 @@
 //! Where do two runs of the same session part? [`difference`] finds the first request that is another one, else the first record.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -99,6 +99,23 @@ pub(super) fn difference(
     };
     let node = node_of(recorded, same)?.or(node_of(replayed, same)?);
     Ok(Some(Difference { seq: Seq(same as u64), node, turn: None, path, recorded: was, replayed: is }))
+}
+
+/// The version of events from which on the digest of a request is of what is new in its thread.
+const DIGESTS_OF_NEW: u32 = 4;
+
+/// The records of a journal as this build can compare them: the digests of older ones are of something else.
+pub(super) fn comparable(records: &[Record], version: u32) -> Cow<'_, [Record]> {
+    if version >= DIGESTS_OF_NEW {
+        return Cow::Borrowed(records);
+    }
+    let mut records = records.to_vec();
+    for record in &mut records {
+        if let Event::TurnStarted { sent, .. } = &mut record.event {
+            *sent = None;
+        }
+    }
+    Cow::Owned(records)
 }
 
 /// A record of a replay as one of the recorded version: without what that version does not say.

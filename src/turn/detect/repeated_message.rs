@@ -19,15 +19,13 @@ pub(super) fn is_message(call: &Call) -> bool {
 /// How often the same words were said to the same one before. Of a message its words and its recipient count, case and spaces not;
 /// of the others all that they say.
 pub(super) fn said(thread: &[Entry], earlier: &[&Call], call: &Call) -> usize {
-    let words = key(call);
-    let same = |other: &Call| other.tool == call.tool && key(other) == words;
     let past = thread.iter().filter(|entry| match entry {
-        Entry::Result { call, result } => {
-            same(call) && !matches!(&result.outcome, Err(failure) if was_refused(Detector::RepeatedMessage, failure))
+        Entry::Result { call: other, result } => {
+            is_same(other, call) && !matches!(&result.outcome, Err(failure) if was_refused(Detector::RepeatedMessage, failure))
         }
         Entry::Reply(_) | Entry::Mail(_) | Entry::Answer { .. } | Entry::Note(_) | Entry::Known { .. } => false,
     });
-    past.count() + earlier.iter().filter(|other| same(other)).count()
+    past.count() + earlier.iter().filter(|other| is_same(other, call)).count()
 }
 
 /// To whom a message goes, in words.
@@ -38,15 +36,30 @@ pub(super) fn whom(call: &Call) -> &str {
     }
 }
 
-/// Whom it goes to, and what it says.
-fn key(call: &Call) -> (&str, String) {
-    let words = |name: &str| call.args.get(name).and_then(Value::as_str);
-    match (&*call.tool, words("content").or(words("question"))) {
-        ("send_message" | "ask_agent", Some(text)) => {
-            let metadata = call.args.get("metadata").map(ToString::to_string).unwrap_or_default();
-            let text = text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
-            (whom(call), format!("{text} {metadata}"))
-        }
-        _ => ("", call.args.to_string()),
+/// Whether two calls say the same to the same one.
+fn is_same(one: &Call, other: &Call) -> bool {
+    if one.tool != other.tool {
+        return false;
     }
+    match (content(one), content(other)) {
+        (Some(words), Some(others)) => {
+            whom(one) == whom(other) && folded(words).eq(folded(others)) && one.args.get("metadata") == other.args.get("metadata")
+        }
+        (None, None) => one.args == other.args,
+        (_, _) => false,
+    }
+}
+
+/// What a message says.
+fn content(call: &Call) -> Option<&str> {
+    let words = |name: &str| call.args.get(name).and_then(Value::as_str);
+    match &*call.tool {
+        "send_message" | "ask_agent" => words("content").or(words("question")),
+        _ => None,
+    }
+}
+
+/// The characters of a text in lower case, with one space between words.
+fn folded(text: &str) -> impl Iterator<Item = char> {
+    text.split_whitespace().flat_map(|word| word.chars().flat_map(char::to_lowercase).chain([' ']))
 }

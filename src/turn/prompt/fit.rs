@@ -1,7 +1,9 @@
 //! Does a conversation fit? [`elide`] leaves out what tools returned, oldest first, until it does.
 
+use std::sync::Arc;
+
 use super::{Conversation, Spoken, Told};
-use crate::value::SEARCH_KNOWLEDGE;
+use crate::value::{SEARCH_KNOWLEDGE, ToolSpec, Value};
 
 /// Bytes of text that make a token. English prose has more to a token, JSON and logs about these.
 const BYTES_PER_TOKEN: u64 = 3;
@@ -12,17 +14,22 @@ const KEPT: usize = 240;
 
 /// About how many tokens a conversation has.
 pub(super) fn tokens(conversation: &Conversation) -> u64 {
-    let tools = conversation.tools.iter().map(|t| t.name.len() + t.description.len() + t.parameters.to_string().len());
-    let schema = conversation.schema.as_ref().map_or(0, |s| s.to_string().len());
-    let fixed = count(conversation.system.len()) + tools.map(count).sum::<u64>() + count(schema);
+    let fixed = fixed(&conversation.system, &conversation.tools, conversation.schema.as_ref());
     fixed + conversation.messages.iter().map(of_message).sum::<u64>()
+}
+
+/// What is sent beside the messages.
+pub(super) fn fixed(system: &str, tools: &[Arc<ToolSpec>], schema: Option<&Value>) -> u64 {
+    let tools = tools.iter().map(|t| t.name.len() + t.description.len() + t.parameters.to_string().len());
+    let schema = schema.map_or(0, |s| s.to_string().len());
+    count(system.len()) + tools.map(count).sum::<u64>() + count(schema)
 }
 
 fn count(bytes: usize) -> u64 {
     (bytes as u64).div_ceil(BYTES_PER_TOKEN) + FRAME
 }
 
-fn of_message(message: &Spoken) -> u64 {
+pub(super) fn of_message(message: &Spoken) -> u64 {
     match message {
         Spoken::Told(told) => told.iter().map(of_part).sum(),
         Spoken::Said { text, calls, carry } => {
@@ -33,10 +40,15 @@ fn of_message(message: &Spoken) -> u64 {
     }
 }
 
+/// A text as a part of a message.
+pub(super) fn of_text(text: &str) -> u64 {
+    count(text.len())
+}
+
 fn of_part(part: &Told) -> u64 {
     match part {
         Told::Result { call, text, .. } => count(call.id.len() + text.len()),
-        Told::Text(text) | Told::Known(text) => count(text.len()),
+        Told::Text(text) | Told::Known(text) => of_text(text),
     }
 }
 

@@ -192,6 +192,11 @@ pub(super) fn result_schema(request: &Request) -> Option<Value> {
     }
 }
 
+/// JSON Schema of the result, where the profile has one and the result of this activation is the agent's own.
+pub(super) fn schema(request: &Request) -> Option<Value> {
+    request.profile.output_schema.clone().filter(|_| is_own_work(request))
+}
+
 /// The tools of a request; `finish` takes the result of this activation.
 pub(super) fn tools(request: &Request) -> Vec<Arc<ToolSpec>> {
     let Some(schema) = result_schema(request) else { return request.tools.clone() };

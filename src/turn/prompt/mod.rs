@@ -6,11 +6,14 @@
 
 mod fit;
 mod house;
+mod tally;
 
 use std::sync::Arc;
 
+pub use tally::Tally;
+
 use crate::{
-    team::{LETTER_NAMES, PROMPT_NAMES},
+    team::{DEFAULT_PROMPT, LETTER_NAMES, PROMPT_NAMES},
     turn::{EVERYBODY, is_collaboration, passages},
     value::{
         Call, CallResult, Entry, Judge, Map, Message, MessageKind, Place, Request, Role, RuleError, SEARCH_KNOWLEDGE,
@@ -18,8 +21,6 @@ use crate::{
     },
 };
 
-/// The first message where a profile has no template of its own.
-const DEFAULT_TEMPLATE: &str = include_str!("default.j2");
 /// The first message where the profile's template comes to nothing.
 const NO_WORDS: &str = "Begin.";
 /// A value in the default first message at most, in bytes of JSON; a longer one is cut, and `read_context` has it whole.
@@ -83,21 +84,13 @@ pub enum Told {
 pub fn conversation(request: &Request, judge: &dyn Judge, room: Option<u64>) -> Result<Conversation, RuleError> {
     let first = first_message(request, judge)?;
     let mut messages = vec![Spoken::Told(vec![Told::Text(first)])];
-    for entry in &request.thread {
-        add(&mut messages, entry, &|message| letter(message, request, judge));
-    }
-    answer_all(&mut messages);
-    if let Some(word) = house::last_word(request) {
-        tell(&mut messages, Told::Text(word.to_owned()));
-    } else if matches!(messages.last(), Some(Spoken::Said { .. })) {
-        tell(&mut messages, Told::Text("Go on, and call `finish` when you have a result.".to_owned()));
-    }
-    let schema = house::result_schema(request);
+    hear(&mut messages, &request.thread, request, judge);
+    go_on(&mut messages, request);
     let mut conversation = Conversation {
         system: house::system(request),
         messages,
         tools: house::tools(request),
-        schema: request.profile.output_schema.clone().filter(|_| house::is_own_work(request)).filter(|_| schema.is_some()),
+        schema: house::schema(request),
         must_finish: house::must_finish(request),
         elided: 0,
     };
@@ -107,26 +100,43 @@ pub fn conversation(request: &Request, judge: &dyn Judge, room: Option<u64>) -> 
     Ok(conversation)
 }
 
+fn hear(messages: &mut Vec<Spoken>, thread: &[Entry], request: &Request, judge: &dyn Judge) {
+    for entry in thread {
+        add(messages, entry, &|message| letter(message, request, judge));
+    }
+}
+
+/// What a request ends with: every call has a result, and the model is told something last.
+fn go_on(messages: &mut Vec<Spoken>, request: &Request) {
+    answer_all(messages);
+    if let Some(word) = house::last_word(request) {
+        tell(messages, Told::Text(word.to_owned()));
+    } else if matches!(messages.last(), Some(Spoken::Said { .. })) {
+        tell(messages, Told::Text("Go on, and call `finish` when you have a result.".to_owned()));
+    }
+}
+
 /// About how many tokens a conversation has: never far below what a provider counts.
 pub fn tokens(conversation: &Conversation) -> u64 {
     fit::tokens(conversation)
 }
 
 fn first_message(request: &Request, judge: &dyn Judge) -> Result<String, RuleError> {
-    let own = request.profile.prompt_template.as_ref();
+    first_message_of(request, &names(request), judge)
+}
+
+/// The first message, of the values of [`PROMPT_NAMES`].
+fn first_message_of(request: &Request, values: &[Value; 10], judge: &dyn Judge) -> Result<String, RuleError> {
     let place = |file: &str| Place { file: Arc::from(file), line: 0, column: 0 };
-    let template = match own {
+    let template = match &request.profile.prompt_template {
         Some(source) => TextTemplate {
             source: source.clone(),
             place: place(&format!("prompt_template of {}", request.profile.name)),
             refs: Vec::new(),
         },
-        None => {
-            TextTemplate { source: Arc::from(DEFAULT_TEMPLATE), place: place("the default prompt_template"), refs: Vec::new() }
-        }
+        None => TextTemplate { source: Arc::from(DEFAULT_PROMPT), place: place("the default prompt_template"), refs: Vec::new() },
     };
-    let values = names(request, own.is_none());
-    let names: Vec<(&str, Value)> = PROMPT_NAMES.iter().copied().zip(values).collect();
+    let names: Vec<(&str, Value)> = PROMPT_NAMES.iter().copied().zip(values.iter().cloned()).collect();
     let text = judge.render(&template, &names)?;
     let text = text.trim();
     // Providers refuse a message without words.
@@ -134,8 +144,10 @@ fn first_message(request: &Request, judge: &dyn Judge) -> Result<String, RuleErr
 }
 
 /// The values of [`PROMPT_NAMES`], in their order. Nothing in them changes from turn to turn.
-fn names(request: &Request, brief: bool) -> [Value; 10] {
+fn names(request: &Request) -> [Value; 10] {
     let profile = &request.profile;
+    // A template of the profile's own gets all there is.
+    let brief = profile.prompt_template.is_none();
     let texts = |list: &[Arc<str>]| Value::list(list.iter().cloned().map(Value::Text));
     let optional = |text: &Option<Arc<str>>| text.clone().map_or(Value::Null, Value::Text);
     let about = Value::map([

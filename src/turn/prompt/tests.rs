@@ -322,3 +322,56 @@ fn what_does_not_fit_loses_its_oldest_results_and_says_so() {
     let tight = conversation(&asked, &RuleBook::default(), Some(1)).unwrap();
     assert_eq!(tight.elided, 5, "the results that the model has not read stay");
 }
+
+#[test]
+fn what_is_counted_turn_by_turn_is_what_the_whole_conversation_has() {
+    let judge = RuleBook::default();
+    let (one, two) = (call("a", "search_logs"), call("b", "send_message"));
+    let letter = |words: &str| {
+        let message = Message {
+            id: MessageId(Arc::from("x#m1")),
+            kind: MessageKind::Response,
+            from: Some(Role::new("x")),
+            to: None,
+            content: Arc::from(words),
+            metadata: Value::Null,
+            private: false,
+            exchange: None,
+            origins: crate::value::Origins::default(),
+        };
+        Arc::new(message)
+    };
+    let finding = json(r#"{"finding": "work/logs#f1"}"#);
+    let thread = [
+        Entry::Mail(Arc::from([letter("first words"), letter("and others")])),
+        replied(Some("I look."), &[one.clone(), two.clone()]),
+        returned(&one, Ok(json(r#"{"lines": 12, "text": "of many lines, of which this is the longest"}"#))),
+        returned(&two, Err(Failure::new(FailureKind::Denied, "nobody of that name"))),
+        Entry::Note(Arc::from("  ")),
+        Entry::Note(Arc::from("Do something else.")),
+        replied(None, &[]),
+        Entry::Mail(Arc::from([letter("more")])),
+        replied(None, &[one.clone()]),
+        replied(Some("Once more."), &[]),
+        replied(Some("And again."), &[call("c", "broadcast_finding")]),
+        returned(&call("c", "broadcast_finding"), Ok(finding)),
+        Entry::Answer { question: Arc::from("which?"), answer: json("null"), by: Arc::from("Ada") },
+        replied(Some("The end."), &[]),
+    ];
+    for steps in [1, 2, 3, thread.len()] {
+        let mut tally = Tally::default();
+        for upto in (0..=thread.len()).step_by(steps) {
+            let mut request = request(thread[..upto].to_vec());
+            for (turns_left, room) in [(8, 100_000), (1, 100_000), (0, 100_000), (8, 900)] {
+                request.turns_left = turns_left;
+                let whole = tokens(&conversation(&request, &judge, Some(room)).unwrap());
+                assert_eq!(
+                    tally.tokens(&request, &judge, room).unwrap(),
+                    whole,
+                    "{upto} of {steps} with {turns_left} and {room}"
+                );
+            }
+        }
+        assert_eq!(tally.entries(), thread.len() / steps * steps);
+    }
+}
