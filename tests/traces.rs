@@ -132,24 +132,26 @@ fn an_agent_that_acts_on_what_it_read_from_outside_waits_for_a_person() {
 /// A team whose coordinator divides what failed anew is stopped, with that reason, after so many rounds.
 fn loops(trace: &str, lead: &str, worker: &str, rounds: usize, why: &str) {
     let bench = Bench::new();
-    let divides = format!("if view.phase == \"synthesize\" {{ return #{{ finish: #{{ done: false }} }}; }}\n{lead}");
-    bench.script("lead", &divides);
+    let divides = "if view.phase == \"synthesize\" { return #{ finish: #{ done: false } }; }";
+    bench.file("lead.rhai", &format!("fn turn(view) {{\n{divides}\n{lead}\n}}\n"));
     bench.script("worker", worker);
-    let ran = bench.run(
+    let ran = bench.run(&format!(
         "
         name: Team
         collaboration_pattern: coordinator_worker
-        coordinator: { agent: lead, role: lead }
-        member_agents: [{ agent: worker, role: a }, { agent: worker, role: b }]
-        coordination_rules: { delegation: coordinator, max_replans: 5, escalation_policy: on_stall }
-        limits: { turns: 1000 }
-        escalation: [{ to: on-call }]
-        ",
-    );
+        coordinator: lead
+        member_agents: [{{ agent: worker, role: a }}, {{ agent: worker, role: b }}]
+        coordination_rules: {{ delegation: coordinator, max_replans: 5, escalation_policy: on_stall, detect: {WATCH} }}
+        limits: {{ turns: 1000 }}
+        escalation: [{{ to: on-call }}]
+        "
+    ));
     assert_eq!(ran.status.name(), "parked", "{trace}: {:#?}", ran.outcomes());
-    let [row] = &ran.report.escalations[..] else { panic!("{trace}: {:?}", ran.report.escalations) };
-    assert_eq!((row.cause, row.to, row.waits_for.as_deref()), (Some("on_stall"), "person", Some("on-call")), "{trace}");
-    assert!(row.reason.starts_with("stalled: looping_ledger: ") && row.reason.contains(why), "{trace}: {}", row.reason);
+    let rows = &ran.report.escalations;
+    assert!(rows.iter().any(|row| row.waits_for.as_deref() == Some("on-call")), "{trace}: {rows:?}");
+    let stall = rows.iter().find(|row| row.cause == Some("on_stall") && row.to == "person");
+    let reason = stall.map(|row| &*row.reason).unwrap_or_default();
+    assert!(reason.starts_with("stalled: looping_ledger: ") && reason.contains(why), "{trace}: {rows:?}");
     let plans = ran.events(|e| if let Event::Delegated(plan) = e { Some(plan.subtasks.len()) } else { None });
     assert_eq!(plans.len(), rounds, "{trace}: {plans:?}");
 }
@@ -161,14 +163,14 @@ fn a_coordinator_that_plans_the_same_again_and_again_is_stopped() {
         let task = |of, who| #{ id: of, agent: who, task: `Find the cause in the ${of} of the service and report it (step ${view.turn + 1})` };
         #{ calls: [#{ tool: \"delegate\", args: #{ subtasks: [task.call(\"logs\", \"a\"), task.call(\"metrics\", \"b\")] } }] }
     ";
-    loops("the same plan", same, "throw \"there is no such file\";", 2, "gives to a again what has failed before");
+    loops("the same plan", same, "throw \"there is no such file\";", 1, "gives to a again what has failed before");
 
     // Each plan is another one, and none brings anything: facts, plan and progress are written again, and nobody gets on.
     let other = "
         let plans = [\"Ask the database for its slow queries\", \"Read what the load balancer refused\", \"Compare the bills of both weeks\",
             \"Look who was on duty\", \"Draw a map of all services\", \"Count the tickets of customers\"];
-        let n = view.context.ledger.get(\"rounds\", []).len();
+        let n = view.context.results.len();
         #{ calls: [#{ tool: \"delegate\", args: #{ subtasks: [#{ id: `part_${n}`, agent: \"a\", task: plans[n % 6] }] } }] }
     ";
-    loops("another plan each time", other, "throw \"nothing came of it\";", 3, "brought no new finding");
+    loops("another plan each time", other, "throw \"nothing came of it\";", 2, "brought no new finding");
 }
