@@ -10,6 +10,7 @@ mod check;
 mod completions;
 mod doctor;
 mod export;
+mod fork;
 mod init;
 mod live;
 mod messages;
@@ -102,6 +103,7 @@ enum Command {
     Report(report::ReportCommand),
     Export(export::Export),
     Import(export::Import),
+    Fork(fork::Fork),
     Replay(replay::Replay),
     Agents(agents::Agents),
     Models(models::ModelsCommand),
@@ -194,6 +196,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Report(args) => args.run(&global),
         Command::Export(args) => args.run(&global),
         Command::Import(args) => args.run(&global),
+        Command::Fork(args) => args.run(&global),
         Command::Replay(args) => args.run(&global),
         Command::Agents(args) => args.run(&global),
         Command::Models(args) => args.run(&global),
@@ -231,7 +234,7 @@ impl CommandError {
             Self::Engine(error) => {
                 eprintln!("synod: {}", redactor.text(&error.to_string()));
                 match error {
-                    EngineError::Prepare(_) | EngineError::Find(_) | EngineError::Answer(_) => Exit::Usage,
+                    EngineError::Prepare(_) | EngineError::Find(_) | EngineError::Answer(_) | EngineError::Fork(_) => Exit::Usage,
                     // What was not written did not happen; the session can be resumed.
                     EngineError::Append(_) => Exit::Interrupted,
                     EngineError::Claim(_)

@@ -26,6 +26,13 @@ pub(super) struct Run {
     /// by the agent of the same name) or replay:FILE#ROLE (by that agent).
     #[arg(long = "set", value_name = "ROLE.FIELD=VALUE")]
     set: Vec<String>,
+    /// Take over what models replied in an earlier session to the same requests, and say of the rest why not
+    ///
+    /// Whoever would be asked the same again is not asked: same profile, model, prompt, task, input, context and conversation. Rules
+    /// judge anew, and tools look again, so that a change of what they read is seen. A node that made an irreversible call works
+    /// anew, unless it says `reuse: always`; `reuse: false` takes nothing over.
+    #[arg(long, value_name = "SESSION")]
+    reuse: Option<String>,
 }
 
 impl Run {
@@ -34,8 +41,12 @@ impl Run {
         let team = load(&engine, &self.team, &self.set, global.quiet)?;
         let inputs = inputs(&team, &self.inputs)?;
         let task = self.task(&team);
+        let earlier = self.reuse.as_ref().map(|earlier| global.session(&engine, earlier)).transpose()?;
         runtime()?.block_on(async {
-            let handle = engine.start(&team, task, inputs).await?;
+            let handle = match earlier {
+                Some(earlier) => engine.start_reusing(&team, task, inputs, earlier).await?,
+                None => engine.start(&team, task, inputs).await?,
+            };
             live::follow(&engine, handle, global).await
         })
     }

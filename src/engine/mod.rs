@@ -9,6 +9,7 @@ mod clock;
 mod doctor;
 mod drive;
 mod files;
+mod fork;
 mod handle;
 mod library;
 mod notify;
@@ -17,6 +18,7 @@ mod prepare;
 mod publish;
 mod record;
 mod replay;
+mod reuse;
 mod toolbox;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -27,6 +29,7 @@ pub use answer::MAX_ANSWERS;
 pub use clock::{Clock, SystemClock};
 pub use doctor::{Area, Diagnosis, Health};
 pub use files::FileSources;
+pub use fork::Changes;
 pub use handle::{Ended, SessionHandle, Unheard};
 pub use library::{LibraryEntry, library_files, library_text};
 pub use prepare::{PrepareError, Prepared};
@@ -113,6 +116,9 @@ pub enum EngineError {
     /// An answer that the session does not take.
     #[error("{0}")]
     Answer(String),
+    /// A session cannot be forked like this.
+    #[error("fork the session: {0}")]
+    Fork(String),
     /// The task of a session broke off.
     #[error("the session's task broke off: {0}")]
     Broken(String),
@@ -317,6 +323,31 @@ impl Engine {
     /// # Errors
     /// An input is missing, a folder cannot be opened, or the store cannot be written.
     pub async fn start(&self, team: &Prepared, task: impl AsRef<str>, inputs: Map) -> Result<SessionHandle, EngineError> {
+        self.begin(team, task.as_ref(), inputs, None).await
+    }
+
+    /// Starts a session that takes over what models replied in `earlier` to the same requests: [`Report::reuse`] says what that was, and why
+    /// the rest was not. Call it inside a tokio runtime.
+    ///
+    /// # Errors
+    /// As [`Engine::start`], or the earlier session cannot be read.
+    pub async fn start_reusing(
+        &self,
+        team: &Prepared,
+        task: impl AsRef<str>,
+        inputs: Map,
+        earlier: SessionId,
+    ) -> Result<SessionHandle, EngineError> {
+        self.begin(team, task.as_ref(), inputs, Some(earlier)).await
+    }
+
+    async fn begin(
+        &self,
+        team: &Prepared,
+        task: &str,
+        inputs: Map,
+        earlier: Option<SessionId>,
+    ) -> Result<SessionHandle, EngineError> {
         let session = SessionId(Uuid::now_v7());
         let redactor = self.inner.env.redactor();
         let inputs = self.inner.inputs(team, redactor.map(inputs))?;
@@ -325,17 +356,23 @@ impl Engine {
         let tools = self.inner.session_tools(&team.plan, &roots).await?;
         let (inner, plan, name) = (self.inner.clone(), team.plan.clone(), team.name.clone());
         let records = blocking(move || record::track_records(&inner, &plan, &name)).await??;
+        let inner = self.inner.clone();
+        let past = blocking(move || earlier.map(|earlier| inner.past(earlier, None)).transpose()).await??;
+        let (reuse, past) = past.unzip();
         let at = self.inner.clock.now();
         let started = Started {
             version: EVENT_VERSION,
             session,
             tenant: self.inner.tenant.clone(),
             team: team.name.clone(),
-            task: Arc::from(redactor.text(task.as_ref())),
+            task: Arc::from(redactor.text(task)),
             inputs: Arc::new(inputs),
             plan: team.plan.clone(),
             sources: team.sources.clone(),
             records,
+            models: reuse::models(&self.inner.catalog, &team.plan),
+            forked: None,
+            reuse,
         };
         let new = NewSession {
             session,
@@ -346,7 +383,7 @@ impl Engine {
         };
         let store = self.inner.store.clone();
         let claim = blocking(move || Claimed::create(store, new)).await??;
-        let (scheduler, step) = Scheduler::start(at, started, team.judge.clone(), tools.clone())?;
+        let (scheduler, step) = Scheduler::start_reusing(at, started, team.judge.clone(), tools.clone(), past)?;
         Ok(drive::spawn(
             self.inner.clone(),
             session,
@@ -375,7 +412,10 @@ impl Engine {
         let models = self.inner.session_models(&state.started.plan, &state.started.sources)?;
         let tools = self.inner.session_tools(&state.started.plan, &roots).await?;
         let epoch = claim.epoch();
-        let scheduler = Scheduler::resume(state, judge, tools.clone());
+        let inner = self.inner.clone();
+        let reuse = state.started.reuse.filter(|_| state.finished.is_none());
+        let past = blocking(move || reuse.and_then(|reuse| inner.past_if_there(reuse))).await?;
+        let scheduler = Scheduler::resume(state, judge, tools.clone()).reusing(past);
         Ok(drive::spawn(
             self.inner.clone(),
             session,

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 pub use cassette::{CASSETTE_VERSION, Cassette, CassetteError};
 pub use effect::{Effect, Input, Key, ModelCall, Notice, ToolCall};
 pub use fact::{
-    Ask, AskFor, AskOutcome, Delegated, Event, Finished, Grown, GrownFrom, Outcome, Skip, Started, Status, ToolCalled, TurnEnd,
+    Ask, AskFor, AskOutcome, Delegated, Event, Finished, Forked, Grown, GrownFrom, Outcome, Point, Skip, Started, Status,
+    TakenOver, ToolCalled, TurnEnd,
 };
 
 use crate::value::{Seq, Timestamp};

@@ -14,7 +14,9 @@ mod metrics;
 mod moment;
 mod moment_text;
 mod record;
+mod reuse;
 mod rows;
+mod shared;
 mod spending;
 mod talk;
 #[cfg(test)]
@@ -33,7 +35,9 @@ pub use messages::{MessageRow, messages};
 pub use metrics::Metrics;
 pub use moment::{Moment, MomentError, VariableRow, Viewer};
 pub use record::track_record;
+pub use reuse::{ReuseReport, ReuseRow, Reused};
 pub use rows::{Contribution, DecisionRow, FindingRow, ThreadRow};
+pub use shared::SharedPast;
 pub use spending::{ModelRow, PoolRow, budget};
 pub use talk::talk;
 pub use timeline::{Span, Timeline};
@@ -52,6 +56,9 @@ pub struct Report {
     pub session: SessionId,
     /// Where it stands.
     pub status: Standing,
+    /// The session whose past it shares, and what that past took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<SharedPast>,
     /// The team as it was named.
     pub team: Arc<str>,
     /// What was to be done.
@@ -68,6 +75,9 @@ pub struct Report {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// What was taken over from an earlier session, and why not the rest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reuse: Option<ReuseReport>,
     /// How tasks were divided, and what became of the parts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub delegations: Vec<DelegationRow>,
@@ -167,6 +177,7 @@ impl Report {
         Ok(Self {
             session: state.started.session,
             status: Standing::As(state.status()),
+            forked_from: SharedPast::of(records)?,
             team: state.started.team.clone(),
             task: state.started.task.clone(),
             task_context: (*state.started.inputs).clone(),
@@ -174,6 +185,7 @@ impl Report {
             output,
             cancelled: records.iter().find_map(Cancelled::of),
             failure: finished.and_then(|f| f.failure.clone()),
+            reuse: ReuseReport::of(&state),
             delegations: delegation::delegations(&state),
             findings: rows::findings(&state),
             decisions: rows::decisions(&state),

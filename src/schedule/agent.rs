@@ -110,6 +110,12 @@ impl Scheduler {
             Some(Verdict::Stop(_, why)) => return self.stalled(node, &why),
         }
         let request = self.upcoming(node);
+        if !again && self.past.is_some() {
+            let sent = request.as_ref().map(|request| digest(request, &*self.judge));
+            if self.takes_over_turn(node, (turn, attempt), sent)? {
+                return Ok(());
+            }
+        }
         let needs = self.needs(node, request.as_ref());
         match needs.map_or(Grant::Now, |needs| self.state.grant(node, needs)) {
             Grant::Now => {}

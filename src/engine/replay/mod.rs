@@ -9,19 +9,20 @@ mod tools;
 
 use std::sync::Arc;
 
+pub(super) use arrivals::begins;
 pub use compare::Difference;
+pub(super) use tools::RecordedTools;
 
 use super::{Engine, EngineError, prepare, toolbox::SessionTools};
 use crate::{
     event::{Effect, Event, Input, Key, Record, Status},
     report::Report,
-    schedule::Scheduler,
+    schedule::{Past, Scheduler},
     state::{FoldError, State},
     store::{ClaimError, Closing, NewSession},
     turn::Toolbox,
     value::{Failure, FailureKind, SessionId},
 };
-use tools::RecordedTools;
 
 /// Steps that a replay which has left its record takes at most.
 const STEPS: usize = 100_000;
@@ -51,9 +52,16 @@ impl Engine {
         let judge = prepare::judge_of(&started.plan, &started.sources)?;
         let here = SessionTools::of(&self.inner.tools, &started.plan)?;
         let tools: Arc<dyn Toolbox> = Arc::new(RecordedTools::of(records, here)?);
-        let (mut scheduler, step) = Scheduler::start(*at, (**started).clone(), judge.clone(), tools.clone())?;
-        let mut replayed = step.records;
-        for arrivals in arrivals::arrivals(records)? {
+        let past = shared(records);
+        let taken = Past::own(records)?.map(Arc::new);
+        let (mut scheduler, mut replayed) = if past > 0 {
+            let state = State::fold(&records[..past])?;
+            (Scheduler::resume(state, judge.clone(), tools.clone()).reusing(taken), records[..past].to_vec())
+        } else {
+            let (scheduler, step) = Scheduler::start_reusing(*at, (**started).clone(), judge.clone(), tools.clone(), taken)?;
+            (scheduler, step.records)
+        };
+        for arrivals in arrivals::arrivals(records, past.max(1))? {
             let inputs = if arrivals.inputs.is_empty() { vec![Input::Tick] } else { arrivals.inputs };
             replayed.extend(scheduler.on(arrivals.at, inputs)?.records);
         }
@@ -92,6 +100,12 @@ impl Engine {
         store.release(claim, Closing { status: state.status(), at: state.now }).wait()?;
         Ok(started.session)
     }
+}
+
+/// How many records a session shares with the one that it was forked from, the fork included: they are taken as they are, since
+/// what led to them may go on in that one alone.
+fn shared(records: &[Record]) -> usize {
+    records.iter().rposition(|record| matches!(record.event, Event::Forked(_))).map_or(0, |fork| fork + 1)
 }
 
 /// Ends a session that has left its record: what was never answered then fails now. One that stopped on its record stops here too.
