@@ -8,6 +8,7 @@ mod answer;
 mod cancel;
 mod check;
 mod completions;
+mod diff;
 mod doctor;
 mod export;
 mod fork;
@@ -104,6 +105,7 @@ enum Command {
     Export(export::Export),
     Import(export::Import),
     Fork(fork::Fork),
+    Diff(diff::DiffCommand),
     Replay(replay::Replay),
     Agents(agents::Agents),
     Models(models::ModelsCommand),
@@ -197,6 +199,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Export(args) => args.run(&global),
         Command::Import(args) => args.run(&global),
         Command::Fork(args) => args.run(&global),
+        Command::Diff(args) => args.run(&global),
         Command::Replay(args) => args.run(&global),
         Command::Agents(args) => args.run(&global),
         Command::Models(args) => args.run(&global),

@@ -6,7 +6,10 @@
 
 mod critical;
 mod delegation;
+mod diff;
+mod diff_text;
 mod escalations;
+mod facts;
 mod growth;
 mod markdown;
 mod messages;
@@ -29,6 +32,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Serialize, Serializer};
 
 pub use delegation::{DelegationRow, SubtaskRow};
+pub use diff::{About, Diff, Difference, NodeDiff, NodeSide, Side};
+pub(crate) use diff_text::shown;
 pub use escalations::{EscalationRow, NotifiedRow};
 pub use growth::growth;
 pub use messages::{MessageRow, messages};

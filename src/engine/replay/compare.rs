@@ -7,14 +7,12 @@ use serde_json::Value as Json;
 
 use crate::{
     event::{Event, Record},
+    report::shown,
     schedule::Scheduler,
     state::{FoldError, State},
     turn::Toolbox,
     value::{Judge, Seq, Turn},
 };
-
-/// Characters of a value that a sentence shows.
-const SHOWN: usize = 200;
 
 /// The first difference between a session and its replay.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -41,15 +39,6 @@ impl fmt::Display for Difference {
             None => write!(f, "record {} ({node}) differs at {}", self.seq, if self.path.is_empty() { "/" } else { &self.path })?,
         }
         write!(f, ": recorded {}, replayed {}", shown(self.recorded.as_ref()), shown(self.replayed.as_ref()))
-    }
-}
-
-fn shown(value: Option<&Json>) -> String {
-    let Some(value) = value else { return "nothing".to_owned() };
-    let text = value.to_string();
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
     }
 }
 
