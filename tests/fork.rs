@@ -222,6 +222,7 @@ fn an_irreversible_call_in_flight_belongs_to_the_other_session_and_is_asked_abou
     assert_eq!(bench.board.calls("charge"), 1, "it is not made again");
     let question = fork.events(|event| if let Event::Asked(ask) = event { Some(ask.question.to_string()) } else { None });
     assert!(question[0].contains(&ran.session().to_string()) && question[0].contains("forked"), "{question:?}");
+    assert!(question[0].contains("there it returned 5"), "the other session knows what came of it: {question:?}");
     let ended = bench.answer(fork.session(), 0, "not_happened").unwrap();
     assert_eq!(ended.completed(), json!(5));
     assert_eq!(bench.board.calls("charge"), 2, "somebody said that it never happened");

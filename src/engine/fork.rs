@@ -14,15 +14,18 @@ use super::{
     toolbox::SessionTools,
 };
 use crate::{
-    event::{Event, Forked, Point, Record, Started},
+    event::{Event, Forked, Key, Outcome, Point, Record, Started},
     graph::Plan,
     schedule::{Past, Scheduler},
     state::State,
     store::{Closing, NewSession},
     team::did_you_mean,
-    turn::Toolbox,
-    value::{Map, Seq, SessionId, Value},
+    turn::{Toolbox, cut},
+    value::{Map, Seq, SessionId, Timestamp, Value},
 };
+
+/// Characters that are shown of what came of a call.
+const SHOWN: usize = 300;
 
 /// What is another way from the fork on.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +59,12 @@ impl Inner {
         let state = self.point(&records, at)?;
         let at = Seq(state.seq.0.saturating_sub(1));
         let (id, now) = (SessionId(Uuid::now_v7()), self.clock.now().max(state.now));
-        let forked = self.forked(&state, Point { session, at }, changes)?;
+        let mut forked = self.forked(&state, Point { session, at }, changes)?;
+        let theirs =
+            State::fold(records[..=at.index()].iter().chain([&fact(at, now, &forked)]))?.forked.map(|(_, theirs)| theirs);
+        let later = &records[at.index() + 1..];
+        let became = |key: Key| became(key, later).map(|words| (key, words));
+        forked.meanwhile = theirs.into_iter().flat_map(std::collections::BTreeMap::into_keys).filter_map(became).collect();
         records.truncate(at.index() + 1);
         if let Some(Record { event: Event::Started(started), .. }) = records.first_mut() {
             **started = Started { session: id, tenant: self.tenant.clone(), forked: Some(forked.from), ..(**started).clone() };
@@ -68,7 +76,7 @@ impl Inner {
             task: forked.task.clone().unwrap_or_else(|| state.started.task.clone()),
             started_at: now,
         };
-        records.push(Record { seq: at.next(), at: now, event: Event::Forked(Box::new(forked)) });
+        records.push(fact(at, now, &forked));
         let status = State::fold(&records)?.status();
         let claim = self.store.create(new)?;
         // As one: a part of the past would be another past.
@@ -118,7 +126,8 @@ impl Inner {
             }
         }
         let variables = redactor.map(changes.variables);
-        Ok(Forked { from, task: changes.task.map(|task| Arc::from(redactor.text(&task))), inputs, variables })
+        let task = changes.task.map(|task| Arc::from(redactor.text(&task)));
+        Ok(Forked { from, task, inputs, variables, meanwhile: Vec::new() })
     }
 
     fn input(&self, state: &State, name: &str, value: Value) -> Result<Value, EngineError> {
@@ -161,6 +170,30 @@ fn alike(one: &Record, two: &Record) -> bool {
         }
         (one, two) => one == two,
     }
+}
+
+/// The record that says where a session parts.
+fn fact(after: Seq, at: Timestamp, forked: &Forked) -> Record {
+    Record { seq: after.next(), at, event: Event::Forked(Box::new(forked.clone())) }
+}
+
+/// What came of a call in flight, as the records after it say.
+fn became(key: Key, later: &[Record]) -> Option<Arc<str>> {
+    let result = later.iter().find_map(|record| match (&record.event, key.call) {
+        (Event::ToolReturned { node, turn, call, result }, Some(own)) if (*node, *turn, *call) == (key.node, key.turn, own) => {
+            Some(result.outcome.clone())
+        }
+        (Event::NodeEnded { node, outcome: Outcome::Ok(value) }, None) if *node == key.node => Some(Ok(value.clone())),
+        (Event::NodeEnded { node, outcome: Outcome::Failed(failure) }, None) if *node == key.node => {
+            Some(Err((**failure).clone()))
+        }
+        _ => None,
+    })?;
+    let words = match result {
+        Ok(value) => format!("there it returned {value}"),
+        Err(failure) => format!("there it failed: {failure}"),
+    };
+    Some(cut(&Arc::from(words), SHOWN))
 }
 
 /// The variables that somebody in the session's own team may write or has written.

@@ -361,6 +361,10 @@ pub struct Forked {
     /// Variables of the session's own team with another value from here on.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub variables: Map,
+    /// What came of irreversible calls, in the other session, that were in flight at that point: as far as it had come when it was
+    /// forked, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub meanwhile: Vec<(Key, Arc<str>)>,
 }
 
 /// What is taken over from an earlier session.

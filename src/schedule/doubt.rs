@@ -34,14 +34,15 @@ impl Scheduler {
 
     /// Why no result of a call came, where no failure says it.
     fn why_unknown(&self, key: &Key) -> String {
-        match &self.state.forked {
-            Some((from, theirs)) if theirs.contains(key) => {
-                let Point { session, at } = from;
+        let forked = self.state.forked.as_ref();
+        match forked.and_then(|(from, theirs)| Some((from, theirs.get(key)?))) {
+            Some((Point { session, at }, became)) => {
+                let became = became.as_ref().map_or_else(String::new, |words| format!("; {words}"));
                 format!(
-                    "the call is that of session {session}, from which this one was forked at record {at}, and it was in flight there"
+                    "it is a call of session {session}, from which this one was forked at record {at} while it was in flight{became}"
                 )
             }
-            Some(_) | None => "the engine was stopped".to_owned(),
+            None => "the engine was stopped".to_owned(),
         }
     }
 

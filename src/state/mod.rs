@@ -177,8 +177,8 @@ pub struct State {
     pub provisional: Option<(NodeIx, Value)>,
     /// Nodes that failed and were allowed to.
     pub warnings: Vec<NodeIx>,
-    /// Where it parted from the session whose past it shares, and the irreversible calls in flight there: they are that one's.
-    pub forked: Option<(Point, BTreeSet<Key>)>,
+    /// Where it parted from the session whose past it shares, and the irreversible calls in flight there, each with what came of it in that one.
+    pub forked: Option<(Point, BTreeMap<Key, Option<Arc<str>>>)>,
     /// What nodes took over from an earlier session.
     pub taken: BTreeMap<NodeIx, Taken>,
     /// How it ended.

@@ -1,6 +1,6 @@
 //! What changes where a session parts from the one whose past it shares?
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     event::{Forked, Key, Record},
@@ -26,7 +26,8 @@ impl State {
         self.release_reserved();
         self.late.clear();
         self.doubt_irreversible();
-        let theirs: BTreeSet<Key> = self.todo.doubts.iter().copied().collect();
+        let became = |key: &Key| forked.meanwhile.iter().find(|(other, _)| other == key).map(|(_, words)| words.clone());
+        let theirs: BTreeMap<Key, Option<Arc<str>>> = self.todo.doubts.iter().map(|key| (*key, became(key))).collect();
         self.forked = Some((forked.from, theirs));
         let started = Arc::make_mut(&mut self.started);
         if let Some(task) = &forked.task {

@@ -131,7 +131,7 @@ impl State {
         self.todo.doubts.retain(|key| !(key.node == node && key.call == Some(call)));
         if let Some((_, theirs)) = &mut self.forked {
             // From here on it is this session's own.
-            theirs.retain(|key| !(key.node == node && key.call == Some(call)));
+            theirs.retain(|key, _| !(key.node == node && key.call == Some(call)));
         }
         let activation = self.activation(node)?;
         if let Some(state) = activation.call_mut(call)
