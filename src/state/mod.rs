@@ -84,6 +84,9 @@ pub struct Spent {
     pub lost: Usage,
 }
 
+/// Irreversible calls that were in flight where a session was forked, each with what came of it in the other one, if that is known.
+pub type Theirs = BTreeMap<Key, Option<Arc<str>>>;
+
 /// A session as its records tell it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
@@ -178,7 +181,7 @@ pub struct State {
     /// Nodes that failed and were allowed to.
     pub warnings: Vec<NodeIx>,
     /// Where it parted from the session whose past it shares, and the irreversible calls in flight there, each with what came of it in that one.
-    pub forked: Option<(Point, BTreeMap<Key, Option<Arc<str>>>)>,
+    pub forked: Option<(Point, Theirs)>,
     /// What nodes took over from an earlier session.
     pub taken: BTreeMap<NodeIx, Taken>,
     /// How it ended.

@@ -1,10 +1,10 @@
 //! What changes where a session parts from the one whose past it shares?
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     event::{Forked, Key, Record},
-    state::{FoldError, Given, State, Timer},
+    state::{FoldError, Given, State, Theirs, Timer},
     value::NodeIx,
 };
 
@@ -27,7 +27,7 @@ impl State {
         self.late.clear();
         self.doubt_irreversible();
         let became = |key: &Key| forked.meanwhile.iter().find(|(other, _)| other == key).map(|(_, words)| words.clone());
-        let theirs: BTreeMap<Key, Option<Arc<str>>> = self.todo.doubts.iter().map(|key| (*key, became(key))).collect();
+        let theirs: Theirs = self.todo.doubts.iter().map(|key| (*key, became(key))).collect();
         self.forked = Some((forked.from, theirs));
         let started = Arc::make_mut(&mut self.started);
         if let Some(task) = &forked.task {
