@@ -24,6 +24,7 @@ mod run;
 mod schema;
 mod sessions;
 mod show;
+mod test;
 
 use std::{
     io::Write,
@@ -107,6 +108,7 @@ enum Command {
     Models(models::ModelsCommand),
     Doctor(doctor::Doctor),
     Rules(rules::Rules),
+    Test(test::Test),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -199,6 +201,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Models(args) => args.run(&global),
         Command::Doctor(args) => args.run(&global),
         Command::Rules(args) => args.run(&global),
+        Command::Test(args) => args.run(&global),
         Command::Schema(args) => args.run(&global),
         Command::Completions(args) => args.run(&global),
     };

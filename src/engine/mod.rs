@@ -18,6 +18,7 @@ mod publish;
 mod record;
 mod replay;
 mod toolbox;
+mod trial;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -31,6 +32,7 @@ pub use handle::{Ended, SessionHandle, Unheard};
 pub use library::{LibraryEntry, library_files, library_text};
 pub use prepare::{PrepareError, Prepared};
 pub use replay::{Difference, Replayed};
+pub use trial::{Kill, Moment, Pressure, TrialError, Tried, Trouble, Unmet};
 
 use crate::{
     event::{EVENT_VERSION, Started},
@@ -72,6 +74,8 @@ pub(crate) struct Inner {
     places: Places,
     tenant: Tenant,
     clock: Arc<dyn Clock>,
+    /// What stands in for the world while a team is tested.
+    stage: Option<Arc<trial::Stage>>,
 }
 
 /// Where a machine keeps what teams name.
@@ -258,6 +262,7 @@ impl EngineBuilder {
                 places: Places { workspace: self.workspace, state_folder: self.state_folder },
                 tenant: self.tenant,
                 clock: self.clock,
+                stage: None,
             }),
         }
     }
@@ -439,8 +444,13 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 impl Inner {
     /// What a session works with.
     fn means(&self, tools: Arc<SessionTools>, roots: Arc<Roots>, models: Models) -> Means {
-        let notifier =
-            Notifier { commands: self.commands.clone(), roots: roots.clone(), env: self.env.clone(), clock: self.clock.clone() };
+        let notifier = Notifier {
+            commands: self.commands.clone(),
+            roots: roots.clone(),
+            env: self.env.clone(),
+            clock: self.clock.clone(),
+            silent: self.stage.is_some(),
+        };
         Means { tools, roots, models, env: self.env.clone(), notifier }
     }
 
@@ -452,6 +462,9 @@ impl Inner {
     }
 
     fn session_models(&self, plan: &crate::graph::Plan, sources: &BTreeMap<String, Arc<str>>) -> Result<Models, EngineError> {
+        if let Some(stage) = &self.stage {
+            return Ok(stage.models(&self.models, plan, sources).map_err(PrepareError::Model)?);
+        }
         let profiles = plan.teams.iter().flat_map(|team| team.members.iter().chain(&team.coordinator)).map(|m| &m.profile);
         Ok(self.models.with_files(profiles, &|file| crate::plan::with_includes(file, sources)).map_err(PrepareError::Model)?)
     }

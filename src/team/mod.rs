@@ -23,6 +23,7 @@ mod schema;
 mod sources;
 mod spec;
 mod suggest;
+mod suite;
 mod syntax;
 mod tools;
 mod tree;
@@ -45,6 +46,10 @@ pub use spec::{
     Script, Team, Text, ToolSpecNode, What,
 };
 pub use suggest::{did_you_mean, nearest};
+pub use suite::{
+    At, Budget, Case, DecisionWant, EscalationWant, Expect, FindingWant, MAX_CASES, MessageWant, NodeWant, ScriptedReply,
+    StandIn, Suite, TEST_FILES, ToolAnswer, Want, is_suite, load_suite, schema_test,
+};
 pub use tree::{MAX_ALIASES, MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, MAX_RECORDING_BYTES, max_bytes};
 
 #[cfg(test)]

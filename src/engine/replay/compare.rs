@@ -160,10 +160,10 @@ fn json(thing: &impl Serialize) -> Json {
     serde_json::to_value(thing).unwrap_or_default()
 }
 
-type Parts = (String, Option<Json>, Option<Json>);
+pub(in crate::engine) type Parts = (String, Option<Json>, Option<Json>);
 
 /// The JSON pointer of the first part that differs, and both.
-fn first_difference(was: &Json, is: &Json) -> Option<Parts> {
+pub(in crate::engine) fn first_difference(was: &Json, is: &Json) -> Option<Parts> {
     match (was, is) {
         (Json::Object(a), Json::Object(b)) => {
             let keys = a.keys().chain(b.keys().filter(|key| !a.contains_key(*key)));

@@ -10,6 +10,7 @@ mod tools;
 use std::sync::Arc;
 
 pub use compare::Difference;
+pub(super) use compare::first_difference;
 
 use super::{Engine, EngineError, prepare, toolbox::SessionTools};
 use crate::{
