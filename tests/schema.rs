@@ -128,7 +128,7 @@ fn schema_and_loader_agree_about_the_shapes_of_tests() {
         ("{ status: parked, failure: words, output: 5 }", true),
         ("{ output: { is: { a: 1 }, contains: x, matches: { type: object }, at: { /a: 1, /b: { is: { c: 2 } } } } }", true),
         ("{ output: { service: x } }", false),
-        ("{ output: null, variables: { a: [1], b: { is: null } } }", true),
+        ("{ output: [null], variables: { a: [1], b: { is: null } } }", true),
         ("{ nodes: { a: ok, b: { status: failed, failure: words }, c: { output: { contains: x } } }, order: [[a, b]] }", true),
         ("{ nodes: { a: fine } }", false),
         ("{ order: [a, b] }", false),

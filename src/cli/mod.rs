@@ -24,6 +24,7 @@ mod run;
 mod schema;
 mod sessions;
 mod show;
+mod simulate;
 mod test;
 
 use std::{
@@ -109,6 +110,7 @@ enum Command {
     Doctor(doctor::Doctor),
     Rules(rules::Rules),
     Test(test::Test),
+    Simulate(simulate::Simulate),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -202,6 +204,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Doctor(args) => args.run(&global),
         Command::Rules(args) => args.run(&global),
         Command::Test(args) => args.run(&global),
+        Command::Simulate(args) => args.run(&global),
         Command::Schema(args) => args.run(&global),
         Command::Completions(args) => args.run(&global),
     };

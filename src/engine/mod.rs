@@ -17,6 +17,7 @@ mod prepare;
 mod publish;
 mod record;
 mod replay;
+mod simulate;
 mod toolbox;
 mod trial;
 

@@ -8,6 +8,7 @@ mod code;
 mod detect;
 mod diagnostic;
 mod file;
+mod latency;
 mod load;
 mod node;
 mod node_file;
@@ -31,6 +32,7 @@ mod tree;
 pub use catalog::{Model, ModelCatalog, Price, Provider, ProviderKind, RateLimits, Structured, Timeouts};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Severity, finish};
+pub use latency::{Latencies, Latency, load_latencies};
 pub use load::{
     Known, Loaded, LoadedProfile, MAX_FILES, MAX_TEAM_DEPTH, MAX_TEAMS, check, is_profile, load_profile, load_team, read_team,
 };

@@ -294,6 +294,10 @@ impl Read for WantFile {
                 found.push(error.help(help));
                 None
             }
+            Kind::Null => {
+                found.push(wrong(node, "what the value must be like").help("to compare with nothing write `is: null`"));
+                None
+            }
             Kind::Map(_) => WantMap::read(node, found).map(Self::Like),
             _ => Anything::read(node, found).map(Self::Is),
         }
@@ -489,7 +493,7 @@ short_or_map! {
     NeverCallFile: Words | CallFile;
 }
 
-/// Any value but a map, for the schema.
+/// Any value but a map and nothing, for the schema.
 struct NotAMap;
 
 impl JsonSchema for NotAMap {
@@ -502,6 +506,6 @@ impl JsonSchema for NotAMap {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["null", "boolean", "number", "string", "array"] })
+        json_schema!({ "type": ["boolean", "number", "string", "array"] })
     }
 }

@@ -1,0 +1,156 @@
+//! What was seen before? [`Past`] reads journals of a team: how long models, tools and people took, how often they failed, and what
+//! agents said, turn by turn.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    assume::{Assumed, Course, Timing},
+    quantiles::Quantiles,
+};
+use crate::{
+    event::{AskOutcome, Event, Record, TurnEnd},
+    graph::NodeKind,
+    state::{FoldError, State},
+    value::{AskId, CallIx, NodeIx, Role, Timestamp},
+};
+
+/// Activations that are kept of an agent in a phase.
+const COURSES: usize = 500;
+
+/// What journals say, added up.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    models: BTreeMap<Arc<str>, Seen>,
+    tools: BTreeMap<Arc<str>, Seen>,
+    people: Vec<f64>,
+    courses: BTreeMap<(Role, Arc<str>), Vec<Course>>,
+    sessions: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    millis: Vec<f64>,
+    failed: usize,
+}
+
+impl Seen {
+    fn add(&mut self, began: Timestamp, ended: Timestamp, failed: bool) {
+        self.millis.push(ended.since(began).as_secs_f64() * 1e3);
+        self.failed += usize::from(failed);
+    }
+
+    fn timing(self) -> Option<Timing> {
+        let fails = self.failed as f64 / self.millis.len().max(1) as f64;
+        Some(Timing { millis: Quantiles::fitted(self.millis)?, fails })
+    }
+}
+
+impl Past {
+    /// Adds a session.
+    ///
+    /// # Errors
+    /// The records are no session; nothing of it is added then.
+    pub fn add(&mut self, records: &[Record]) -> Result<(), FoldError> {
+        let mut all = self.clone();
+        let Some(first) = records.first() else { return Err(FoldError::NoStart) };
+        let mut state = State::start(first)?;
+        let (mut turns, mut calls, mut asks) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut open: BTreeMap<NodeIx, Course> = BTreeMap::new();
+        for record in &records[1..] {
+            all.see(&state, record, &mut turns, &mut calls, &mut asks, &mut open);
+            state.apply(record)?;
+        }
+        all.sessions += 1;
+        *self = all;
+        Ok(())
+    }
+
+    fn see(
+        &mut self,
+        state: &State,
+        record: &Record,
+        turns: &mut BTreeMap<NodeIx, Timestamp>,
+        calls: &mut BTreeMap<(NodeIx, Option<CallIx>), (Arc<str>, Timestamp)>,
+        asks: &mut BTreeMap<AskId, Timestamp>,
+        open: &mut BTreeMap<NodeIx, Course>,
+    ) {
+        let at = record.at;
+        match &record.event {
+            Event::TurnStarted { node, .. } => {
+                turns.insert(*node, at);
+            }
+            Event::TurnEnded { node, end, .. } => {
+                let profile = state.role_of(*node).and_then(|role| state.team_of(*node).1.agent(role)).map(|m| &m.profile);
+                let (Some(profile), Some(began)) = (profile, turns.remove(node)) else { return };
+                let seen = self.models.entry(profile.model.clone()).or_default();
+                seen.add(began, at, matches!(end, TurnEnd::Failed(_)));
+                if let TurnEnd::Reply(reply) = end {
+                    open.entry(*node).or_insert(Course { replies: Vec::new() }).replies.push(reply.clone());
+                }
+            }
+            Event::ToolCalled(called) => {
+                let call = state.activations.get(&called.node).and_then(|a| a.call(called.call)?.call().cloned());
+                if let Some(call) = call {
+                    calls.insert((called.node, Some(called.call)), (call.tool, at));
+                }
+            }
+            Event::ToolReturned { node, call, result, .. } => {
+                if let Some((tool, began)) = calls.remove(&(*node, Some(*call))) {
+                    self.tools.entry(tool).or_default().add(began, at, result.outcome.is_err());
+                }
+            }
+            Event::NodeStarted { node, .. } => {
+                open.remove(node);
+                if let NodeKind::Tool(tool) = &state.node(*node).kind {
+                    calls.insert((*node, None), (tool.tool.clone(), at));
+                }
+            }
+            Event::NodeRetried { node, .. } => self.end(*node, at, true, calls),
+            Event::NodeEnded { node, outcome } => {
+                self.end(*node, at, !matches!(outcome, crate::event::Outcome::Ok(_)), calls);
+                if let (Some(course), NodeKind::Agent(agent)) = (open.remove(node), &state.node(*node).kind) {
+                    let kept = self.courses.entry((agent.role.clone(), Arc::from(agent.phase.name()))).or_default();
+                    if kept.len() < COURSES {
+                        kept.push(course);
+                    }
+                }
+            }
+            Event::Asked(ask) => {
+                asks.insert(ask.id, at);
+            }
+            Event::AskClosed { ask, outcome: AskOutcome::Answered { .. } } => {
+                self.people.extend(asks.remove(ask).map(|began| at.since(began).as_secs_f64() * 1e3));
+            }
+            _ => {}
+        }
+    }
+
+    fn end(
+        &mut self,
+        node: NodeIx,
+        at: Timestamp,
+        failed: bool,
+        calls: &mut BTreeMap<(NodeIx, Option<CallIx>), (Arc<str>, Timestamp)>,
+    ) {
+        if let Some((tool, began)) = calls.remove(&(node, None)) {
+            self.tools.entry(tool).or_default().add(began, at, failed);
+        }
+    }
+
+    /// What it lets one assume; what it does not know is as declared.
+    pub fn assumed(self) -> Assumed {
+        let fit =
+            |seen: BTreeMap<Arc<str>, Seen>| seen.into_iter().filter_map(|(name, seen)| Some((name, seen.timing()?))).collect();
+        let declared = Assumed::default();
+        Assumed {
+            models: fit(self.models),
+            tools: fit(self.tools),
+            people: Quantiles::fitted(self.people).unwrap_or(declared.people),
+            courses: self.courses,
+            sessions: self.sessions,
+            model: declared.model,
+            script: declared.script,
+            tool: declared.tool,
+        }
+    }
+}
