@@ -36,7 +36,7 @@ const SCRIPT: ([f64; 4], f64) = ([1.0, 3.0, 12.0, 60.0], 0.0);
 const TOOL: ([f64; 4], f64) = ([20.0, 120.0, 900.0, 6_000.0], 0.02);
 const PERSON: [f64; 4] = [60_000.0, 600_000.0, 7_200_000.0, 43_200_000.0];
 
-/// An activation that was seen: its replies in order, and whether the last of them failed it.
+/// An activation that was seen: its replies in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Course {
     /// What was said, turn by turn.

@@ -212,22 +212,16 @@ impl Simulated {
         );
         let _ = writeln!(page, "{:<14}{:>12}{:>12}{:>12}{:>12}{:>12}{:>14}", "", "p10", "p50", "p90", "p99", "max", "worst case");
         let cost = self.bounds.cost_usd.map_or_else(|| "no price".to_owned(), |usd| format!("${usd:.2}"));
-        let rows: [(&str, &str, fn(f64) -> String, String); 8] = [
-            ("makespan", "makespan_ms", millis, millis(self.bounds.makespan_ms)),
-            ("cost", "cost_usd", |v| format!("${v:.4}"), cost),
-            ("tokens", "tokens", |v| format!("{v:.0}"), format!("{:.0}", self.bounds.tokens)),
-            ("turns", "turns", |v| format!("{v:.0}"), format!("{:.0}", self.bounds.turns)),
-            ("utilization", "utilization", |v| format!("{:.0} %", v * 100.0), String::new()),
-            ("parallelism", "parallelism", |v| format!("{v:.2}"), String::new()),
-            ("one by one", "sequential_ms", millis, String::new()),
-            ("speed-up", "speedup", |v| format!("{v:.2} ×"), String::new()),
-        ];
-        for (name, key, show, worst) in rows {
-            let Some(s) = self.measures.get(key) else { continue };
-            let [p10, p50, p90, p99, max] = [s.p10, s.p50, s.p90, s.p99, s.max].map(show);
-            let line = format!("{name:<14}{p10:>12}{p50:>12}{p90:>12}{p99:>12}{max:>12}{worst:>14}");
-            let _ = writeln!(page, "{}", line.trim_end());
-        }
+        let (plain, percent) = (|v: f64| format!("{v:.0}"), |v: f64| format!("{:.0} %", v * 100.0));
+        let (worst, none) = (&self.bounds, String::new());
+        page.push_str(&self.row("makespan", "makespan_ms", &millis, &millis(worst.makespan_ms)));
+        page.push_str(&self.row("cost", "cost_usd", &|v| format!("${v:.4}"), &cost));
+        page.push_str(&self.row("tokens", "tokens", &plain, &plain(worst.tokens)));
+        page.push_str(&self.row("turns", "turns", &plain, &plain(worst.turns)));
+        page.push_str(&self.row("utilization", "utilization", &percent, &none));
+        page.push_str(&self.row("parallelism", "parallelism", &|v| format!("{v:.2}"), &none));
+        page.push_str(&self.row("one by one", "sequential_ms", &millis, &none));
+        page.push_str(&self.row("speed-up", "speedup", &|v| format!("{v:.2} ×"), &none));
         if let Some(first) = self.critical.first() {
             let _ = writeln!(page, "\ncritical: {} leads the critical path in {:.0} % of runs", first.agent, first.leads * 100.0);
         }
@@ -244,6 +238,13 @@ impl Simulated {
             let _ = writeln!(page, "  - {sentence}");
         }
         page
+    }
+
+    fn row(&self, name: &str, measure: &str, show: &dyn Fn(f64) -> String, worst: &str) -> String {
+        let s = self.measures.get(measure).copied().unwrap_or_default();
+        let [p10, p50, p90, p99, max] = [s.p10, s.p50, s.p90, s.p99, s.max].map(show);
+        let line = format!("{name:<14}{p10:>12}{p50:>12}{p90:>12}{p99:>12}{max:>12}{worst:>14}");
+        format!("{}\n", line.trim_end())
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     quantiles::Quantiles,
 };
 use crate::{
-    event::{AskOutcome, Event, Record, TurnEnd},
+    event::{AskOutcome, Event, Outcome, Record, TurnEnd},
     graph::NodeKind,
     state::{FoldError, State},
     value::{AskId, CallIx, NodeIx, Role, Timestamp},
@@ -45,70 +45,68 @@ impl Seen {
     }
 }
 
+/// What is under way where a journal is being read.
+#[derive(Default)]
+struct Open {
+    turns: BTreeMap<NodeIx, Timestamp>,
+    /// Calls of agents, and those of tool nodes, with the tool.
+    calls: BTreeMap<(NodeIx, Option<CallIx>), (Arc<str>, Timestamp)>,
+    asks: BTreeMap<AskId, Timestamp>,
+    courses: BTreeMap<NodeIx, Course>,
+}
+
 impl Past {
     /// Adds a session.
     ///
     /// # Errors
     /// The records are no session; nothing of it is added then.
     pub fn add(&mut self, records: &[Record]) -> Result<(), FoldError> {
-        let mut all = self.clone();
+        // So that no half of a session is added.
+        State::fold(records)?;
         let Some(first) = records.first() else { return Err(FoldError::NoStart) };
-        let mut state = State::start(first)?;
-        let (mut turns, mut calls, mut asks) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut open: BTreeMap<NodeIx, Course> = BTreeMap::new();
+        let (mut state, mut open) = (State::start(first)?, Open::default());
         for record in &records[1..] {
-            all.see(&state, record, &mut turns, &mut calls, &mut asks, &mut open);
+            self.see(&state, record, &mut open);
             state.apply(record)?;
         }
-        all.sessions += 1;
-        *self = all;
+        self.sessions += 1;
         Ok(())
     }
 
-    fn see(
-        &mut self,
-        state: &State,
-        record: &Record,
-        turns: &mut BTreeMap<NodeIx, Timestamp>,
-        calls: &mut BTreeMap<(NodeIx, Option<CallIx>), (Arc<str>, Timestamp)>,
-        asks: &mut BTreeMap<AskId, Timestamp>,
-        open: &mut BTreeMap<NodeIx, Course>,
-    ) {
+    fn see(&mut self, state: &State, record: &Record, open: &mut Open) {
         let at = record.at;
         match &record.event {
             Event::TurnStarted { node, .. } => {
-                turns.insert(*node, at);
+                open.turns.insert(*node, at);
             }
             Event::TurnEnded { node, end, .. } => {
                 let profile = state.role_of(*node).and_then(|role| state.team_of(*node).1.agent(role)).map(|m| &m.profile);
-                let (Some(profile), Some(began)) = (profile, turns.remove(node)) else { return };
+                let (Some(profile), Some(began)) = (profile, open.turns.remove(node)) else { return };
                 let seen = self.models.entry(profile.model.clone()).or_default();
                 seen.add(began, at, matches!(end, TurnEnd::Failed(_)));
                 if let TurnEnd::Reply(reply) = end {
-                    open.entry(*node).or_insert(Course { replies: Vec::new() }).replies.push(reply.clone());
+                    open.courses.entry(*node).or_insert(Course { replies: Vec::new() }).replies.push(reply.clone());
                 }
             }
             Event::ToolCalled(called) => {
                 let call = state.activations.get(&called.node).and_then(|a| a.call(called.call)?.call().cloned());
                 if let Some(call) = call {
-                    calls.insert((called.node, Some(called.call)), (call.tool, at));
+                    open.calls.insert((called.node, Some(called.call)), (call.tool, at));
                 }
             }
             Event::ToolReturned { node, call, result, .. } => {
-                if let Some((tool, began)) = calls.remove(&(*node, Some(*call))) {
-                    self.tools.entry(tool).or_default().add(began, at, result.outcome.is_err());
-                }
+                self.returned(open.calls.remove(&(*node, Some(*call))), at, result.outcome.is_err());
             }
             Event::NodeStarted { node, .. } => {
-                open.remove(node);
+                open.courses.remove(node);
                 if let NodeKind::Tool(tool) = &state.node(*node).kind {
-                    calls.insert((*node, None), (tool.tool.clone(), at));
+                    open.calls.insert((*node, None), (tool.tool.clone(), at));
                 }
             }
-            Event::NodeRetried { node, .. } => self.end(*node, at, true, calls),
+            Event::NodeRetried { node, .. } => self.returned(open.calls.remove(&(*node, None)), at, true),
             Event::NodeEnded { node, outcome } => {
-                self.end(*node, at, !matches!(outcome, crate::event::Outcome::Ok(_)), calls);
-                if let (Some(course), NodeKind::Agent(agent)) = (open.remove(node), &state.node(*node).kind) {
+                self.returned(open.calls.remove(&(*node, None)), at, !matches!(outcome, Outcome::Ok(_)));
+                if let (Some(course), NodeKind::Agent(agent)) = (open.courses.remove(node), &state.node(*node).kind) {
                     let kept = self.courses.entry((agent.role.clone(), Arc::from(agent.phase.name()))).or_default();
                     if kept.len() < COURSES {
                         kept.push(course);
@@ -116,23 +114,17 @@ impl Past {
                 }
             }
             Event::Asked(ask) => {
-                asks.insert(ask.id, at);
+                open.asks.insert(ask.id, at);
             }
             Event::AskClosed { ask, outcome: AskOutcome::Answered { .. } } => {
-                self.people.extend(asks.remove(ask).map(|began| at.since(began).as_secs_f64() * 1e3));
+                self.people.extend(open.asks.remove(ask).map(|began| at.since(began).as_secs_f64() * 1e3));
             }
             _ => {}
         }
     }
 
-    fn end(
-        &mut self,
-        node: NodeIx,
-        at: Timestamp,
-        failed: bool,
-        calls: &mut BTreeMap<(NodeIx, Option<CallIx>), (Arc<str>, Timestamp)>,
-    ) {
-        if let Some((tool, began)) = calls.remove(&(node, None)) {
+    fn returned(&mut self, call: Option<(Arc<str>, Timestamp)>, at: Timestamp, failed: bool) {
+        if let Some((tool, began)) = call {
             self.tools.entry(tool).or_default().add(began, at, failed);
         }
     }

@@ -1,3 +1,5 @@
+//! Does a simulation come to what one can reckon by hand?
+
 use std::fs;
 
 use super::*;

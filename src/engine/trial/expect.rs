@@ -503,3 +503,27 @@ fn shown_text(text: &str) -> String {
         None => text.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(json: &str) -> Value {
+        Value::try_from(serde_json::from_str::<Json>(json).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_part_is_found_at_any_depth_and_numbers_are_compared_by_amount() {
+        let check = |whole: &str, part: &str, expected| {
+            assert_eq!(contains(&value(whole), &value(part)), expected, "{part} in {whole}");
+        };
+        check(r#""a text""#, r#""tex""#, true);
+        check(r#"{ "a": { "b": [1, { "c": 2 }] }, "d": 3 }"#, r#"{ "a": { "b": { "c": 2.0 } } }"#, true);
+        check(r#"{ "a": 1 }"#, r#"{ "a": 1, "b": 2 }"#, false);
+        check(r#"["one", "two"]"#, r#"["two", "one"]"#, true);
+        check(r#"["one"]"#, r#"["one", "two"]"#, false);
+        check("1", "1.0", true);
+        check(r#""1""#, "1", false);
+        assert!(!same(&value("[1, 2]"), &value("[2, 1]")) && same(&value(r#"{ "a": [1] }"#), &value(r#"{ "a": [1.0] }"#)));
+    }
+}

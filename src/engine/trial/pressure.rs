@@ -1,6 +1,6 @@
 //! Does a case come to the same when the engine is killed, or when things arrive in another order? [`press`] tries it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -9,6 +9,7 @@ use super::{
     Kill, Moment, Pressure, Tried,
     act::{Act, Run},
     expect::shown_json,
+    stage::Made,
 };
 use crate::{
     engine::replay::first_difference,
@@ -111,26 +112,27 @@ fn result(act: &Act, calm: &Run, run: &Run, tried: &mut Tried) -> Option<String>
     }
 }
 
-/// What was done too often: something that was on record, that cannot be taken back, or more than once more.
+/// What was done too often after a kill.
 fn effects(calm: &Run, run: &Run) -> Result<Option<String>, FoldError> {
     let Some(killed) = &run.killed else { return Ok(None) };
-    let journaled = journaled(killed)?;
-    for (key, made) in &run.made {
-        let before = calm.made.get(key).map_or(if made.count > 0 { 1 } else { 0 }, |made| made.count);
-        let extra = made.count.saturating_sub(before);
-        let what =
-            if made.effect.is_some() { format!("{} was called", made.what) } else { format!("{} asked its model", made.what) };
+    Ok(repeated(&calm.made, &run.made, &journaled(killed)?))
+}
+
+/// The first thing that was done too often: something that was on record, that cannot be taken back, or more than once more.
+fn repeated(calm: &BTreeMap<String, Made>, here: &BTreeMap<String, Made>, journaled: &BTreeSet<String>) -> Option<String> {
+    here.iter().find_map(|(key, made)| {
+        let before = calm.get(key).map_or(1, |made| made.count);
         let on_record = journaled.iter().any(|known| key == known || (known.ends_with('/') && key.starts_with(known.as_str())));
-        let wrong = match (extra, on_record, made.effect) {
-            (0, _, _) => continue,
+        let wrong = match (made.count.saturating_sub(before), on_record, made.effect) {
+            (0, _, _) => return None,
             (_, true, _) => "although that was on record",
             (_, false, Some(EffectClass::Irreversible)) => "although that cannot be taken back",
-            (1, false, _) => continue,
+            (1, false, _) => return None,
             (_, false, _) => "for one kill",
         };
-        return Ok(Some(format!("{what} {} times under the key {key}, {wrong} (calm: {before})", made.count)));
-    }
-    Ok(None)
+        let what = if made.effect.is_some() { "was called" } else { "asked its model" };
+        Some(format!("{} {what} {} times under the key {key}, {wrong} ({before} in the calm run)", made.what, made.count))
+    })
 }
 
 /// The calls of which the records have the result: of models by their key, of tools by what their key begins with.
@@ -176,4 +178,38 @@ fn lasting(report: &Report) -> Json {
         }
     }
     json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Value;
+
+    fn calls(all: &[(&str, Option<EffectClass>, u32)]) -> BTreeMap<String, Made> {
+        let made = |(key, effect, count): &(&str, Option<EffectClass>, u32)| {
+            (key.to_string(), Made { effect: *effect, what: "it".into(), args: Value::Null, count: *count })
+        };
+        all.iter().map(made).collect()
+    }
+
+    #[test]
+    fn what_was_on_record_or_cannot_be_taken_back_is_never_done_again_and_nothing_twice_more() {
+        const READ: Option<EffectClass> = Some(EffectClass::Read);
+        const FIRE: Option<EffectClass> = Some(EffectClass::Irreversible);
+        let check = |key: &str, effect, count, journaled: &[&str], expected: Option<&str>| {
+            let journaled = journaled.iter().map(|key| key.to_string()).collect();
+            let found = repeated(&calls(&[(key, effect, 1)]), &calls(&[(key, effect, count)]), &journaled);
+            assert_eq!(found.is_some(), expected.is_some(), "{found:?}");
+            assert!(found.unwrap_or_default().contains(expected.unwrap_or_default()));
+        };
+        check("a/1/0", None, 1, &["a/1/0"], None);
+        check("a/1/0", None, 2, &[], None);
+        check("a/1/0", None, 2, &["a/1/0"], Some("asked its model 2 times under the key a/1/0, although that was on record"));
+        check("a/0/1/cafe", READ, 2, &["a/0/"], Some("on record"));
+        check("a/0/1/cafe", READ, 2, &["b/0/"], None);
+        check("a/0/1/cafe", READ, 3, &[], Some("for one kill"));
+        check("a/0/1/cafe", FIRE, 2, &[], Some("cannot be taken back"));
+        let new = repeated(&BTreeMap::new(), &calls(&[("a/0/1/cafe", FIRE, 1)]), &BTreeSet::new());
+        assert_eq!(new, None, "a call in another order is no repetition");
+    }
 }

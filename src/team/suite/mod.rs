@@ -16,6 +16,7 @@ use super::{
     Code, Diagnostic, Loaded, SourceError, Sources, finish,
     read::{Found, Read},
     sources::{FILES, beside, candidates},
+    suggest::did_you_mean,
     tree::{self, max_bytes, quoted},
 };
 use crate::value::{Place, includes};
@@ -116,9 +117,13 @@ impl Loader<'_> {
         names.extend(candidates("lib:", &format!("teams/{reference}"), FILES));
         let name = names.iter().find(|name| self.sources.exists(name) && self.sources.read(name).is_ok());
         if name.is_none() {
-            let looked = super::suggest::list(&names);
+            let known: Vec<String> = ["", "lib:teams"].iter().flat_map(|folder| self.sources.list(folder)).collect();
+            let stem = |name: &str| name.rsplit(['/', ':']).next().and_then(|file| file.strip_suffix(".yaml")).map(str::to_owned);
+            let stems: Vec<String> = known.iter().filter(|name| !is_suite(name)).filter_map(|name| stem(name)).collect();
+            let near = did_you_mean(reference, stems.iter().map(String::as_str));
+            let help = near.unwrap_or_else(|| format!("looked for {}", super::suggest::list(&names)));
             let error = Diagnostic::error(Code::MissingReference, place, format!("there is no team {}", quoted(reference)));
-            self.found.push(error.label("not found").help(format!("looked for {looked}")));
+            self.found.push(error.label("not found").help(help));
         }
         name.map(|name| Arc::from(name.as_str()))
     }
