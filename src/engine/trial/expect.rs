@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde_json::Value as Json;
-
-use super::stage::Made;
+use super::{
+    stage::Made,
+    words::{decision_of, escalation_of, finding_of, line, listed, said, shown, shown_text, words_of},
+};
 use crate::{
     event::{Event, Outcome, Record},
     report::{MessageRow, Report, messages},
@@ -13,11 +13,7 @@ use crate::{
     team::{At, Case, DecisionWant, EscalationWant, FindingWant, MessageWant, NodeWant, Want, nearest},
     value::{NodeIx, Place, Seq, Value},
 };
-
-/// Characters of a value that a sentence shows.
-const SHOWN: usize = 400;
-/// Rows that a difference lists.
-const LISTED: usize = 12;
+use serde::Serialize;
 
 /// Something that was expected and is not so.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -417,99 +413,12 @@ fn is_escalated(row: &crate::report::EscalationRow, want: &EscalationWant) -> bo
         && want.contains.as_ref().is_none_or(words)
 }
 
-/// What is wanted, part by part.
-fn wanted(what: &str, parts: &[(&str, Option<String>)]) -> String {
-    let given = parts.iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
-    let given: Vec<String> = given.collect();
-    if given.is_empty() { what.to_owned() } else { format!("{what} with {}", given.join(", ")) }
-}
-
-fn text(text: &Option<Arc<str>>) -> Option<String> {
-    text.as_ref().map(|text| format!("{text:?}"))
-}
-
-fn like(want: &Option<Want>) -> Option<String> {
-    let want = want.as_ref()?;
-    Some(want.is.as_ref().or(want.contains.as_ref()).map_or_else(|| "as described".to_owned(), |value| shown(Some(value))))
-}
-
-fn words_of(want: &MessageWant) -> String {
-    let kind = want.kind.map(|kind| kind.name().to_owned());
-    wanted("message", &[("from", text(&want.from)), ("to", text(&want.to)), ("type", kind), ("words", text(&want.contains))])
-}
-
-fn finding_of(want: &FindingWant) -> String {
-    let parts = [
-        ("agent", text(&want.agent)),
-        ("topic", text(&want.topic)),
-        ("value", like(&want.value)),
-        ("words", text(&want.contains)),
-    ];
-    wanted("a finding", &parts)
-}
-
-fn decision_of(want: &DecisionWant) -> String {
-    let dissent = want.dissent.as_ref().map(|roles| format!("[{}]", roles.join(", ")));
-    let parts = [("topic", text(&want.topic)), ("outcome", like(&want.outcome)), ("by", text(&want.by)), ("dissent", dissent)];
-    wanted("a decision", &parts)
-}
-
-fn escalation_of(want: &EscalationWant) -> String {
-    let parts = [
-        ("node", text(&want.node)),
-        ("from", text(&want.from)),
-        ("to", text(&want.to)),
-        ("cause", text(&want.cause)),
-        ("words", text(&want.contains)),
-    ];
-    wanted("an escalation", &parts)
-}
-
-fn line(row: &MessageRow) -> String {
-    let from = row.from.as_ref().map_or("synod", |role| role.as_str());
-    let to = row.to.as_ref().map_or("all", |role| role.as_str());
-    format!("{from} → {to} ({}): {}", row.kind.name(), shown_text(row.content.lines().next().unwrap_or_default()))
-}
-
-fn said(rows: &[MessageRow]) -> String {
-    listed(rows.iter().map(line))
-}
-
-/// The first rows, and how many more there are.
-fn listed(rows: impl Iterator<Item = String>) -> String {
-    let rows: Vec<String> = rows.collect();
-    let more = rows.len().saturating_sub(LISTED);
-    let first = rows.into_iter().take(LISTED).collect::<Vec<_>>().join("; ");
-    match (first.is_empty(), more) {
-        (true, _) => "none".to_owned(),
-        (false, 0) => first,
-        (false, more) => format!("{first}; and {more} more"),
-    }
-}
-
-/// A value as a sentence shows it.
-pub(super) fn shown(value: Option<&Value>) -> String {
-    value.map_or_else(|| "nothing".to_owned(), |value| shown_text(&value.to_json().to_string()))
-}
-
-/// JSON as a sentence shows it.
-pub(super) fn shown_json(value: Option<&Json>) -> String {
-    value.map_or_else(|| "nothing".to_owned(), |value| shown_text(&value.to_string()))
-}
-
-fn shown_text(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn value(json: &str) -> Value {
-        Value::try_from(serde_json::from_str::<Json>(json).unwrap()).unwrap()
+        Value::try_from(serde_json::from_str::<serde_json::Value>(json).unwrap()).unwrap()
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod kill;
 mod players;
 mod pressure;
 mod stage;
+mod words;
 
 use std::{
     sync::Arc,

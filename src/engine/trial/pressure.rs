@@ -8,8 +8,8 @@ use serde_json::Value as Json;
 use super::{
     Kill, Moment, Pressure, Tried,
     act::{Act, Run},
-    expect::shown_json,
     stage::Made,
+    words::shown_json,
 };
 use crate::{
     engine::replay::first_difference,
