@@ -5,6 +5,7 @@
 
 mod agents;
 mod answer;
+mod batch;
 mod cancel;
 mod check;
 mod completions;
@@ -93,6 +94,7 @@ enum Command {
     Check(check::Check),
     Plan(plan::Plan),
     Run(run::Run),
+    Batch(batch::BatchCommand),
     Resume(resume::Resume),
     Sessions(sessions::Sessions),
     Show(show::Show),
@@ -185,6 +187,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Check(args) => args.run(&global),
         Command::Plan(args) => args.run(&global),
         Command::Run(args) => args.run(&global),
+        Command::Batch(args) => args.run(&global),
         Command::Resume(args) => args.run(&global),
         Command::Sessions(args) => args.run(&global),
         Command::Show(args) => args.run(&global),

@@ -4,6 +4,8 @@
 //! store. Everything that is decided is decided in `schedule`; what is here may be slow, fail or be killed at any moment.
 
 mod answer;
+mod batch;
+mod begin;
 mod claimed;
 mod clock;
 mod doctor;
@@ -24,6 +26,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use uuid::Uuid;
 
 pub use answer::MAX_ANSWERS;
+pub use batch::{Batch, BatchError, BatchOptions, BatchResult, BatchTask, MAX_CONCURRENCY, MAX_KEY};
 pub use clock::{Clock, SystemClock};
 pub use doctor::{Area, Diagnosis, Health};
 pub use files::FileSources;
@@ -33,16 +36,12 @@ pub use prepare::{PrepareError, Prepared};
 pub use replay::{Difference, Replayed};
 
 use crate::{
-    event::{EVENT_VERSION, Started},
     knowledge::{Knowledge, Source},
     model::{Model, Models, Providers},
     report::Report,
-    schedule::Scheduler,
     secret::Env,
     state::{FoldError, State},
-    store::{
-        AppendError, ClaimError, Closing, FindError, InboxItem, MemoryStore, NewSession, PostError, ReadError, Store, StoreError,
-    },
+    store::{AppendError, ClaimError, Closing, FindError, InboxItem, MemoryStore, PostError, ReadError, Store, StoreError},
     team::ModelCatalog,
     tool::{Bash, Blocking, CommandPolicy, McpPool, McpServers, Registry, RegistryError, Roots, SearchKnowledge, Tool, builtin},
     value::{Map, SEARCH_KNOWLEDGE, SessionId, Tenant},
@@ -317,44 +316,13 @@ impl Engine {
     /// # Errors
     /// An input is missing, a folder cannot be opened, or the store cannot be written.
     pub async fn start(&self, team: &Prepared, task: impl AsRef<str>, inputs: Map) -> Result<SessionHandle, EngineError> {
-        let session = SessionId(Uuid::now_v7());
-        let redactor = self.inner.env.redactor();
-        let inputs = self.inner.inputs(team, redactor.map(inputs))?;
-        let roots = self.inner.session_roots(&team.plan, &inputs)?;
-        let models = self.inner.session_models(&team.plan, &team.sources)?;
-        let tools = self.inner.session_tools(&team.plan, &roots).await?;
-        let (inner, plan, name) = (self.inner.clone(), team.plan.clone(), team.name.clone());
-        let records = blocking(move || record::track_records(&inner, &plan, &name)).await??;
-        let at = self.inner.clock.now();
-        let started = Started {
-            version: EVENT_VERSION,
-            session,
-            tenant: self.inner.tenant.clone(),
-            team: team.name.clone(),
-            task: Arc::from(redactor.text(task.as_ref())),
-            inputs: Arc::new(inputs),
-            plan: team.plan.clone(),
-            sources: team.sources.clone(),
-            records,
+        let task = begin::Beginning {
+            session: SessionId(Uuid::now_v7()),
+            task: task.as_ref(),
+            inputs: self.inner.inputs(team, self.inner.env.redactor().map(inputs))?,
         };
-        let new = NewSession {
-            session,
-            tenant: started.tenant.clone(),
-            team: started.team.clone(),
-            task: started.task.clone(),
-            started_at: at,
-        };
-        let store = self.inner.store.clone();
-        let claim = blocking(move || Claimed::create(store, new)).await??;
-        let (scheduler, step) = Scheduler::start(at, started, team.judge.clone(), tools.clone())?;
-        Ok(drive::spawn(
-            self.inner.clone(),
-            session,
-            claim,
-            scheduler,
-            drive::First::Step(step),
-            self.inner.means(tools, roots, models),
-        ))
+        let crew = self.inner.crew(team, &task.inputs).await?;
+        self.begin(team, task, crew, None).await
     }
 
     /// Goes on with a session where its journal ends. A session that is over gives its result again, and nothing runs.
@@ -370,20 +338,7 @@ impl Engine {
             Ok((claim, state))
         })
         .await??;
-        let judge = prepare::judge_of(&state.started.plan, &state.started.sources)?;
-        let roots = self.inner.session_roots(&state.started.plan, &state.started.inputs)?;
-        let models = self.inner.session_models(&state.started.plan, &state.started.sources)?;
-        let tools = self.inner.session_tools(&state.started.plan, &roots).await?;
-        let epoch = claim.epoch();
-        let scheduler = Scheduler::resume(state, judge, tools.clone());
-        Ok(drive::spawn(
-            self.inner.clone(),
-            session,
-            claim,
-            scheduler,
-            drive::First::Resume(epoch),
-            self.inner.means(tools, roots, models),
-        ))
+        self.go_on(claim, state).await
     }
 
     /// Ends a session, wherever it runs. `None`: its owner has the word.
