@@ -9,6 +9,12 @@ use std::collections::BTreeMap;
 /// Encoded values longer than this are kept apart, in bytes.
 pub const BLOB_OVER: usize = 4 * 1_024;
 
+/// Fields of an event that is alike in many sessions are kept apart when they are longer than this, in bytes: a plan of three nodes is.
+pub const FIELD_OVER: usize = 512;
+
+/// How deep the fields of an event lie: below its kind, and the map of its fields.
+const FIELD_DEPTH: usize = 2;
+
 /// The deepest nesting of a record. Values have up to 128 levels; events add a few.
 const MAX_DEPTH: usize = 256;
 
@@ -41,9 +47,11 @@ pub enum BlobError {
     Blob(String, &'static str),
 }
 
-/// `encoded` with its large parts replaced by references, and those parts.
-pub fn split(encoded: &[u8]) -> Result<(Vec<u8>, Blobs), BlobError> {
-    let mut split = Split { input: encoded, out: Vec::with_capacity(encoded.len().min(BLOB_OVER)), blobs: Blobs::new() };
+/// `encoded` with its large parts replaced by references, and those parts. Of an event that is `alike` in many sessions the fields are kept
+/// apart from a smaller size on.
+pub fn split(encoded: &[u8], alike: bool) -> Result<(Vec<u8>, Blobs), BlobError> {
+    let out = Vec::with_capacity(encoded.len().min(BLOB_OVER));
+    let mut split = Split { input: encoded, out, blobs: Blobs::new(), alike };
     let end = split.value(0, 0)?;
     if end == encoded.len() { Ok((split.out, split.blobs)) } else { Err(BlobError::Broken(end)) }
 }
@@ -59,6 +67,7 @@ struct Split<'a> {
     input: &'a [u8],
     out: Vec<u8>,
     blobs: Blobs,
+    alike: bool,
 }
 
 impl Split<'_> {
@@ -74,7 +83,8 @@ impl Split<'_> {
         for _ in 0..head.children {
             end = self.value(end, depth + 1)?;
         }
-        if self.out.len() - start > BLOB_OVER {
+        let over = if self.alike && depth == FIELD_DEPTH { FIELD_OVER } else { BLOB_OVER };
+        if self.out.len() - start > over {
             let blob = self.out.split_off(start);
             let digest = *blake3::hash(&blob).as_bytes();
             self.blobs.insert(digest, blob);
@@ -176,7 +186,7 @@ mod tests {
 
     fn check(value: &impl serde::Serialize) -> (Vec<u8>, Blobs) {
         let encoded = encode(value);
-        let (stored, blobs) = split(&encoded).unwrap();
+        let (stored, blobs) = split(&encoded, false).unwrap();
         let joined = join(&stored, usize::MAX, &mut |digest| blobs.get(digest).cloned()).unwrap();
         assert_eq!(joined, encoded);
         (stored, blobs)
@@ -200,6 +210,19 @@ mod tests {
     }
 
     #[test]
+    fn a_field_of_an_event_that_is_alike_in_many_sessions_is_kept_once_when_it_is_small_too() {
+        let plan: Vec<String> = (0..200).map(|node| format!("node {node}")).collect();
+        let event = |session: u32| encode(&BTreeMap::from([("started", (session, &plan, "a task"))]));
+        let (first, mut blobs) = split(&event(1), true).unwrap();
+        let (second, more) = split(&event(2), true).unwrap();
+        assert!(first.len() < 80 && second.len() < 80);
+        assert_eq!(join(&second, 9_999, &mut |digest| more.get(digest).cloned()).unwrap(), event(2));
+        blobs.extend(more);
+        assert_eq!(blobs.len(), 1, "the plan");
+        assert!(split(&event(1), false).unwrap().1.is_empty());
+    }
+
+    #[test]
     fn a_list_of_large_parts_is_a_blob_of_references() {
         let (stored, blobs) = check(&(0..500).map(|part| format!("{part}{}", "y".repeat(5_000))).collect::<Vec<_>>());
         assert_eq!((stored.len(), blobs.len()), (35, 501));
@@ -207,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_missing_or_altered_blob_is_named() {
-        let (stored, blobs) = split(&encode(&"z".repeat(5_000))).unwrap();
+        let (stored, blobs) = split(&encode(&"z".repeat(5_000)), false).unwrap();
         let missing = join(&stored, 9_999, &mut |_| None).unwrap_err().to_string();
         assert!(missing.contains("is missing"), "{missing}");
         let altered = join(&stored, 9_999, &mut |digest| blobs.get(digest).map(|blob| [blob, &[0][..]].concat())).unwrap_err();
@@ -219,14 +242,14 @@ mod tests {
     #[test]
     fn depth_is_bounded() {
         let deep = [vec![0x91; 300], vec![0xc0]].concat();
-        assert!(matches!(split(&deep), Err(BlobError::Deep)));
+        assert!(matches!(split(&deep, false), Err(BlobError::Deep)));
         assert!(matches!(join(&deep, 9_999, &mut |_| None), Err(BlobError::Deep)));
     }
 
     proptest::proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(0_u8.., 0..200)) {
-            let split = split(&bytes);
+            let split = split(&bytes, true);
             let joined = join(&bytes, 1_000, &mut |_| None);
             if let (Ok((stored, _)), Ok(joined)) = (split, joined) {
                 assert_eq!(stored, joined);

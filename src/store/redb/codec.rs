@@ -60,7 +60,9 @@ pub fn encode(record: &Record, before: &Link) -> Result<(Stored, Link), String> 
     if event.len() > MAX_RECORD {
         return Err(format!("it is longer than {MAX_RECORD} bytes"));
     }
-    let (event, blobs) = blob::split(&event).map_err(|e| e.to_string())?;
+    // Sessions of one team begin with the same plan and the same texts.
+    let alike = matches!(record.event, Event::Started(_));
+    let (event, blobs) = blob::split(&event, alike).map_err(|e| e.to_string())?;
     let mut row = Vec::with_capacity(EVENT_AT + event.len());
     row.push(FORMAT);
     row.extend_from_slice(&[0; 16]);
