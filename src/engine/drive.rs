@@ -27,6 +27,8 @@ const BATCH: usize = 1_024;
 const EVENTS_KEPT: usize = 4_096;
 /// Words of progress that are kept for a slow follower.
 const WORDS_KEPT: usize = 64;
+/// Records of a session that are kept for its report. Of a longer one they are read again at its end.
+const KEPT: usize = 32;
 /// How often the inbox for other processes is read, whatever else there is to do.
 const POLL: Duration = Duration::from_millis(100);
 /// The longest sleep without a look at the clock: a machine that was suspended, or whose clock was set, catches up.
@@ -75,6 +77,7 @@ pub(super) fn spawn(
         events: events.clone(),
         interrupt: interrupt.clone(),
         ticket: None,
+        kept: matches!(first, First::Step(_)).then(Vec::new),
         mail: Vec::new(),
     };
     let task = tokio::spawn(drive.run(first));
@@ -97,6 +100,8 @@ struct Drive {
     events: broadcast::Sender<Arc<Record>>,
     interrupt: CancellationToken,
     ticket: Option<Ticket>,
+    /// All records of the session, while they are few: most sessions of a batch are short, and a journal is not read for nothing.
+    kept: Option<Vec<Record>>,
     mail: Vec<MailId>,
 }
 
@@ -236,6 +241,10 @@ impl Drive {
                 Some(Err(earlier)) => earlier,
                 Some(Ok(())) | None => fenced,
             })?;
+            self.kept = self.kept.take().filter(|kept| kept.len() + step.records.len() <= KEPT);
+            if let Some(kept) = &mut self.kept {
+                kept.extend_from_slice(&step.records);
+            }
             self.publisher.publish(ticket.clone(), step.records);
             self.ticket = Some(ticket);
         }
@@ -283,6 +292,9 @@ impl Drive {
 
     /// What came of the session, which nobody works on now.
     async fn report(&self) -> Result<Report, EngineError> {
+        if let Some(kept) = &self.kept {
+            return Ok(Report::of(kept)?.left_alone());
+        }
         let (store, session) = (self.inner.store.clone(), self.performer.session);
         blocking(move || -> Result<Report, EngineError> { Ok(Report::of(&store.read_all(session)?)?.left_alone()) }).await?
     }
