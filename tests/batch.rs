@@ -208,6 +208,39 @@ fn a_task_that_waits_for_a_person_is_parked_and_ends_when_the_batch_is_run_after
     }
 }
 
+#[test]
+#[cfg(unix)]
+fn an_interrupted_batch_exits_with_130_and_is_completed_when_it_is_run_again() {
+    let team = "
+        name: Wait
+        collaboration_pattern: graph
+        tools:
+          wait: { description: Waits., command: [sh, wait.sh], effect: idempotent }
+        nodes:
+          wait: { tool: wait }
+        output: '\"gone\"'
+    ";
+    let tasks: String = (0..9).map(|n| format!("{{\"key\": \"k{n}\"}}\n")).collect();
+    let bench = bench(team, &tasks);
+    bench.file("wait.sh", "echo . >> begun\nwhile [ ! -e go ]; do sleep 0.01; done\n");
+    let args = ["batch", "team.yaml", "--tasks", "tasks.jsonl", "--out", "out.jsonl", "--concurrency", "3"];
+    let mut child = bench.spawn(&args);
+    let began = Instant::now();
+    while fs::read_to_string(bench.path("begun")).unwrap_or_default().lines().count() < 3 {
+        assert!(began.elapsed() < PATIENCE, "no task begins");
+        std::thread::yield_now();
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(lines(&bench, "out.jsonl").len(), 0);
+    bench.file("go", "");
+    assert_eq!(bench.synod(&args).code, Some(0));
+    assert_eq!(lines(&bench, "out.jsonl").len(), 9);
+    let store = bench.disk();
+    let sessions = store.list(&synod::store::Filter::of(&synod::value::Tenant::default(), usize::MAX)).unwrap();
+    assert_eq!(sessions.len(), 9, "no task has two sessions");
+}
+
 /// Three nodes, of which the second leaves a mark outside.
 const MARKS: &str = "
     name: Marks

@@ -45,7 +45,7 @@ impl Inner {
 
 impl Engine {
     /// Begins a session, under `claim` where its row stands already but nothing else does.
-    pub(super) async fn begin(
+    pub(super) async fn begin_with(
         &self,
         team: &Prepared,
         beginning: Beginning<'_>,

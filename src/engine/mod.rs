@@ -322,7 +322,7 @@ impl Engine {
             inputs: self.inner.inputs(team, self.inner.env.redactor().map(inputs))?,
         };
         let crew = self.inner.crew(team, &task.inputs).await?;
-        self.begin(team, task, crew, None).await
+        self.begin_with(team, task, crew, None).await
     }
 
     /// Goes on with a session where its journal ends. A session that is over gives its result again, and nothing runs.

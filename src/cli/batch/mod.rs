@@ -198,6 +198,7 @@ async fn write(mut batch: Batch, mut out: Out, summary: &mut Summary, progress: 
             }
         }
     });
+    let mut fatal = false;
     while let Some(result) = batch.next().await {
         match result {
             Ok(result) => {
@@ -209,15 +210,14 @@ async fn write(mut batch: Batch, mut out: Out, summary: &mut Summary, progress: 
                 progress.add(summary);
             }
             Err(error) => {
-                if error.is_fatal() {
-                    interrupt.cancel();
-                }
+                fatal |= error.is_fatal();
                 progress.say(&format!("synod: {error}"));
                 summary.not_run();
             }
         }
     }
-    let interrupted = interrupt.is_cancelled();
+    // The batch ends itself after what would stop every other task as well.
+    let interrupted = interrupt.is_cancelled() && !fatal;
     signals.abort();
     out.sync()?;
     Ok(interrupted)

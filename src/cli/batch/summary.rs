@@ -154,7 +154,7 @@ impl Summary {
     /// How the command ends.
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self { is_interrupted: true, not_run: 0, .. } => Exit::Interrupted,
+            Self { is_interrupted: true, .. } => Exit::Interrupted,
             Self { invalid: 1.., .. } => Exit::Usage,
             Self { failed: 1.., .. } | Self { not_run: 1.., .. } => Exit::Failed,
             Self { out_of_budget: 1.., .. } => Exit::OutOfBudget,

@@ -85,7 +85,7 @@ impl Tasks {
     ) -> Result<SessionHandle, EngineError> {
         let crew = self.crew(inputs).await?;
         let beginning = Beginning { session: self.session(task, attempt), task: &task.task, inputs: inputs.clone() };
-        self.engine.begin(&self.team, beginning, crew, claim).await
+        self.engine.begin_with(&self.team, beginning, crew, claim).await
     }
 
     async fn crew(&self, inputs: &Map) -> Result<Crew, EngineError> {
