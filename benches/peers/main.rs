@@ -17,7 +17,7 @@ mod ours;
 mod table;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -60,7 +60,7 @@ fn main() -> Result<(), Failure> {
     for workload in WORKLOADS.iter().filter(|w| !some_workloads || any(&[w.name])) {
         let dag = read(&folder.join("workloads").join(format!("{}.txt", workload.file)))?;
         let mut times = Times::new();
-        let mut errors = Vec::new();
+        let mut errors = BTreeSet::new();
         for _ in 0..ROUNDS {
             runtime.block_on(ours::round(&dag, workload, &mut times))?;
             for peer in PEERS.iter().filter(|p| !some_peers || any(&[p.name])) {
@@ -72,7 +72,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-fn show(workload: &Workload, times: &Times, errors: &[String]) {
+fn show(workload: &Workload, times: &Times, errors: &BTreeSet<String>) {
     let durable = if workload.durable { ", durable" } else { "" };
     println!("\n{} ({}{durable}, {} at once; medians of {ROUNDS} rounds)", workload.name, workload.file, workload.sessions);
     let medians: BTreeMap<&String, f64> = times.iter().map(|(who, runs)| (who, median(runs))).collect();
@@ -95,7 +95,13 @@ fn median(runs: &[f64]) -> f64 {
 }
 
 /// Runs a peer and takes its lines.
-fn theirs(folder: &Path, peer: &Peer, workload: &Workload, times: &mut Times, errors: &mut Vec<String>) -> Result<(), Failure> {
+fn theirs(
+    folder: &Path,
+    peer: &Peer,
+    workload: &Workload,
+    times: &mut Times,
+    errors: &mut BTreeSet<String>,
+) -> Result<(), Failure> {
     let Some(args) = peer.args(workload) else { return Ok(()) };
     let files = [Some(peer.program), peer.script];
     if files.into_iter().flatten().any(|file| !folder.join(file).exists()) {
@@ -125,21 +131,24 @@ fn theirs(folder: &Path, peer: &Peer, workload: &Workload, times: &mut Times, er
             None => std::thread::sleep(Duration::from_millis(20)),
         }
     };
-    let before = times.len() + errors.len();
+    let mut said_nothing = true;
     for line in std::fs::read_to_string(said.path())?.lines() {
         let Ok(row) = serde_json::from_str::<serde_json::Value>(line) else { continue };
         let who = format!("{}, {}", peer.name, row["variant"].as_str().unwrap_or("plain"));
         match (row["wall_ms"].as_f64(), row["error"].as_str()) {
             (Some(ms), None) => times.entry(who).or_default().push(ms),
-            (_, Some(error)) => errors.push(format!("{who}: {error}")),
-            (None, None) => {}
+            (_, Some(error)) => {
+                errors.insert(format!("{who}: {error}"));
+            }
+            (None, None) => continue,
         }
+        said_nothing = false;
     }
     if !code.is_some_and(|code| code.success()) {
         let how = code.map_or_else(|| format!("took more than {PATIENCE:?}"), |code| code.to_string());
-        errors.push(format!("{}: {how}", peer.name));
-    } else if times.len() + errors.len() == before && !times.keys().any(|who| who.starts_with(peer.name)) {
-        errors.push(format!("{}: it printed no time", peer.name));
+        errors.insert(format!("{}: {how}", peer.name));
+    } else if said_nothing {
+        errors.insert(format!("{}: it printed no time", peer.name));
     }
     Ok(())
 }
