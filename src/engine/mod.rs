@@ -9,6 +9,7 @@ mod clock;
 mod doctor;
 mod drive;
 mod files;
+mod followers;
 mod handle;
 mod library;
 mod notify;
