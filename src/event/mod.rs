@@ -10,7 +10,7 @@ mod fact;
 
 use serde::{Deserialize, Serialize};
 
-pub use cassette::{CASSETTE_VERSION, Cassette, CassetteError};
+pub use cassette::{CASSETTE_VERSION, Cassette, CassetteError, CassetteReader, CassetteWriter};
 pub use effect::{Effect, Input, Key, ModelCall, Notice, ToolCall};
 pub use fact::{
     Ask, AskFor, AskOutcome, Delegated, Event, Finished, Grown, GrownFrom, Outcome, Skip, Started, Status, ToolCalled, TurnEnd,
