@@ -19,11 +19,13 @@ mod plan;
 mod replay;
 mod report;
 mod resume;
+mod retention;
 mod rules;
 mod run;
 mod schema;
 mod sessions;
 mod show;
+mod verify;
 
 use std::{
     io::Write,
@@ -103,6 +105,9 @@ enum Command {
     Export(export::Export),
     Import(export::Import),
     Replay(replay::Replay),
+    Verify(verify::Verify),
+    Gc(retention::Gc),
+    Compact(retention::Compact),
     Agents(agents::Agents),
     Models(models::ModelsCommand),
     Doctor(doctor::Doctor),
@@ -195,6 +200,9 @@ pub fn run(cli: Cli) -> Exit {
         Command::Export(args) => args.run(&global),
         Command::Import(args) => args.run(&global),
         Command::Replay(args) => args.run(&global),
+        Command::Verify(args) => args.run(&global),
+        Command::Gc(args) => args.run(&global),
+        Command::Compact(args) => args.run(&global),
         Command::Agents(args) => args.run(&global),
         Command::Models(args) => args.run(&global),
         Command::Doctor(args) => args.run(&global),

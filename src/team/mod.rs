@@ -38,6 +38,7 @@ pub use profile::{LETTER_NAMES, PROMPT_NAMES};
 pub use render::render;
 pub use resolve::COORDINATOR;
 pub use rules::fits;
+pub use scalar::parse_span;
 pub use schema::{schema_profile, schema_team};
 pub use sources::{LIBRARY, MapSources, SourceError, Sources, beside};
 pub use spec::{

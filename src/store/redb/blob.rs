@@ -55,6 +55,18 @@ pub fn join(stored: &[u8], limit: usize, fetch: &mut dyn FnMut(&Digest) -> Optio
     Ok(join.out)
 }
 
+/// The blobs that a record's event or a blob refers to by itself.
+pub fn references(stored: &[u8]) -> Result<Vec<Digest>, BlobError> {
+    let (mut found, mut at) = (Vec::new(), 0);
+    while at < stored.len() {
+        // Parts follow their head, so that heads in a row are all there is.
+        let end = head(stored, at)?.end;
+        found.extend(reference(&stored[at..end]));
+        at = end;
+    }
+    Ok(found)
+}
+
 struct Split<'a> {
     input: &'a [u8],
     out: Vec<u8>,

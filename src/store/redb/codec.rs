@@ -94,6 +94,12 @@ pub fn decode_unchained(row: &[u8], seq: Seq, fetch: &mut dyn FnMut(&Digest) -> 
     Ok(Record { seq, at: Timestamp(i64::from_le_bytes(time)), event })
 }
 
+/// The blobs that `row` refers to.
+pub fn references(row: &[u8]) -> Result<Vec<Digest>, String> {
+    link_of(row)?;
+    blob::references(&row[EVENT_AT..]).map_err(|e| e.to_string())
+}
+
 /// The link of `row`.
 pub fn link_of(row: &[u8]) -> Result<Link, String> {
     match row.first() {
