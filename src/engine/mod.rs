@@ -8,6 +8,8 @@ mod claimed;
 mod clock;
 mod doctor;
 mod drive;
+#[cfg(test)]
+mod faults;
 mod files;
 mod followers;
 mod handle;
