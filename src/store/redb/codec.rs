@@ -60,7 +60,8 @@ pub fn encode(record: &Record, before: &Link) -> Result<(Stored, Link), String> 
     if event.len() > MAX_RECORD {
         return Err(format!("it is longer than {MAX_RECORD} bytes"));
     }
-    let (event, blobs) = blob::split(&event).map_err(|e| e.to_string())?;
+    let split = if let Event::Started(_) = record.event { blob::split_start } else { blob::split };
+    let (event, blobs) = split(&event).map_err(|e| e.to_string())?;
     let mut row = Vec::with_capacity(EVENT_AT + event.len());
     row.push(FORMAT);
     row.extend_from_slice(&[0; 16]);
