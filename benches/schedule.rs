@@ -71,6 +71,9 @@ fn run(plan: &Arc<Plan>) {
         plan: plan.clone(),
         sources: BTreeMap::new(),
         records: Vec::new(),
+        models: BTreeMap::new(),
+        forked: None,
+        reuse: None,
     };
     let (mut scheduler, step) = Scheduler::start(Timestamp(0), started, Arc::new(Nobody), Arc::new(Nobody)).expect("it starts");
     let mut waiting: Vec<Key> = calls(step.effects).collect();

@@ -45,6 +45,7 @@
 //! | [`state`] | Where do we stand? |
 //! | [`schedule`] | What should happen next? |
 //! | [`report`] | What came of it? |
+//! | [`simulate`] | How would it go? |
 //! | — | *I/O begins here* |
 //! | `http` | How does this program ask others over HTTP? |
 //! | [`secret`] | What must nobody read? |
@@ -75,6 +76,7 @@ pub mod report;
 pub mod rule;
 pub mod schedule;
 pub mod secret;
+pub mod simulate;
 pub mod state;
 pub mod store;
 pub mod team;

@@ -49,6 +49,24 @@ fn a_session_is_replayed_imported_and_exported_to_the_same() {
 }
 
 #[test]
+fn an_import_that_was_broken_off_is_ended_by_the_next_one() {
+    let bench = Bench::on_disk();
+    let ran = bench.run(&graph("nodes: { a: { gate: '1' }, b: { gate: '2', after: a } }\noutput: b.output\n"));
+    let there = Bench::on_disk();
+    // As when the process was killed after it.
+    let half = there.engine().import(&ran.records[..2]).unwrap();
+    assert_eq!((half, there.store().read_all(half).unwrap().len()), (ran.session(), 2));
+    for _ in 0..2 {
+        assert_eq!(there.engine().import(&ran.records).unwrap(), half);
+        assert_eq!(there.store().read_all(half).unwrap(), ran.records);
+    }
+    assert_eq!(there.store().row(half).unwrap().status, synod::event::Status::Completed);
+    // One that went on meanwhile is left as it is.
+    assert!(there.engine().import(&ran.records[..2]).is_err());
+    assert_eq!(there.store().read_all(half).unwrap(), ran.records);
+}
+
+#[test]
 fn a_changed_cassette_is_not_imported_and_a_strict_replay_names_the_first_request_that_differs() {
     let here = folder();
     let (_, report) = exported(here.path());

@@ -126,6 +126,9 @@ fn every_shipped_team_checks_plans_and_expands_to_the_same_plan() {
     for team in teams {
         let path = team.expect("a readable folder").path();
         let name = path.file_stem().and_then(|n| n.to_str()).expect("a name").to_owned();
+        if name.ends_with(".test") {
+            continue;
+        }
         let (code, _, said) = synod(folder.path(), &["check", &name]);
         assert_eq!(code, 0, "{name}: {said}");
         let (code, plan, said) = synod(folder.path(), &["plan", &name, "--json"]);

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
-use synod::team::{Diagnostic, Known, ModelCatalog, SourceError, Sources, check, render};
+use synod::team::{Diagnostic, Known, ModelCatalog, SourceError, Sources, check, is_suite, load_suite, render};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 const LIBRARY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/graphs");
@@ -39,6 +39,9 @@ impl Sources for Files {
 }
 
 fn found(name: &str) -> Vec<Diagnostic> {
+    if is_suite(name) {
+        return load_suite(name, &Files).map_or_else(|found| found, |(_, warnings)| warnings);
+    }
     check(name, &Files, &Known::models(&ModelCatalog::built_in()))
 }
 

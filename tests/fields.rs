@@ -14,6 +14,8 @@ mod nested;
 mod node;
 #[path = "fields/profile.rs"]
 mod profile;
+#[path = "fields/reuse.rs"]
+mod reuse;
 #[path = "fields/team.rs"]
 mod team;
 #[path = "fields/tools.rs"]

@@ -22,6 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("state", &["value", "graph", "event", "plan", "turn"]),
     ("schedule", &["value", "graph", "event", "plan", "turn", "state"]),
     ("report", &["value", "graph", "event", "plan", "turn", "state"]),
+    ("simulate", &["value", "graph", "event", "plan", "turn", "state", "schedule", "report"]),
     ("http", &[]),
     ("secret", &["value"]),
     ("model", &["value", "graph", "event", "team", "rule", "turn", "state", "http", "secret"]),
@@ -42,6 +43,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "state",
             "schedule",
             "report",
+            "simulate",
             "model",
             "tool",
             "knowledge",
@@ -52,7 +54,8 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// The modules above the line.
-const PURE: &[&str] = &["value", "graph", "event", "team", "rule", "pattern", "plan", "turn", "state", "schedule", "report"];
+const PURE: &[&str] =
+    &["value", "graph", "event", "team", "rule", "pattern", "plan", "turn", "state", "schedule", "report", "simulate"];
 
 /// What may not be named above the line.
 const IMPURE: &[&str] = &[

@@ -100,6 +100,20 @@ impl Dag {
         dag
     }
 
+    /// Layers of nodes of 5 to 50 ms, each of which waits for three of the layer before: whoever waits for a whole layer waits for its slowest.
+    pub fn slow_layers(layers: usize, width: usize) -> Self {
+        let mut dag = Self::default();
+        for n in 0..layers * width {
+            let millis = 5 + (n as u64 * 7_919) % 46;
+            let sources = [n % width, (n * 7 + 1) % width, (n * 13 + 2) % width];
+            match (n / width).checked_sub(1) {
+                Some(layer) => dag.node(millis, sources.map(|s| layer * width + s)),
+                None => dag.node(millis, []),
+            };
+        }
+        dag
+    }
+
     /// The longest path from each node to the end, itself included.
     pub fn ranks(&self) -> Vec<u64> {
         let mut ranks = self.millis.clone();

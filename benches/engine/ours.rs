@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redb::{Builder, ConcurrencyMode, TableDefinition};
 use synod::{
     engine::{Engine, Prepared},
     event::Status,
@@ -20,9 +19,6 @@ use synod::{
 use tokio::task::JoinSet;
 
 use crate::{Failure, graphs::Dag, ideal};
-
-/// About what the record of a node takes, encoded.
-const ROW: [u8; 160] = [7; 160];
 
 pub struct Host {
     engine: Engine,
@@ -115,22 +111,4 @@ impl Tool for Sleep {
             Ok(Value::Null)
         })
     }
-}
-
-/// How long plain redb takes for `rows` rows in `commits` commits, in the mode that journals use.
-pub fn journal_on_disk(path: &Path, rows: usize, commits: usize) -> Result<Duration, Failure> {
-    const TABLE: TableDefinition<u64, &[u8]> = TableDefinition::new("rows");
-    let db = Builder::new().set_concurrency_mode(ConcurrencyMode::SingleWriter).create(path)?;
-    let began = Instant::now();
-    for commit in 0..commits {
-        let write = db.begin_write()?;
-        {
-            let mut table = write.open_table(TABLE)?;
-            for row in (commit..rows).step_by(commits) {
-                table.insert(row as u64, ROW.as_slice())?;
-            }
-        }
-        write.commit()?;
-    }
-    Ok(began.elapsed())
 }

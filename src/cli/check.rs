@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{CommandError, Exit, Global, Outcome, output};
-use crate::team::Diagnostic;
+use crate::{
+    engine::Engine,
+    team::{Diagnostic, is_suite},
+};
 
 /// Files that one call looks at.
 const MAX_FILES: usize = 10_000;
 
-/// Say what is wrong with team and profile files
+/// Say what is wrong with team and profile files, and files of tests
 #[derive(Debug, Args)]
 pub(super) struct Check {
     /// Files, folders (searched for YAML and JSON files), or names of shipped teams
@@ -27,7 +30,8 @@ impl Check {
         }
         let mut found: Vec<Diagnostic> = Vec::new();
         for name in &names {
-            for diagnostic in engine.check(name) {
+            let wrong = if is_suite(name) { check_suite(&engine, name) } else { engine.check(name) };
+            for diagnostic in wrong {
                 if !found.contains(&diagnostic) {
                     found.push(diagnostic);
                 }
@@ -48,12 +52,18 @@ impl Check {
     }
 }
 
+/// What is wrong with a file of tests, its team included.
+fn check_suite(engine: &Engine, name: &str) -> Vec<Diagnostic> {
+    engine.load_suite(name).map_or_else(|found| found, |suite| engine.check_suite(&suite))
+}
+
 /// The YAML and JSON files below a folder, sorted; hidden folders, schemas and samples are left out.
 fn files_below(folder: &Path, names: &mut Vec<String>) -> Result<(), CommandError> {
     let hidden = |path: &Path| path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with('.'));
     let wanted = |path: &Path| {
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-        matches!(extension, "yaml" | "yml" | "json") && is_team_or_profile(path)
+        let is_test = path.to_str().is_some_and(is_suite);
+        matches!(extension, "yaml" | "yml" | "json") && (is_test || is_team_or_profile(path))
     };
     let mut entries: Vec<PathBuf> = Vec::new();
     for entry in folder.read_dir().map_err(|e| CommandError::Usage(format!("read {}: {e}", folder.display())))? {

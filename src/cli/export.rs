@@ -1,7 +1,8 @@
 //! `synod export`: a session as one portable file. `synod import`: back into a store.
 
 use std::{
-    io::Write,
+    fs::File,
+    io::{BufRead, BufReader, BufWriter, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -9,11 +10,17 @@ use clap::Args;
 
 use super::{CommandError, Exit, Global, Outcome, output};
 use crate::{
-    event::{Cassette, Record},
+    engine::EngineError,
+    event::{Cassette, CassetteReader, CassetteWriter, Event, Record},
     state::FoldError,
+    store::{READ_PAGE, ReadError, Store},
+    value::{Seq, SessionId},
 };
 
-/// The largest cassette that is read, in bytes.
+/// The longest line of a cassette that is imported, in bytes: a record as JSON.
+const MAX_LINE: u64 = 1 << 30;
+
+/// The largest cassette that is replayed, in bytes.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// Write a session as one file, which `import`, `replay` and `replay:FILE` and `replay:FILE#ROLE` models read
@@ -34,22 +41,72 @@ impl Export {
     pub(super) fn run(&self, global: &Global) -> Outcome {
         let engine = global.engine()?;
         let session = global.session(&engine, &self.session)?;
-        let (records, exit) = global.records(&engine, session)?;
-        let text = Cassette::write(&records).map_err(|e| CommandError::Output(e.into()))?;
-        match &self.out {
-            None => output::text(&text)?,
-            Some(path) => {
-                let written = std::fs::File::create(path).and_then(|mut file| file.write_all(text.as_bytes()).map(|()| file));
-                let written = written.and_then(|file| file.sync_all());
-                written.map_err(|e| CommandError::Usage(format!("write {}: {e}", path.display())))?;
-                if global.json {
-                    output::json(&serde_json::json!({ "session": session, "file": path, "records": records.len() }))?;
-                } else if !global.quiet {
-                    eprintln!("{} records of {session} are in {}", records.len(), path.display());
-                }
+        let store = engine.store().as_ref();
+        // The header has the last hash, so that all is read twice; nothing but a page of it is ever in memory.
+        let (mut writer, mut header) = (CassetteWriter::default(), String::new());
+        let (records, damage) = each_page(store, session, u64::MAX, &mut |page| {
+            page.iter().try_for_each(|record| writer.line(record).map(drop)).map_err(|e| CommandError::Output(e.into()))
+        })?;
+        if let Some(Event::Started(started)) = store.read(session, Seq(0), 1)?.first().map(|record| &record.event) {
+            header = writer.header(started).map_err(|e| CommandError::Output(e.into()))?;
+        }
+        let mut file = match &self.out {
+            None => None,
+            Some(path) => Some(File::create(path).map(BufWriter::new).map_err(|e| self.unwritten(&e))?),
+        };
+        let mut put = |text: &str| match &mut file {
+            None => output::text(text),
+            Some(file) => file.write_all(text.as_bytes()).map_err(|e| self.unwritten(&e)),
+        };
+        put(&header)?;
+        let mut writer = CassetteWriter::default();
+        each_page(store, session, records, &mut |page| {
+            page.iter().try_for_each(|record| put(&writer.line(record).map_err(|e| CommandError::Output(e.into()))?))
+        })?;
+        if let (Some(file), Some(path)) = (file, &self.out) {
+            let written = file.into_inner().map_err(std::io::IntoInnerError::into_error).and_then(|file| file.sync_all());
+            written.map_err(|e| self.unwritten(&e))?;
+            if global.json {
+                output::json(&serde_json::json!({ "session": session, "file": path, "records": records }))?;
+            } else if !global.quiet {
+                eprintln!("{records} records of {session} are in {}", path.display());
             }
         }
-        Ok(exit)
+        Ok(damage.map_or(Exit::Done, |damage| {
+            eprintln!("synod: {damage}");
+            Exit::Failed
+        }))
+    }
+
+    fn unwritten(&self, error: &std::io::Error) -> CommandError {
+        let path = self.out.as_deref().unwrap_or(Path::new("the output"));
+        CommandError::Usage(format!("write {}: {error}", path.display()))
+    }
+}
+
+/// Hands out the first `most` records of a session page by page, as far as they can be read; returns how many there were, and what is damaged.
+fn each_page(
+    store: &dyn Store,
+    session: SessionId,
+    most: u64,
+    take: &mut dyn FnMut(&[Record]) -> Result<(), CommandError>,
+) -> Result<(u64, Option<ReadError>), CommandError> {
+    let (mut from, mut most) = (0, most);
+    loop {
+        let want = usize::try_from(most - from).unwrap_or(READ_PAGE).min(READ_PAGE);
+        match store.read(session, Seq(from), want) {
+            Ok(page) => {
+                take(&page)?;
+                from += page.len() as u64;
+                if page.len() < READ_PAGE {
+                    return Ok((from, None));
+                }
+            }
+            // What stands before it is read once more.
+            Err(ReadError::Damaged { seq, .. }) if seq.0 > from => most = seq.0,
+            Err(damage @ ReadError::Damaged { .. }) if from > 0 => return Ok((from, Some(damage))),
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 
@@ -65,15 +122,34 @@ pub(super) struct Import {
 
 impl Import {
     pub(super) fn run(&self, global: &Global) -> Outcome {
-        let Cassette { records, changed } = read(&self.file)?;
-        if !changed.is_empty() {
-            let why = format!("import {}: {}; export the session again", self.file.display(), changed.join("; "));
-            return Err(CommandError::Usage(why));
-        }
-        fits(&self.file, &records)?;
-        let session = global.engine()?.import(&records)?;
+        let wrong = |why: String| CommandError::Usage(format!("import {}: {why}", self.file.display()));
+        let mut records = 0;
+        let mut each = |take: &mut dyn FnMut(Record) -> Result<(), CommandError>| {
+            let mut lines = BufReader::new(File::open(&self.file).map_err(|e| wrong(e.to_string()))?);
+            let (mut reader, mut line) = (CassetteReader::default(), String::new());
+            records = 0;
+            loop {
+                line.clear();
+                let read = lines.by_ref().take(MAX_LINE).read_line(&mut line).map_err(|e| wrong(e.to_string()))?;
+                if read == 0 {
+                    break;
+                }
+                if let Some(record) = reader.line(&line).map_err(|e| wrong(e.to_string()))? {
+                    records += 1;
+                    take(record).map_err(|error| match error {
+                        CommandError::Engine(EngineError::Fold(why)) => wrong(why.to_string()),
+                        error => error,
+                    })?;
+                }
+            }
+            let changed = reader.finish().map_err(|e| wrong(e.to_string()))?;
+            if changed.is_empty() { Ok(()) } else { Err(wrong(format!("{}; export the session again", changed.join("; ")))) }
+        };
+        // Nothing is made of a file that was changed.
+        each(&mut |_| Ok(()))?;
+        let session = global.engine()?.import_from(&mut each)?;
         if global.json {
-            output::json(&serde_json::json!({ "session": session, "records": records.len() }))?;
+            output::json(&serde_json::json!({ "session": session, "records": records }))?;
         } else {
             output::text(&format!("{session}\n"))?;
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{CommandError, Exit, Global, Outcome, output, run::load};
-use crate::engine::library_files;
+use crate::{engine::library_files, team::is_suite};
 
 /// Copy a shipped team, with all that it consists of, into a folder to change it
 #[derive(Debug, Args)]
@@ -24,7 +24,8 @@ pub(super) struct Init {
 impl Init {
     pub(super) fn run(&self, global: &Global) -> Outcome {
         let engine = global.bare_engine()?;
-        let known: Vec<String> = library_files().into_iter().map(|f| f.name()).filter(|n| n.starts_with("teams/")).collect();
+        let known: Vec<String> =
+            library_files().into_iter().map(|f| f.name()).filter(|n| n.starts_with("teams/") && !is_suite(n)).collect();
         let file = format!("teams/{}.yaml", self.team.trim_start_matches("teams/").trim_end_matches(".yaml"));
         if !known.contains(&file) {
             let names: Vec<&str> = known.iter().map(|n| n.trim_start_matches("teams/").trim_end_matches(".yaml")).collect();

@@ -60,7 +60,7 @@ pub(super) async fn follow(engine: &Engine, mut handle: SessionHandle, global: &
 }
 
 /// Waits for Ctrl-C or a polite request to end. False when neither can be heard.
-async fn signal() -> bool {
+pub(super) async fn signal() -> bool {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

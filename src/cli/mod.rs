@@ -5,11 +5,14 @@
 
 mod agents;
 mod answer;
+mod batch;
 mod cancel;
 mod check;
 mod completions;
+mod diff;
 mod doctor;
 mod export;
+mod fork;
 mod init;
 mod live;
 mod messages;
@@ -19,11 +22,15 @@ mod plan;
 mod replay;
 mod report;
 mod resume;
+mod retention;
 mod rules;
 mod run;
 mod schema;
 mod sessions;
 mod show;
+mod simulate;
+mod test;
+mod verify;
 
 use std::{
     io::Write,
@@ -93,6 +100,7 @@ enum Command {
     Check(check::Check),
     Plan(plan::Plan),
     Run(run::Run),
+    Batch(batch::BatchCommand),
     Resume(resume::Resume),
     Sessions(sessions::Sessions),
     Show(show::Show),
@@ -102,11 +110,18 @@ enum Command {
     Report(report::ReportCommand),
     Export(export::Export),
     Import(export::Import),
+    Fork(fork::Fork),
+    Diff(diff::DiffCommand),
     Replay(replay::Replay),
+    Verify(verify::Verify),
+    Gc(retention::Gc),
+    Compact(retention::Compact),
     Agents(agents::Agents),
     Models(models::ModelsCommand),
     Doctor(doctor::Doctor),
     Rules(rules::Rules),
+    Test(test::Test),
+    Simulate(simulate::Simulate),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -185,6 +200,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Check(args) => args.run(&global),
         Command::Plan(args) => args.run(&global),
         Command::Run(args) => args.run(&global),
+        Command::Batch(args) => args.run(&global),
         Command::Resume(args) => args.run(&global),
         Command::Sessions(args) => args.run(&global),
         Command::Show(args) => args.run(&global),
@@ -194,11 +210,18 @@ pub fn run(cli: Cli) -> Exit {
         Command::Report(args) => args.run(&global),
         Command::Export(args) => args.run(&global),
         Command::Import(args) => args.run(&global),
+        Command::Fork(args) => args.run(&global),
+        Command::Diff(args) => args.run(&global),
         Command::Replay(args) => args.run(&global),
+        Command::Verify(args) => args.run(&global),
+        Command::Gc(args) => args.run(&global),
+        Command::Compact(args) => args.run(&global),
         Command::Agents(args) => args.run(&global),
         Command::Models(args) => args.run(&global),
         Command::Doctor(args) => args.run(&global),
         Command::Rules(args) => args.run(&global),
+        Command::Test(args) => args.run(&global),
+        Command::Simulate(args) => args.run(&global),
         Command::Schema(args) => args.run(&global),
         Command::Completions(args) => args.run(&global),
     };
@@ -231,7 +254,7 @@ impl CommandError {
             Self::Engine(error) => {
                 eprintln!("synod: {}", redactor.text(&error.to_string()));
                 match error {
-                    EngineError::Prepare(_) | EngineError::Find(_) | EngineError::Answer(_) => Exit::Usage,
+                    EngineError::Prepare(_) | EngineError::Find(_) | EngineError::Answer(_) | EngineError::Fork(_) => Exit::Usage,
                     // What was not written did not happen; the session can be resumed.
                     EngineError::Append(_) => Exit::Interrupted,
                     EngineError::Claim(_)

@@ -26,6 +26,13 @@ pub(super) struct Run {
     /// by the agent of the same name) or replay:FILE#ROLE (by that agent).
     #[arg(long = "set", value_name = "ROLE.FIELD=VALUE")]
     set: Vec<String>,
+    /// Take over what models replied in an earlier session to the same requests, and say of the rest why not
+    ///
+    /// Whoever would be asked the same again is not asked: same profile, model, prompt, task, input, context and conversation. Rules
+    /// judge anew, and tools look again, so that a change of what they read is seen. A node that made an irreversible call works
+    /// anew, unless it says `reuse: always`; `reuse: false` takes nothing over.
+    #[arg(long, value_name = "SESSION")]
+    reuse: Option<String>,
 }
 
 impl Run {
@@ -34,20 +41,26 @@ impl Run {
         let team = load(&engine, &self.team, &self.set, global.quiet)?;
         let inputs = inputs(&team, &self.inputs)?;
         let task = self.task(&team);
+        let earlier = self.reuse.as_ref().map(|earlier| global.session(&engine, earlier)).transpose()?;
         runtime()?.block_on(async {
-            let handle = engine.start(&team, task, inputs).await?;
+            let handle = match earlier {
+                Some(earlier) => engine.start_reusing(&team, task, inputs, earlier).await?,
+                None => engine.start(&team, task, inputs).await?,
+            };
             live::follow(&engine, handle, global).await
         })
     }
 
     /// The task; where none is given, what the team is for.
     fn task(&self, team: &Prepared) -> String {
-        if !self.task.is_empty() {
-            return self.task.clone();
-        }
-        let described = team.team.as_ref().and_then(|t| t.description.clone());
-        described.map_or_else(|| team.name.to_string(), |d| d.to_string())
+        if self.task.is_empty() { purpose(team) } else { self.task.clone() }
     }
+}
+
+/// What a team is for, which is what it does when nobody says.
+pub(super) fn purpose(team: &Prepared) -> String {
+    let described = team.team.as_ref().and_then(|t| t.description.clone());
+    described.map_or_else(|| team.name.to_string(), |d| d.to_string())
 }
 
 /// Loads a team and shows what is wrong with it.
@@ -73,33 +86,38 @@ pub(super) fn load(engine: &Engine, team: &str, set: &[String], quiet: bool) -> 
 
 /// The inputs as the team declares them.
 pub(super) fn inputs(team: &Prepared, given: &[String]) -> Result<Map, CommandError> {
-    let specs = team.inputs();
     let mut inputs = Map::new();
     for pair in given {
         let Some((key, text)) = pair.split_once('=') else {
             return Err(CommandError::Usage(format!("--input {pair}: write it as KEY=VALUE")));
         };
-        let Some(spec) = specs.iter().find(|s| *s.name == *key) else {
-            let names: Vec<&str> = specs.iter().map(|s| s.name.as_ref()).collect();
-            let hint = did_you_mean(key, names.iter().copied());
-            let hint = hint.unwrap_or_else(|| {
-                if names.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", names.join(", ")) }
-            });
-            return Err(CommandError::Usage(format!("--input {pair}: the team has no input {key}; {hint}")));
-        };
-        let value = match spec.kind {
-            InputKind::String | InputKind::Folder | InputKind::File => Value::text(text),
-            InputKind::Integer | InputKind::Number | InputKind::Boolean | InputKind::List | InputKind::Map => {
-                let json = serde_json::from_str::<serde_json::Value>(text).map_err(|e| e.to_string());
-                json.and_then(|json| Value::try_from(json).map_err(|e| e.to_string()))
-                    .map_err(|why| CommandError::Usage(format!("--input {pair}: {key} takes JSON here: {why}")))?
-            }
-        };
+        let value = parse_input(team, key, text).map_err(|why| CommandError::Usage(format!("--input {pair}: {why}")))?;
         if inputs.insert(key.to_owned(), value).is_some() {
             return Err(CommandError::Usage(format!("--input {key} is given twice")));
         }
     }
     Ok(inputs)
+}
+
+/// An input that is given as text: as it stands, or as JSON where the team takes a number, boolean, list or map.
+pub(super) fn parse_input(team: &Prepared, name: &str, text: &str) -> Result<Value, String> {
+    let specs = team.inputs();
+    let Some(spec) = specs.iter().find(|s| *s.name == *name) else {
+        let names: Vec<&str> = specs.iter().map(|s| s.name.as_ref()).collect();
+        let hint = did_you_mean(name, names.iter().copied());
+        let hint = hint.unwrap_or_else(|| {
+            if names.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", names.join(", ")) }
+        });
+        return Err(format!("the team has no input {name}; {hint}"));
+    };
+    match spec.kind {
+        InputKind::String | InputKind::Folder | InputKind::File => Ok(Value::text(text)),
+        InputKind::Integer | InputKind::Number | InputKind::Boolean | InputKind::List | InputKind::Map => {
+            let json = serde_json::from_str::<serde_json::Value>(text).map_err(|e| e.to_string());
+            let value = json.and_then(|json| Value::try_from(json).map_err(|e| e.to_string()));
+            value.map_err(|why| format!("{name} takes JSON here: {why}"))
+        }
+    }
 }
 
 /// Prints what came of a session, and says how the command ends.

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::{Exit, Global, Outcome, output};
-use crate::team::{schema_profile, schema_team};
+use crate::team::{schema_profile, schema_team, schema_test};
 
 /// What kind of file.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -12,6 +12,8 @@ enum Kind {
     Profile,
     /// Who works together, and how
     Team,
+    /// What must come of a team's runs
+    Test,
 }
 
 /// Print the JSON Schema of a file
@@ -26,6 +28,7 @@ impl Schema {
         let schema = match self.kind {
             Kind::Profile => schema_profile(),
             Kind::Team => schema_team(),
+            Kind::Test => schema_test(),
         };
         let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
         output::text(&format!("{text}\n"))?;

@@ -162,6 +162,7 @@ fn node_of(event: &Event) -> Option<NodeIx> {
         | Event::ToolReturned { node, .. }
         | Event::NotHappened { node, .. }
         | Event::LetGo { node, .. }
+        | Event::Anew { node, .. }
         | Event::Said { node, .. }
         | Event::Noted { node, .. }
         | Event::Wrote { node, .. }
@@ -170,11 +171,13 @@ fn node_of(event: &Event) -> Option<NodeIx> {
         Event::Grown(grown) => Some(grown.node),
         Event::Delegated(delegated) => Some(delegated.node),
         Event::ToolCalled(called) => Some(called.node),
+        Event::TakenOver(taken) => Some(taken.node),
         Event::Found { node, .. } | Event::Retracted { node, .. } => Some(*node),
         Event::Asked(ask) => Some(ask.node),
         Event::LateResult { key, .. } => Some(key.node),
         Event::Started(_)
         | Event::Resumed { .. }
+        | Event::Forked(_)
         | Event::Parked
         | Event::AskClosed { .. }
         | Event::AskMoved { .. }

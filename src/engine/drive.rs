@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Ended, EngineError, Inner, SessionHandle, blocking,
     claimed::Claimed,
+    followers::{Ear, Followers},
     handle::CALLERS_WAIT,
     perform::{Means, Performer},
     publish::Publisher,
@@ -16,17 +17,15 @@ use crate::{
     event::{Input, Record, Status},
     report::Report,
     schedule::{Scheduler, Step},
-    store::{ClaimError, Closing, InboxItem, Mail, MailId, Release, Ticket},
+    store::{AppendError, ClaimError, Closing, InboxItem, Mail, MailId, Release, Ticket},
     tool::Progress,
     value::{Epoch, SessionId, Timestamp},
 };
 
 /// Inputs that one step takes at most.
 const BATCH: usize = 1_024;
-/// Records that a slow follower may be behind before it misses some.
-const EVENTS_KEPT: usize = 4_096;
-/// Words of progress that are kept for a slow follower.
-const WORDS_KEPT: usize = 64;
+/// Records of a session that are kept for its report. Of a longer one they are read again at its end.
+const KEPT: usize = 32;
 /// How often the inbox for other processes is read, whatever else there is to do.
 const POLL: Duration = Duration::from_millis(100);
 /// The longest sleep without a look at the clock: a machine that was suspended, or whose clock was set, catches up.
@@ -51,15 +50,11 @@ pub(super) fn spawn(
 ) -> SessionHandle {
     let (inbox, inputs) = mpsc::unbounded_channel();
     let (callers, said) = mpsc::channel(CALLERS_WAIT);
-    let (events, follower) = broadcast::channel(EVENTS_KEPT);
-    let (words, _) = broadcast::channel::<Arc<str>>(WORDS_KEPT);
+    let followers = Arc::new(Followers::new());
     let interrupt = CancellationToken::new();
-    let heard = words.clone();
+    let heard = followers.clone();
     let env = inner.env.clone();
-    let progress = Progress::to(move |word| {
-        // Nobody may be listening.
-        let _ = heard.send(Arc::from(env.redactor().text(word)));
-    });
+    let progress = Progress::to(move |word| heard.say(Arc::from(env.redactor().text(word))));
     let max_parallel = scheduler.state().started.plan.max_parallel;
     let performer = Performer::new(session, means, inbox, progress, max_parallel);
     let (clock, env) = (inner.clock.clone(), inner.env.clone());
@@ -71,14 +66,15 @@ pub(super) fn spawn(
         inputs,
         said,
         _caller: callers.clone(),
-        publisher: Publisher::start(events.clone()),
-        events: events.clone(),
+        publisher: Publisher::start(followers.clone()),
+        followers: followers.clone(),
         interrupt: interrupt.clone(),
         ticket: None,
+        kept: matches!(first, First::Step(_)).then(Vec::new),
         mail: Vec::new(),
     };
     let task = tokio::spawn(drive.run(first));
-    SessionHandle { session, callers, clock, env, events, words, first: Some(follower), interrupt, task }
+    SessionHandle { session, callers, clock, env, followers: Ear(followers), interrupt, task }
 }
 
 struct Drive {
@@ -94,9 +90,11 @@ struct Drive {
     /// Keeps `said` open when no caller is left.
     _caller: mpsc::Sender<Input>,
     publisher: Publisher,
-    events: broadcast::Sender<Arc<Record>>,
+    followers: Arc<Followers>,
     interrupt: CancellationToken,
     ticket: Option<Ticket>,
+    /// All records of the session, while they are few: most sessions of a batch are short, and a journal is not read for nothing.
+    kept: Option<Vec<Record>>,
     mail: Vec<MailId>,
 }
 
@@ -105,8 +103,15 @@ impl Drive {
         loop {
             let outcome = self.work(first).await;
             self.performer.stop_all();
-            let status = outcome?;
-            let shown = std::mem::replace(&mut self.publisher, Publisher::start(self.events.clone()));
+            let shown = std::mem::replace(&mut self.publisher, Publisher::start(self.followers.clone()));
+            let status = match outcome {
+                // Of what waited behind an append that failed nothing is known but that the claim is dead; the first one says why.
+                Err(fenced @ EngineError::Append(AppendError::Fenced { .. })) => {
+                    shown.finish().await?;
+                    return Err(fenced);
+                }
+                outcome => outcome?,
+            };
             shown.finish().await?;
             let release = self.release(status).await?;
             // While the index is written.
@@ -236,6 +241,10 @@ impl Drive {
                 Some(Err(earlier)) => earlier,
                 Some(Ok(())) | None => fenced,
             })?;
+            self.kept = self.kept.take().filter(|kept| kept.len() + step.records.len() <= KEPT);
+            if let Some(kept) = &mut self.kept {
+                kept.extend_from_slice(&step.records);
+            }
             self.publisher.publish(ticket.clone(), step.records);
             self.ticket = Some(ticket);
         }
@@ -283,6 +292,9 @@ impl Drive {
 
     /// What came of the session, which nobody works on now.
     async fn report(&self) -> Result<Report, EngineError> {
+        if let Some(kept) = &self.kept {
+            return Ok(Report::of(kept)?.left_alone());
+        }
         let (store, session) = (self.inner.store.clone(), self.performer.session);
         blocking(move || -> Result<Report, EngineError> { Ok(Report::of(&store.read_all(session)?)?.left_alone()) }).await?
     }

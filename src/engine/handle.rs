@@ -10,7 +10,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Clock, EngineError};
+use super::{Clock, EngineError, followers::Ear};
 use crate::{
     event::{Input, Record, Status},
     report::Report,
@@ -47,9 +47,7 @@ pub struct SessionHandle {
     pub(super) callers: mpsc::Sender<Input>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) env: Env,
-    pub(super) events: broadcast::Sender<Arc<Record>>,
-    pub(super) words: broadcast::Sender<Arc<str>>,
-    pub(super) first: Option<broadcast::Receiver<Arc<Record>>>,
+    pub(super) followers: Ear,
     pub(super) interrupt: tokio_util::sync::CancellationToken,
     pub(super) task: JoinHandle<Result<Ended, EngineError>>,
 }
@@ -62,12 +60,12 @@ impl SessionHandle {
 
     /// The records as they come, from the first on where this is called once and first. A slow reader misses some: see the journal.
     pub fn events(&mut self) -> broadcast::Receiver<Arc<Record>> {
-        self.first.take().unwrap_or_else(|| self.events.subscribe())
+        self.followers.0.follow()
     }
 
     /// Short words of tools on how far they are, each as `node: word`. They are not journaled.
     pub fn words(&self) -> broadcast::Receiver<Arc<str>> {
-        self.words.subscribe()
+        self.followers.0.listen()
     }
 
     /// Wants the session to end; what is in flight is stopped, `finally` still runs.
@@ -110,6 +108,9 @@ impl SessionHandle {
     /// # Errors
     /// The engine could not do its job; the session can be resumed.
     pub async fn wait(self) -> Result<Ended, EngineError> {
-        self.task.await.map_err(|e| EngineError::Broken(e.to_string()))?
+        let Self { followers, task, .. } = self;
+        // Nobody can ask for its records now.
+        drop(followers);
+        task.await.map_err(|e| EngineError::Broken(e.to_string()))?
     }
 }

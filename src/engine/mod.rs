@@ -4,11 +4,17 @@
 //! store. Everything that is decided is decided in `schedule`; what is here may be slow, fail or be killed at any moment.
 
 mod answer;
+mod batch;
+mod begin;
 mod claimed;
 mod clock;
 mod doctor;
 mod drive;
+#[cfg(test)]
+mod faults;
 mod files;
+mod followers;
+mod fork;
 mod handle;
 mod library;
 mod notify;
@@ -17,32 +23,34 @@ mod prepare;
 mod publish;
 mod record;
 mod replay;
+mod reuse;
+mod simulate;
 mod toolbox;
+mod trial;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use uuid::Uuid;
 
 pub use answer::MAX_ANSWERS;
+pub use batch::{Batch, BatchError, BatchOptions, BatchResult, BatchTask, MAX_CONCURRENCY, MAX_KEY};
 pub use clock::{Clock, SystemClock};
 pub use doctor::{Area, Diagnosis, Health};
 pub use files::FileSources;
+pub use fork::Changes;
 pub use handle::{Ended, SessionHandle, Unheard};
 pub use library::{LibraryEntry, library_files, library_text};
 pub use prepare::{PrepareError, Prepared};
 pub use replay::{Difference, Replayed};
+pub use trial::{Kill, Moment, Pressure, TrialError, Tried, Trouble, Unmet};
 
 use crate::{
-    event::{EVENT_VERSION, Started},
     knowledge::{Knowledge, Source},
     model::{Model, Models, Providers},
     report::Report,
-    schedule::Scheduler,
     secret::Env,
     state::{FoldError, State},
-    store::{
-        AppendError, ClaimError, Closing, FindError, InboxItem, MemoryStore, NewSession, PostError, ReadError, Store, StoreError,
-    },
+    store::{AppendError, ClaimError, Closing, FindError, InboxItem, MemoryStore, PostError, ReadError, Store, StoreError},
     team::ModelCatalog,
     tool::{Bash, Blocking, CommandPolicy, McpPool, McpServers, Registry, RegistryError, Roots, SearchKnowledge, Tool, builtin},
     value::{Map, SEARCH_KNOWLEDGE, SessionId, Tenant},
@@ -72,6 +80,8 @@ pub(crate) struct Inner {
     places: Places,
     tenant: Tenant,
     clock: Arc<dyn Clock>,
+    /// What stands in for the world while a team is tested.
+    stage: Option<Arc<trial::Stage>>,
 }
 
 /// Where a machine keeps what teams name.
@@ -113,6 +123,9 @@ pub enum EngineError {
     /// An answer that the session does not take.
     #[error("{0}")]
     Answer(String),
+    /// A session cannot be forked like this.
+    #[error("fork the session: {0}")]
+    Fork(String),
     /// The task of a session broke off.
     #[error("the session's task broke off: {0}")]
     Broken(String),
@@ -258,6 +271,7 @@ impl EngineBuilder {
                 places: Places { workspace: self.workspace, state_folder: self.state_folder },
                 tenant: self.tenant,
                 clock: self.clock,
+                stage: None,
             }),
         }
     }
@@ -317,44 +331,35 @@ impl Engine {
     /// # Errors
     /// An input is missing, a folder cannot be opened, or the store cannot be written.
     pub async fn start(&self, team: &Prepared, task: impl AsRef<str>, inputs: Map) -> Result<SessionHandle, EngineError> {
-        let session = SessionId(Uuid::now_v7());
-        let redactor = self.inner.env.redactor();
-        let inputs = self.inner.inputs(team, redactor.map(inputs))?;
-        let roots = self.inner.session_roots(&team.plan, &inputs)?;
-        let models = self.inner.session_models(&team.plan, &team.sources)?;
-        let tools = self.inner.session_tools(&team.plan, &roots).await?;
-        let (inner, plan, name) = (self.inner.clone(), team.plan.clone(), team.name.clone());
-        let records = blocking(move || record::track_records(&inner, &plan, &name)).await??;
-        let at = self.inner.clock.now();
-        let started = Started {
-            version: EVENT_VERSION,
-            session,
-            tenant: self.inner.tenant.clone(),
-            team: team.name.clone(),
-            task: Arc::from(redactor.text(task.as_ref())),
-            inputs: Arc::new(inputs),
-            plan: team.plan.clone(),
-            sources: team.sources.clone(),
-            records,
-        };
-        let new = NewSession {
-            session,
-            tenant: started.tenant.clone(),
-            team: started.team.clone(),
-            task: started.task.clone(),
-            started_at: at,
-        };
-        let store = self.inner.store.clone();
-        let claim = blocking(move || Claimed::create(store, new)).await??;
-        let (scheduler, step) = Scheduler::start(at, started, team.judge.clone(), tools.clone())?;
-        Ok(drive::spawn(
-            self.inner.clone(),
-            session,
-            claim,
-            scheduler,
-            drive::First::Step(step),
-            self.inner.means(tools, roots, models),
-        ))
+        self.begin(team, task.as_ref(), inputs, None).await
+    }
+
+    /// Starts a session that takes over what models replied in `earlier` to the same requests: [`Report::reuse`] says what that was, and why
+    /// the rest was not. Call it inside a tokio runtime.
+    ///
+    /// # Errors
+    /// As [`Engine::start`], or the earlier session cannot be read.
+    pub async fn start_reusing(
+        &self,
+        team: &Prepared,
+        task: impl AsRef<str>,
+        inputs: Map,
+        earlier: SessionId,
+    ) -> Result<SessionHandle, EngineError> {
+        self.begin(team, task.as_ref(), inputs, Some(earlier)).await
+    }
+
+    async fn begin(
+        &self,
+        team: &Prepared,
+        task: &str,
+        inputs: Map,
+        earlier: Option<SessionId>,
+    ) -> Result<SessionHandle, EngineError> {
+        let inputs = self.inner.inputs(team, self.inner.env.redactor().map(inputs))?;
+        let crew = self.inner.crew(team, &inputs).await?;
+        let beginning = begin::Beginning { session: SessionId(Uuid::now_v7()), task, inputs, earlier };
+        self.begin_with(team, beginning, crew, None).await
     }
 
     /// Goes on with a session where its journal ends. A session that is over gives its result again, and nothing runs.
@@ -370,20 +375,7 @@ impl Engine {
             Ok((claim, state))
         })
         .await??;
-        let judge = prepare::judge_of(&state.started.plan, &state.started.sources)?;
-        let roots = self.inner.session_roots(&state.started.plan, &state.started.inputs)?;
-        let models = self.inner.session_models(&state.started.plan, &state.started.sources)?;
-        let tools = self.inner.session_tools(&state.started.plan, &roots).await?;
-        let epoch = claim.epoch();
-        let scheduler = Scheduler::resume(state, judge, tools.clone());
-        Ok(drive::spawn(
-            self.inner.clone(),
-            session,
-            claim,
-            scheduler,
-            drive::First::Resume(epoch),
-            self.inner.means(tools, roots, models),
-        ))
+        self.go_on(claim, state).await
     }
 
     /// Ends a session, wherever it runs. `None`: its owner has the word.
@@ -439,8 +431,13 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 impl Inner {
     /// What a session works with.
     fn means(&self, tools: Arc<SessionTools>, roots: Arc<Roots>, models: Models) -> Means {
-        let notifier =
-            Notifier { commands: self.commands.clone(), roots: roots.clone(), env: self.env.clone(), clock: self.clock.clone() };
+        let notifier = Notifier {
+            commands: self.commands.clone(),
+            roots: roots.clone(),
+            env: self.env.clone(),
+            clock: self.clock.clone(),
+            silent: self.stage.is_some(),
+        };
         Means { tools, roots, models, env: self.env.clone(), notifier }
     }
 
@@ -452,6 +449,9 @@ impl Inner {
     }
 
     fn session_models(&self, plan: &crate::graph::Plan, sources: &BTreeMap<String, Arc<str>>) -> Result<Models, EngineError> {
+        if let Some(stage) = &self.stage {
+            return Ok(stage.models(&self.models, plan, sources).map_err(PrepareError::Model)?);
+        }
         let profiles = plan.teams.iter().flat_map(|team| team.members.iter().chain(&team.coordinator)).map(|m| &m.profile);
         Ok(self.models.with_files(profiles, &|file| crate::plan::with_includes(file, sources)).map_err(PrepareError::Model)?)
     }

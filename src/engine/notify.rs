@@ -37,6 +37,8 @@ pub(super) struct Notifier {
     pub(super) roots: Arc<Roots>,
     pub(super) env: Env,
     pub(super) clock: Arc<dyn Clock>,
+    /// Whether nobody is really told: a team is tested.
+    pub(super) silent: bool,
 }
 
 /// Why a try came to nothing, and whether another may do better.
@@ -51,6 +53,9 @@ impl Notifier {
     /// # Errors
     /// Why the last try came to nothing; an address is named by its host only.
     pub(super) async fn tell(&self, notice: &Notice) -> Result<(), Failure> {
+        if self.silent {
+            return Ok(());
+        }
         let body = notice.payload.to_json().to_string();
         let mut wait = WAIT;
         let mut tries = 1;

@@ -243,7 +243,7 @@ impl Performer {
             people: people.clone(),
             role: call.role.clone(),
             node: call.path.clone(),
-            key: Arc::from(format!("{}/{}", self.session, call.name())),
+            key: Arc::from(format!("{}/{}", call.under.unwrap_or(self.session), call.name())),
             roots: self.means.roots.clone(),
             stop: stop.clone(),
             progress: self.progress_of(&call.path),

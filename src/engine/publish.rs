@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use tokio::{
-    sync::{broadcast, mpsc},
-    task::JoinHandle,
-};
+use tokio::{sync::mpsc, task::JoinHandle};
 
-use super::EngineError;
+use super::{EngineError, followers::Followers};
 use crate::{
     event::Record,
     store::{AppendError, Ticket},
@@ -16,26 +13,22 @@ use crate::{
 /// Shows the records of a session to whoever follows it, in order. What waits here waits for the disk as well, and the store bounds that.
 pub(super) struct Publisher {
     appends: Option<mpsc::UnboundedSender<(Ticket, Vec<Record>)>>,
-    task: JoinHandle<Result<(), AppendError>>,
+    /// `None` once it was said why it ended.
+    task: Option<JoinHandle<Result<(), AppendError>>>,
 }
 
 impl Publisher {
-    /// Sends to `events`.
-    pub(super) fn start(events: broadcast::Sender<Arc<Record>>) -> Self {
+    /// Shows them to `followers`.
+    pub(super) fn start(followers: Arc<Followers>) -> Self {
         let (appends, mut waiting) = mpsc::unbounded_channel::<(Ticket, Vec<Record>)>();
         let task = tokio::spawn(async move {
             while let Some((ticket, records)) = waiting.recv().await {
                 ticket.durable().await?;
-                if events.receiver_count() > 0 {
-                    for record in records {
-                        // Nobody may be following any more.
-                        let _ = events.send(Arc::new(record));
-                    }
-                }
+                followers.show(records);
             }
             Ok(())
         });
-        Self { appends: Some(appends), task }
+        Self { appends: Some(appends), task: Some(task) }
     }
 
     /// Shows `records` once `ticket` says that they are durable.
@@ -48,7 +41,10 @@ impl Publisher {
 
     /// Waits until an append fails, for ever if none does.
     pub(super) async fn failed(&mut self) -> EngineError {
-        match (&mut self.task).await {
+        let Some(task) = &mut self.task else { return std::future::pending().await };
+        let ended = task.await;
+        self.task = None;
+        match ended {
             Ok(Err(error)) => error.into(),
             Ok(Ok(())) => EngineError::Broken("its publisher ended early".to_owned()),
             Err(error) => EngineError::Broken(error.to_string()),
@@ -58,6 +54,7 @@ impl Publisher {
     /// Waits until everything was durable and shown.
     pub(super) async fn finish(mut self) -> Result<(), EngineError> {
         drop(self.appends.take());
-        self.task.await.map_err(|e| EngineError::Broken(e.to_string()))?.map_err(EngineError::from)
+        let Some(task) = self.task.take() else { return Ok(()) };
+        task.await.map_err(|e| EngineError::Broken(e.to_string()))?.map_err(EngineError::from)
     }
 }

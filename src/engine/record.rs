@@ -16,12 +16,16 @@ const SESSIONS: usize = 50;
 /// Sessions of the organization among which these are looked for, the newest.
 const LISTED: usize = 1_000;
 
-/// What is known when a session of that team starts; nothing where no vote of its plan goes by it. Sessions whose journals cannot
-/// be read count for nobody.
-pub(super) fn track_records(inner: &Inner, plan: &Plan, team: &str) -> Result<Vec<TrackRecord>, EngineError> {
-    if !is_used(plan) {
-        return Ok(Vec::new());
-    }
+/// Whether a vote of that plan goes by track records.
+pub(super) fn are_used(plan: &Plan) -> bool {
+    let nodes = plan.graphs.iter().flat_map(|graph| graph.dag.node_weights());
+    let scopes = nodes.filter_map(|node| if let NodeKind::Scope(scope) = &node.kind { Some(&**scope) } else { None });
+    let mut votes = scopes.filter_map(|scope| if let ScopeKind::Settle(spec) = scope { Some(spec.protocol) } else { None });
+    votes.any(|protocol| protocol == VoteProtocol::TrackRecord)
+}
+
+/// What is known when a session of that team starts. Sessions whose journals cannot be read count for nobody.
+pub(super) fn track_records(inner: &Inner, team: &str) -> Result<Vec<TrackRecord>, EngineError> {
     let rows = inner.store.list(&Filter { org: inner.tenant.org.clone(), user: None, limit: LISTED })?;
     let own = rows.into_iter().filter(|row| *row.team == *team && row.status.is_over()).take(SESSIONS);
     let mut sums: BTreeMap<_, TrackRecord> = BTreeMap::new();
@@ -34,11 +38,4 @@ pub(super) fn track_records(inner: &Inner, plan: &Plan, team: &str) -> Result<Ve
         }
     }
     Ok(sums.into_values().collect())
-}
-
-fn is_used(plan: &Plan) -> bool {
-    let nodes = plan.graphs.iter().flat_map(|graph| graph.dag.node_weights());
-    let scopes = nodes.filter_map(|node| if let NodeKind::Scope(scope) = &node.kind { Some(&**scope) } else { None });
-    let mut votes = scopes.filter_map(|scope| if let ScopeKind::Settle(spec) = scope { Some(spec.protocol) } else { None });
-    votes.any(|protocol| protocol == VoteProtocol::TrackRecord)
 }

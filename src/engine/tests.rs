@@ -7,7 +7,7 @@ use crate::{
     event::{Record, Status},
     graph::{AskNode, Node, NodeKind, On, ToolNode},
     plan::PlanBuilder,
-    store::Ticket,
+    store::{NewSession, Ticket},
     tool::{Blocking, BlockingTool, CallContext, Outcome, Work},
     value::{AskId, EffectClass, Place, Seq, TextTemplate, ToolSpec, Value},
 };

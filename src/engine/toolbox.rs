@@ -6,15 +6,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
+use super::trial::Stage;
 use crate::{
     graph::{NodeKind, Plan},
     secret::Env,
     tool::{
-        Blocking, CallContext, Command, Http, Lent, McpPool, Outcome, QUERY_METRICS, QueryMetrics, Registry, RegistryError,
-        Roots, Tool, permits, server_prefix,
+        Blocking, CallContext, Command, Http, Lent, McpPool, McpServers, Outcome, QUERY_METRICS, QueryMetrics, Registry,
+        RegistryError, Roots, Tool, permits, server_prefix,
     },
     turn::Toolbox,
     value::{CommandSpec, EffectClass, Profile, TeamTools, ToolSpec, Value},
@@ -29,11 +31,25 @@ pub(crate) struct MachineTools {
     mcp: McpPool,
     env: Env,
     schemas: Mutex<BTreeMap<String, Arc<jsonschema::Validator>>>,
+    /// What answers in place of some of them while a team is tested.
+    stage: Option<Arc<Stage>>,
 }
 
 impl MachineTools {
     pub(crate) fn new(registry: Registry, mcp: McpPool, env: Env) -> Self {
-        Self { registry: Arc::new(registry), mcp, env, schemas: Mutex::new(BTreeMap::new()) }
+        Self { registry: Arc::new(registry), mcp, env, schemas: Mutex::new(BTreeMap::new()), stage: None }
+    }
+
+    /// The same tools on a stage, without any server.
+    pub(crate) fn staged(&self, stage: Arc<Stage>) -> Self {
+        let mcp = McpPool::new(&McpServers::default(), Path::new("."), &self.env);
+        let schemas = Mutex::new(BTreeMap::new());
+        Self { registry: self.registry.clone(), mcp, env: self.env.clone(), schemas, stage: Some(stage) }
+    }
+
+    /// Tools that only the stage has.
+    fn stubs(&self) -> Option<&Arc<Registry>> {
+        self.stage.as_ref().map(|stage| stage.stubs())
     }
 
     pub(crate) fn mcp(&self) -> &McpPool {
@@ -41,7 +57,8 @@ impl MachineTools {
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
-        self.registry.names().map(str::to_owned).collect()
+        let stubs = self.stubs().into_iter().flat_map(|stubs| stubs.names());
+        self.registry.names().chain(stubs).map(str::to_owned).collect()
     }
 
     /// Calls a tool of this machine, for no session.
@@ -52,15 +69,18 @@ impl MachineTools {
     /// The tools of this machine and those that a team brings along.
     pub(crate) fn specs(&self, team: &TeamTools) -> Vec<ToolSpec> {
         let brought: Vec<ToolSpec> = self.brought(team).iter().map(|tool| tool.spec().clone()).collect();
-        let own = self.registry.names().filter(|name| !brought.iter().any(|spec| *spec.name == **name));
-        let own: Vec<ToolSpec> = own.filter_map(|name| self.registry.spec(name)).map(|spec| (**spec).clone()).collect();
+        let registries = std::iter::once(&self.registry).chain(self.stubs());
+        let own = registries.flat_map(|registry| registry.names().filter_map(|name| registry.spec(name)));
+        let own = own.filter(|own| !brought.iter().any(|spec| spec.name == own.name));
+        let own: Vec<ToolSpec> = own.map(|spec| (**spec).clone()).collect();
         own.into_iter().chain(brought).collect()
     }
 
     /// What repeating that call would do; `None` for a tool that neither this machine nor the team has.
     pub(crate) fn effect_of(&self, team: &TeamTools, tool: &str, args: &Value) -> Option<EffectClass> {
         let brought = self.brought(team).into_iter().find(|own| *own.spec().name == *tool);
-        let found = brought.or_else(|| self.registry.get(tool).cloned());
+        let mut registries = std::iter::once(&self.registry).chain(self.stubs());
+        let found = brought.or_else(|| registries.find_map(|registry| registry.get(tool)).cloned());
         found.map(|tool| tool.effect(args))
     }
 
@@ -135,12 +155,19 @@ impl SessionTools {
 
     /// Makes a call.
     pub(crate) async fn call(&self, tool: &str, context: &CallContext, args: &Value) -> Outcome {
-        self.registry(tool).call(tool, context, args).await
+        let registry = self.registry(tool);
+        if let Some(stage) = &self.machine.stage {
+            registry.check(tool, args)?;
+            if let Some(outcome) = stage.tool(tool, registry.effect(tool, args), context, args).await {
+                return outcome;
+            }
+        }
+        registry.call(tool, context, args).await
     }
 
     /// The registry that has a tool; the machine's where none has it, because it names the nearest.
     fn registry(&self, tool: &str) -> Arc<Registry> {
-        let mut others = std::iter::once(self.team.clone()).chain(self.servers());
+        let mut others = std::iter::once(self.team.clone()).chain(self.servers()).chain(self.machine.stubs().cloned());
         others.find(|registry| registry.get(tool).is_some()).unwrap_or_else(|| self.machine.registry.clone())
     }
 
@@ -172,7 +199,11 @@ impl Toolbox for SessionTools {
         let patterns: Vec<Arc<str>> =
             profile.allowed_tools.iter().map(|p| p.split('(').next().unwrap_or_default().trim().into()).collect();
         let mut found: BTreeMap<Arc<str>, Arc<ToolSpec>> = BTreeMap::new();
-        for registry in [self.machine.registry.clone(), self.team.clone()].into_iter().chain(self.servers()) {
+        for registry in [self.machine.registry.clone(), self.team.clone()]
+            .into_iter()
+            .chain(self.servers())
+            .chain(self.machine.stubs().cloned())
+        {
             let named = registry.names().filter(|name| permits(&patterns, &profile.mcp_servers, name, &Value::Null));
             found.extend(named.filter_map(|name| registry.spec(name)).map(|spec| (spec.name.clone(), spec.clone())));
         }

@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Record};
+use super::{Event, Record, Started};
 use crate::value::SessionId;
 
 /// The version of cassettes that this build writes.
@@ -19,7 +19,7 @@ pub const CASSETTE_VERSION: u32 = 1;
 const BEFORE_HASH: &str = "{\"hash\":\"";
 const BEFORE_RECORD: &str = "\",\"record\":";
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
     synod_cassette: u32,
@@ -71,16 +71,12 @@ impl Cassette {
     /// # Errors
     /// A record has no JSON.
     pub fn write(records: &[Record]) -> Result<String, serde_json::Error> {
-        let (mut lines, mut hash) = (String::new(), String::new());
+        let (mut lines, mut writer) = (String::new(), CassetteWriter::default());
         for record in records {
-            let text = serde_json::to_string(record)?;
-            hash = hash_of(&hash, &text);
-            lines.extend([BEFORE_HASH, &hash, BEFORE_RECORD, &text, "}\n"]);
+            lines.push_str(&writer.line(record)?);
         }
         let Some(Event::Started(started)) = records.first().map(|record| &record.event) else { return Ok(lines) };
-        let (session, team) = (started.session, started.team.to_string());
-        let header = Header { synod_cassette: CASSETTE_VERSION, session, team, records: records.len() as u64, head: hash };
-        Ok(format!("{}\n{lines}", serde_json::to_string(&header)?))
+        Ok(format!("{}{lines}", writer.header(started)?))
     }
 
     /// Reads a cassette.
@@ -88,41 +84,107 @@ impl Cassette {
     /// # Errors
     /// It is empty, of a later version, or a line is no record; the sentence names the line.
     pub fn read(text: &str) -> Result<Self, CassetteError> {
-        let lines = (1..).zip(text.lines()).map(|(number, line): (usize, &str)| (number, line.trim()));
-        let mut lines = lines.filter(|(_, line)| !line.is_empty()).peekable();
-        let (_, first) = *lines.peek().ok_or(CassetteError::Empty)?;
-        let header = header(first)?;
-        if header.is_some() {
-            lines.next();
+        let mut reader = CassetteReader::default();
+        let mut records = Vec::new();
+        for line in text.lines() {
+            records.extend(reader.line(line)?);
         }
-        let (mut records, mut changed, mut hash) = (Vec::new(), Vec::new(), String::new());
-        for (line, text) in lines {
-            let (own, text) = match split(text) {
-                Some((own, text)) => (Some(own), text),
-                None => (None, text),
-            };
-            if header.is_some() || own.is_some() {
-                let expected = hash_of(&hash, text);
-                if own != Some(&expected) {
-                    changed.push(format!("line {line} is not what was exported"));
-                }
-                // The lines after it are judged by themselves.
-                hash = own.map_or(expected, str::to_owned);
-            }
-            records.push(serde_json::from_str(text).map_err(|e| CassetteError::Line { line, why: e.to_string() })?);
+        Ok(Self { records, changed: reader.finish()? })
+    }
+}
+
+/// Writes a cassette line by line. The header needs the last hash: whoever writes it first makes all lines twice.
+#[derive(Debug, Default)]
+pub struct CassetteWriter {
+    hash: String,
+    records: u64,
+}
+
+impl CassetteWriter {
+    /// The line of the next record.
+    ///
+    /// # Errors
+    /// It has no JSON.
+    pub fn line(&mut self, record: &Record) -> Result<String, serde_json::Error> {
+        let text = serde_json::to_string(record)?;
+        self.hash = hash_of(&self.hash, &text);
+        self.records += 1;
+        Ok([BEFORE_HASH, &self.hash, BEFORE_RECORD, &text, "}\n"].concat())
+    }
+
+    /// The first line of a cassette that has the lines so far; `started` is the session's first event.
+    ///
+    /// # Errors
+    /// It has no JSON.
+    pub fn header(&self, started: &Started) -> Result<String, serde_json::Error> {
+        let (session, team, head) = (started.session, started.team.to_string(), self.hash.clone());
+        let header = Header { synod_cassette: CASSETTE_VERSION, session, team, records: self.records, head };
+        Ok(format!("{}\n", serde_json::to_string(&header)?))
+    }
+}
+
+/// Reads a cassette line by line.
+#[derive(Debug, Default)]
+pub struct CassetteReader {
+    line: usize,
+    begun: bool,
+    header: Option<Header>,
+    hash: String,
+    records: u64,
+    changed: Vec<String>,
+}
+
+impl CassetteReader {
+    /// The record of the next line; `None` where it has none.
+    ///
+    /// # Errors
+    /// It is neither a header nor a record, or of a later version.
+    pub fn line(&mut self, line: &str) -> Result<Option<Record>, CassetteError> {
+        self.line += 1;
+        let (line, text) = (self.line, line.trim());
+        if text.is_empty() {
+            return Ok(None);
         }
-        if let Some(header) = header {
-            if records.is_empty() {
-                return Err(CassetteError::Empty);
-            }
-            if header.records != records.len() as u64 {
-                changed.push(format!("it has {} records, and {} were exported", records.len(), header.records));
-            } else if header.head != hash {
-                changed.push("its last record is not the one that was exported".to_owned());
+        if !std::mem::replace(&mut self.begun, true) {
+            self.header = header(text)?;
+            if self.header.is_some() {
+                return Ok(None);
             }
         }
-        changed.truncate(NAMED);
-        Ok(Self { records, changed })
+        let (own, text) = match split(text) {
+            Some((own, text)) => (Some(own), text),
+            None => (None, text),
+        };
+        if self.header.is_some() || own.is_some() {
+            let expected = hash_of(&self.hash, text);
+            if own != Some(&expected) && self.changed.len() < NAMED {
+                self.changed.push(format!("line {line} is not what was exported"));
+            }
+            // The lines after it are judged by themselves.
+            self.hash = own.map_or(expected, str::to_owned);
+        }
+        self.records += 1;
+        serde_json::from_str(text).map(Some).map_err(|e| CassetteError::Line { line, why: e.to_string() })
+    }
+
+    /// After the last line: what does not fit the hashes.
+    ///
+    /// # Errors
+    /// There was nothing.
+    pub fn finish(mut self) -> Result<Vec<String>, CassetteError> {
+        match self.header {
+            None if !self.begun => return Err(CassetteError::Empty),
+            Some(_) if self.records == 0 => return Err(CassetteError::Empty),
+            Some(header) if header.records != self.records => {
+                self.changed.push(format!("it has {} records, and {} were exported", self.records, header.records));
+            }
+            Some(header) if header.head != self.hash => {
+                self.changed.push("its last record is not the one that was exported".to_owned());
+            }
+            Some(_) | None => {}
+        }
+        self.changed.truncate(NAMED);
+        Ok(self.changed)
     }
 }
 

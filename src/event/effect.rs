@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::value::{
-    AskId, CallIx, CallQuestion, EffectClass, Epoch, Failure, FormAnswer, NodeIx, Reply, Request, Timestamp, Turn, Value,
+    AskId, CallIx, CallQuestion, EffectClass, Epoch, Failure, FormAnswer, NodeIx, Reply, Request, SessionId, Timestamp, Turn,
+    Value,
 };
 
 /// Which model or tool call of a session: stable over retries of the engine, so that it can serve as an idempotency key.
@@ -89,6 +90,8 @@ pub struct ToolCall {
     pub effect: EffectClass,
     /// The longest it may take.
     pub timeout: Option<Duration>,
+    /// The session under whose key it is made, where an earlier one made it: repeating it there does nothing more.
+    pub under: Option<SessionId>,
 }
 
 impl ToolCall {
@@ -176,6 +179,7 @@ mod tests {
             args: Value::text(args),
             effect: EffectClass::Idempotent,
             timeout: None,
+            under: None,
         };
         let name = call(3, 1, None, "x").name();
         assert!(name.starts_with("all/1/a/0/"), "{name}");

@@ -25,6 +25,8 @@ pub enum Event {
         /// The owner's claim.
         epoch: Epoch,
     },
+    /// The session parts here from the one whose past it shares: every record before this one is a copy.
+    Forked(Box<Forked>),
     /// Only questions to people are open: the session may leave memory.
     Parked,
     /// A node got going. For a tool node this is the intent of its call.
@@ -122,6 +124,20 @@ pub enum Event {
         /// What repeating each of its calls would do, in their order.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         effects: Vec<EffectClass>,
+    },
+    /// What follows, the end of that turn, call or node, is taken over from an earlier session: nobody was asked or called.
+    TakenOver(Box<TakenOver>),
+    /// A node of a session that takes results over does its work anew from that turn on.
+    Anew {
+        /// Which.
+        node: NodeIx,
+        /// From which turn on, of its attempt; 0 for all of it.
+        turn: Turn,
+        /// Why nothing is taken over.
+        why: Arc<str>,
+        /// The session under whose key its call is made again, where that is an earlier one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        under: Option<SessionId>,
     },
     /// A tool was called for an agent. The intent; the result follows.
     ToolCalled(ToolCalled),
@@ -311,6 +327,61 @@ pub struct Started {
     /// How often what agents held stood in earlier sessions, where a vote of the plan goes by that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<TrackRecord>,
+    /// The provider and id behind each name of a model that the catalog knows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub models: BTreeMap<Arc<str>, Arc<str>>,
+    /// The session whose past it shares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked: Option<Point>,
+    /// The session whose results it takes over where nothing has changed, as far as that had come then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reuse: Option<Point>,
+}
+
+/// A point in the journal of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Point {
+    /// Which session.
+    pub session: SessionId,
+    /// Its last record that counts.
+    pub at: Seq,
+}
+
+/// How a session parts from the one whose past it shares.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Forked {
+    /// Where.
+    pub from: Point,
+    /// What is to be done from here on, where that is something else: whoever has begun keeps the task that it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Arc<str>>,
+    /// Inputs with another value from here on.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub inputs: Map,
+    /// Variables of the session's own team with another value from here on.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub variables: Map,
+    /// What came of irreversible calls, in the other session, that were in flight at that point: as far as it had come when it was
+    /// forked, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub meanwhile: Vec<(Key, Arc<str>)>,
+}
+
+/// What is taken over from an earlier session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TakenOver {
+    /// Which node; in the earlier session it had the same path.
+    pub node: NodeIx,
+    /// Which turn of its attempt; 0 for a tool node.
+    pub turn: Turn,
+    /// Which call of the turn; `None` for the model's reply and for the result of a node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallIx>,
+    /// The session in which it was really asked or called.
+    pub session: SessionId,
+    /// What that took then, and takes nobody now.
+    #[serde(default, skip_serializing_if = "Usage::is_nothing")]
+    pub saved: Usage,
 }
 
 impl PartialEq for Started {

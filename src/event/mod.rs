@@ -10,17 +10,18 @@ mod fact;
 
 use serde::{Deserialize, Serialize};
 
-pub use cassette::{CASSETTE_VERSION, Cassette, CassetteError};
+pub use cassette::{CASSETTE_VERSION, Cassette, CassetteError, CassetteReader, CassetteWriter};
 pub use effect::{Effect, Input, Key, ModelCall, Notice, ToolCall};
 pub use fact::{
-    Ask, AskFor, AskOutcome, Delegated, Event, Finished, Grown, GrownFrom, Outcome, Skip, Started, Status, ToolCalled, TurnEnd,
+    Ask, AskFor, AskOutcome, Delegated, Event, Finished, Forked, Grown, GrownFrom, Outcome, Point, Skip, Started, Status,
+    TakenOver, ToolCalled, TurnEnd,
 };
 
 use crate::value::{Seq, Timestamp};
 
 /// The version of the events that this build writes. The second has digests of requests and questions of calls in flight; the
 /// third says what belongs to an exchange of `ask_agent` beside the metadata, and no longer in it; in the fourth the digest of a
-/// request is of what is new in its thread.
+/// request is made of digests of its entries.
 pub const EVENT_VERSION: u32 = 4;
 
 /// An event with its place in the journal.

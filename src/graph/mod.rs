@@ -21,7 +21,7 @@ pub use bounds::{
 pub use detect::{Detect, Detector, Evidence, Watch};
 pub use node::{
     AgentNode, AskNode, Backoff, Deadline, Divider, Edge, EscalationStep, GateBy, Join, Node, NodeKind, On, Phase, Replan, Retry,
-    ScopeKind, SettleOver, SettleSpec, Stragglers, TeamSeat, ToolNode, VoteProtocol,
+    Reuse, ScopeKind, SettleOver, SettleSpec, Stragglers, TeamSeat, ToolNode, VoteProtocol,
 };
 
 use crate::value::{AgentFacts, Expr, Map, MessageKind, Profile, Role, TeamIx, TeamTools, TemplateIx, TextTemplate, WriteSpec};
@@ -63,6 +63,9 @@ pub struct Member {
     /// What all its activations together may use up; no running time.
     #[serde(default)]
     pub limits: Limits,
+    /// Whether what it came to in an earlier session is taken over, where its node does not say.
+    #[serde(default, skip_serializing_if = "Reuse::is_default")]
+    pub reuse: Reuse,
     /// The team that it is, where it is one: its work is a run of that team. In all else (votes, debates, answers, a synthesis) its
     /// coordinator speaks for it, whose profile it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -37,6 +37,30 @@ pub struct Node {
     pub caught: bool,
     /// Variables that it may write.
     pub writes: Vec<WriteSpec>,
+    /// Whether what it came to in an earlier session is taken over, where a session does that.
+    #[serde(default, skip_serializing_if = "Reuse::is_default")]
+    pub reuse: Reuse,
+}
+
+/// Whether what an agent or a tool came to in an earlier session is taken over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reuse {
+    /// What a model replied to the same request; tools are called again, for what they see may have changed.
+    #[default]
+    Unchanged,
+    /// Nothing.
+    Never,
+    /// What tools returned to the same calls as well, irreversible ones included.
+    Always,
+}
+
+impl Reuse {
+    /// Whether it is what holds where a file says nothing.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What a node does.
@@ -71,6 +95,7 @@ impl Node {
             allow_failure: false,
             caught: false,
             writes: Vec::new(),
+            reuse: Reuse::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::place_of;
 use crate::{
-    graph::{Join, Phase, Stragglers},
+    graph::{Join, Phase, Reuse, Stragglers},
     team::{After, AfterOn, NodeSpec, Team, Text, What},
     value::{Place, Role},
 };
@@ -38,6 +38,7 @@ impl Make {
             allow_failure: false,
             concurrency: None,
             writes: Vec::new(),
+            reuse: Reuse::default(),
             expect_seconds: None,
         }
     }

@@ -10,7 +10,7 @@ use super::{
     trial::Wanted,
 };
 use crate::{
-    graph::{Join, Member, MemberTeam, ScopeKind, TeamSeat},
+    graph::{Join, Member, MemberTeam, Reuse, ScopeKind, TeamSeat},
     team::{Body, Code, Diagnostic, MemberSpec, NodeSpec, Team, Text, What},
     value::{Expr, Place, Role, TemplateIx},
 };
@@ -165,6 +165,7 @@ fn group_of_team(spec: &NodeSpec, team: &Arc<Team>, with: &[(Arc<str>, Text)]) -
         timeout: None,
         allow_failure: false,
         writes: Vec::new(),
+        reuse: Reuse::default(),
         expect_seconds: None,
         ..spec.clone()
     }

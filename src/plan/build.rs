@@ -353,6 +353,7 @@ fn team_plan(team: &Team, functions: &[Arc<str>], models: &dyn Models) -> TeamPl
         writes: m.writes.clone(),
         call: models::cap(&m.profile, models),
         limits: m.limits,
+        reuse: m.reuse,
         team: None,
     };
     TeamPlan {

@@ -7,7 +7,7 @@ use super::{
     review::{Review, span},
 };
 use crate::{
-    graph::{Bounds, Limits, Node, NodeKind, Plan, SYNTHESIS_SHARE, ScopeKind, Stragglers},
+    graph::{Bounds, Limits, Node, NodeKind, Plan, Reuse, SYNTHESIS_SHARE, ScopeKind, Stragglers},
     value::Usd,
 };
 
@@ -92,6 +92,8 @@ fn waits(outline: &Outline<'_>, number: usize, node: &Node) -> String {
         (node.stragglers == Stragglers::Leave, "leaves stragglers"),
         (node.join_deadline.is_some(), "has a deadline for its join"),
         (node.work_deadline.is_some(), "has a deadline for its work"),
+        (node.reuse == Reuse::Never, "is never taken over"),
+        (node.reuse == Reuse::Always, "is taken over with what its calls returned"),
     ] {
         if holds {
             parts.push(word.to_owned());

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{doc::Doc, scripts};
 use crate::{
-    graph::{Deadline, Divider, Join, Phase, Replan, Retry, SettleOver, Stragglers, VoteProtocol},
+    graph::{Deadline, Divider, Join, Phase, Replan, Retry, Reuse, SettleOver, Stragglers, VoteProtocol},
     pattern::{self, Fragment},
     team::{After, AfterOn, Body, Code, Diagnostic, NodeSpec, Pattern, Team, What},
     value::{Place, Role, Value, WriteSpec},
@@ -101,7 +101,16 @@ fn common(spec: &NodeSpec, entries: &mut Entries) {
     put("retry", spec.retry.as_ref().map(retry));
     put("timeout", spec.timeout.map(span));
     put("writes", (!spec.writes.is_empty()).then(|| Doc::List(spec.writes.iter().map(write).collect())));
+    put("reuse", reuse(spec.reuse));
     put("expect_seconds", spec.expect_seconds.map(Doc::number));
+}
+
+fn reuse(reuse: Reuse) -> Option<Doc> {
+    match reuse {
+        Reuse::Unchanged => None,
+        Reuse::Never => Some(Doc::Scalar(false.into())),
+        Reuse::Always => Some(Doc::text("always")),
+    }
 }
 
 fn what(spec: &NodeSpec) -> Entries {

@@ -54,4 +54,4 @@ pub use outline::{Outline, Step, Wait};
 pub use permissions::{Allowed, Permission};
 pub use reach::Reach;
 pub use review::{Review, review};
-pub use scripts::{rule_book, with_includes};
+pub use scripts::{model_digest, rule_book, with_includes};

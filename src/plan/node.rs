@@ -30,6 +30,7 @@ impl Builder<'_> {
         node.input = spec.input.as_ref().map(|i| self.expression(around, i, View::Node(at), Wanted::Value));
         node.allow_failure = spec.allow_failure;
         node.writes.clone_from(&spec.writes);
+        node.reuse = spec.reuse;
         if let Some((retry, timeout)) = scope_limits(spec) {
             (node.retry, node.timeout) = (retry, timeout);
         }

@@ -134,6 +134,18 @@ pub fn with_includes(file: &str, sources: &BTreeMap<String, Arc<str>>) -> Vec<So
     found
 }
 
+/// Digest of the texts behind a `script:` or `replay:` model; nothing for any other.
+pub fn model_digest(model: &str, sources: &BTreeMap<String, Arc<str>>) -> Option<String> {
+    let path = model.strip_prefix("script:").or_else(|| crate::value::cassette(model).map(|(path, _)| path))?;
+    let mut hasher = blake3::Hasher::new();
+    for source in with_includes(path, sources) {
+        for text in [&*source.file, &*source.text] {
+            hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+        }
+    }
+    Some(hasher.finalize().to_hex().to_string())
+}
+
 fn scripts_of(team: &TeamPlan, inputs: &Map, sources: &BTreeMap<String, Arc<str>>) -> TeamScripts {
     let mut scripts: Vec<Source> = Vec::new();
     for source in team.scripts.iter().flat_map(|file| with_includes(file, sources)) {
@@ -171,5 +183,26 @@ impl<'p> Texts<'p> {
                 ScopeKind::Relay { .. } | ScopeKind::Circle { .. } | ScopeKind::Settle(_) => {}
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_of_a_model_is_that_of_its_files_and_of_those_that_they_use() {
+        let files = |one: &str, other: &str| {
+            BTreeMap::from([("a.rhai".to_owned(), Arc::from(one)), ("b.rhai".to_owned(), Arc::from(other))])
+        };
+        let uses = "//! use b.rhai\nfn turn(view) { b() }";
+        let digest = |model: &str, one: &str, other: &str| model_digest(model, &files(one, other));
+        let first = digest("script:a.rhai", uses, "fn b() { 1 }");
+        assert!(first.is_some());
+        assert_eq!(digest("script:a.rhai", uses, "fn b() { 1 }"), first);
+        assert_ne!(digest("script:a.rhai", uses, "fn b() { 2 }"), first, "a file that it uses changed");
+        assert_ne!(digest("script:b.rhai", uses, "fn b() { 1 }"), first);
+        assert_eq!(digest("replay:a.rhai#role", "x", ""), digest("replay:a.rhai", "x", ""), "one cassette");
+        assert_eq!(digest("gpt-4", "", ""), None);
     }
 }

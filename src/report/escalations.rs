@@ -158,6 +158,9 @@ pub(super) fn escalations(state: &State, records: &[Record]) -> Vec<EscalationRo
             }
             Event::Started(_)
             | Event::Resumed { .. }
+            | Event::Forked(_)
+            | Event::TakenOver(_)
+            | Event::Anew { .. }
             | Event::Parked
             | Event::NodeStarted { .. }
             | Event::NodeRetried { .. }

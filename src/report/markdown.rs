@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Contribution, DecisionRow, DelegationRow, EscalationRow, FindingRow, Report};
+use super::{Contribution, DecisionRow, DelegationRow, EscalationRow, FindingRow, Report, ReuseRow, SharedPast};
 use crate::value::{Role, Timestamp, Value};
 
 /// Characters of a value that a line shows.
@@ -22,12 +22,19 @@ impl Report {
     fn write(&self, page: &mut String) -> std::fmt::Result {
         writeln!(page, "# {}: {}\n", self.team, self.status.name().replace('_', " "))?;
         writeln!(page, "Session `{}`, started {}{}.\n", self.session, when(self.started_at), self.ended())?;
+        if let Some(past) = &self.forked_from {
+            let SharedPast { session, at, cost_usd, .. } = past;
+            writeln!(page, "Forked from `{session}` at record {at}; of all below, ${cost_usd:.4} were spent there.\n")?;
+        }
         if !self.task.is_empty() {
             writeln!(page, "Task: {}\n", self.task)?;
         }
         self.write_output(page)?;
         self.write_open(page)?;
         self.write_contributions(page)?;
+        if let Some(reuse) = &self.reuse {
+            section(page, &format!("Taken over from `{}`", reuse.session), &reuse.nodes, reused)?;
+        }
         section(page, "Delegation", &self.delegations, delegation)?;
         section(page, "Models", &self.models, |m| {
             let lost = if m.lost_usd > 0.0 {
@@ -128,8 +135,27 @@ impl Report {
         let agreement = m.agreement.map_or_else(|| "no topic had two positions".to_owned(), |a| format!("{:.0} %", a * 100.0));
         writeln!(page, "| agreement | {agreement} |")?;
         writeln!(page, "| turns, model calls, tool calls | {}, {}, {} |", m.turns, m.model_calls, m.tool_calls)?;
-        writeln!(page, "| tokens, cost | {}, ${:.4} |", m.tokens, m.cost_usd)
+        writeln!(page, "| tokens, cost | {}, ${:.4} |", m.tokens, m.cost_usd)?;
+        match &m.reused {
+            Some(r) => writeln!(
+                page,
+                "| taken over | {} nodes, {} turns; {} tokens, ${:.4} saved |",
+                r.nodes, r.turns, r.saved_tokens, r.saved_usd
+            ),
+            None => Ok(()),
+        }
     }
+}
+
+fn reused(row: &ReuseRow) -> String {
+    let saved = if row.saved_tokens > 0 {
+        format!(", {} tokens and ${:.4} saved", row.saved_tokens, row.saved_usd)
+    } else {
+        String::new()
+    };
+    let turns = if row.turns > 0 && row.why.is_some() { format!(" ({} turns)", row.turns) } else { String::new() };
+    let why = row.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+    format!("- {}: {}{turns}{saved}{why}\n", row.node, row.taken)
 }
 
 fn section<T>(page: &mut String, title: &str, rows: &[T], line: impl Fn(&T) -> String) -> std::fmt::Result {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
 
-use super::{Timeline, critical::critical_path};
+use super::{Reused, Timeline, critical::critical_path};
 use crate::{
     graph::NodeKind,
     state::State,
@@ -38,6 +38,9 @@ pub struct Metrics {
     pub tokens: u64,
     /// What it cost, in US dollars.
     pub cost_usd: f64,
+    /// What was taken over from an earlier session, where one does that. Its turns count above, its calls, tokens and cost do not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reused: Option<Reused>,
 }
 
 impl Metrics {
@@ -60,6 +63,7 @@ impl Metrics {
             tool_calls: state.spent.tool_calls,
             tokens: super::tokens(&state.spent.usage),
             cost_usd: state.spent.usage.cost.dollars(),
+            reused: Reused::of(state),
         }
     }
 }

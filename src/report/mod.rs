@@ -6,15 +6,21 @@
 
 mod critical;
 mod delegation;
+mod diff;
+mod diff_text;
 mod escalations;
+mod facts;
 mod growth;
 mod markdown;
+mod measure;
 mod messages;
 mod metrics;
 mod moment;
 mod moment_text;
 mod record;
+mod reuse;
 mod rows;
+mod shared;
 mod spending;
 mod talk;
 #[cfg(test)]
@@ -27,13 +33,18 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Serialize, Serializer};
 
 pub use delegation::{DelegationRow, SubtaskRow};
+pub use diff::{About, Diff, Difference, NodeDiff, NodeSide, Side};
+pub(crate) use diff_text::shown;
 pub use escalations::{EscalationRow, NotifiedRow};
 pub use growth::growth;
+pub use measure::Measured;
 pub use messages::{MessageRow, messages};
 pub use metrics::Metrics;
 pub use moment::{Moment, MomentError, VariableRow, Viewer};
 pub use record::track_record;
+pub use reuse::{ReuseReport, ReuseRow, Reused};
 pub use rows::{Contribution, DecisionRow, FindingRow, ThreadRow};
+pub use shared::SharedPast;
 pub use spending::{ModelRow, PoolRow, budget};
 pub use talk::talk;
 pub use timeline::{Span, Timeline};
@@ -52,6 +63,9 @@ pub struct Report {
     pub session: SessionId,
     /// Where it stands.
     pub status: Standing,
+    /// The session whose past it shares, and what that past took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<SharedPast>,
     /// The team as it was named.
     pub team: Arc<str>,
     /// What was to be done.
@@ -68,6 +82,9 @@ pub struct Report {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// What was taken over from an earlier session, and why not the rest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reuse: Option<ReuseReport>,
     /// How tasks were divided, and what became of the parts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub delegations: Vec<DelegationRow>,
@@ -167,6 +184,7 @@ impl Report {
         Ok(Self {
             session: state.started.session,
             status: Standing::As(state.status()),
+            forked_from: SharedPast::of(records)?,
             team: state.started.team.clone(),
             task: state.started.task.clone(),
             task_context: (*state.started.inputs).clone(),
@@ -174,6 +192,7 @@ impl Report {
             output,
             cancelled: records.iter().find_map(Cancelled::of),
             failure: finished.and_then(|f| f.failure.clone()),
+            reuse: ReuseReport::of(&state),
             delegations: delegation::delegations(&state),
             findings: rows::findings(&state),
             decisions: rows::decisions(&state),

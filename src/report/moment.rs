@@ -77,8 +77,8 @@ pub struct VariableRow {
     pub value: Value,
     /// From 1, one more with each write.
     pub version: u32,
-    /// Who wrote it last.
-    pub author: Role,
+    /// Who wrote it last; nobody of the team where it was set from outside.
+    pub author: Option<Role>,
     /// The record that wrote it.
     pub seq: Seq,
 }
@@ -257,9 +257,16 @@ fn heard<'s>(state: &'s State, node: NodeIx, role: &Role, read: &Read) -> Vec<&'
 
 fn variables(state: &State, values: BTreeMap<String, Value>, known: impl Fn(NodeIx, &Variable) -> bool) -> Vec<VariableRow> {
     let rows = values.into_iter().filter_map(|(name, value)| {
-        let writes = state.context.writes.get(name.as_str())?.iter().filter(|(node, write)| known(*node, write));
-        let (_, last) = writes.max_by_key(|(_, write)| (write.version, write.seq))?;
-        Some(VariableRow { name, value, version: last.version, author: last.author.clone(), seq: last.seq })
+        let given = state.context.given.get(name.as_str());
+        let before = given.map_or(0, |given| given.version);
+        let writes = state.context.writes.get(name.as_str()).into_iter().flatten().filter(|(node, write)| known(*node, write));
+        let last = writes.max_by_key(|(_, write)| (write.version, write.seq));
+        let (version, author, seq) = match (last, &state.forked) {
+            (Some((_, last)), _) => (last.version.saturating_add(before), Some(last.author.clone()), last.seq),
+            (None, Some((from, _))) => (before, None, from.at.next()),
+            (None, None) => return None,
+        };
+        Some(VariableRow { name, value, version, author, seq })
     });
     rows.collect()
 }

@@ -35,7 +35,8 @@ impl Moment {
             format!("{} {} on {} ({:.2}, {status}{outside}): {} = {}", f.id, f.agent, f.topic, f.confidence, f.claim, f.value)
         })?;
         part(page, "variables", &self.variables, |v| {
-            format!("{} = {} (version {} by {}, record {})", v.name, v.value, v.version, v.author, v.seq)
+            let by = v.author.as_ref().map_or("a fork", Role::as_str);
+            format!("{} = {} (version {} by {by}, record {})", v.name, v.value, v.version, v.seq)
         })?;
         part(page, "decisions", &self.decisions, |d| {
             let reason = if d.reason.is_empty() { String::new() } else { format!(": {}", d.reason) };

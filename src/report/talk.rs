@@ -121,6 +121,9 @@ impl Talk<'_> {
             Event::Finished(finished) => self.tell(Who::Engine, None, format!("the session is over: {}", finished.status.name())),
             Event::Started(_)
             | Event::Resumed { .. }
+            | Event::Forked(_)
+            | Event::TakenOver(_)
+            | Event::Anew { .. }
             | Event::Parked
             | Event::NodeStarted { .. }
             | Event::NodeRetried { .. }

@@ -28,6 +28,9 @@ fn records(events: impl IntoIterator<Item = (i64, Event)>) -> Vec<Record> {
         plan: Arc::new(builder.build().expect("one node has no circle")),
         sources: BTreeMap::new(),
         records: Vec::new(),
+        models: BTreeMap::new(),
+        forked: None,
+        reuse: None,
     };
     let all = std::iter::once((0, Event::Started(Box::new(started)))).chain(events);
     let record = |(seq, (ms, event)): (usize, _)| Record { seq: Seq(seq as u64), at: Timestamp(ms * 1_000), event };

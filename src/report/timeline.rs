@@ -58,7 +58,8 @@ impl Timeline {
         let mut timeline = Self::default();
         let mut clock = Duration::ZERO;
         for record in &records[1..] {
-            let stood_still = state.parked || state.finished.is_some() || matches!(record.event, Event::Resumed { .. });
+            let taken_up = matches!(record.event, Event::Resumed { .. } | Event::Forked(_));
+            let stood_still = state.parked || state.finished.is_some() || taken_up;
             let span = if stood_still { Duration::ZERO } else { record.at.since(state.now) };
             timeline.pass(&state, span);
             clock += span;

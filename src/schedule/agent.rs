@@ -110,6 +110,10 @@ impl Scheduler {
             Some(Verdict::Stop(_, why)) => return self.stalled(node, &why),
         }
         let request = self.upcoming(node);
+        let sent = request.as_ref().map(|request| self.counted(node, |tally| digest(request, &*self.judge, tally)));
+        if !again && self.past.is_some() && self.takes_over_turn(node, (turn, attempt), sent.clone())? {
+            return Ok(());
+        }
         let needs = self.needs(node, request.as_ref());
         match needs.map_or(Grant::Now, |needs| self.state.grant(node, needs)) {
             Grant::Now => {}
@@ -117,7 +121,6 @@ impl Scheduler {
             Grant::Never(lack) => return self.out_of_budget(node, lack),
         }
         let (read_upto, reserved) = (self.state.seq, needs.unwrap_or_default());
-        let sent = request.as_ref().map(|request| self.counted(node, |tally| digest(request, &*self.judge, tally)));
         self.emit(Event::TurnStarted { node, turn, attempt, read_upto, reserved, sent })?;
         if let Some(request) = request {
             let free = is_offline(&request.profile.model);

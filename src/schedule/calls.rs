@@ -20,6 +20,9 @@ impl Scheduler {
         if let Err(failure) = self.tool_args(node) {
             return self.end(node, Outcome::Failed(Arc::new(failure)));
         }
+        if self.takes_over_tool(node)? {
+            return Ok(());
+        }
         let attempt = self.state.nodes[node.index()].attempt + 1;
         self.emit(Event::NodeStarted { node, attempt, lookup: None })?;
         if let Some(effect) = self.tool_call(node) {
@@ -40,6 +43,7 @@ impl Scheduler {
             args: self.tool_args(node).ok()?,
             effect: tool.effect,
             timeout: self.state.node(node).timeout,
+            under: self.keyed_by(node, tool.effect),
         }))
     }
 
@@ -285,6 +289,9 @@ impl Scheduler {
                 },
             }
         }
+        if self.takes_over_call(node, ix)? {
+            return Ok(());
+        }
         self.emit(Event::ToolCalled(ToolCalled { node, turn, call: ix, effect }))?;
         if let Some(effect) = self.agent_call(node, ix) {
             self.effect(effect);
@@ -313,6 +320,7 @@ impl Scheduler {
             args,
             effect: activation.effect(ix),
             timeout: self.state.node(node).timeout,
+            under: self.keyed_by(node, activation.effect(ix)),
         }))
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Scheduler, rule_failure};
 use crate::{
-    event::{AskFor, Event, Key, Outcome},
+    event::{AskFor, Event, Key, Outcome, Point},
     graph::{NodeKind, SECOND_CHANCES},
     state::FoldError,
     value::{Failure, FailureKind, NodeIx, RuleKind, Value, Verdict},
@@ -17,7 +17,7 @@ impl Scheduler {
     /// An irreversible call may or may not have happened; `failure` says why no result came, `None` that the engine was stopped.
     pub(super) fn doubt(&mut self, key: Key, failure: Option<Failure>) -> Result<(), FoldError> {
         let (tool, args) = self.called(&key);
-        let stopped = || "the engine was stopped".to_owned();
+        let stopped = || self.why_unknown(&key);
         let mut why = failure.as_ref().map_or_else(stopped, |failure| failure.message.to_string());
         match self.reconcile(&key, &tool, &args, failure)? {
             Ok(Some(Some(result))) => return self.happened(key, result),
@@ -30,6 +30,20 @@ impl Scheduler {
         let purpose = AskFor::InDoubt(key.turn, key.call.unwrap_or_default());
         let options = Self::options_of(&purpose).iter().map(|o| Arc::from(*o)).collect();
         self.ask(key.node, purpose, Arc::from(question), options)
+    }
+
+    /// Why no result of a call came, where no failure says it.
+    fn why_unknown(&self, key: &Key) -> String {
+        let forked = self.state.forked.as_ref();
+        match forked.and_then(|(from, theirs)| Some((from, theirs.get(key)?))) {
+            Some((Point { session, at }, became)) => {
+                let became = became.as_ref().map_or_else(String::new, |words| format!("; {words}"));
+                format!(
+                    "it is a call of session {session}, from which this one was forked at record {at} while it was in flight{became}"
+                )
+            }
+            None => "the engine was stopped".to_owned(),
+        }
     }
 
     /// The tool and the arguments of a call.

@@ -104,6 +104,7 @@ impl Scheduler {
     }
 
     fn open_ask(&mut self, node: NodeIx, ask: &AskNode) -> Result<(), FoldError> {
+        self.says_a_person_is_asked(node)?;
         let names = self.state.names(&ask.question.refs, self.state.at(node));
         match self.judge.render(&ask.question, &names) {
             Ok(question) => {

@@ -20,10 +20,12 @@ mod grow;
 mod memo;
 mod notify;
 mod outstanding;
+mod past;
 mod positions;
 mod provenance;
 mod relay;
 mod request;
+mod reuse;
 mod scope;
 mod shared;
 mod stall;
@@ -35,7 +37,7 @@ mod vote;
 
 use std::sync::Arc;
 
-use memo::Memo;
+pub use past::Past;
 
 use crate::{
     event::{Effect, Event, Input, Key, Outcome, Record, Skip, Started},
@@ -43,6 +45,7 @@ use crate::{
     turn::Toolbox,
     value::{Failure, FailureKind, Judge, NodeIx, RuleError, Timestamp},
 };
+use memo::Memo;
 
 /// What came of a call of [`Scheduler::on`].
 #[derive(Debug, Default)]
@@ -61,6 +64,8 @@ pub struct Scheduler {
     memo: Memo,
     now: Timestamp,
     step: Step,
+    /// What may be taken over instead of being asked for.
+    past: Option<Arc<Past>>,
 }
 
 impl Scheduler {
@@ -74,10 +79,24 @@ impl Scheduler {
         judge: Arc<dyn Judge>,
         tools: Arc<dyn Toolbox>,
     ) -> Result<(Self, Step), FoldError> {
+        Self::start_reusing(now, started, judge, tools, None)
+    }
+
+    /// The same, and what an earlier session came to is taken over where it is the same.
+    ///
+    /// # Errors
+    /// The plan is not one.
+    pub fn start_reusing(
+        now: Timestamp,
+        started: Started,
+        judge: Arc<dyn Judge>,
+        tools: Arc<dyn Toolbox>,
+        past: Option<Arc<Past>>,
+    ) -> Result<(Self, Step), FoldError> {
         let first = Record { seq: crate::value::Seq(0), at: now, event: Event::Started(Box::new(started)) };
         let state = State::start(&first)?;
         let step = Step { records: vec![first], effects: Vec::new() };
-        let mut scheduler = Self { state, judge, tools, memo: Memo::default(), now, step };
+        let mut scheduler = Self { state, judge, tools, memo: Memo::default(), now, step, past };
         scheduler.settle()?;
         let step = std::mem::take(&mut scheduler.step);
         Ok((scheduler, step))
@@ -86,7 +105,7 @@ impl Scheduler {
     /// Goes on from records. Nothing is in flight yet: see [`Scheduler::outstanding`], after an [`Input::Resume`].
     pub fn resume(state: State, judge: Arc<dyn Judge>, tools: Arc<dyn Toolbox>) -> Self {
         let now = state.now;
-        Self { state, judge, tools, memo: Memo::default(), now, step: Step::default() }
+        Self { state, judge, tools, memo: Memo::default(), now, step: Step::default(), past: None }
     }
 
     /// Takes what arrived, in order, and draws all consequences. Timers that are due come before what arrived: a result at its

@@ -310,11 +310,26 @@ impl State {
         self.let_go();
     }
 
+    /// A reply is there that nobody was asked for.
+    pub(super) fn settle_unasked(&mut self, key: &Key) {
+        self.budget.reserved.remove(key);
+        self.let_go();
+    }
+
     /// After an outage nobody knows what the calls in flight took. The turns that wait for a reply begin anew.
     pub(super) fn lose_reserved(&mut self) {
-        let lost: Vec<Key> = self.budget.reserved.keys().copied().collect();
-        for key in lost {
-            self.settle_call(&key, None, None);
+        self.cut_off_reserved(None);
+    }
+
+    /// The calls in flight are those of another session, which pays for them: nothing of what they reserved is spent here.
+    pub(super) fn release_reserved(&mut self) {
+        self.cut_off_reserved(Some(Usage::default()));
+    }
+
+    fn cut_off_reserved(&mut self, took: Option<Usage>) {
+        let cut_off: Vec<Key> = self.budget.reserved.keys().copied().collect();
+        for key in cut_off {
+            self.settle_call(&key, took, None);
             let limiter = self.instance_of(key.node).limiter;
             let awaited = |a: &&mut super::Activation| a.stage == Stage::Asked && a.turn == key.turn && a.attempt == key.attempt;
             if !self.late.contains(&key)

@@ -94,6 +94,15 @@ pub struct Made {
     pub messages: u32,
 }
 
+/// A variable that was set from outside: where a session parts from the one whose past it shares.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Given {
+    /// Its value, until somebody writes it.
+    pub value: Value,
+    /// The writes that it stands for, itself included.
+    pub version: u32,
+}
+
 /// What was said so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Context {
@@ -109,6 +118,8 @@ pub struct Context {
     pub unread: BTreeMap<(u32, Role), Vec<usize>>,
     /// Committed writes by variable, in order of commit: the node, what it wrote and who it was.
     pub writes: BTreeMap<Arc<str>, Vec<(NodeIx, Variable)>>,
+    /// Variables of the session's own team that were set from outside, beneath what is written later.
+    pub given: BTreeMap<Arc<str>, Given>,
     /// Findings that were taken back.
     pub taken_back: Vec<TakenBack>,
     /// Decisions.

@@ -70,6 +70,8 @@ impl State {
             snapshots: BTreeMap::new(),
             provisional: None,
             warnings: Vec::new(),
+            forked: None,
+            taken: BTreeMap::new(),
             finished: None,
         };
         if let Some(seconds) = plan.limits.wall_seconds {

@@ -20,6 +20,7 @@ mod past;
 mod ready;
 mod relay;
 mod scope;
+mod taken;
 mod timers;
 mod todo;
 mod variables;
@@ -32,7 +33,7 @@ use std::{
 
 pub use activation::{Activation, CallState, Stage};
 pub use budget::{Budget, Grant, Lack, Whose};
-pub use context::{Context, Found, Made, Reach, Settled, Spoken, TakenBack};
+pub use context::{Context, Found, Given, Made, Reach, Settled, Spoken, TakenBack};
 pub use ledger::Progress;
 pub use mail::{Heard, Knows};
 pub use names::{At, seen_failure};
@@ -40,13 +41,14 @@ pub use node::{Instance, NodeState, Stand};
 pub use ready::{Due, Limiter, Ready, ReadyKey};
 pub use relay::RelaySeat;
 pub use scope::{ScopeState, TopicState};
+pub use taken::Taken;
 pub use timers::{Timer, Timers};
 pub use todo::Todo;
 pub use variables::Version;
 pub use voice::Voice;
 
 use crate::{
-    event::{Ask, AskFor, AskOutcome, Delegated, Event, Finished, Key, Record, Started, Status},
+    event::{Ask, AskFor, AskOutcome, Delegated, Event, Finished, Key, Point, Record, Started, Status},
     graph::NodeKind,
     value::{AskId, CallIx, Epoch, Failure, NodeIx, Origins, Role, Seq, TeamIx, Timestamp, Turn, Usage, Value},
 };
@@ -81,6 +83,9 @@ pub struct Spent {
     /// Of these, what was reserved by calls that an outage or a cancellation cut off: nobody knows what they took.
     pub lost: Usage,
 }
+
+/// Irreversible calls that were in flight where a session was forked, each with what came of it in the other one, if that is known.
+pub type Theirs = BTreeMap<Key, Option<Arc<str>>>;
 
 /// A session as its records tell it.
 #[derive(Clone, Debug, PartialEq)]
@@ -175,6 +180,10 @@ pub struct State {
     pub provisional: Option<(NodeIx, Value)>,
     /// Nodes that failed and were allowed to.
     pub warnings: Vec<NodeIx>,
+    /// Where it parted from the session whose past it shares, and the irreversible calls in flight there, each with what came of it in that one.
+    pub forked: Option<(Point, Theirs)>,
+    /// What nodes took over from an earlier session.
+    pub taken: BTreeMap<NodeIx, Taken>,
     /// How it ended.
     pub finished: Option<Arc<Finished>>,
 }
@@ -356,7 +365,7 @@ impl State {
             return Err(self.contradiction("it is older than the one before it"));
         }
         self.at = record.at;
-        let woken = self.parked && !matches!(record.event, Event::Parked | Event::Resumed { .. });
+        let woken = self.parked && !matches!(record.event, Event::Parked | Event::Resumed { .. } | Event::Forked(_));
         if woken {
             self.timers.shift(record.at.since(self.now));
             // That a person was told changes nothing for the session.

@@ -160,11 +160,13 @@ impl State {
     /// The variables that a node knows of, parallel writes merged in declared order.
     pub fn visible_variables(&self, knows: &Knows) -> BTreeMap<String, Value> {
         let known = |node: NodeIx, seq: Seq| self.frame_of(node) == knows.frame && knows.sees(node, seq);
-        self.variables_of(|node, variable| known(node, variable.seq))
+        self.variables_of(knows.frame == 0, |node, variable| known(node, variable.seq))
     }
 
-    fn variables_of(&self, known: impl Fn(NodeIx, &Variable) -> bool) -> BTreeMap<String, Value> {
-        let mut seen = BTreeMap::new();
+    /// Variables as written in nodes that one knows of; `given` says whether what was set from outside is known too.
+    fn variables_of(&self, given: bool, known: impl Fn(NodeIx, &Variable) -> bool) -> BTreeMap<String, Value> {
+        let given = self.context.given.iter().filter(|_| given);
+        let mut seen: BTreeMap<String, Value> = given.map(|(name, given)| (name.to_string(), given.value.clone())).collect();
         for (name, versions) in &self.context.writes {
             let mut writes: Vec<_> = versions.iter().filter(|(node, variable)| known(*node, variable)).collect();
             writes.sort_by_cached_key(|(node, variable)| (self.position(*node), variable.seq));
@@ -192,7 +194,7 @@ impl State {
 
     /// Every variable as it stands at the end, for reports.
     pub fn variables(&self) -> BTreeMap<String, Value> {
-        self.variables_of(|_, _| true)
+        self.variables_of(true, |_, _| true)
     }
 }
 

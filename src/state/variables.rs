@@ -2,7 +2,10 @@
 //!
 //! A version counts the writes that its reader knows of, so that it does not depend on who of others is faster.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{Knows, State};
 use crate::value::{NodeIx, Role};
@@ -21,8 +24,8 @@ pub struct Version {
 impl State {
     /// The versions of the variables that a node knows of.
     pub fn visible_versions(&self, knows: &Knows) -> BTreeMap<String, Version> {
-        let names = self.context.writes.keys();
-        let versions = names.map(|name| (name.to_string(), self.version_of(knows, name)));
+        let names: BTreeSet<&Arc<str>> = self.context.writes.keys().chain(self.context.given.keys()).collect();
+        let versions = names.into_iter().map(|name| (name.to_string(), self.version_of(knows, name)));
         versions.filter(|(_, version)| version.version > 0).collect()
     }
 
@@ -50,11 +53,12 @@ impl State {
     }
 
     fn version_of(&self, knows: &Knows, variable: &str) -> Version {
-        let Some(writes) = self.context.writes.get(variable) else { return Version::default() };
+        let given = self.context.given.get(variable).filter(|_| knows.frame == 0).map_or(0, |given| given.version);
+        let writes = self.context.writes.get(variable).map(Vec::as_slice).unwrap_or_default();
         let known = |node: NodeIx, seq| self.frame_of(node) == knows.frame && knows.sees(node, seq);
         let mut writes: Vec<_> = writes.iter().filter(|(node, write)| known(*node, write.seq)).collect();
         writes.sort_by_cached_key(|(node, write)| (self.position(*node), write.seq));
-        let version = u32::try_from(writes.len()).unwrap_or(u32::MAX);
+        let version = u32::try_from(writes.len()).unwrap_or(u32::MAX).saturating_add(given);
         let authors = self.not_overwritten(writes).into_iter().map(|(_, write)| write.author.clone()).collect();
         Version { version, authors, pending: 0 }
     }

@@ -5,8 +5,8 @@
 //! does not wait for the disk; what must wait for it awaits the [`Ticket`]. Journals are the truth; the index is a cache of
 //! them that [`Store::list`] repairs where an owner died.
 //!
-//! What is deliberately absent: no record is ever changed or deleted, no claim is ever taken from an owner that lives or is
-//! merely stopped, and nothing here folds records into a state.
+//! What is deliberately absent: no record is ever changed, and sessions are removed whole and only when somebody asks for it; no claim is ever
+//! taken from an owner that lives or is merely stopped; and nothing here folds records into a state.
 //!
 //! The life of a session, as its owner sees it:
 //!
@@ -44,11 +44,13 @@ mod redb;
 mod row;
 mod ticket;
 
+#[cfg(test)]
+pub(crate) use self::redb::faults;
 pub use claim::Claim;
 pub use error::{AppendError, ClaimError, FindError, PostError, ReadError, StoreError};
 pub use inbox::{InboxItem, Mail, MailId};
 pub use memory::MemoryStore;
-pub use redb::{Examined, JournalFound, RedbStore, examine};
+pub use redb::{Compacted, Examined, JournalFound, RedbStore, Removal, Retention, Verified, examine, verify};
 pub use row::{Closing, Filter, NewSession, Owner, SessionRow};
 pub use ticket::{Completer, Pending, Release, Ticket};
 

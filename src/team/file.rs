@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use super::{
     Delegation, InputKind, Pattern,
     detect::DetectFile,
-    node_file::{NodeFile, RetryFile, WriteFile},
+    node_file::{NodeFile, RetryFile, ReuseFile, WriteFile},
     profile::CATALOG_COLUMNS,
     read::{Found, Must, Named, OneOrMany, Read, Spot, words, written},
     scalar::{Anything, Dollars, Expression, Id, Span, Telling, Template, Whole, Words},
@@ -150,6 +150,10 @@ written! {
     writes: Option<OneOrMany<WriteFile>>,
     /// What its activations together may use up.
     limits: Option<OwnLimitsFile>,
+    /// In a run that takes over what is unchanged (`--reuse`): `false` for nothing of its own, `always` for what its tools returned to
+    /// the same calls as well. What a node says itself comes first.
+    #[schemars(extend("default" = true))]
+    reuse: Option<ReuseFile>,
 }
 
 written! {
@@ -178,6 +182,10 @@ written! {
     writes: Option<OneOrMany<WriteFile>>,
     /// What its activations, or its runs if it is a team, may use up together; then it fails as `budget`, and the others go on.
     limits: Option<OwnLimitsFile>,
+    /// Of an agent, in a run that takes over what is unchanged (`--reuse`): `false` for nothing of its own, `always` for what its tools
+    /// returned to the same calls as well. What a node says itself comes first.
+    #[schemars(extend("default" = true))]
+    reuse: Option<ReuseFile>,
 }
 
 written! {
@@ -326,6 +334,7 @@ impl Read for CoordinatorFile {
                 set: None,
                 writes: None,
                 limits: None,
+                reuse: None,
                 keys: Default::default(),
             })),
         }

@@ -8,6 +8,7 @@ mod code;
 mod detect;
 mod diagnostic;
 mod file;
+mod latency;
 mod load;
 mod node;
 mod node_file;
@@ -23,6 +24,7 @@ mod schema;
 mod sources;
 mod spec;
 mod suggest;
+mod suite;
 mod syntax;
 mod tools;
 mod tree;
@@ -30,6 +32,7 @@ mod tree;
 pub use catalog::{Model, ModelCatalog, Price, Provider, ProviderKind, RateLimits, Structured, Timeouts};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Severity, finish};
+pub use latency::{Latencies, Latency, load_latencies};
 pub use load::{
     Known, Loaded, LoadedProfile, MAX_FILES, MAX_TEAM_DEPTH, MAX_TEAMS, check, is_profile, load_profile, load_team, read_team,
 };
@@ -38,6 +41,7 @@ pub use profile::{DEFAULT_PROMPT, LETTER_NAMES, PROMPT_NAMES};
 pub use render::render;
 pub use resolve::COORDINATOR;
 pub use rules::fits;
+pub use scalar::parse_span;
 pub use schema::{schema_profile, schema_team};
 pub use sources::{LIBRARY, MapSources, SourceError, Sources, beside};
 pub use spec::{
@@ -45,6 +49,10 @@ pub use spec::{
     Script, Team, Text, ToolSpecNode, What,
 };
 pub use suggest::{did_you_mean, nearest};
+pub use suite::{
+    At, Budget, Case, DecisionWant, EscalationWant, Expect, FindingWant, MAX_CASES, MessageWant, NodeWant, ScriptedReply,
+    StandIn, Suite, TEST_FILES, ToolAnswer, Want, is_suite, load_suite, schema_test,
+};
 pub use tree::{MAX_ALIASES, MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, MAX_RECORDING_BYTES, max_bytes};
 
 #[cfg(test)]

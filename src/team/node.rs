@@ -31,8 +31,8 @@ pub(super) struct Scope<'a> {
 
 /// What nodes do, each named by its key, with the keys that belong to it.
 pub(super) const KINDS: [(&str, &[&str]); 11] = [
-    ("agent", &["task", "phase", "proposal", "done_when", "max_turns", "live"]),
-    ("tool", &["args", "effect"]),
+    ("agent", &["task", "phase", "proposal", "done_when", "max_turns", "live", "reuse"]),
+    ("tool", &["args", "effect", "reuse"]),
     ("gate", &[]),
     ("rule", &["members"]),
     ("ask", &["options", "deadline", "default", "to", "notify"]),
@@ -127,6 +127,7 @@ fn spec(id: &Arc<str>, place: &Place, what: What, file: &NodeFile, attempt: bool
         allow_failure: placed && file.allow_failure.unwrap_or(false),
         concurrency: file.concurrency.filter(|_| placed).map(Whole::count),
         writes: if attempt { writes(file.writes.as_ref()) } else { Vec::new() },
+        reuse: file.reuse.filter(|_| attempt).map(|reuse| reuse.0).unwrap_or_default(),
         expect_seconds: file.expect_seconds.map(|s| u32::try_from(s.0.as_secs().max(1)).unwrap_or(u32::MAX)),
     }
 }

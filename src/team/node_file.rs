@@ -13,7 +13,7 @@ use super::{
     tree::{Kind, Node, duplicates, quoted},
 };
 use crate::{
-    graph::{Backoff, Deadline, Divider, Join, Phase, SettleOver, Stragglers, VoteProtocol},
+    graph::{Backoff, Deadline, Divider, Join, Phase, Reuse, SettleOver, Stragglers, VoteProtocol},
     value::{EffectClass, FailureKind, Merge},
 };
 
@@ -37,6 +37,7 @@ words! {
         Conflict = "conflict", InDoubt = "in_doubt", Cancelled = "cancelled", Unanswered = "unanswered", Stalled = "stalled",
         Rejected = "rejected", Child = "child";
     Divider, "who divides": Coordinator = "coordinator", Rule = "rule";
+    ReuseWord, "whether results of earlier sessions are taken over": Always = "always";
     Short, "what becomes of a node that is short of its join": Skip = "skip", Run = "run";
 }
 
@@ -72,6 +73,12 @@ written! {
     /// Of an agent: at each turn it sees what its colleagues have said and found until then, and not only what ended before it began.
     #[schemars(extend("default" = false))]
     live: Option<bool>,
+
+    /// Of an agent or a tool, in a run that takes over what is unchanged (`--reuse`): `false` for nothing, `always` for what its tools
+    /// returned to the same calls as well, irreversible ones included. By default only what models replied to the same requests is
+    /// taken over, and tools look again.
+    #[schemars(extend("default" = true))]
+    reuse: Option<ReuseFile>,
 
     /// One tool call, no model.
     tool: Option<Spot<Words>>,
@@ -247,6 +254,27 @@ written! {
     max: Positive,
 }
 
+/// What a file says beside `true` and `false` of whether results of earlier sessions are taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub(super) enum ReuseWord {
+    Always,
+}
+
+/// Whether results of earlier sessions are taken over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReuseFile(pub(super) Reuse);
+
+impl Read for ReuseFile {
+    fn read(node: &Node, found: &mut Found) -> Option<Self> {
+        match node.kind {
+            Kind::Bool(true) => Some(Self(Reuse::Unchanged)),
+            Kind::Bool(false) => Some(Self(Reuse::Never)),
+            _ => ReuseWord::read(node, found).map(|ReuseWord::Always| Self(Reuse::Always)),
+        }
+    }
+}
+
 /// Waits: a duration, or a map.
 #[derive(Clone, Debug)]
 pub(super) struct BackoffFile(pub(super) Backoff);
@@ -411,6 +439,7 @@ fn condition(node: &Node, found: &mut Found) -> Option<AfterOn> {
 
 short_or_map! {
     BackoffFile: Span | BackoffMap;
+    ReuseFile: bool | ReuseWord;
     WriteFile: Id | WriteMap;
     JoinFile: JoinWord | QuorumMap;
     AfterFile: Id | Vec<Id> | std::collections::BTreeMap<String, Arc<str>>;

@@ -185,6 +185,7 @@ fn resolve_coordinator(written: &CoordinatorFile, path: &str, loader: &mut Loade
         open: false,
         writes: writes(written.writes.as_ref()),
         limits: rules::own_limits(written.limits.as_ref()),
+        reuse: written.reuse.map(|reuse| reuse.0).unwrap_or_default(),
     }
 }
 
@@ -201,6 +202,7 @@ fn resolve_member(written: &MemberFile, path: &str, loader: &mut Loader<'_>) -> 
         open: written.open.unwrap_or(false),
         writes: writes(written.writes.as_ref()),
         limits: rules::own_limits(written.limits.as_ref()),
+        reuse: written.reuse.map(|reuse| reuse.0).unwrap_or_default(),
     })
 }
 
@@ -241,6 +243,10 @@ fn who(written: &MemberFile, path: &str, loader: &mut Loader<'_>) -> Option<(Arc
             if let Some(key) = written.keys.get("set") {
                 let help = "a team's agents are changed in its own file, or with `--set ROLE/AGENT.FIELD=VALUE`";
                 loader.found.push(key.error(Code::UnknownKey, "`set` belongs to a member that is an agent").help(help));
+            }
+            if let Some(key) = written.keys.get("reuse") {
+                let help = "remove it; what is taken over of a team stands at its own agents and nodes";
+                loader.found.push(key.error(Code::UnknownKey, "`reuse` belongs to a member that is an agent").help(help));
             }
             let team = sub_team(file, &format!("{agent}/"), written.with.as_ref(), loader)?;
             let Some(coordinator) = &team.coordinator else {

@@ -162,7 +162,7 @@ impl Read for Span {
 }
 
 /// `30s` and the like; `1h30m` is the sum of its parts.
-pub(super) fn parse_span(text: &str) -> Option<Duration> {
+pub fn parse_span(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut sum = Duration::ZERO;
     if rest.is_empty() {

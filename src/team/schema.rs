@@ -15,7 +15,8 @@ pub fn schema_team() -> Json {
     schema_of::<TeamFile>()
 }
 
-fn schema_of<T: JsonSchema>() -> Json {
+/// The JSON Schema of what a written type stands for.
+pub(super) fn schema_of<T: JsonSchema>() -> Json {
     // Editors support draft 7 best.
     let mut schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<T>().to_value();
     without_null(&mut schema);

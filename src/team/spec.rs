@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     graph::{
-        Deadline, Detect, EscalationPolicy, EscalationStep, Join, Limits, Phase, Replan, Retry, SettleOver, Stragglers,
+        Deadline, Detect, EscalationPolicy, EscalationStep, Join, Limits, Phase, Replan, Retry, Reuse, SettleOver, Stragglers,
         Untrusted, VoteProtocol,
     },
     value::{EffectClass, MessageKind, Place, Profile, Role, TeamTools, Value, WriteSpec},
@@ -126,6 +126,8 @@ pub struct MemberSpec {
     pub writes: Vec<WriteSpec>,
     /// What its activations together may use up.
     pub limits: Limits,
+    /// Whether what it came to in an earlier session is taken over.
+    pub reuse: Reuse,
 }
 
 /// How a team works together; defaults filled in.
@@ -286,6 +288,8 @@ pub struct NodeSpec {
     pub concurrency: Option<u32>,
     /// Variables that it may write.
     pub writes: Vec<WriteSpec>,
+    /// Whether what it came to in an earlier session is taken over.
+    pub reuse: Reuse,
     /// How long it is expected to take.
     pub expect_seconds: Option<u32>,
 }

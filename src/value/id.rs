@@ -107,7 +107,8 @@ made_in!(
     "m"
 );
 
-/// One run of a team on one task. Ids sort by the time of their making (UUID version 7).
+/// One run of a team on one task. Ids sort by the time of their making (UUID version 7), but for those of tasks of a batch, which follow from
+/// the task's key (version 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(pub Uuid);

@@ -117,10 +117,18 @@ impl RequestDigest {
         Self(Arc::from(digits.concat()))
     }
 
+    /// The digits of each part, by its name.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        Self::PARTS.into_iter().enumerate().map(|(ix, name)| (name, self.part(ix)))
+    }
+
+    fn part(&self, ix: usize) -> &str {
+        self.0.get(ix * Self::DIGITS..(ix + 1) * Self::DIGITS).unwrap_or_default()
+    }
+
     /// The first part that differs, and the digits of both.
     pub fn first_difference<'d>(&'d self, other: &'d Self) -> Option<(&'static str, &'d str, &'d str)> {
-        let part = |digest: &'d Self, ix: usize| digest.0.get(ix * Self::DIGITS..(ix + 1) * Self::DIGITS).unwrap_or_default();
-        let all = Self::PARTS.into_iter().enumerate().map(|(ix, name)| (name, part(self, ix), part(other, ix)));
+        let all = Self::PARTS.into_iter().enumerate().map(|(ix, name)| (name, self.part(ix), other.part(ix)));
         all.into_iter().find(|(_, one, two)| one != two)
     }
 }

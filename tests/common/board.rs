@@ -19,6 +19,8 @@ pub struct Seen {
     pub log: Vec<String>,
     /// What the journal says, what tools raised, and `called PATH` once a tool is at it.
     pub facts: BTreeSet<String>,
+    /// The keys of these calls.
+    pub keys: BTreeMap<String, Vec<String>>,
     /// Calls so far, by path of the node.
     pub calls: BTreeMap<String, u32>,
     /// Calls at work now, and at most ever, by meeting place.
@@ -62,6 +64,11 @@ impl Board {
     /// How often the tool of a node was called.
     pub fn calls(&self, path: &str) -> u32 {
         self.0.borrow().calls.get(path).copied().unwrap_or(0)
+    }
+
+    /// The keys under which the tool of a node was called.
+    pub fn keys(&self, path: &str) -> Vec<String> {
+        self.0.borrow().keys.get(path).cloned().unwrap_or_default()
     }
 
     /// How often each node's tool was called.

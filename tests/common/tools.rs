@@ -40,6 +40,7 @@ impl Tool for Watched {
         Box::pin(async move {
             self.board.change(|seen| {
                 seen.log.push(format!("start {}", call.node));
+                seen.keys.entry(call.node.to_string()).or_default().push(call.key.to_string());
                 *seen.calls.entry(call.node.to_string()).or_default() += 1;
                 seen.facts.insert(format!("called {}", call.node));
             });

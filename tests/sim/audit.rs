@@ -106,6 +106,9 @@ pub fn audit(records: &[Record], state: &State) -> Result<(), Violation> {
             }
             Event::Finished(finished) => over = Some(finished.status),
             Event::Started(_)
+            | Event::Forked(_)
+            | Event::TakenOver(_)
+            | Event::Anew { .. }
             | Event::Parked
             | Event::NodeRetried { .. }
             | Event::RetryDue { .. }
@@ -187,6 +190,9 @@ fn subject(event: &Event) -> Option<NodeIx> {
         Event::Asked(ask) => Some(ask.node),
         Event::Started(_)
         | Event::Resumed { .. }
+        | Event::Forked(_)
+        | Event::TakenOver(_)
+        | Event::Anew { .. }
         | Event::Parked
         | Event::EdgesJudged { .. }
         | Event::Grown(_)

@@ -70,6 +70,9 @@ impl Doubts {
             }
             Event::Started(_)
             | Event::Resumed { .. }
+            | Event::Forked(_)
+            | Event::TakenOver(_)
+            | Event::Anew { .. }
             | Event::Parked
             | Event::NodeStarted { .. }
             | Event::RetryDue { .. }

@@ -21,14 +21,13 @@ const BROKE_OFF: &str = "the connection broke off";
 /// Where the words stand that say why a call is in doubt.
 const DOUBT: (&str, &str) = ("and no result came: ", ". Did the call happen?");
 
-/// The steps after the first one.
-pub(super) fn arrivals(records: &[Record]) -> Result<Vec<Arrivals>, FoldError> {
-    let Some(first) = records.first() else { return Err(FoldError::NoStart) };
-    let mut state = State::start(first)?;
+/// The steps after the first one, which begin at record `from` or later.
+pub(super) fn arrivals(records: &[Record], from: usize) -> Result<Vec<Arrivals>, FoldError> {
+    let mut state = State::fold(&records[..from.min(records.len())])?;
     let mut steps: Vec<Arrivals> = Vec::new();
     // Whether the next record may have been taken in the same step: only what was taken stands between it and the step's beginning.
     let mut taking = false;
-    for (ix, record) in records.iter().enumerate().skip(1) {
+    for (ix, record) in records.iter().enumerate().skip(from) {
         let same_time = record.at == state.now;
         let own = input(&state, record).filter(|_| !(same_time && is_ruled(&records[ix - 1], record)));
         let fires = own.is_none() && is_timer(&state, record);
@@ -64,6 +63,11 @@ fn is_ruled(before: &Record, record: &Record) -> bool {
     }
 }
 
+/// Whether a record begins something: it is an input, or a timer that was due.
+pub(in crate::engine) fn begins(state: &State, record: &Record) -> bool {
+    matches!(record.event, Event::Forked(_)) || input(state, record).is_some() || is_timer(state, record)
+}
+
 /// The input that a record is the acceptance of.
 fn input(state: &State, record: &Record) -> Option<Input> {
     match &record.event {
@@ -75,6 +79,7 @@ fn input(state: &State, record: &Record) -> Option<Input> {
             let at = deadline.map_or(record.at, |deadline| record.at.min(Timestamp(deadline.0.saturating_sub(1))));
             Some(Input::Answered { ask: *ask, value: value.clone(), by: by.clone(), at })
         }
+        Event::TurnEnded { node, .. } if state.taken.get(node).is_some_and(|taken| taken.pending) => None,
         Event::TurnEnded { node, turn, end, .. } => {
             let attempt = state.activations.get(node)?.attempt;
             let reply = match end {
@@ -117,6 +122,9 @@ fn input(state: &State, record: &Record) -> Option<Input> {
             Some(Input::Notified { ask: *ask, nth: *nth, result })
         }
         Event::Started(_)
+        | Event::Forked(_)
+        | Event::TakenOver(_)
+        | Event::Anew { .. }
         | Event::Parked
         | Event::NodeStarted { .. }
         | Event::RetryDue { .. }

@@ -7,14 +7,12 @@ use serde_json::Value as Json;
 
 use crate::{
     event::{Event, Record},
+    report::shown,
     schedule::Scheduler,
     state::{FoldError, State},
     turn::Toolbox,
     value::{Judge, Seq, Turn},
 };
-
-/// Characters of a value that a sentence shows.
-const SHOWN: usize = 200;
 
 /// The first difference between a session and its replay.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -41,15 +39,6 @@ impl fmt::Display for Difference {
             None => write!(f, "record {} ({node}) differs at {}", self.seq, if self.path.is_empty() { "/" } else { &self.path })?,
         }
         write!(f, ": recorded {}, replayed {}", shown(self.recorded.as_ref()), shown(self.replayed.as_ref()))
-    }
-}
-
-fn shown(value: Option<&Json>) -> String {
-    let Some(value) = value else { return "nothing".to_owned() };
-    let text = value.to_string();
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
     }
 }
 
@@ -101,12 +90,12 @@ pub(super) fn difference(
     Ok(Some(Difference { seq: Seq(same as u64), node, turn: None, path, recorded: was, replayed: is }))
 }
 
-/// The version of events from which on the digest of a request is of what is new in its thread.
-const DIGESTS_OF_NEW: u32 = 4;
+/// The version of events from which on the digest of a request is made of digests of its entries.
+const DIGESTS_OF_ENTRIES: u32 = 4;
 
-/// The records of a journal as this build can compare them: the digests of older ones are of something else.
+/// The records of a journal as this build can compare them: the digests of older ones are made otherwise.
 pub(super) fn comparable(records: &[Record], version: u32) -> Cow<'_, [Record]> {
-    if version >= DIGESTS_OF_NEW {
+    if version >= DIGESTS_OF_ENTRIES {
         return Cow::Borrowed(records);
     }
     let mut records = records.to_vec();
@@ -177,10 +166,10 @@ fn json(thing: &impl Serialize) -> Json {
     serde_json::to_value(thing).unwrap_or_default()
 }
 
-type Parts = (String, Option<Json>, Option<Json>);
+pub(in crate::engine) type Parts = (String, Option<Json>, Option<Json>);
 
 /// The JSON pointer of the first part that differs, and both.
-fn first_difference(was: &Json, is: &Json) -> Option<Parts> {
+pub(in crate::engine) fn first_difference(was: &Json, is: &Json) -> Option<Parts> {
     match (was, is) {
         (Json::Object(a), Json::Object(b)) => {
             let keys = a.keys().chain(b.keys().filter(|key| !a.contains_key(*key)));

@@ -9,19 +9,21 @@ mod tools;
 
 use std::sync::Arc;
 
+pub(super) use arrivals::begins;
 pub use compare::Difference;
+pub(super) use compare::first_difference;
+pub(super) use tools::RecordedTools;
 
 use super::{Engine, EngineError, prepare, toolbox::SessionTools};
 use crate::{
     event::{Effect, Event, Input, Key, Record, Status},
     report::Report,
-    schedule::Scheduler,
+    schedule::{Past, Scheduler},
     state::{FoldError, State},
-    store::{ClaimError, Closing, NewSession},
+    store::{Claim, ClaimError, Closing, NewSession, READ_PAGE, Store},
     turn::Toolbox,
-    value::{Failure, FailureKind, SessionId},
+    value::{Failure, FailureKind, Seq, SessionId},
 };
-use tools::RecordedTools;
 
 /// Steps that a replay which has left its record takes at most.
 const STEPS: usize = 100_000;
@@ -51,9 +53,16 @@ impl Engine {
         let judge = prepare::judge_of(&started.plan, &started.sources)?;
         let here = SessionTools::of(&self.inner.tools, &started.plan)?;
         let tools: Arc<dyn Toolbox> = Arc::new(RecordedTools::of(records, here)?);
-        let (mut scheduler, step) = Scheduler::start(*at, (**started).clone(), judge.clone(), tools.clone())?;
-        let mut replayed = step.records;
-        for arrivals in arrivals::arrivals(records)? {
+        let past = shared(records);
+        let taken = Past::own(records)?.map(Arc::new);
+        let (mut scheduler, mut replayed) = if past > 0 {
+            let state = State::fold(&records[..past])?;
+            (Scheduler::resume(state, judge.clone(), tools.clone()).reusing(taken), records[..past].to_vec())
+        } else {
+            let (scheduler, step) = Scheduler::start_reusing(*at, (**started).clone(), judge.clone(), tools.clone(), taken)?;
+            (scheduler, step.records)
+        };
+        for arrivals in arrivals::arrivals(records, past.max(1))? {
             let inputs = if arrivals.inputs.is_empty() { vec![Input::Tick] } else { arrivals.inputs };
             replayed.extend(scheduler.on(arrivals.at, inputs)?.records);
         }
@@ -72,27 +81,127 @@ impl Engine {
     /// # Errors
     /// They are no session, another one has its id, or the store cannot be written.
     pub fn import(&self, records: &[Record]) -> Result<SessionId, EngineError> {
-        let state = State::fold(records)?;
+        self.import_from(|take| records.iter().try_for_each(|record| take(record.clone())))
+    }
+
+    /// The same with records that need not be in memory at once: `each` hands out all of them, in order, and is called twice. Of a session
+    /// that is there with the first of them, as when an import was broken off, the rest is added.
+    ///
+    /// # Errors
+    /// As [`Engine::import`], and those of `each`.
+    pub fn import_from<E: From<EngineError>>(
+        &self,
+        mut each: impl FnMut(&mut dyn FnMut(Record) -> Result<(), E>) -> Result<(), E>,
+    ) -> Result<SessionId, E> {
+        let mut state: Option<State> = None;
+        each(&mut |record| {
+            match &mut state {
+                None => state = Some(State::start(&record).map_err(EngineError::from)?),
+                Some(state) => state.apply(&record).map_err(EngineError::from)?,
+            }
+            Ok(())
+        })?;
+        // An empty journal does not fold.
+        let state = state.map_or_else(|| State::fold(&[]), Ok).map_err(EngineError::from)?;
         let started = &state.started;
+        let session = started.session;
         let new = NewSession {
-            session: started.session,
+            session,
             tenant: started.tenant.clone(),
             team: started.team.clone(),
             task: started.task.clone(),
             started_at: state.started_at,
         };
+        let closing = Closing { status: state.status(), at: state.now };
+        drop(state);
         let store = &self.inner.store;
-        let claim = match store.create(new) {
-            Ok(claim) => claim,
-            Err(ClaimError::Exists(session)) if store.read_all(session)? == records => return Ok(session),
-            Err(error) => return Err(error.into()),
+        let (claim, mut length) = match store.create(new) {
+            Ok(claim) => (Some(claim), 0),
+            Err(ClaimError::Exists(_)) => (None, self.same(session, &mut each)?),
+            Err(error) => return Err(EngineError::from(error).into()),
         };
-        for batch in records.chunks(BATCH) {
-            store.append(&claim, batch[0].seq, batch)?;
-        }
-        store.release(claim, Closing { status: state.status(), at: state.now }).wait()?;
-        Ok(started.session)
+        let mut appender = Appender { store: store.as_ref(), claim, session, batch: Vec::new() };
+        each(&mut |record| {
+            // What is there already was compared.
+            if length > 0 {
+                length -= 1;
+                return Ok(());
+            }
+            Ok(appender.take(record)?)
+        })?;
+        appender.end(closing)?;
+        Ok(session)
     }
+
+    /// How many records a session has that is there, if they are the first of `each`.
+    fn same<E: From<EngineError>>(
+        &self,
+        session: SessionId,
+        each: &mut impl FnMut(&mut dyn FnMut(Record) -> Result<(), E>) -> Result<(), E>,
+    ) -> Result<u64, E> {
+        let store = &self.inner.store;
+        let mut there = Vec::new().into_iter();
+        let (mut length, mut ended) = (0, false);
+        each(&mut |record| {
+            if ended {
+                return Ok(());
+            }
+            if there.as_slice().is_empty() {
+                there = store.read(session, Seq(length), READ_PAGE).map_err(EngineError::from)?.into_iter();
+            }
+            match there.next() {
+                None => ended = true,
+                Some(found) if found == record => length += 1,
+                Some(_) => return Err(EngineError::from(ClaimError::Exists(session)).into()),
+            }
+            Ok(())
+        })?;
+        let more = store.read(session, Seq(length), 1).map_err(EngineError::from)?;
+        // It went on since.
+        if more.is_empty() { Ok(length) } else { Err(EngineError::from(ClaimError::Exists(session)).into()) }
+    }
+}
+
+/// Puts records into a store in batches, so that only one is in memory.
+struct Appender<'a> {
+    store: &'a dyn Store,
+    /// `None` until there is something to be written to a session that is there.
+    claim: Option<Claim>,
+    session: SessionId,
+    batch: Vec<Record>,
+}
+
+impl Appender<'_> {
+    fn take(&mut self, record: Record) -> Result<(), EngineError> {
+        self.batch.push(record);
+        if self.batch.len() < BATCH { Ok(()) } else { self.flush() }
+    }
+
+    fn flush(&mut self) -> Result<(), EngineError> {
+        let Some(first) = self.batch.first().map(|record| record.seq) else { return Ok(()) };
+        let claim = match self.claim.take() {
+            Some(claim) => claim,
+            None => self.store.claim(self.session)?,
+        };
+        self.store.append(&claim, first, &self.batch)?;
+        self.claim = Some(claim);
+        self.batch.clear();
+        Ok(())
+    }
+
+    fn end(mut self, closing: Closing) -> Result<(), EngineError> {
+        self.flush()?;
+        if let Some(claim) = self.claim {
+            self.store.release(claim, closing).wait()?;
+        }
+        Ok(())
+    }
+}
+
+/// How many records a session shares with the one that it was forked from, the fork included: they are taken as they are, since
+/// what led to them may go on in that one alone.
+fn shared(records: &[Record]) -> usize {
+    records.iter().rposition(|record| matches!(record.event, Event::Forked(_))).map_or(0, |fork| fork + 1)
 }
 
 /// Ends a session that has left its record: what was never answered then fails now. One that stopped on its record stops here too.

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The tools of a session as it found them.
-pub(super) struct RecordedTools<T> {
+pub(in crate::engine) struct RecordedTools<T> {
     here: T,
     /// Those that were called and that this machine does not have, such as those of a server.
     elsewhere: BTreeMap<Arc<str>, Arc<ToolSpec>>,
@@ -28,7 +28,7 @@ pub(super) struct RecordedTools<T> {
 }
 
 impl<T: Toolbox> RecordedTools<T> {
-    pub(super) fn of(records: &[Record], here: T) -> Result<Self, FoldError> {
+    pub(in crate::engine) fn of(records: &[Record], here: T) -> Result<Self, FoldError> {
         let Some(first) = records.first() else { return Err(FoldError::NoStart) };
         let mut state = State::start(first)?;
         let (effects, made, refused) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
@@ -70,6 +70,9 @@ impl<T: Toolbox> RecordedTools<T> {
             Event::TurnEnded { end: TurnEnd::Failed(_), .. }
             | Event::Started(_)
             | Event::Resumed { .. }
+            | Event::Forked(_)
+            | Event::TakenOver(_)
+            | Event::Anew { .. }
             | Event::Parked
             | Event::NodeStarted { .. }
             | Event::NodeRetried { .. }

@@ -4,10 +4,12 @@ mod below;
 mod cuts;
 mod deadlines;
 mod edges;
+mod fork;
 mod nodes;
 mod people;
 mod said;
 mod scopes;
+mod taken;
 mod turns;
 
 use super::{Activation, FoldError, Stand, State, Stopping};
@@ -30,6 +32,7 @@ impl State {
                 self.late.clear();
                 self.doubt_irreversible();
             }
+            Event::Forked(forked) => self.parted(forked, record)?,
             Event::Parked => self.parked = true,
             Event::NodeStarted { node, attempt, lookup } => self.node_started(*node, *attempt, lookup.as_deref(), record)?,
             Event::NodeRetried { node, attempt, failure, not_before } => {
@@ -60,6 +63,8 @@ impl State {
             Event::TurnStarted { node, read_upto, reserved, .. } => self.turn_started(*node, *read_upto, *reserved, record)?,
             Event::TurnHeld { node, needs, .. } => self.turn_held(*node, *needs)?,
             Event::TurnEnded { node, end, effects, .. } => self.turn_ended(*node, end, effects)?,
+            Event::TakenOver(taken) => self.taken_over(taken)?,
+            Event::Anew { node, turn, why, under } => self.works_anew(*node, *turn, why, *under)?,
             Event::ToolCalled(called) => self.tool_called(called)?,
             Event::ToolReturned { node, call, result, .. } => self.tool_returned(*node, *call, result)?,
             Event::Said { node, message } => self.said(*node, message, record)?,

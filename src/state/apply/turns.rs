@@ -76,8 +76,13 @@ impl State {
                 (failure.spent(), None)
             }
         };
+        let model = model.cloned();
         self.ready.give(limiter, 1);
-        self.settle_call(&key, Some(usage), model);
+        if self.ends_taken_over(node) {
+            self.settle_unasked(&key);
+        } else {
+            self.settle_call(&key, Some(usage), model.as_ref());
+        }
         self.look_again(node);
         Ok(())
     }
@@ -124,6 +129,10 @@ impl State {
     pub(super) fn not_happened(&mut self, node: NodeIx, call: CallIx) -> Result<(), FoldError> {
         let limiter = self.limiter(node)?;
         self.todo.doubts.retain(|key| !(key.node == node && key.call == Some(call)));
+        if let Some((_, theirs)) = &mut self.forked {
+            // From here on it is this session's own.
+            theirs.retain(|key, _| !(key.node == node && key.call == Some(call)));
+        }
         let activation = self.activation(node)?;
         if let Some(state) = activation.call_mut(call)
             && let Some(asked) = state.call().cloned()

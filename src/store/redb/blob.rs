@@ -9,6 +9,12 @@ use std::collections::BTreeMap;
 /// Encoded values longer than this are kept apart, in bytes.
 pub const BLOB_OVER: usize = 4 * 1_024;
 
+/// Fields of a start that are longer than this are kept apart, in bytes.
+pub const SHARED_OVER: usize = 256;
+
+/// How deep the fields of an event are: within its name and its body.
+const FIELD_DEPTH: usize = 2;
+
 /// The deepest nesting of a record. Values have up to 128 levels; events add a few.
 const MAX_DEPTH: usize = 256;
 
@@ -43,7 +49,17 @@ pub enum BlobError {
 
 /// `encoded` with its large parts replaced by references, and those parts.
 pub fn split(encoded: &[u8]) -> Result<(Vec<u8>, Blobs), BlobError> {
-    let mut split = Split { input: encoded, out: Vec::with_capacity(encoded.len().min(BLOB_OVER)), blobs: Blobs::new() };
+    split_at(encoded, BLOB_OVER)
+}
+
+/// The same for a start, whose plan and files are those of other sessions: each field of it over [`SHARED_OVER`] bytes is kept apart.
+pub fn split_start(encoded: &[u8]) -> Result<(Vec<u8>, Blobs), BlobError> {
+    split_at(encoded, SHARED_OVER)
+}
+
+fn split_at(encoded: &[u8], field_over: usize) -> Result<(Vec<u8>, Blobs), BlobError> {
+    let out = Vec::with_capacity(encoded.len().min(BLOB_OVER));
+    let mut split = Split { input: encoded, out, blobs: Blobs::new(), field_over };
     let end = split.value(0, 0)?;
     if end == encoded.len() { Ok((split.out, split.blobs)) } else { Err(BlobError::Broken(end)) }
 }
@@ -55,10 +71,24 @@ pub fn join(stored: &[u8], limit: usize, fetch: &mut dyn FnMut(&Digest) -> Optio
     Ok(join.out)
 }
 
+/// The blobs that a record's event or a blob refers to by itself.
+pub fn references(stored: &[u8]) -> Result<Vec<Digest>, BlobError> {
+    let (mut found, mut at) = (Vec::new(), 0);
+    while at < stored.len() {
+        // Parts follow their head, so that heads in a row are all there is.
+        let end = head(stored, at)?.end;
+        found.extend(reference(&stored[at..end]));
+        at = end;
+    }
+    Ok(found)
+}
+
 struct Split<'a> {
     input: &'a [u8],
     out: Vec<u8>,
     blobs: Blobs,
+    /// What is kept apart of the fields of an event.
+    field_over: usize,
 }
 
 impl Split<'_> {
@@ -74,7 +104,8 @@ impl Split<'_> {
         for _ in 0..head.children {
             end = self.value(end, depth + 1)?;
         }
-        if self.out.len() - start > BLOB_OVER {
+        let over = if depth == FIELD_DEPTH { self.field_over } else { BLOB_OVER };
+        if self.out.len() - start > over {
             let blob = self.out.split_off(start);
             let digest = *blake3::hash(&blob).as_bytes();
             self.blobs.insert(digest, blob);
@@ -203,6 +234,19 @@ mod tests {
     fn a_list_of_large_parts_is_a_blob_of_references() {
         let (stored, blobs) = check(&(0..500).map(|part| format!("{part}{}", "y".repeat(5_000))).collect::<Vec<_>>());
         assert_eq!((stored.len(), blobs.len()), (35, 501));
+    }
+
+    /// The plan of a small team was in the journal again for every session.
+    #[test]
+    fn fields_of_a_start_are_kept_once_although_they_are_small() {
+        let plan: Vec<u32> = (100_000..100_100).collect();
+        let start = |task: &str| BTreeMap::from([("started", BTreeMap::from([("plan", encode(&plan)), ("task", task.into())]))]);
+        let [(first, mut blobs), (second, more)] = ["a", "b"].map(|task| split_start(&encode(&start(task))).unwrap());
+        assert!(first.len() < 100 && second.len() < 100, "{} and {}", first.len(), second.len());
+        assert_eq!((blobs.len(), &blobs), (1, &more));
+        blobs.extend(more);
+        let joined = join(&first, 9_999, &mut |digest| blobs.get(digest).cloned()).unwrap();
+        assert_eq!(joined, encode(&start("a")));
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub const KEYS: TableDefinition<u128, (&str, &str, u64)> = TableDefinition::new(
 /// What waits for a session's owner, by session and number.
 pub const INBOX: TableDefinition<(u128, u64), &[u8]> = TableDefinition::new("inbox_v1");
 
+/// Sessions that were removed, and journals that may still have records of them.
+pub const GONE: TableDefinition<(u128, u32), ()> = TableDefinition::new("gone_v1");
+
 /// Numbers that only grow.
 pub const COUNTERS: TableDefinition<&str, u64> = TableDefinition::new("counters_v1");
 
@@ -103,10 +106,23 @@ impl Catalog {
             Ok(done)
         });
         if done.is_err() {
-            // After a failed sync only opening the file again tells what is in it.
             *self.handle() = None;
         }
+        if let Err(StoreError::Io { .. }) = &done {
+            drop(db);
+            // As with a journal; if it fails, the next write tries.
+            *self.handle() = CATALOG.open_again(&self.path).ok().map(Arc::new);
+        }
         done
+    }
+
+    /// Gives back the room of what is no more.
+    pub fn compact(&self) -> Result<(), StoreError> {
+        let (_turn, _lock) = self.turn()?;
+        // Nobody may have it open while its pages are moved.
+        *self.handle() = None;
+        let mut db = CATALOG.open(&self.path)?;
+        CATALOG.guarded(&self.path, || db.compact())
     }
 
     /// Makes the catalog, with `entries`, unless there is one by now.

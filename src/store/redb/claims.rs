@@ -68,6 +68,11 @@ impl Claims {
         held.is_some_and(|held| held.is_alive())
     }
 
+    /// Whether somebody in this process may append to any session.
+    pub fn holds_any(&self) -> bool {
+        lock(&self.held).values().filter_map(Weak::upgrade).any(|held| held.is_alive())
+    }
+
     /// Remembers that this process writes `journal`.
     pub fn writes_to(&self, journal: &Arc<Journal>) {
         let mut journals = lock(&self.journals);

@@ -60,7 +60,8 @@ pub fn encode(record: &Record, before: &Link) -> Result<(Stored, Link), String> 
     if event.len() > MAX_RECORD {
         return Err(format!("it is longer than {MAX_RECORD} bytes"));
     }
-    let (event, blobs) = blob::split(&event).map_err(|e| e.to_string())?;
+    let split = if let Event::Started(_) = record.event { blob::split_start } else { blob::split };
+    let (event, blobs) = split(&event).map_err(|e| e.to_string())?;
     let mut row = Vec::with_capacity(EVENT_AT + event.len());
     row.push(FORMAT);
     row.extend_from_slice(&[0; 16]);
@@ -92,6 +93,12 @@ pub fn decode_unchained(row: &[u8], seq: Seq, fetch: &mut dyn FnMut(&Digest) -> 
     let event = blob::join(&row[EVENT_AT..], MAX_RECORD, fetch).map_err(|e| e.to_string())?;
     let event: Event = from_bytes(&event)?;
     Ok(Record { seq, at: Timestamp(i64::from_le_bytes(time)), event })
+}
+
+/// The blobs that `row` refers to.
+pub fn references(row: &[u8]) -> Result<Vec<Digest>, String> {
+    link_of(row)?;
+    blob::references(&row[EVENT_AT..]).map_err(|e| e.to_string())
 }
 
 /// The link of `row`.

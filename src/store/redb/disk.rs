@@ -13,7 +13,7 @@
 //! What a process wrote is there for others as soon as it is written, synced or not: syncs matter to power failures alone.
 
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     io,
     ops::{Bound, Deref},
     path::Path,
@@ -23,6 +23,9 @@ use std::{
 use redb::{BackendError, Builder, Database, StorageBackend, backends::FileBackend};
 
 use super::quiet::quietly;
+
+/// What is read and written at once when a file is put on the disk again, in bytes.
+const CHUNK: usize = 256 * 1_024;
 
 /// A database that is open for writing. Dropping it closes the file so that the next one to open it finds nothing to repair.
 #[derive(Debug)]
@@ -36,13 +39,19 @@ impl Open {
     /// The database in the file at `path`.
     pub fn existing(builder: &Builder, path: &Path) -> Result<Self, redb::Error> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
-        Self::existing_in(builder, FileBackend::new(file)?)
+        Self::existing_in(builder, backend(path, file)?)
     }
 
     /// A new database in a new file at `path`. Nothing of it is sure to be on the disk before [`Open::is_made`].
     pub fn new(builder: &Builder, path: &Path) -> Result<Self, redb::Error> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        Self::new_in(builder, FileBackend::new(file)?)
+        Self::new_in(builder, backend(path, file)?)
+    }
+
+    /// Moves what is in the file together, and cuts off what is free then.
+    pub fn compact(&mut self) -> Result<(), redb::Error> {
+        let db = self.db.as_mut().expect("a database: it is taken out only when this is dropped");
+        Ok(db.compact().map(drop)?)
     }
 
     /// Ends the making of a file: all of it is put on the disk.
@@ -62,6 +71,33 @@ impl Open {
         let disk = Disk::new(file, Stage::Making);
         Ok(Self { db: Some(builder.create_with_backend(disk.clone())?), disk })
     }
+}
+
+/// Puts all of a file on the disk again after a sync that failed: the system takes pages for written then that are not, and no later sync
+/// would write them. What it would find there after a power failure is at each moment what it would have found before, or newer.
+pub fn put_again(path: &Path) -> Result<(), redb::Error> {
+    let file = backend(path, OpenOptions::new().read(true).write(true).open(path)?)?;
+    let length = file.len()?;
+    let mut chunk = vec![0; CHUNK];
+    let mut at = 0;
+    while at < length {
+        chunk.truncate(usize::try_from(length - at).unwrap_or(CHUNK));
+        file.read(at, &mut chunk)?;
+        file.write(at, &chunk)?;
+        at += chunk.len() as u64;
+    }
+    Ok(file.sync_data()?)
+}
+
+#[cfg(not(test))]
+fn backend(_: &Path, file: File) -> Result<impl StorageBackend, redb::Error> {
+    Ok(FileBackend::new(file)?)
+}
+
+/// On a machine that breaks, where a test has set one up.
+#[cfg(test)]
+fn backend(path: &Path, file: File) -> Result<impl StorageBackend + use<>, redb::Error> {
+    Ok(super::faults::Faulty::around(path, FileBackend::new(file)?))
 }
 
 impl Deref for Open {

@@ -126,7 +126,8 @@ fn look_at(folder: &Path, number: u32) -> JournalFound {
     JournalFound { bytes, writer: writer(&lock).map(|holder| holder.pid), unclean, mark, error: looked.err(), path }
 }
 
-fn entries(path: &Path, lock: &Path) -> Result<(Vec<Entry>, usize), StoreError> {
+/// The rows of the index at `path`, newest first, and how many cannot be read. Nothing is changed.
+pub fn entries(path: &Path, lock: &Path) -> Result<(Vec<Entry>, usize), StoreError> {
     let (db, _) = CATALOG.look(path, lock)?;
     let (mut entries, damaged) = CATALOG.guarded(path, || match index::all(&db.begin_read()?) {
         Err(redb::Error::TableDoesNotExist(_)) => Ok((Vec::new(), 0)),

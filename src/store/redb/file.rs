@@ -15,7 +15,11 @@ use redb::{
     WriteTransaction, backends::InMemoryBackend,
 };
 
-use super::{disk::Open, lock::Holder, quiet::quietly};
+use super::{
+    disk::{self, Open},
+    lock::Holder,
+    quiet::quietly,
+};
 use crate::store::StoreError;
 
 /// The table that says what a file is; its own layout never changes.
@@ -60,6 +64,12 @@ impl Kind {
         let db = self.guarded(path, || Open::existing(&self.builder(), path))?;
         self.check_format(path, &self.guarded(path, || Ok(db.begin_read()?))?)?;
         Ok(db)
+    }
+
+    /// Opens the file for writing after a write or a sync of it failed.
+    pub fn open_again(&self, path: &Path) -> Result<Open, StoreError> {
+        self.guarded(path, || disk::put_again(path))?;
+        self.open(path)
     }
 
     /// Opens the file for reading without a change to it; says whether its last writer died before he could close it. Such a file is read
@@ -182,11 +192,17 @@ impl Kind {
                 why: Arc::from("another program has it open"),
                 remedy: "end that program and try again",
             },
+            redb::Error::TransactionInProgress => StoreError::Io {
+                path: path.to_owned(),
+                why: Arc::from("another process reads it"),
+                remedy: "try again in a moment",
+            },
             other => self.damaged(path, other.to_string()),
         }
     }
 
-    fn damaged(&self, path: &Path, why: impl Into<Arc<str>>) -> StoreError {
+    /// Says what is damaged.
+    pub fn damaged(&self, path: &Path, why: impl Into<Arc<str>>) -> StoreError {
         StoreError::Damaged { path: path.to_owned(), why: why.into(), remedy: self.remedy }
     }
 }
@@ -209,5 +225,9 @@ pub fn io_error(path: &Path, error: &io::Error) -> StoreError {
 /// Makes a name in a folder survive a power failure.
 pub fn sync_folder_of(path: &Path) -> Result<(), StoreError> {
     let Some(folder) = path.parent() else { return Ok(()) };
+    #[cfg(test)]
+    if let Some(done) = super::faults::sync_folder(folder) {
+        return done.map_err(|e| io_error(folder, &e));
+    }
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| io_error(folder, &e))
 }

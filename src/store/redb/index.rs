@@ -1,15 +1,16 @@
 //! What does the catalog say of a session? An [`Entry`], and the rows that are kept of it.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, Table, TableError, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    catalog::{COUNTERS, INBOX, KEYS, SESSIONS},
+    catalog::{COUNTERS, GONE, INBOX, KEYS, SESSIONS},
     codec::from_bytes,
     lock::Holder,
     read::{Extent, Segment},
+    retain::Gone,
 };
 use crate::{
     event::{Event, Record, Status},
@@ -53,6 +54,7 @@ pub struct Tables<'change> {
     keys: Table<'change, u128, Place>,
     inbox: Table<'change, (u128, u64), &'static [u8]>,
     counters: Table<'change, &'static str, u64>,
+    gone: Table<'change, (u128, u32), ()>,
 }
 
 impl<'change> Tables<'change> {
@@ -63,12 +65,14 @@ impl<'change> Tables<'change> {
             keys: write.open_table(KEYS)?,
             inbox: write.open_table(INBOX)?,
             counters: write.open_table(COUNTERS)?,
+            gone: write.open_table(GONE)?,
         })
     }
 
-    /// Adds a session, unless there is one of its id.
+    /// Adds a session, unless there is one of its id, or records of one that was removed.
     pub fn add(&mut self, entry: &Entry) -> Result<bool, redb::Error> {
-        let is_new = self.keys.get(entry.session.0.as_u128())?.is_none();
+        let is_known = self.keys.get(entry.session.0.as_u128())?.is_some();
+        let is_new = !is_known && self.gone.range(gone_from(entry.session))?.next().is_none();
         if is_new {
             self.put(entry)?;
         }
@@ -92,6 +96,26 @@ impl<'change> Tables<'change> {
         self.sessions.remove((&*entry.tenant.org, &*entry.tenant.user, backwards(entry.started_at), id))?;
         self.keys.remove(id)?;
         self.inbox.retain_in(mails(session, 0), |_, _| false)?;
+        Ok(())
+    }
+
+    /// Removes the session of `entry` with its mail, and notes where its records are to be swept. Not if somebody has claimed it since.
+    pub fn remove(&mut self, entry: &Entry) -> Result<bool, redb::Error> {
+        if self.get(entry.session)?.is_none_or(|now| now != *entry) {
+            return Ok(false);
+        }
+        self.forget(entry.session, entry.epoch)?;
+        for segment in &entry.segments {
+            self.gone.insert((entry.session.0.as_u128(), segment.journal), ())?;
+        }
+        Ok(true)
+    }
+
+    /// Forgets that records of `gone` are in a journal: they are not, any more.
+    pub fn swept(&mut self, journal: u32, gone: &BTreeSet<SessionId>) -> Result<(), redb::Error> {
+        for session in gone {
+            self.gone.remove((session.0.as_u128(), journal))?;
+        }
         Ok(())
     }
 
@@ -254,6 +278,31 @@ pub fn all(read: &ReadTransaction) -> Result<(Vec<Entry>, usize), redb::Error> {
         }
     }
     Ok((found, damaged))
+}
+
+/// Whether there is a session of that id, or records of one that was removed.
+pub fn is_taken(read: &ReadTransaction, session: SessionId) -> Result<bool, redb::Error> {
+    if read.open_table(KEYS)?.get(session.0.as_u128())?.is_some() {
+        return Ok(true);
+    }
+    match read.open_table(GONE) {
+        Err(TableError::TableDoesNotExist(_)) => Ok(false),
+        gone => Ok(gone?.range(gone_from(session))?.next().is_some()),
+    }
+}
+
+/// What was removed and is not swept yet.
+pub fn gone(read: &ReadTransaction) -> Result<Gone, redb::Error> {
+    let mut found = Gone::new();
+    for row in read.open_table(GONE)?.iter()? {
+        let (session, journal) = row?.0.value();
+        found.entry(journal).or_default().insert(SessionId(uuid::Uuid::from_u128(session)));
+    }
+    Ok(found)
+}
+
+fn gone_from(session: SessionId) -> std::ops::RangeInclusive<(u128, u32)> {
+    (session.0.as_u128(), 0)..=(session.0.as_u128(), u32::MAX)
 }
 
 /// The sessions of `org` whose ids are in `range`.

@@ -123,18 +123,27 @@ impl Drop for Indexer {
     }
 }
 
-/// New rows come first: what follows may wait for tickets that wait for them.
+/// New rows come first: what follows may wait for tickets that wait for them. What waits for nothing any more goes with them, so that a batch
+/// of short sessions costs one commit and not two.
 fn perform(catalog: &Catalog, batch: Vec<Job>) {
-    let (creates, rest): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| matches!(job, Job::Create(..)));
-    commit(catalog, creates);
-    let mut ready = Vec::with_capacity(rest.len());
-    for job in rest {
+    let (mut first, mut rest): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| matches!(job, Job::Create(..)));
+    let pending = |job: &Job| job.waits_for().is_some_and(|ticket| ticket.outcome().is_none());
+    let later = rest.split_off(rest.iter().position(pending).unwrap_or(rest.len()));
+    first.extend(ready(rest));
+    commit(catalog, first);
+    commit(catalog, ready(later));
+}
+
+/// Those of `jobs` whose tickets are durable, once all are known. The others fail.
+fn ready(jobs: Vec<Job>) -> Vec<Job> {
+    let mut ready = Vec::with_capacity(jobs.len());
+    for job in jobs {
         match job.waits_for().map_or(Ok(()), Ticket::wait) {
             Ok(()) => ready.push(job),
             Err(error) => job.complete(Err(error)),
         }
     }
-    commit(catalog, ready);
+    ready
 }
 
 fn commit(catalog: &Catalog, jobs: Vec<Job>) {

@@ -276,10 +276,10 @@ impl Writer {
         Ok(())
     }
 
-    /// After a failed sync nobody knows what is on the disk; only opening the file again tells. If that fails too the journal is given up, so
+    /// After a failed sync nobody knows what is on the disk: all of it is put there again, and opening the file tells what it is. If that fails too the journal is given up, so
     /// that others may try.
     fn open_again(&mut self) {
-        match JOURNAL.open(&self.path) {
+        match JOURNAL.open_again(&self.path) {
             Ok(db) => self.db = Some(db),
             Err(error) => {
                 tracing::warn!(%error, "a journal is given up");

@@ -10,8 +10,9 @@
 //! ```
 //!
 //! `codec` and `blob` say what a record looks like, `journal` and `queue` how records get to the disk, `read` how they come back, `catalog`,
-//! `index` and `indexer` how sessions are found, `rebuild` what becomes of a lost index, `lock` how processes know of each other, `disk`
-//! what must be synced, `examine` what is wrong without a change to anything, and `file` and `quiet` what to make of a file that is not what it should be.
+//! `index` and `indexer` how sessions are found, `rebuild` what becomes of a lost index, `retain` how sessions are removed, `lock` how processes know
+//! of each other, `disk` what must be synced, `examine` and `verify` what is wrong without a change to anything, and `file` and `quiet` what to make of
+//! a file that is not what it should be.
 //!
 //! A session may be claimed when its row has no owner, or an owner that is dead: his lock is free, or somebody else's by now. A dead
 //! owner cannot come back, so what he wrote is final; the claim counts it, and its segment begins there.
@@ -22,6 +23,8 @@ mod claims;
 mod codec;
 mod disk;
 mod examine;
+#[cfg(test)]
+pub(crate) mod faults;
 mod file;
 mod index;
 mod indexer;
@@ -31,10 +34,13 @@ mod queue;
 mod quiet;
 mod read;
 mod rebuild;
+mod retain;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -42,6 +48,8 @@ use std::{
 
 pub use examine::{Examined, JournalFound, examine};
 use redb::ReadTransaction;
+pub use retain::{Compacted, Removal, Retention};
+pub use verify::{Verified, verify};
 
 use self::{
     catalog::Catalog,
@@ -108,11 +116,20 @@ impl RedbStore {
 
     /// Makes the folder and what belongs in it; `first` adds to the rows that the catalog begins with.
     fn make(&self, first: impl FnOnce(&mut Vec<Entry>) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let is_new = !self.folder.exists();
         fs::create_dir_all(&self.journals).map_err(|e| io_error(&self.journals, &e))?;
         let ignore = self.folder.join(".gitignore");
         fs::write(&ignore, "*\n").map_err(|e| io_error(&ignore, &e))?;
+        if is_new {
+            // Its own name must survive a power failure as well. Who may not list the folder that it is in cannot see to that.
+            let path = std::path::absolute(&self.folder).map_err(|e| io_error(&self.folder, &e))?;
+            if path.parent().is_some_and(|parent| fs::read_dir(parent).is_ok()) {
+                file::sync_folder_of(&path)?;
+            }
+        }
         self.catalog.make(|| {
-            let mut entries = rebuild::entries(&self.journals, &self.reader)?;
+            let owns_none = |holder| self.claims.journal_of(holder).is_some() && !self.claims.holds_any();
+            let mut entries = rebuild::entries(&self.journals, &self.reader, owns_none)?;
             first(&mut entries)?;
             Ok(entries)
         })
@@ -156,8 +173,8 @@ impl RedbStore {
     }
 
     /// A row as it really is: what a dead owner could not write into the index any more is read from its journal. `None` where he
-    /// died before the first record was durable: the session never began, and the index forgets it.
-    fn shown(&self, mut entry: Entry) -> Option<SessionRow> {
+    /// died before the first record was durable: the session never began, and the index forgets it. `names` has those of journals.
+    fn shown(&self, mut entry: Entry, names: &mut BTreeMap<Option<u32>, Arc<str>>) -> Option<SessionRow> {
         let mut owner = self.owner(&entry);
         let is_ours = entry.owner.is_some_and(|holder| self.claims.journal_of(holder).is_some());
         if owner == Owner::Dead && !is_ours {
@@ -175,9 +192,15 @@ impl RedbStore {
                 Err(error) => tracing::warn!(%error, "a session whose owner died cannot be read"),
             }
         }
-        let journal = entry.segments.last().map(|segment| format!("journals/{:04}.redb", segment.journal));
-        Some(entry.into_row(owner, journal.unwrap_or_default().into()))
+        let number = entry.segments.last().map(|segment| segment.journal);
+        let journal = names.entry(number).or_insert_with(|| number.map_or_else(String::new, name_of).into());
+        Some(entry.into_row(owner, Arc::clone(journal)))
     }
+}
+
+/// The file of a journal, as it is shown.
+fn name_of(number: u32) -> String {
+    format!("journals/{number:04}.redb")
 }
 
 impl Drop for RedbStore {
@@ -193,7 +216,7 @@ impl Drop for RedbStore {
 impl Store for RedbStore {
     fn create(&self, new: NewSession) -> Result<Claim, ClaimError> {
         let session = new.session;
-        if self.claims.is_held(session) || self.entry(session)?.is_some() {
+        if self.claims.is_held(session) || self.index(false, |read| index::is_taken(read, session))? {
             return Err(ClaimError::Exists(session));
         }
         let mut first = None;
@@ -274,11 +297,12 @@ impl Store for RedbStore {
 
     fn list(&self, filter: &Filter) -> Result<Vec<SessionRow>, StoreError> {
         let entries = self.index(Vec::new(), |read| Entry::list(read, filter))?;
-        Ok(entries.into_iter().filter_map(|entry| self.shown(entry)).collect())
+        let mut names = BTreeMap::new();
+        Ok(entries.into_iter().filter_map(|entry| self.shown(entry, &mut names)).collect())
     }
 
     fn row(&self, session: SessionId) -> Result<SessionRow, FindError> {
-        let row = self.entry(session)?.and_then(|entry| self.shown(entry));
+        let row = self.entry(session)?.and_then(|entry| self.shown(entry, &mut BTreeMap::new()));
         row.ok_or_else(|| FindError::Unknown(session.to_string().into()))
     }
 

@@ -20,12 +20,12 @@ use crate::{
 /// The sessions of all journals in `folder`. What cannot be read is left out.
 ///
 /// # Errors
-/// A process writes one of the journals: what it owns is known to the lost catalog alone.
-pub fn entries(folder: &Path, reader: &Reader) -> Result<Vec<Entry>, StoreError> {
+/// A process writes one of the journals: what it owns is known to the lost catalog alone. Of this process `owns_none` says that it owns nothing.
+pub fn entries(folder: &Path, reader: &Reader, owns_none: impl Fn(Holder) -> bool) -> Result<Vec<Entry>, StoreError> {
     let mut sessions: BTreeMap<SessionId, Vec<Segment>> = BTreeMap::new();
     for number in journal::numbers(folder)? {
         let lock = journal::lock_of(folder, number);
-        if let Some(holder) = Holder::last(&lock).filter(|holder| holder.holds(&lock)) {
+        if let Some(holder) = Holder::last(&lock).filter(|holder| holder.holds(&lock) && !owns_none(*holder)) {
             return Err(StoreError::Busy { path: journal::path_of(folder, number), pid: holder.pid });
         }
         let found = reader.open(number).and_then(|db| segments(&journal::path_of(folder, number), number, &*db));

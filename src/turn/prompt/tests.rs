@@ -351,7 +351,7 @@ fn what_is_counted_turn_by_turn_is_what_the_whole_conversation_has() {
         Entry::Note(Arc::from("Do something else.")),
         replied(None, &[]),
         Entry::Mail(Arc::from([letter("more")])),
-        replied(None, &[one.clone()]),
+        replied(None, std::slice::from_ref(&one)),
         replied(Some("Once more."), &[]),
         replied(Some("And again."), &[call("c", "broadcast_finding")]),
         returned(&call("c", "broadcast_finding"), Ok(finding)),

@@ -115,6 +115,9 @@ pub fn started(plan: Plan) -> Started {
         plan: Arc::new(plan),
         sources: BTreeMap::new(),
         records: Vec::new(),
+        models: BTreeMap::new(),
+        forked: None,
+        reuse: None,
     }
 }
 

@@ -42,6 +42,7 @@ pub fn agent(role: &str) -> Member {
         tags: Vec::new(),
     };
     Member {
+        reuse: Default::default(),
         role: Role::new(role),
         profile: Arc::new(profile),
         priority: 1,

@@ -1,0 +1,299 @@
+//! What is to be done? [`Tasks`] reads a file of tasks line by line, and says of each line that is none where it is wrong and what would be right.
+//!
+//! A line of a `.jsonl` file is `{"key": "…", "task": "…", "inputs": {…}}`; `task` and `inputs` may be left out, and empty lines count for
+//! nothing. A `.csv` file has the columns `key`, `task` and `inputs.NAME`; an empty cell is an input that is not given.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::Deserialize;
+
+use super::super::run::parse_input;
+use crate::{
+    engine::{BatchTask, Engine, MAX_KEY, Prepared},
+    team::did_you_mean,
+    value::{Map, Value},
+};
+
+/// The longest line, in bytes.
+const MAX_LINE: u64 = 16 * 1_024 * 1_024;
+
+/// The file that is stdin.
+pub(super) const STDIN: &str = "-";
+
+/// A line that is no task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    /// From 1.
+    pub(super) line: u64,
+    /// From 1.
+    pub(super) column: usize,
+    /// What is wrong, and what would be right.
+    pub(super) why: String,
+}
+
+/// What every task is given.
+pub(super) struct Common {
+    pub(super) engine: Engine,
+    pub(super) team: Prepared,
+    /// What is to be done where a task does not say.
+    pub(super) task: Arc<str>,
+    /// Inputs of `--input`.
+    pub(super) inputs: Map,
+}
+
+/// The tasks of a file, as they are read.
+pub(super) struct Tasks {
+    common: Common,
+    lines: Lines,
+}
+
+enum Lines {
+    Json { from: Box<dyn BufRead + Send>, line: u64, text: Vec<u8> },
+    Csv { from: Box<csv::Reader<Box<dyn Read + Send>>>, columns: Vec<Column>, row: csv::StringRecord },
+}
+
+/// What a column of a CSV file holds.
+enum Column {
+    Key,
+    Task,
+    Input(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    key: serde_json::Value,
+    task: Option<String>,
+    inputs: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl Tasks {
+    /// Opens the file, or stdin for [`STDIN`].
+    ///
+    /// # Errors
+    /// It cannot be read, or the head of a CSV file names columns that mean nothing.
+    pub(super) fn open(path: &Path, common: Common) -> Result<Self, Wrong> {
+        let file: Box<dyn Read + Send> = if path == Path::new(STDIN) {
+            Box::new(io::stdin())
+        } else {
+            Box::new(File::open(path).map_err(|e| Wrong { line: 1, column: 1, why: format!("it cannot be read: {e}") })?)
+        };
+        let lines = if is_csv(path) {
+            let mut from = Box::new(csv::ReaderBuilder::new().from_reader(file));
+            let head = from.headers().map_err(|e| wrong_csv(&e))?.clone();
+            let columns = columns(&head, &common)?;
+            Lines::Csv { from, columns, row: csv::StringRecord::new() }
+        } else {
+            Lines::Json { from: Box::new(BufReader::with_capacity(64 * 1_024, file)), line: 0, text: Vec::new() }
+        };
+        Ok(Self { common, lines })
+    }
+
+    /// Where something that is called `name` stands in the last line.
+    pub(super) fn column_of(&self, name: &str) -> usize {
+        self.lines.column_of(name)
+    }
+
+    /// The next task and its line. `None` at the end.
+    pub(super) fn next(&mut self) -> Option<Result<(u64, BatchTask), Wrong>> {
+        let (line, key, task, inputs) = match self.lines.next(&self.common)? {
+            Ok(read) => read,
+            Err(wrong) => return Some(Err(wrong)),
+        };
+        let column = |name: &str| self.lines.column_of(name);
+        let wrong = |name: &str, why: String| Some(Err(Wrong { line, column: column(name), why }));
+        if key.is_empty() || key.len() > MAX_KEY {
+            return wrong("key", format!("a key has 1 to {MAX_KEY} bytes, and this one has {}", key.len()));
+        }
+        let mut given = self.common.inputs.clone();
+        let names: Vec<String> = inputs.keys().cloned().collect();
+        given.extend(inputs);
+        if let Err(error) = self.common.engine.inputs(&self.common.team, given.clone()) {
+            let why = error.to_string();
+            let at = names.iter().find(|name| why.contains(name.as_str())).map_or("inputs", String::as_str);
+            return wrong(at, why.replace(" with --input ", " here or with --input "));
+        }
+        let task = task.unwrap_or_else(|| self.common.task.clone());
+        Some(Ok((line, BatchTask { key, task, inputs: given })))
+    }
+}
+
+type Read3 = (u64, Arc<str>, Option<Arc<str>>, Map);
+
+impl Lines {
+    fn next(&mut self, common: &Common) -> Option<Result<Read3, Wrong>> {
+        match self {
+            Self::Json { from, line, text } => loop {
+                text.clear();
+                *line += 1;
+                match from.take(MAX_LINE + 1).read_until(b'\n', text) {
+                    Ok(0) => return None,
+                    Ok(_) if text.trim_ascii().is_empty() => {}
+                    Ok(read) if read as u64 > MAX_LINE => {
+                        let why = format!("the line has more than {MAX_LINE} bytes; name a file in an input instead");
+                        // The rest of it is no line of its own.
+                        if let Err(error) = skip_line(from) {
+                            return Some(Err(unreadable(*line, &error)));
+                        }
+                        return Some(Err(Wrong { line: *line, column: 1, why }));
+                    }
+                    Ok(_) => return Some(json(*line, text.trim_ascii_end())),
+                    Err(error) => return Some(Err(unreadable(*line, &error))),
+                }
+            },
+            Self::Csv { from, columns, row } => match from.read_record(row) {
+                Ok(false) => None,
+                Ok(true) => Some(csv(columns, row, common)),
+                Err(error) => Some(Err(wrong_csv(&error))),
+            },
+        }
+    }
+
+    /// Where something that is called `name` stands in the last line.
+    fn column_of(&self, name: &str) -> usize {
+        match self {
+            Self::Json { text, .. } => {
+                let text = String::from_utf8_lossy(text);
+                text.find(&format!("\"{name}\"")).map_or(1, |at| text[..at].chars().count() + 1)
+            }
+            Self::Csv { columns, .. } => {
+                let is_it = |column: &Column| match column {
+                    Column::Key => name == "key",
+                    Column::Task => name == "task",
+                    Column::Input(input) => input == name,
+                };
+                columns.iter().position(is_it).map_or(1, |at| at + 1)
+            }
+        }
+    }
+}
+
+/// How many tasks the file has, roughly: for the progress.
+pub(super) fn count(path: &Path) -> io::Result<u64> {
+    if is_csv(path) {
+        let mut rows = csv::ReaderBuilder::new().flexible(true).from_path(path).map_err(io::Error::other)?;
+        return Ok(rows.byte_records().count() as u64);
+    }
+    let (mut file, mut buffer) = (File::open(path)?, vec![0; 64 * 1_024]);
+    let (mut lines, mut last) = (0, b'\n');
+    loop {
+        let read = file.read(&mut buffer)?;
+        let Some(end) = buffer[..read].last() else { break };
+        last = *end;
+        lines += memchr::memchr_iter(b'\n', &buffer[..read]).count() as u64;
+    }
+    Ok(lines + u64::from(last != b'\n'))
+}
+
+/// The name by which a batch of that file is known unless another is given.
+pub(super) fn name_of(path: &Path) -> Option<String> {
+    (path != Path::new(STDIN)).then(|| path.file_name().map(|name| name.to_string_lossy().into_owned()))?
+}
+
+fn is_csv(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
+}
+
+fn json(line: u64, text: &[u8]) -> Result<Read3, Wrong> {
+    let wrong = |column: usize, why: String| Wrong { line, column: column.max(1), why };
+    let parsed: Line = serde_json::from_slice(text).map_err(|e| {
+        let why = e.to_string();
+        let why = why.split(" at line ").next().unwrap_or_default();
+        wrong(e.column(), format!("{why}; a task is {{\"key\": \"…\", \"task\": \"…\", \"inputs\": {{…}}}}"))
+    })?;
+    let at = |name: &str| String::from_utf8_lossy(text).find(&format!("\"{name}\"")).map_or(1, |at| at + 1);
+    let key = match parsed.key {
+        serde_json::Value::String(key) => key,
+        serde_json::Value::Number(key) => key.to_string(),
+        _ => return Err(wrong(at("key"), "a key is text or a number".to_owned())),
+    };
+    let mut inputs = Map::new();
+    for (name, value) in parsed.inputs.unwrap_or_default() {
+        let value = Value::try_from(value).map_err(|e| wrong(at(&name), format!("the input {name}: {e}")))?;
+        inputs.insert(name, value);
+    }
+    Ok((line, key.into(), parsed.task.map(Arc::from), inputs))
+}
+
+fn csv(columns: &[Column], row: &csv::StringRecord, common: &Common) -> Result<Read3, Wrong> {
+    let line = row.position().map_or(0, csv::Position::line);
+    let (mut key, mut task, mut inputs) = (Arc::from(""), None, Map::new());
+    for (at, (column, cell)) in columns.iter().zip(row).enumerate() {
+        match column {
+            Column::Key => key = Arc::from(cell),
+            Column::Task if cell.is_empty() => {}
+            Column::Task => task = Some(Arc::from(cell)),
+            Column::Input(_) if cell.is_empty() => {}
+            Column::Input(name) => {
+                let value = parse_input(&common.team, name, cell);
+                inputs.insert(name.clone(), value.map_err(|why| Wrong { line, column: at + 1, why })?);
+            }
+        }
+    }
+    Ok((line, key, task, inputs))
+}
+
+fn columns(head: &csv::StringRecord, common: &Common) -> Result<Vec<Column>, Wrong> {
+    let inputs: Vec<String> = common.team.inputs().iter().map(|spec| format!("inputs.{}", spec.name)).collect();
+    let known = || ["key", "task"].into_iter().chain(inputs.iter().map(String::as_str));
+    let mut columns = Vec::new();
+    for (at, name) in head.iter().map(str::trim).enumerate() {
+        let input = name.strip_prefix("inputs.").filter(|_| inputs.iter().any(|known| known == name));
+        columns.push(match (name, input) {
+            ("key", _) => Column::Key,
+            ("task", _) => Column::Task,
+            (_, Some(input)) => Column::Input(input.to_owned()),
+            (_, None) => {
+                let hint = did_you_mean(name, known());
+                let hint = hint.unwrap_or_else(|| format!("it is one of {}", known().collect::<Vec<_>>().join(", ")));
+                return Err(Wrong { line: 1, column: at + 1, why: format!("there is no column `{name}`; {hint}") });
+            }
+        });
+    }
+    match columns.iter().filter(|column| matches!(column, Column::Key)).count() {
+        1 => Ok(columns),
+        0 => Err(Wrong { line: 1, column: 1, why: "the column `key` is missing; it names each task".to_owned() }),
+        _ => Err(Wrong { line: 1, column: 1, why: "the column `key` stands there twice".to_owned() }),
+    }
+}
+
+fn wrong_csv(error: &csv::Error) -> Wrong {
+    let at = error.position();
+    let why = match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("the row has {len} cells, and the head {expected_len}; put a cell with commas in quotes")
+        }
+        csv::ErrorKind::Utf8 { .. } => "it is not UTF-8".to_owned(),
+        _ => error.to_string(),
+    };
+    Wrong { line: at.map_or(1, csv::Position::line), column: 1, why }
+}
+
+fn unreadable(line: u64, error: &io::Error) -> Wrong {
+    Wrong { line, column: 1, why: format!("it cannot be read on: {error}") }
+}
+
+fn skip_line(from: &mut dyn BufRead) -> io::Result<()> {
+    loop {
+        let held = from.fill_buf()?;
+        let (used, ended) = match memchr::memchr(b'\n', held) {
+            Some(at) => (at + 1, true),
+            None => (held.len(), held.is_empty()),
+        };
+        from.consume(used);
+        if ended {
+            return Ok(());
+        }
+    }
+}
+
+/// Where a line stands, as editors and terminals understand it.
+pub(super) fn place(path: &Path, wrong: &Wrong) -> String {
+    let name = if path == Path::new(STDIN) { PathBuf::from("stdin") } else { path.to_owned() };
+    format!("{}:{}:{}: {}", name.display(), wrong.line, wrong.column, wrong.why)
+}
