@@ -41,13 +41,18 @@ pub enum StoreError {
         remedy: &'static str,
     },
     /// Another process has it for longer than it should.
-    #[error("{path} is held by process {pid}, which does not give it back: if it is stopped, let it go on or end it")]
+    #[error("{path} is held by {}, which does not give it back: if it is stopped, let it go on or end it", process(*pid))]
     Busy {
         /// Which file.
         path: PathBuf,
-        /// Whose.
-        pid: u32,
+        /// Whose, as far as is known.
+        pid: Option<u32>,
     },
+}
+
+/// Who holds a file, in words.
+pub(crate) fn process(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
 
 /// Why a session cannot be claimed.

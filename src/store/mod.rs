@@ -47,6 +47,7 @@ mod ticket;
 #[cfg(test)]
 pub(crate) use self::redb::faults;
 pub use claim::Claim;
+pub(crate) use error::process;
 pub use error::{AppendError, ClaimError, FindError, PostError, ReadError, StoreError};
 pub use inbox::{InboxItem, Mail, MailId};
 pub use memory::MemoryStore;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Area, Diagnosis, Health};
-use crate::store::{Examined, JournalFound, StoreError, examine};
+use crate::store::{Examined, JournalFound, StoreError, examine, process};
 
 /// Sessions of a kind that are told one by one.
 const TOLD: usize = 10;
@@ -118,7 +118,7 @@ fn error_of(subject: &str, error: &StoreError) -> Diagnosis {
             say(Health::Fail, subject, detail).help("use the version that wrote it, or a newer one")
         }
         StoreError::Busy { path, pid } => {
-            let detail = format!("{} is held by process {pid}, which does not give it back", path.display());
+            let detail = format!("{} is held by {}, which does not give it back", path.display(), process(*pid));
             say(Health::Fail, subject, detail).help("if it is stopped, let it go on or end it")
         }
     }

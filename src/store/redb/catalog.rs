@@ -13,7 +13,7 @@ use std::{
 use redb::{ConcurrencyMode, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, TableDefinition};
 
 use super::{
-    disk::Open,
+    disk::{self, Open, PATIENCE},
     file::{Kind, io_error},
     index::{Entry, Tables},
     lock::{Holder, LockFile},
@@ -43,9 +43,6 @@ pub const CATALOG: Kind = Kind {
     cache: 16 * 1_024 * 1_024,
     remedy: "move it away: it is made again from the journals",
 };
-
-/// How long to wait for other processes' writes, which take some milliseconds each.
-const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
 
 /// The longest pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(8);
@@ -148,7 +145,7 @@ impl Catalog {
         }
         // Whoever only reads needs no right to write, and waits for no writer.
         CATALOG.refuse_empty(&self.path)?;
-        let opened = CATALOG.guarded(&self.path, || match CATALOG.builder().open_read_only(&self.path) {
+        let opened = CATALOG.guarded(&self.path, || match disk::read_only(&CATALOG.builder(), &self.path) {
             Ok(db) => Ok(Some((db.begin_read()?, db))),
             Err(DatabaseError::RepairAborted | DatabaseError::DatabaseAlreadyOpen) => Ok(None),
             Err(error) => Err(error.into()),
@@ -174,8 +171,7 @@ impl Catalog {
                 return Ok((turn, lock));
             }
             if started.elapsed() > PATIENCE {
-                let pid = Holder::last(&self.lock).map_or(0, |holder| holder.pid);
-                return Err(StoreError::Busy { path: self.path.clone(), pid });
+                return Err(StoreError::Busy { path: self.path.clone(), pid: Holder::now(&self.lock) });
             }
             thread::sleep(pause);
             pause = (pause * 2).min(PAUSE);

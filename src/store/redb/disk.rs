@@ -11,6 +11,9 @@
 //!   or marked, is what a killed process leaves, and opens as well.
 //!
 //! What a process wrote is there for others as soon as it is written, synced or not: syncs matter to power failures alone.
+//!
+//! Whoever reads or commits holds the head of the file for a moment. A process that is stopped in that moment holds it until it goes on, so nobody
+//! waits for it longer than [`PATIENCE`].
 
 use std::{
     fs::{File, OpenOptions},
@@ -18,14 +21,33 @@ use std::{
     ops::{Bound, Deref},
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
 };
 
-use redb::{BackendError, Builder, Database, StorageBackend, backends::FileBackend};
+use redb::{BackendError, Builder, Database, DatabaseError, ReadOnlyDatabase, StorageBackend, backends::FileBackend};
 
 use super::quiet::quietly;
 
 /// What is read and written at once when a file is put on the disk again, in bytes.
 const CHUNK: usize = 256 * 1_024;
+
+/// How long to wait for other processes that hold the head of a file, which they do for some milliseconds.
+pub const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
+
+/// The first and the longest pause between two attempts.
+const PAUSES: (Duration, Duration) = (Duration::from_micros(20), Duration::from_millis(2));
+
+/// Another process held the head of the file for longer than [`PATIENCE`].
+#[derive(Debug, thiserror::Error)]
+#[error("another process holds it and does not give it back")]
+pub struct Held;
+
+/// The database in the file at `path`, for reading beside whoever writes it.
+pub fn read_only(builder: &Builder, path: &Path) -> Result<ReadOnlyDatabase, DatabaseError> {
+    let file = FileBackend::new(File::open(path)?)?;
+    builder.open_read_only_with_backend(Disk::new(file, Stage::Working))
+}
 
 /// A database that is open for writing. Dropping it closes the file so that the next one to open it finds nothing to repair.
 #[derive(Debug)]
@@ -218,11 +240,11 @@ impl StorageBackend for Disk {
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.file.lock_range(start, end)
+        patiently(|| self.0.file.try_lock_range(start, end))
     }
 
     fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.file.lock_shared_range(start, end)
+        patiently(|| self.0.file.try_lock_shared_range(start, end))
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
@@ -232,6 +254,20 @@ impl StorageBackend for Disk {
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         self.0.file.query_lock_range(start, end)
     }
+}
+
+/// Attempts to take a lock until it is there, or [`PATIENCE`] is over.
+fn patiently(attempt: impl Fn() -> Result<bool, BackendError>) -> Result<(), BackendError> {
+    let started = Instant::now();
+    let (mut pause, longest) = PAUSES;
+    while !attempt()? {
+        if started.elapsed() > PATIENCE {
+            return Err(BackendError::Io(io::Error::new(io::ErrorKind::TimedOut, Held)));
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(longest);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -78,6 +78,7 @@ impl Kind {
         let mut attempt = 1;
         loop {
             match self.look_once(path, lock) {
+                Err(error @ StoreError::Busy { .. }) => return Err(error),
                 // Somebody may have written while it was copied.
                 Err(_) if attempt < LOOKS => {
                     attempt += 1;
@@ -90,14 +91,14 @@ impl Kind {
 
     fn look_once(&self, path: &Path, lock: &Path) -> Result<(Readable, bool), StoreError> {
         self.refuse_empty(path)?;
-        let opened = self.guarded(path, || match self.builder().open_read_only(path) {
+        let opened = self.guarded(path, || match disk::read_only(&self.builder(), path) {
             Ok(db) => Ok(Some(Arc::new(db) as Readable)),
             Err(DatabaseError::RepairAborted | DatabaseError::DatabaseAlreadyOpen) => Ok(None),
             Err(error) => Err(error.into()),
         })?;
         let (db, repaired) = match (opened, Holder::last(lock).filter(|holder| holder.holds(lock))) {
             (Some(db), _) => (db, false),
-            (None, Some(holder)) => return Err(StoreError::Busy { path: path.to_owned(), pid: holder.pid }),
+            (None, Some(holder)) => return Err(StoreError::Busy { path: path.to_owned(), pid: Some(holder.pid) }),
             (None, None) => (self.copy(path)?, true),
         };
         self.check_format(path, &self.guarded(path, || Ok(db.begin_read()?))?)?;
@@ -179,6 +180,10 @@ impl Kind {
 
     fn error(&self, path: &Path, error: &redb::Error) -> StoreError {
         match error {
+            redb::Error::Io(io) if io.get_ref().is_some_and(|why| why.is::<disk::Held>()) => {
+                let lock = path.with_extension("lock");
+                StoreError::Busy { path: path.to_owned(), pid: Holder::now(&lock) }
+            }
             redb::Error::Io(io) if io.kind() == io::ErrorKind::InvalidData => self.damaged(path, "it is not a database"),
             redb::Error::Io(io) if io.kind() == io::ErrorKind::UnexpectedEof => self.damaged(path, "it is cut short"),
             redb::Error::Io(io) => io_error(path, io),

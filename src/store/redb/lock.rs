@@ -47,6 +47,11 @@ impl Holder {
         Self::parse(&std::fs::read_to_string(path).ok()?)
     }
 
+    /// The process that has the lock at `path`, if any.
+    pub fn now(path: &Path) -> Option<u32> {
+        Self::last(path).filter(|last| last.holds(path)).map(|last| last.pid)
+    }
+
     /// Whether this holder still has the lock at `path`. A lock that cannot be looked at counts as held: it is better to refuse a
     /// session than to give it to two.
     pub fn holds(self, path: &Path) -> bool {

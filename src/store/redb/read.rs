@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     blob::Digest,
     codec::{self, Link},
+    disk,
     file::{Readable, io_error},
     journal::{BLOBS, JOURNAL, RECORDS, lock_of, path_of},
     lock::{Holder, LockFile},
@@ -198,7 +199,7 @@ impl Reader {
         let started = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {
-            let opened = JOURNAL.guarded(&path, || match JOURNAL.builder().open_read_only(&path) {
+            let opened = JOURNAL.guarded(&path, || match disk::read_only(&JOURNAL.builder(), &path) {
                 Ok(db) => Ok(Some(db)),
                 Err(DatabaseError::RepairAborted | DatabaseError::DatabaseAlreadyOpen) => Ok(None),
                 Err(error) => Err(error.into()),
@@ -213,7 +214,7 @@ impl Reader {
                     drop(held);
                 }
                 None if started.elapsed() > PATIENCE => {
-                    return Err(StoreError::Busy { path, pid: Holder::last(&lock).map_or(0, |holder| holder.pid) });
+                    return Err(StoreError::Busy { path, pid: Holder::now(&lock) });
                 }
                 None => {
                     thread::sleep(pause);

@@ -26,7 +26,7 @@ pub fn entries(folder: &Path, reader: &Reader, owns_none: impl Fn(Holder) -> boo
     for number in journal::numbers(folder)? {
         let lock = journal::lock_of(folder, number);
         if let Some(holder) = Holder::last(&lock).filter(|holder| holder.holds(&lock) && !owns_none(*holder)) {
-            return Err(StoreError::Busy { path: journal::path_of(folder, number), pid: holder.pid });
+            return Err(StoreError::Busy { path: journal::path_of(folder, number), pid: Some(holder.pid) });
         }
         let found = reader.open(number).and_then(|db| segments(&journal::path_of(folder, number), number, &*db));
         match found {

@@ -1,8 +1,8 @@
 //! What if somebody damages the files? Clear errors for what is lost, and everything else goes on.
 
-use std::{fs, path::Path};
+use std::{fs, ops::Bound, path::Path};
 
-use redb::{Database, ReadableTable, TableDefinition};
+use redb::{Database, ReadableTable, StorageBackend, TableDefinition, backends::FileBackend};
 
 use super::{journal::RECORDS, *};
 use crate::{
@@ -332,6 +332,39 @@ fn what_stands_in_the_way_of_a_store_is_named() {
     assert!(text.contains("journals") && text.contains("--store"), "{text}");
 }
 
+/// A process that is stopped while it commits or begins to read has the head of the file until it goes on.
+#[test]
+fn nobody_waits_without_end_for_a_process_that_is_stopped_while_it_holds_the_head_of_a_file() {
+    let folder = Folder::new();
+    let session = folder.session(3);
+    let hold = |path| {
+        let file = FileBackend::new(fs::OpenOptions::new().read(true).write(true).open(path).unwrap()).unwrap();
+        assert!(file.try_lock_range(Bound::Included(0), Bound::Excluded(1)).unwrap());
+        file
+    };
+    let busy = |error: StoreError| assert!(matches!(error, StoreError::Busy { pid: None, .. }), "{error}");
+    let store = folder.store();
+    let held = hold(folder.journal(1));
+    let ReadError::Store { source, .. } = store.read_all(session).unwrap_err() else { panic!("its journal cannot be read") };
+    busy(source);
+    drop(held);
+    assert_eq!(store.read_all(session).unwrap().len(), 3);
+    let held = hold(folder.path("catalog.redb"));
+    busy(store.list(&Filter::of(&Tenant::default(), 9)).unwrap_err());
+    busy(store.create(new_session()).unwrap_err().into_store());
+    drop(held);
+    let claim = store.claim(session).unwrap();
+    let held = hold(folder.journal(1));
+    let error = store.append(&claim, Seq(3), &records(3, 1)).unwrap().wait().unwrap_err();
+    assert!(error.to_string().contains("does not give it back"), "{error}");
+    drop(held);
+    drop(claim);
+    let claim = store.claim(session).unwrap();
+    let length = claim.length();
+    store.append(&claim, length, &records(length.0, 1)).unwrap().wait().unwrap();
+    assert_eq!(store.read_all(session).unwrap().len() as u64, length.0 + 1);
+}
+
 #[test]
 fn a_process_that_does_not_finish_a_catalog_write_is_named() {
     let folder = Folder::new();
@@ -339,7 +372,7 @@ fn a_process_that_does_not_finish_a_catalog_write_is_named() {
     let store = folder.store();
     let held = lock::LockFile::take(&folder.path("catalog.lock")).unwrap().unwrap();
     let error = store.claim(session).unwrap_err();
-    assert!(matches!(error, ClaimError::Store(StoreError::Busy { pid, .. }) if pid == std::process::id()), "{error}");
+    assert!(matches!(error, ClaimError::Store(StoreError::Busy { pid, .. }) if pid == Some(std::process::id())), "{error}");
     assert_eq!(store.read_all(session).unwrap().len(), 1, "reading goes on");
     drop(held);
     store.claim(session).unwrap();
