@@ -424,20 +424,25 @@ fn stopped_or_failing_at_any_operation_of_the_disk_no_session_is_lost_and_no_rep
     let points: u64 = std::env::var("SYNOD_FAULTS").ok().and_then(|n| n.parse().ok()).unwrap_or(48);
     let calm = calm(&Bench::new());
     let lanes = std::thread::available_parallelism().map_or(1, usize::from);
+    let live = |bench: &Bench, point: u64| {
+        let at = 1 + u64::try_from(u128::from(point) * u128::from(calm.operations) / u128::from(points)).unwrap();
+        survive(bench, &calm, fault(point, at), point)
+    };
+    if let Some(point) = std::env::var("SYNOD_FAULT").ok().and_then(|n| n.parse().ok()) {
+        live(&Bench::new(), point);
+        return;
+    }
     let lane = |first: usize| {
         let bench = Bench::new();
-        let points_of_lane = (0..points).skip(first).step_by(lanes);
-        points_of_lane
-            .map(|point| {
-                let at = 1 + u64::try_from(u128::from(point) * u128::from(calm.operations) / u128::from(points)).unwrap();
-                survive(&bench, &calm, fault(point, at), point)
-            })
-            .sum::<usize>()
+        (0..points).skip(first).step_by(lanes).map(|point| live(&bench, point)).sum::<usize>()
     };
     let again: usize = std::thread::scope(|scope| {
         let lane = &lane;
         let lanes: Vec<_> = (0..lanes).map(|first| scope.spawn(move || lane(first))).collect();
-        lanes.into_iter().map(|lane| lane.join().expect("what a lane found is printed")).sum()
+        lanes
+            .into_iter()
+            .map(|lane| lane.join().expect("SYNOD_FAULT=SEED, with the same SYNOD_FAULTS, lives through what is printed, alone"))
+            .sum()
     });
     println!("{points} faults at {} operations of the disk: {again} effects in flight repeated under their key", calm.operations);
 }

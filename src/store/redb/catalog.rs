@@ -140,8 +140,12 @@ impl Catalog {
     fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let open = self.handle().clone();
         if let Some(db) = open {
-            let read = CATALOG.guarded(&self.path, || Ok(db.begin_read()?))?;
-            return Ok(Snapshot { read, _open: Held::Writable(db) });
+            match CATALOG.guarded(&self.path, || Ok(db.begin_read()?)) {
+                Ok(read) => return Ok(Snapshot { read, _open: Held::Writable(db) }),
+                // A write that nobody was told of may have failed, and a handle remembers that: only a new one tells what is there now.
+                Err(StoreError::Io { .. }) => self.let_go(&db),
+                Err(error) => return Err(error),
+            }
         }
         // Whoever only reads needs no right to write, and waits for no writer.
         CATALOG.refuse_empty(&self.path)?;
@@ -186,6 +190,14 @@ impl Catalog {
         let db = Arc::new(CATALOG.open(&self.path)?);
         *handle = Some(Arc::clone(&db));
         Ok(db)
+    }
+
+    /// Forgets `db`, unless another one took its place.
+    fn let_go(&self, db: &Arc<Open>) {
+        let mut handle = self.handle();
+        if handle.as_ref().is_some_and(|held| Arc::ptr_eq(held, db)) {
+            *handle = None;
+        }
     }
 
     fn handle(&self) -> MutexGuard<'_, Option<Arc<Open>>> {
