@@ -16,7 +16,7 @@ impl Completions {
     pub(super) fn run(&self, _global: &Global) -> Outcome {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "synod", &mut script);
-        output::text(&String::from_utf8_lossy(&script))?;
+        output::raw(&String::from_utf8_lossy(&script))?;
         Ok(Exit::Done)
     }
 }

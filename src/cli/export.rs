@@ -55,7 +55,7 @@ impl Export {
             Some(path) => Some(File::create(path).map(BufWriter::new).map_err(|e| self.unwritten(&e))?),
         };
         let mut put = |text: &str| match &mut file {
-            None => output::text(text),
+            None => output::raw(text),
             Some(file) => file.write_all(text.as_bytes()).map_err(|e| self.unwritten(&e)),
         };
         put(&header)?;

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use serde::Serialize;
 
 use super::CommandError;
-use crate::team::{Diagnostic, render};
+use crate::team::{Diagnostic, printable, render};
 
 /// Prints one JSON document.
 pub(super) fn json(thing: &impl Serialize) -> Result<(), CommandError> {
@@ -16,8 +16,13 @@ pub(super) fn json(thing: &impl Serialize) -> Result<(), CommandError> {
     writeln!(out).map_err(CommandError::Output)
 }
 
-/// Prints text as it stands.
+/// Prints text for people. What is quoted in it may come from anybody, and cannot steer the terminal.
 pub(super) fn text(text: &str) -> Result<(), CommandError> {
+    raw(&printable(text))
+}
+
+/// Prints text as it stands: for programs.
+pub(super) fn raw(text: &str) -> Result<(), CommandError> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CommandError::Output)
 }
@@ -34,14 +39,24 @@ pub(super) fn diagnostics(found: &[Diagnostic]) {
     }
 }
 
+/// Characters of a cell of a table at most; `--json` has all.
+const WIDTH: usize = 120;
+
+/// A cell of a table: on one line, and cut when it is long.
+fn cell(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= WIDTH { line } else { line.chars().take(WIDTH - 1).chain(['…']).collect() }
+}
+
 /// Rows as columns that line up; the first row is the head.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|text| cell(text)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
         .map(|c| rows.iter().filter_map(|row| row.get(c)).map(|cell| cell.chars().count()).max().unwrap_or(0))
         .collect();
     let mut page = String::new();
-    for row in rows {
+    for row in &rows {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
             let pad = width.saturating_sub(cell.chars().count());

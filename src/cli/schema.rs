@@ -31,7 +31,7 @@ impl Schema {
             Kind::Test => schema_test(),
         };
         let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
-        output::text(&format!("{text}\n"))?;
+        output::raw(&format!("{text}\n"))?;
         Ok(Exit::Done)
     }
 }

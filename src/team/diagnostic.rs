@@ -159,7 +159,10 @@ fn key(d: &Diagnostic) -> (&str, u32, u32, Reverse<Severity>, Code, &str) {
     (&d.file, d.line, d.column, Reverse(d.severity), d.code, &d.message)
 }
 
-/// Control characters made visible, so that no file can steer the terminal that shows its mistakes.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+/// Control characters made visible, and those that turn the direction of writing, so that no file, task or reply can steer the terminal
+/// that shows it.
+pub(crate) fn printable(text: &str) -> String {
+    let steers =
+        |c: char| c.is_control() && c != '\n' && c != '\t' || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
 }

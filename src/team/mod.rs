@@ -31,6 +31,7 @@ mod tree;
 
 pub use catalog::{Model, ModelCatalog, Price, Provider, ProviderKind, RateLimits, Structured, Timeouts};
 pub use code::Code;
+pub(crate) use diagnostic::printable;
 pub use diagnostic::{Diagnostic, Severity, finish};
 pub use latency::{Latencies, Latency, load_latencies};
 pub use load::{
