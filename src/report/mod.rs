@@ -178,6 +178,9 @@ impl Report {
             .map_or_else(|| state.provisional.as_ref().map(|(_, v)| v.clone()).unwrap_or_default(), |f| f.output.clone());
         let completed_at = finished.as_ref().map(|_| timeline.over_at.unwrap_or(state.now));
         let last = completed_at.unwrap_or(state.now);
+        // What a fork shares with another session was that one's time.
+        let forked = records.iter().rev().find(|record| matches!(record.event, Event::Forked(_)));
+        let started_at = forked.map_or(state.started_at, |forked| forked.at);
         let escalations = escalations::escalations(&state, records);
         let mut warnings = rows::warnings(&state, records);
         warnings.extend(escalations.iter().flat_map(EscalationRow::untold));
@@ -204,9 +207,9 @@ impl Report {
             threads: rows::threads(&state, &timeline),
             variables: state.variables(),
             warnings,
-            started_at: state.started_at,
+            started_at,
             completed_at,
-            duration_ms: u64::try_from(last.since(state.started_at).as_millis()).unwrap_or(u64::MAX),
+            duration_ms: u64::try_from(last.since(started_at).as_millis()).unwrap_or(u64::MAX),
         })
     }
 }
