@@ -38,6 +38,15 @@ impl Init {
                 files.push((self.target(path, &file), rewritten(path, &file, text).into_bytes()));
             }
         }
+        let suite = format!("teams/{}.test.yaml", file.trim_start_matches("teams/").trim_end_matches(".yaml"));
+        let tests = library_files().into_iter().find(|f| f.name() == suite);
+        if let Some(tests) = &tests {
+            let text = String::from_utf8_lossy(tests.bytes);
+            let name = file.trim_start_matches("teams/");
+            // The team beside it, not the shipped one.
+            let text = text.replacen(&format!("team: {}\n", name.trim_end_matches(".yaml")), &format!("team: {name}\n"), 1);
+            files.push((self.target(&suite, &suite), rewritten(&suite, &suite, &text).into_bytes()));
+        }
         for entry in library_files().into_iter().filter(|f| f.name().starts_with("schema/")) {
             files.push((self.folder.join(entry.name()), entry.bytes.to_vec()));
         }
@@ -48,6 +57,9 @@ impl Init {
         let team = self.target(&file, &file);
         let mut page: String = files.iter().map(|(path, _)| format!("{}\n", path.display())).collect();
         page.push_str(&format!("\nCheck it: synod check {0}\nRun it:   synod run {0}\n", team.display()));
+        if tests.is_some() {
+            page.push_str(&format!("Test it:  synod test {}\n", self.folder.display()));
+        }
         if global.json {
             output::json(&files.iter().map(|(path, _)| path.display().to_string()).collect::<Vec<_>>())?;
         } else {

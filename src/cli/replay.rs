@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Exit, Global, Outcome, export, output};
+use super::{CommandError, Exit, Global, Outcome, export, output};
 use crate::event::Cassette;
 
 /// Run a session again from its record: without network, keys or tools, to the same report
@@ -31,6 +31,11 @@ impl Replay {
                 eprintln!("{}: {}; this is a replay of what it says now", self.session, changed.join("; "));
             }
             (global.bare_engine()?, records)
+        } else if !self.session.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
+            return Err(CommandError::Usage(format!(
+                "there is no file {}, and no session's id begins like that",
+                path.display()
+            )));
         } else {
             let engine = global.engine()?;
             let session = global.session(&engine, &self.session)?;

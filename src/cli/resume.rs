@@ -1,6 +1,6 @@
 //! `synod resume`: go on where the journal ends.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::{Exit, Global, Outcome, live, output, runtime};
 use crate::{
@@ -16,9 +16,9 @@ const DUE_LIMIT: usize = 100_000;
 
 /// Go on with a session where it stopped
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").required(true).args(["session", "due"])))]
 pub(super) struct Resume {
     /// The session's id, or the beginning of it
-    #[arg(required_unless_present = "due", conflicts_with = "due")]
     session: Option<String>,
     /// Refuse when the team's files have changed since the session started
     #[arg(long)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::{Exit, Global, Outcome, output};
 use crate::{
@@ -17,9 +17,10 @@ use crate::{
 /// What runs or was interrupted stays, and so does what is parked, unless --parked is given. Export a session first if it may be wanted
 /// again. A session goes whole or not at all, whenever this is killed. `compact` then makes the files smaller.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").required(true).multiple(true).args(["older_than", "keep"])))]
 pub(super) struct Gc {
     /// Only sessions that ended longer ago: 30d, 12h, 1d12h
-    #[arg(long, value_name = "TIME", value_parser = span, required_unless_present = "keep")]
+    #[arg(long, value_name = "TIME", value_parser = span)]
     older_than: Option<Duration>,
     /// Keep so many of the newest sessions that are over
     #[arg(long, value_name = "N", default_value_if("older_than", clap::builder::ArgPredicate::IsPresent, "0"))]

@@ -1,6 +1,6 @@
 //! `synod show`: the facts of a session, in order.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
 
 use clap::Args;
 use serde::Serialize;
@@ -14,6 +14,7 @@ use crate::{
     event::{Event, Record},
     report::{Moment, MomentError, PoolRow, budget},
     state::State,
+    team::nearest,
     value::{CallIx, NodeIx, Seq},
 };
 
@@ -64,6 +65,7 @@ impl Show {
             }
             return Ok(exit);
         }
+        self.refuse_unknown(&state)?;
         let shown: Vec<&Record> = records.iter().filter(|record| self.is_below(&state, record)).collect();
         let pools = budget(&state);
         if global.json {
@@ -95,12 +97,28 @@ impl Show {
         })
     }
 
+    fn refuse_unknown(&self, state: &State) -> Result<(), CommandError> {
+        let Some(wanted) = &self.node else { return Ok(()) };
+        let paths: BTreeSet<Arc<str>> = (0..state.nodes.len()).map(|ix| state.path(NodeIx(ix as u32))).collect();
+        if paths.iter().any(|path| is_at_or_below(path, wanted)) {
+            return Ok(());
+        }
+        let hint = match nearest(wanted, paths.iter().map(|path| &**path)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`synod show SESSION` names all of them".to_owned(),
+        };
+        Err(CommandError::Usage(format!("--node {wanted}: no node of the session has that path; {hint}")))
+    }
+
     fn is_below(&self, state: &State, record: &Record) -> bool {
         let Some(wanted) = &self.node else { return true };
         let Some(node) = node_of(&record.event) else { return false };
-        let path = state.path(node);
-        *path == **wanted || path.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        is_at_or_below(&state.path(node), wanted)
     }
+}
+
+fn is_at_or_below(path: &str, wanted: &str) -> bool {
+    path.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn row<'a>(state: &State, record: &'a Record) -> Row<'a> {
