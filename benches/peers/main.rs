@@ -135,7 +135,9 @@ fn theirs(
     for line in std::fs::read_to_string(said.path())?.lines() {
         let Ok(row) = serde_json::from_str::<serde_json::Value>(line) else { continue };
         let who = format!("{}, {}", peer.name, row["variant"].as_str().unwrap_or("plain"));
-        match (row["wall_ms"].as_f64(), row["error"].as_str()) {
+        // A peer that checks what it came to says so.
+        let wrong = (row["ok"] == false).then_some("its result is wrong");
+        match (row["wall_ms"].as_f64(), row["error"].as_str().or(wrong)) {
             (Some(ms), None) => times.entry(who).or_default().push(ms),
             (_, Some(error)) => {
                 errors.insert(format!("{who}: {error}"));
