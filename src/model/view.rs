@@ -33,7 +33,10 @@ pub const VIEW_FIELDS: [(&str, &str); 17] = [
     ("mail", "messages to this agent since it was last woken: a list of #{ id, type, from, to, content, metadata, private }"),
     ("node", "the path of its node, such as work/performance"),
     ("notes", "remarks of the engine, such as why a finish was refused"),
-    ("phase", "what it is asked for: work, delegate, synthesize, validate, debate or answer"),
+    (
+        "phase",
+        "what it is asked for: work or synthesize (finish with the result), delegate (call `delegate`), validate (finish with #{ vote: \"approve\" or \"object\", confidence, reason }), debate (with #{ value, confidence, reason }) or answer (with #{ answer, confidence, reason })",
+    ),
     ("profile", "who it is: #{ name, specialization, skills, style, allowed_tools, tags, uncertainty_threshold }"),
     ("results", "the values of the calls that succeeded, by name (`name`, or \"as\", of the call); a later call wins"),
     ("role", "its role in the team"),

@@ -64,8 +64,9 @@ written! {
     description: Option<Words>,
     /// What it can do: searched by `synod agents` and by delegation.
     skills: Option<Vec<Words>>,
-    /// An alias of the model catalog, `provider/id`, `script:PATH`, or `replay:PATH` for what was replied in an exported session:
-    /// by the agent of the same name, or as `replay:PATH#ROLE` by the agent ROLE.
+    /// An alias of the model catalog, `provider/id`, `script:PATH` for a script that sits where a model would (`synod rules facts turn`
+    /// says what it sees and returns), or `replay:PATH` for what was replied in an exported session: by the agent of the same name, or as
+    /// `replay:PATH#ROLE` by the agent ROLE.
     model: Must<Spot<Words>>,
     /// Parameters of the model, passed on as they are. `max_tokens` bounds a reply.
     model_config: Option<Named<Anything>>,
