@@ -29,8 +29,8 @@ impl Scheduler {
             }
             return self.end_circle(node, members);
         }
-        let seated = |role: &&Role| scope.seats.iter().any(|(member, _)| member == *role);
-        if let Some(role) = members.iter().find(|role| !seated(role)).cloned() {
+        // Nobody is woken before all have begun, in their order.
+        if let Some(role) = members.get(scope.seats.len()).cloned() {
             return self.wake_up(node, &role, like);
         }
         if scope.unjudged {
@@ -49,12 +49,12 @@ impl Scheduler {
     fn wake_up(&mut self, node: NodeIx, role: &Role, like: &Node) -> Result<(), FoldError> {
         let (team_ix, team) = self.state.team_of(node);
         let Some(member) = team.agent(role) else { return Err(self.idle(node)) };
-        let seats = self.state.scopes.get(&node).map(|scope| scope.seats.as_slice()).unwrap_or_default();
-        let last =
-            seats.iter().rev().filter(|(seated, _)| seated == role).find_map(|(_, seat)| match self.state.outcome(*seat) {
-                Some(Outcome::Ok(value)) if member.team.is_some() => Some(value),
-                Some(Outcome::Ok(_) | Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::Cancelled) | None => None,
-            });
+        let seats = self.state.scopes.get(&node).map(|scope| scope.seats_of(role)).unwrap_or_default();
+        let number = seats.len() + 1;
+        let last = seats.iter().rev().find_map(|seat| match self.state.outcome(*seat) {
+            Some(Outcome::Ok(value)) if member.team.is_some() => Some(value),
+            Some(Outcome::Ok(_) | Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::Cancelled) | None => None,
+        });
         let task = self.state.task_at(node);
         // An agent goes on from where it was; a team begins anew, from what it came to.
         let brief = last.map_or(task.clone(), |value| Arc::from(format!("{task}\n\nYour team came to this before: {value}")));
@@ -65,8 +65,6 @@ impl Scheduler {
                 agent.live = true;
             }
         }
-        let seats = self.state.scopes.get(&node).map(|scope| scope.seats.as_slice()).unwrap_or_default();
-        let number = seats.iter().filter(|(member, _)| member == role).count() + 1;
         let of = GrownFrom::Made { path: Arc::from(format!("{role}/{number}")), graph: Arc::new(graph) };
         self.emit(crate::event::Event::Grown(Box::new(Grown { node, of, first: 0, count: 1, call: None, bound: Value::Null })))
     }
@@ -104,14 +102,13 @@ impl Scheduler {
 
     /// What each member last finished with, in their order.
     fn last_results(&self, node: NodeIx, members: &[Role]) -> Vec<(Role, Value)> {
-        let seats = self.state.scopes.get(&node).map(|scope| scope.seats.as_slice()).unwrap_or_default();
+        let scope = self.state.scopes.get(&node);
         let last = |role: &Role| {
-            let own = seats.iter().rev().filter(|(member, _)| member == role);
-            own.filter_map(|(_, seat)| match self.state.outcome(*seat) {
+            let own = scope.map(|scope| scope.seats_of(role)).unwrap_or_default();
+            own.iter().rev().find_map(|seat| match self.state.outcome(*seat) {
                 Some(Outcome::Ok(value)) => Some(value.clone()),
                 Some(Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::Cancelled) | None => None,
             })
-            .next()
         };
         members.iter().filter_map(|role| Some((role.clone(), last(role)?))).collect()
     }

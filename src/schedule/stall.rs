@@ -1,6 +1,6 @@
 //! What becomes of an agent that goes round in circles? It is told, and stopped when it goes on.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::Scheduler;
 use crate::{
@@ -79,32 +79,26 @@ impl Scheduler {
     fn exchanges(&self, node: NodeIx) -> Vec<Exchange> {
         let Some(own) = self.state.role_of(node) else { return Vec::new() };
         let frame = self.state.frame_of(node);
-        let spoken: Vec<_> = self
-            .state
-            .context
-            .messages
-            .iter()
-            .rev()
-            .take(MESSAGES)
-            .filter(|s| matches!(s.message.kind, MessageKind::Note | MessageKind::Question | MessageKind::Response))
-            .filter(|s| s.frame == frame)
-            .collect();
-        let to: BTreeSet<&Role> =
-            spoken.iter().filter(|s| s.message.from.as_ref() == Some(own)).filter_map(|s| s.message.to.as_ref()).collect();
-        let rounds = |with: &Role| {
+        let lately = self.state.context.messages.iter().rev().take(MESSAGES);
+        let lately = lately.filter(|s| {
+            matches!(s.message.kind, MessageKind::Note | MessageKind::Question | MessageKind::Response) && s.frame == frame
+        });
+        // What the agent and a colleague said to each other, the last first: by whom and when.
+        let mut between: BTreeMap<&Role, Vec<(&Role, Seq)>> = BTreeMap::new();
+        for spoken in lately {
+            let (Some(from), Some(to)) = (&spoken.message.from, &spoken.message.to) else { continue };
+            if from == own || to == own {
+                between.entry(if from == own { to } else { from }).or_default().push((from, spoken.seq));
+            }
+        }
+        let rounds = |with: &Role, said: &[(&Role, Seq)]| {
             let since = self.found_by(frame, [own, with]);
-            let between = spoken.iter().take_while(|s| s.seq > since).filter_map(|s| {
-                let (from, to) = (s.message.from.as_ref()?, s.message.to.as_ref()?);
-                ((from == own && to == with) || (from == with && to == own)).then_some(from)
-            });
-            let mut turns: Vec<&Role> = between.collect();
+            let mut turns: Vec<&Role> = said.iter().take_while(|(_, seq)| *seq > since).map(|(from, _)| *from).collect();
             turns.dedup();
             turns.len() / 2
         };
-        to.into_iter()
-            .filter(|with| !self.gets_on(frame, with))
-            .map(|with| Exchange { with: with.clone(), rounds: rounds(with) })
-            .collect()
+        let exchanges = between.iter().map(|(with, said)| Exchange { with: (*with).clone(), rounds: rounds(with, said) });
+        exchanges.filter(|exchange| exchange.rounds > 0 && !self.gets_on(frame, &exchange.with)).collect()
     }
 
     /// How often two agents of a relay handed over to each other, up to this seat, since either found something or said something

@@ -27,7 +27,7 @@ impl State {
         let first = || {
             let circle = self.scopes.get(&self.circle_of(node)?)?;
             let role = self.role_of(node)?;
-            circle.seats.iter().find(|(member, _)| member == role).map(|(_, first)| *first)
+            circle.seats_of(role).first().copied()
         };
         first().unwrap_or(node)
     }
@@ -35,12 +35,12 @@ impl State {
     /// The turns that a member of a circle has left; of one that is a team, the runs.
     pub fn turns_left_in(&self, scope: NodeIx, role: &Role) -> u32 {
         let (Some((_, like)), Some(state)) = (self.circle(scope), self.scopes.get(&scope)) else { return 0 };
-        let mut own_seats = state.seats.iter().filter(|(member, _)| member == role);
+        let own_seats = state.seats_of(role);
         let Some(member) = self.team_of(scope).1.agent(role) else { return 0 };
         if member.team.is_some() {
-            return CIRCLE_RUNS.saturating_sub(u32::try_from(own_seats.count()).unwrap_or(u32::MAX));
+            return CIRCLE_RUNS.saturating_sub(u32::try_from(own_seats.len()).unwrap_or(u32::MAX));
         }
-        let Some((_, seat)) = own_seats.next() else { return 0 };
+        let Some(seat) = own_seats.first() else { return 0 };
         let own = member.profile.max_turns;
         let most = if let NodeKind::Agent(agent) = &like.kind { agent.max_turns.unwrap_or(own) } else { own };
         most.saturating_sub(self.seat_turns.get(seat).copied().unwrap_or(0))
@@ -52,17 +52,16 @@ impl State {
 
     /// Whether a member of a circle has ended its last activation.
     fn is_resting(&self, scope: NodeIx, role: &Role) -> bool {
-        let seats = self.scopes.get(&scope).map(|state| state.seats.as_slice()).unwrap_or_default();
-        let last = seats.iter().rfind(|(member, _)| member == role);
-        last.is_some_and(|(_, node)| self.nodes.get(node.index()).is_some_and(|n| n.stand == Stand::Ended))
+        let last = self.scopes.get(&scope).and_then(|state| state.seats_of(role).last());
+        last.is_some_and(|node| self.nodes.get(node.index()).is_some_and(|n| n.stand == Stand::Ended))
     }
 
     /// A member's activation has begun: it goes on from its last one.
     pub(super) fn seat_in(&mut self, scope: NodeIx, role: Role, node: NodeIx) {
         if self.circle(scope).is_some() {
             let before = self.threads.get(&(self.frame_of(scope), role.clone()));
-            let seats = self.scopes.get(&scope).map(|state| state.seats.as_slice()).unwrap_or_default();
-            let own = |heard: &&Heard| seats.iter().any(|(_, seat)| *seat == heard.node);
+            let seats = self.scopes.get(&scope).map(|state| state.seats_of(&role)).unwrap_or_default();
+            let own = |heard: &&Heard| seats.contains(&heard.node);
             if let Some(heard) = before.filter(own).cloned() {
                 self.snapshots.insert(node, heard);
             }
@@ -70,6 +69,7 @@ impl State {
         let state = self.scopes.entry(scope).or_default();
         state.woken.remove(&role);
         state.wish = None;
+        state.own_seats.entry(role.clone()).or_default().push(node);
         state.seats.push((role, node));
     }
 

@@ -28,6 +28,8 @@ pub struct ScopeState {
     pub topics: Vec<TopicState>,
     /// Activations of a relay or circle, in order.
     pub seats: Vec<(Role, NodeIx)>,
+    /// The same by member, in order.
+    pub own_seats: BTreeMap<Role, Vec<NodeIx>>,
     /// Whether its deadline has passed: it goes on with what has ended.
     pub expired: bool,
     /// What the last one of a relay asked for, until the next one is seated.
@@ -38,6 +40,13 @@ pub struct ScopeState {
     pub rested: BTreeMap<Role, usize>,
     /// Whether a member of a circle has come to rest and the `settle` rule has not been asked since.
     pub unjudged: bool,
+}
+
+impl ScopeState {
+    /// The activations of a member of a relay or circle, in order.
+    pub fn seats_of(&self, member: &Role) -> &[NodeIx] {
+        self.own_seats.get(member).map(Vec::as_slice).unwrap_or_default()
+    }
 }
 
 /// A topic that is being settled.

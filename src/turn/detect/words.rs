@@ -8,7 +8,7 @@ const COMPARED: usize = 4_000;
 /// `text` in lower case, with every run of anything but letters and digits as one space. With `digits`, every number is the same.
 pub(super) fn folded(text: &str, digits: bool) -> String {
     let mut folded = String::with_capacity(text.len().min(COMPARED));
-    for c in text.chars().take(COMPARED).flat_map(char::to_lowercase) {
+    let mut push = |c: char| {
         let c = match c {
             c if digits && c.is_numeric() => '0',
             c if c.is_alphanumeric() => c,
@@ -17,6 +17,9 @@ pub(super) fn folded(text: &str, digits: bool) -> String {
         if !(matches!(c, ' ' | '0') && folded.ends_with(c) && (c == ' ' || digits)) {
             folded.push(c);
         }
+    };
+    for c in text.chars().take(COMPARED) {
+        if c.is_ascii() { push(c.to_ascii_lowercase()) } else { c.to_lowercase().for_each(&mut push) }
     }
     folded.trim().to_owned()
 }
