@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     graph::{Member, TeamPlan},
-    turn::{Offers, Tally, collaboration_tools},
+    turn::{Letters, Offers, Tally, collaboration_tools},
     value::{NodeIx, TeamIx, ToolSpec, Value},
 };
 
@@ -28,6 +28,7 @@ pub(super) struct Memo {
     tools: Mutex<Kinds>,
     /// With the attempt whose conversation is counted.
     tallies: Mutex<BTreeMap<NodeIx, (u32, Tally)>>,
+    letters: Arc<Letters>,
 }
 
 impl Memo {
@@ -68,7 +69,8 @@ impl Memo {
             let (before, entries) = inherited?;
             Some(tallies.remove(&before)?.1).filter(|tally| tally.entries() <= entries)
         };
-        let mut tally = own.map(|(_, tally)| tally).or_else(before).unwrap_or_default();
+        let tally = own.map(|(_, tally)| tally).or_else(before);
+        let mut tally = tally.unwrap_or_else(|| Tally::sharing(self.letters.clone()));
         let done = work(&mut tally);
         tallies.insert(node, (attempt, tally));
         done

@@ -21,7 +21,7 @@ pub use digest::digest;
 pub use ending::{Ending, ending};
 pub use knowledge::{knowledge_args, knowledge_tool, lookup, passages};
 pub use offer::{COLLABORATION, Offers, collaboration_tools};
-pub use prompt::{Conversation, Spoken, Tally, Told, arguments, conversation, tokens};
+pub use prompt::{Conversation, Letters, Spoken, Tally, Told, arguments, conversation, tokens};
 
 use crate::value::{EffectClass, Profile, ToolSpec, Value};
 

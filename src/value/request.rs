@@ -111,9 +111,9 @@ impl RequestDigest {
     /// Digits of a part.
     const DIGITS: usize = 8;
 
-    /// The digest of those parts.
-    pub fn of(parts: [&[u8]; 7]) -> Self {
-        let digits = parts.map(|part| blake3::hash(part).to_hex()[..Self::DIGITS].to_owned());
+    /// The digest of parts that have these.
+    pub fn of(parts: [blake3::Hash; 7]) -> Self {
+        let digits = parts.map(|part| part.to_hex()[..Self::DIGITS].to_owned());
         Self(Arc::from(digits.concat()))
     }
 

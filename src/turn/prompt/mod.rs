@@ -6,11 +6,13 @@
 
 mod fit;
 mod house;
+mod letters;
 mod tally;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-pub use tally::Tally;
+pub use letters::Letters;
+pub use tally::{Tally, of_json};
 
 use crate::{
     team::{DEFAULT_PROMPT, LETTER_NAMES, PROMPT_NAMES},
@@ -84,7 +86,9 @@ pub enum Told {
 pub fn conversation(request: &Request, judge: &dyn Judge, room: Option<u64>) -> Result<Conversation, RuleError> {
     let first = first_message(request, judge)?;
     let mut messages = vec![Spoken::Told(vec![Told::Text(first)])];
-    hear(&mut messages, &request.thread, request, judge);
+    for entry in &request.thread {
+        add(&mut messages, entry, &|message, text| text.push_str(&letter(message, request, judge)));
+    }
     go_on(&mut messages, request);
     let mut conversation = Conversation {
         system: house::system(request),
@@ -98,12 +102,6 @@ pub fn conversation(request: &Request, judge: &dyn Judge, room: Option<u64>) -> 
         fit::elide(&mut conversation, room);
     }
     Ok(conversation)
-}
-
-fn hear(messages: &mut Vec<Spoken>, thread: &[Entry], request: &Request, judge: &dyn Judge) {
-    for entry in thread {
-        add(messages, entry, &|message| letter(message, request, judge));
-    }
 }
 
 /// What a request ends with: every call has a result, and the model is told something last.
@@ -122,11 +120,6 @@ pub fn tokens(conversation: &Conversation) -> u64 {
 }
 
 fn first_message(request: &Request, judge: &dyn Judge) -> Result<String, RuleError> {
-    first_message_of(request, &names(request), judge)
-}
-
-/// The first message, of the values of [`PROMPT_NAMES`].
-fn first_message_of(request: &Request, values: &[Value; 10], judge: &dyn Judge) -> Result<String, RuleError> {
     let place = |file: &str| Place { file: Arc::from(file), line: 0, column: 0 };
     let template = match &request.profile.prompt_template {
         Some(source) => TextTemplate {
@@ -136,7 +129,7 @@ fn first_message_of(request: &Request, values: &[Value; 10], judge: &dyn Judge) 
         },
         None => TextTemplate { source: Arc::from(DEFAULT_PROMPT), place: place("the default prompt_template"), refs: Vec::new() },
     };
-    let names: Vec<(&str, Value)> = PROMPT_NAMES.iter().copied().zip(values.iter().cloned()).collect();
+    let names: Vec<(&str, Value)> = PROMPT_NAMES.into_iter().zip(names(request)).collect();
     let text = judge.render(&template, &names)?;
     let text = text.trim();
     // Providers refuse a message without words.
@@ -243,7 +236,8 @@ fn own_finding(entry: &Entry) -> Option<&str> {
     found.get("finding").and_then(Value::as_str)
 }
 
-fn add(messages: &mut Vec<Spoken>, entry: &Entry, letter: &dyn Fn(&Message) -> String) {
+/// Puts an entry of a thread into words; `read` adds those of a message.
+fn add(messages: &mut Vec<Spoken>, entry: &Entry, read: &dyn Fn(&Arc<Message>, &mut String)) {
     match entry {
         Entry::Reply(reply) => {
             let (text, calls, carry) = (reply.text.clone(), reply.calls.clone(), reply.carry.clone());
@@ -261,7 +255,16 @@ fn add(messages: &mut Vec<Spoken>, entry: &Entry, letter: &dyn Fn(&Message) -> S
             let (text, is_error) = outcome(call, result);
             tell(messages, Told::Result { call: call.clone(), text, is_error });
         }
-        Entry::Mail(mail) => tell(messages, Told::Text(mail.iter().map(|m| letter(m)).collect::<Vec<_>>().join("\n"))),
+        Entry::Mail(mail) => {
+            let mut text = String::new();
+            for (nth, message) in mail.iter().enumerate() {
+                if nth > 0 {
+                    text.push('\n');
+                }
+                read(message, &mut text);
+            }
+            tell(messages, Told::Text(text));
+        }
         Entry::Answer { question, answer, by } => {
             let said = if answer.is_null() { "nobody answered in time".to_owned() } else { format!("{by} answered: {answer}") };
             tell(messages, Told::Text(format!("A person was asked: {question}\n{said}")));
@@ -340,7 +343,8 @@ fn outcome(call: &Call, result: &CallResult) -> (String, bool) {
 
 /// Words of somebody else between marks that they cannot close.
 fn mark(from: &str, text: &str) -> String {
-    format!("<data from=\"{from}\">\n{}\n</data>", text.replace("</data", "<\\/data"))
+    let text = if text.contains("</data") { Cow::Owned(text.replace("</data", "<\\/data")) } else { Cow::Borrowed(text) };
+    format!("<data from=\"{from}\">\n{text}\n</data>")
 }
 
 /// A message as an agent reads it: as the team's template for its type says, else all of it. One that cannot be rendered, because
@@ -358,7 +362,8 @@ fn letter(message: &Message, request: &Request, judge: &dyn Judge) -> String {
         (_, _) if message.metadata.is_null() => String::new(),
         (_, _) => format!("\n{}", message.metadata),
     };
-    format!("{} from {from}:\n{}", message.kind.name(), mark(from, &format!("{}{more}", message.content)))
+    let words = if more.is_empty() { Cow::Borrowed(&*message.content) } else { Cow::Owned(format!("{}{more}", message.content)) };
+    format!("{} from {from}:\n{}", message.kind.name(), mark(from, &words))
 }
 
 /// The values of [`LETTER_NAMES`].

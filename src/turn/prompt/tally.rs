@@ -5,16 +5,26 @@
 
 use std::sync::Arc;
 
-use super::{Spoken, Told, conversation, first_message_of, fit, go_on, hear, house, names};
-use crate::value::{Judge, Profile, Request, RuleError, ToolSpec, Value};
+use blake3::Hash;
+use serde::Serialize;
+
+use super::{Letters, Spoken, Told, add, conversation, first_message, fit, go_on, house, own_finding};
+use crate::value::{Entry, Judge, Map, Profile, Request, Role, RuleError, ToolSpec, Value};
+
+/// What the names of MCP servers' tools begin with. What a server offers is its own affair and is not on the machine of a replay.
+const OF_SERVERS: &str = "mcp__";
 
 /// What was counted of an activation's conversation. The thread that it counts only ever grows.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// The first message, with what it was made of.
-    first: Option<([Value; 10], Arc<str>)>,
+    /// What others read as well.
+    letters: Arc<Letters>,
     /// What stands beside the messages.
     fixed: Option<Fixed>,
+    /// What the thread begins with.
+    given: Option<Given>,
+    /// Entries of the thread in which findings of the agent's own were looked for, and how many there are.
+    found: (usize, usize),
     /// Entries of the thread that were read, and the digest of all of them.
     read: (usize, Chain),
     /// Entries of the thread that were put into words.
@@ -45,12 +55,63 @@ struct Fixed {
     tools: Vec<Arc<ToolSpec>>,
     system: Arc<str>,
     tokens: u64,
+    /// Of the profile and of the tools.
+    digests: [Hash; 2],
+}
+
+/// What an agent is told before all else. It rarely changes from turn to turn.
+#[derive(Clone, Debug)]
+struct Given {
+    role: Role,
+    node: Arc<str>,
+    task: Arc<str>,
+    input: Value,
+    inputs: Arc<Map>,
+    context: Value,
+    /// How many findings of the agent's own its thread has: they are left out of the context.
+    found: usize,
+    /// Of input and inputs, and of the context.
+    digests: [Hash; 2],
+    /// In words, once these were wanted.
+    first: Option<Arc<str>>,
+}
+
+impl Given {
+    fn of(request: &Request, found: usize) -> Self {
+        Self {
+            role: request.role.clone(),
+            node: request.node.clone(),
+            task: request.task.clone(),
+            input: request.input.clone(),
+            inputs: request.inputs.clone(),
+            context: request.context.clone(),
+            found,
+            digests: [of_json(&(&request.input, &request.inputs)), of_json(&request.context)],
+            first: None,
+        }
+    }
+
+    fn is_of(&self, request: &Request, found: usize) -> bool {
+        // The default prompt does not name the node, which is another whenever a member of a circle is woken.
+        let same_node = request.profile.prompt_template.is_none() || self.node == request.node;
+        let who = self.role == request.role && same_node && self.task == request.task;
+        let same_inputs = Arc::ptr_eq(&self.inputs, &request.inputs) || self.inputs == request.inputs;
+        who && self.found == found && same_inputs && self.input == request.input && self.context == request.context
+    }
+}
+
+/// The digest of a part of a request, as JSON.
+pub fn of_json(part: &impl Serialize) -> Hash {
+    // What has no JSON would have none in a replay either.
+    blake3::hash(&serde_json::to_vec(part).unwrap_or_default())
 }
 
 impl Fixed {
     fn of(request: &Request) -> Self {
         let system = house::system(request);
+        let own: Vec<_> = request.tools.iter().filter(|tool| !tool.name.starts_with(OF_SERVERS)).collect();
         Self {
+            digests: [of_json(&request.profile), of_json(&own)],
             profile: request.profile.clone(),
             phase: request.phase.clone(),
             tools: request.tools.clone(),
@@ -67,9 +128,24 @@ impl Fixed {
 }
 
 impl Tally {
+    /// Of an agent that shares its letters with others.
+    pub fn sharing(letters: Arc<Letters>) -> Self {
+        Self { letters, ..Self::default() }
+    }
+
     /// Entries of the thread that it has taken in.
     pub fn entries(&self) -> usize {
-        self.read.0.max(self.heard)
+        self.read.0.max(self.heard).max(self.found.0)
+    }
+
+    /// The digests of a request's profile and tools.
+    pub fn of_kind(&mut self, request: &Request) -> [Hash; 2] {
+        self.fixed(request).digests
+    }
+
+    /// The digests of what a request is given: input and inputs, and the context.
+    pub fn of_given(&mut self, request: &Request) -> [Hash; 2] {
+        self.given(request).digests
     }
 
     /// The digest of a request's thread.
@@ -77,8 +153,7 @@ impl Tally {
         self.fits(request);
         let (read, chain) = &mut self.read;
         for entry in &request.thread[*read..] {
-            // What has no JSON would have none in a replay either.
-            chain.add(&serde_json::to_vec(entry).unwrap_or_default());
+            chain.add(&json(entry, &self.letters));
         }
         *read = request.thread.len();
         chain.0
@@ -114,24 +189,41 @@ impl Tally {
 
     fn fixed(&mut self, request: &Request) -> &Fixed {
         let known = self.fixed.take().filter(|fixed| fixed.is_of(request));
+        if known.is_none()
+            && let Some(given) = &mut self.given
+        {
+            // Profile, phase and tools stand in the first message too.
+            given.first = None;
+        }
         self.fixed.insert(known.unwrap_or_else(|| Fixed::of(request)))
+    }
+
+    fn given(&mut self, request: &Request) -> &mut Given {
+        self.fits(request);
+        let (looked, found) = &mut self.found;
+        *found += request.thread[*looked..].iter().filter(|entry| own_finding(entry).is_some()).count();
+        *looked = request.thread.len();
+        let found = *found;
+        let known = self.given.take().filter(|given| given.is_of(request, found));
+        self.given.insert(known.unwrap_or_else(|| Given::of(request, found)))
     }
 
     /// The first message of a request, made again only where something in it is another.
     fn first(&mut self, request: &Request, judge: &dyn Judge) -> Result<Arc<str>, RuleError> {
-        let values = names(request);
-        if let Some((_, text)) = self.first.as_ref().filter(|(made_of, _)| *made_of == values) {
+        self.fixed(request);
+        let given = self.given(request);
+        if let Some(text) = &given.first {
             return Ok(text.clone());
         }
-        let text: Arc<str> = Arc::from(first_message_of(request, &values, judge)?);
-        self.first = Some((values, text.clone()));
+        let text: Arc<str> = Arc::from(first_message(request, judge)?);
+        given.first = Some(text.clone());
         Ok(text)
     }
 
     /// A thread that is shorter than what was taken in is another one.
     fn fits(&mut self, request: &Request) {
         if self.entries() > request.thread.len() {
-            *self = Self { first: self.first.take(), fixed: self.fixed.take(), ..Self::default() };
+            *self = Self { fixed: self.fixed.take(), ..Self::sharing(self.letters.clone()) };
         }
     }
 
@@ -143,8 +235,9 @@ impl Tally {
             self.open.push(Spoken::Told(Vec::new()));
         }
         let (tokens, said) = &mut self.closed;
+        let letters = &self.letters;
         for entry in &request.thread[self.heard..] {
-            hear(&mut self.open, std::slice::from_ref(entry), request, judge);
+            add(&mut self.open, entry, &|message, text| letters.say(message, request, judge, text));
             let last = self.open.iter().rposition(|message| matches!(message, Spoken::Said { .. })).unwrap_or(0);
             for message in self.open.drain(..last) {
                 *tokens += fit::of_message(&message);
@@ -154,6 +247,25 @@ impl Tally {
         self.heard = request.thread.len();
     }
 }
+
+/// An entry of a thread as JSON.
+pub(super) fn json(entry: &Entry, letters: &Letters) -> Vec<u8> {
+    let Entry::Mail(mail) = entry else { return serde_json::to_vec(entry).unwrap_or_default() };
+    // An entry without letters ends with the list that they stand in.
+    let mut bytes = serde_json::to_vec(&Entry::Mail(Arc::default())).unwrap_or_default();
+    let end = bytes.split_off(bytes.len().saturating_sub(END.len()));
+    for (nth, message) in mail.iter().enumerate() {
+        if nth > 0 {
+            bytes.push(b',');
+        }
+        letters.write(message, &mut bytes);
+    }
+    bytes.extend(end);
+    bytes
+}
+
+/// What an entry of letters ends with, as JSON.
+const END: &[u8] = b"]}";
 
 /// Adds the words of a message; what an agent called stands in its thread.
 fn say(said: &mut Chain, message: &Spoken) {

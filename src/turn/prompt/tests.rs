@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     rule::RuleBook,
-    turn::{Offers, collaboration_tools},
+    turn::{Offers, collaboration_tools, digest},
     value::{
         Failure, FailureKind, KnowledgeSpec, MessageId, MessageKind, Profile, ProfileRole, Reply, Role, SEARCH_KNOWLEDGE, Stop,
         Style, Turn,
@@ -332,7 +332,7 @@ fn what_is_counted_turn_by_turn_is_what_the_whole_conversation_has() {
             id: MessageId(Arc::from("x#m1")),
             kind: MessageKind::Response,
             from: Some(Role::new("x")),
-            to: None,
+            to: Some(Role::new("logs")),
             content: Arc::from(words),
             metadata: Value::Null,
             private: false,
@@ -341,9 +341,10 @@ fn what_is_counted_turn_by_turn_is_what_the_whole_conversation_has() {
         };
         Arc::new(message)
     };
+    let to_all = Arc::new(Message { to: None, ..(*letter("words </data> to \"all\"")).clone() });
     let finding = json(r#"{"finding": "work/logs#f1"}"#);
     let thread = [
-        Entry::Mail(Arc::from([letter("first words"), letter("and others")])),
+        Entry::Mail(Arc::from([letter("first words"), to_all, letter("and others")])),
         replied(Some("I look."), &[one.clone(), two.clone()]),
         returned(&one, Ok(json(r#"{"lines": 12, "text": "of many lines, of which this is the longest"}"#))),
         returned(&two, Err(Failure::new(FailureKind::Denied, "nobody of that name"))),
@@ -358,10 +359,26 @@ fn what_is_counted_turn_by_turn_is_what_the_whole_conversation_has() {
         Entry::Answer { question: Arc::from("which?"), answer: json("null"), by: Arc::from("Ada") },
         replied(Some("The end."), &[]),
     ];
+    let letters = Arc::new(Letters::default());
+    for entry in thread.iter().chain(&[Entry::Mail(Arc::default())]).chain(&thread) {
+        assert_eq!(tally::json(entry, &letters), serde_json::to_vec(entry).unwrap());
+    }
     for steps in [1, 2, 3, thread.len()] {
-        let mut tally = Tally::default();
+        let mut tally = Tally::sharing(letters.clone());
         for upto in (0..=thread.len()).step_by(steps) {
             let mut request = request(thread[..upto].to_vec());
+            // Findings, its own among them, come into the context, and tools go.
+            if upto % 3 == 1 {
+                let found = |id| {
+                    format!(
+                        r#"{{"id": "{id}", "agent": "db", "topic": "cause", "claim": "it is {id}", "value": "pool", "confidence": 0.5, "evidence": [], "status": "open"}}"#
+                    )
+                };
+                request.context = json(&format!(r#"{{"findings": [{}, {}]}}"#, found("work/logs#f1"), found("f2")));
+            }
+            if upto % 4 == 2 {
+                request.tools.pop();
+            }
             for (turns_left, room) in [(8, 100_000), (1, 100_000), (0, 100_000), (8, 900)] {
                 request.turns_left = turns_left;
                 let whole = tokens(&conversation(&request, &judge, Some(room)).unwrap());
@@ -370,6 +387,8 @@ fn what_is_counted_turn_by_turn_is_what_the_whole_conversation_has() {
                     whole,
                     "{upto} of {steps} with {turns_left} and {room}"
                 );
+                let anew = digest(&request, &judge, &mut Tally::default());
+                assert_eq!(digest(&request, &judge, &mut tally), anew, "{upto} of {steps} with {turns_left}");
             }
         }
         assert_eq!(tally.entries(), thread.len() / steps * steps);
