@@ -15,7 +15,9 @@ use crate::{
 ///
 /// Removes those that ended before --older-than and are not among the newest --keep of those that are over, with their records and payloads.
 /// What runs or was interrupted stays, and so does what is parked, unless --parked is given. Export a session first if it may be wanted
-/// again. A session goes whole or not at all, whenever this is killed. `compact` then makes the files smaller.
+/// again. A session goes whole or not at all, whenever this is killed. `compact` then makes the files smaller. What is in a journal that
+/// another process writes is swept by a later `gc` or `compact`; only then is a removal final: until then the session is back when the
+/// session index is lost and made again. The exit code is 1 when a file cannot be read or written.
 #[derive(Debug, Args)]
 pub(super) struct Gc {
     /// Only sessions that ended longer ago: 30d, 12h, 1d12h
@@ -50,15 +52,15 @@ impl Gc {
         } else {
             output::text(&page(&removal, all, self.dry_run))?;
         }
-        warn(&removal.later, global);
-        Ok(Exit::Done)
+        Ok(tell(&removal.later, global))
     }
 }
 
 /// Make the files of the store as small as what is in them
 ///
 /// Files that another process writes are left as they are and named; killed in the middle it loses nothing. Sessions go on in
-/// other files meanwhile.
+/// other files meanwhile. Whoever wants to read a file, or to begin or end a session, while it is made smaller (about a second for each
+/// 100 MB) waits, for ten seconds at most, and is told then which process has it. The exit code is 1 when a file cannot be read or written.
 #[derive(Debug, Args)]
 pub(super) struct Compact {}
 
@@ -78,8 +80,7 @@ impl Compact {
             let files = if done.files.len() == 1 { "file" } else { "files" };
             output::text(&format!("{} {files}: {} before, {} after\n", done.files.len(), bytes(before), bytes(after)))?;
         }
-        warn(&done.left, global);
-        Ok(if done.left.iter().any(|left| matches!(left, StoreError::Damaged { .. })) { Exit::Failed } else { Exit::Done })
+        Ok(tell(&done.left, global))
     }
 }
 
@@ -110,11 +111,16 @@ fn page(removal: &Removal, all: usize, dry_run: bool) -> String {
     page
 }
 
-/// What could not be done now does no harm.
-fn warn(left: &[StoreError], global: &Global) {
-    if !global.quiet {
-        left.iter().for_each(|left| eprintln!("left for later: {left}"));
+/// Says what was not done. What another process stands in the way of does no harm; anything else is a failure.
+fn tell(left: &[StoreError], global: &Global) -> Exit {
+    for left in left {
+        if !left.is_for_later() {
+            eprintln!("synod: {left}");
+        } else if !global.quiet {
+            eprintln!("left for later: {left}");
+        }
     }
+    if left.iter().all(StoreError::is_for_later) { Exit::Done } else { Exit::Failed }
 }
 
 /// A size that people can read.

@@ -1,6 +1,9 @@
 //! What can go wrong in a store? An error for each operation, with the file and the remedy in its text.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use crate::{
     event::Status,
@@ -40,6 +43,16 @@ pub enum StoreError {
         /// What helps.
         remedy: &'static str,
     },
+    /// Another process works with it, as it may: what was wanted can be done later.
+    #[error("use {path}: {why}; {remedy}")]
+    InUse {
+        /// Which file.
+        path: PathBuf,
+        /// Who does what.
+        why: Arc<str>,
+        /// What helps.
+        remedy: &'static str,
+    },
     /// Another process has it for longer than it should.
     #[error("{path} is held by {}, which does not give it back: if it is stopped, let it go on or end it", process(*pid))]
     Busy {
@@ -48,6 +61,27 @@ pub enum StoreError {
         /// Whose, as far as is known.
         pid: Option<u32>,
     },
+}
+
+impl StoreError {
+    /// Which file or folder it is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Io { path, .. }
+            | Self::Newer { path, .. }
+            | Self::Damaged { path, .. }
+            | Self::InUse { path, .. }
+            | Self::Busy { path, .. } => path,
+        }
+    }
+
+    /// Whether another process has the file, so that the same can be done when it has ended.
+    pub fn is_for_later(&self) -> bool {
+        match self {
+            Self::InUse { .. } | Self::Busy { .. } => true,
+            Self::Io { .. } | Self::Newer { .. } | Self::Damaged { .. } => false,
+        }
+    }
 }
 
 /// Who holds a file, in words.

@@ -109,7 +109,7 @@ fn sessions(store: &Examined) -> Vec<Diagnosis> {
 /// What is wrong with a file, and what helps.
 fn error_of(subject: &str, error: &StoreError) -> Diagnosis {
     match error {
-        StoreError::Io { path, why, remedy } => say(Health::Fail, subject, format!("{}: {why}", path.display())).help(*remedy),
+        StoreError::Io { path, why, remedy } | StoreError::InUse { path, why, remedy } => say(Health::Fail, subject, format!("{}: {why}", path.display())).help(*remedy),
         StoreError::Damaged { path, why, remedy } => {
             say(Health::Fail, subject, format!("{} is damaged: {why}", path.display())).help(*remedy)
         }

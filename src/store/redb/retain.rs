@@ -108,7 +108,7 @@ impl RedbStore {
             removal.sessions = gone.map(|entry| entry.into_row(Owner::Nobody, "".into())).collect();
         }
         for (number, gone) in self.gone()? {
-            match self.take(number).and_then(|(open, _lock)| self.sweep(number, &open, &gone)) {
+            match self.alone(number, |open| self.sweep(number, open, &gone)) {
                 Ok(bytes) => removal.bytes += bytes,
                 Err(error) => removal.later.push(error),
             }
@@ -126,15 +126,11 @@ impl RedbStore {
         for number in journal::numbers(&self.journals)? {
             let path = journal::path_of(&self.journals, number);
             let before = size(&path);
-            let compacted = self.take(number).and_then(|(mut open, lock)| {
+            let compacted = self.alone(number, |open| {
                 if let Some(gone) = gone.remove(&number) {
-                    self.sweep(number, &open, &gone)?;
+                    self.sweep(number, open, &gone)?;
                 }
-                JOURNAL.guarded(&path, || open.compact())?;
-                // Closed before the lock goes.
-                drop(open);
-                drop(lock);
-                Ok(())
+                JOURNAL.guarded(&path, || open.compact())
             });
             match compacted {
                 Ok(()) => done.files.push((path.clone(), before, size(&path))),
@@ -187,18 +183,25 @@ impl RedbStore {
         Ok(all)
     }
 
-    /// A journal for writing, with its lock, if nobody else has it.
-    fn take(&self, number: u32) -> Result<(Open, LockFile), StoreError> {
+    /// Does `work` on a journal under its lock, if nobody else has it.
+    fn alone<T>(&self, number: u32, work: impl FnOnce(&mut Open) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let (path, lock) = (journal::path_of(&self.journals, number), journal::lock_of(&self.journals, number));
         if journal::mark_of(&path).exists() {
             return Err(JOURNAL.damaged(&path, "it was damaged once, and nothing is written to it since"));
         }
-        let Some(held) = LockFile::take(&lock).map_err(|e| io_error(&lock, &e))? else {
+        let Some(_lock) = LockFile::take(&lock).map_err(|e| io_error(&lock, &e))? else {
             let pid = Holder::last(&lock).map_or(0, |holder| holder.pid);
             let why = Arc::from(format!("process {pid} writes it"));
-            return Err(StoreError::Io { path, why, remedy: "compact again when it has ended" });
+            return Err(StoreError::InUse { path, why, remedy: "compact again when it has ended" });
         };
-        Ok((JOURNAL.open(&path)?, held))
+        // Closed before the lock goes.
+        let done = JOURNAL.open(&path).and_then(|mut open| work(&mut open));
+        if let Err(StoreError::Io { .. }) = &done
+            && let Err(error) = JOURNAL.open_again(&path)
+        {
+            tracing::warn!(%error, "a journal could not be put on the disk again");
+        }
+        done
     }
 
     /// Takes the records of `gone` out of a journal, then notes that it is done. Returns how many bytes went.
