@@ -98,6 +98,16 @@ pub enum ClaimError {
     /// A new session has the id of another.
     #[error("session {0} exists already")]
     Exists(SessionId),
+    /// A new session has the id of one that was removed and has records left.
+    #[error("session {session} was removed, and its records are still in {}, then try again", left_in(journal, *pid))]
+    Removed {
+        /// Which session.
+        session: SessionId,
+        /// A journal that has records of it.
+        journal: PathBuf,
+        /// Who writes that journal, if anybody does.
+        pid: Option<u32>,
+    },
     /// Somebody has it.
     #[error("session {session} belongs to process {pid}, which is running or stopped: wait for it, let it go on, or end it")]
     Owned {
@@ -115,6 +125,15 @@ pub enum ClaimError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Where something was left, and what sweeps it.
+fn left_in(journal: &Path, pid: Option<u32>) -> String {
+    let path = journal.display();
+    pid.map_or_else(
+        || format!("{path}, which nobody writes: run `synod compact`"),
+        |pid| format!("{path}, which process {pid} writes: run `synod compact` when it has ended"),
+    )
 }
 
 /// Why records were not appended.

@@ -77,7 +77,7 @@ pub trait Store: Send + Sync {
     /// Makes a session and claims it, at epoch 1. Its index row is durable no later than its first ticket.
     ///
     /// # Errors
-    /// The id is taken, or the store cannot be written.
+    /// The id is taken, it is that of a removed session that still has records ([`ClaimError::Removed`]), or the store cannot be written.
     fn create(&self, new: NewSession) -> Result<Claim, ClaimError>;
 
     /// Takes a session over: its epoch rises by one, and its length is fixed at [`Claim::length`]. Allowed when it was released

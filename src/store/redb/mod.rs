@@ -55,9 +55,10 @@ use self::{
     catalog::Catalog,
     claims::{Claims, Held},
     file::io_error,
-    index::Entry,
+    index::{Entry, Taken},
     indexer::Indexer,
     journal::Journal,
+    lock::Holder,
     read::{Reader, Segment},
 };
 use super::{
@@ -216,8 +217,16 @@ impl Drop for RedbStore {
 impl Store for RedbStore {
     fn create(&self, new: NewSession) -> Result<Claim, ClaimError> {
         let session = new.session;
-        if self.claims.is_held(session) || self.index(false, |read| index::is_taken(read, session))? {
+        if self.claims.is_held(session) {
             return Err(ClaimError::Exists(session));
+        }
+        match self.index(None, |read| index::taken(read, session))? {
+            None => {}
+            Some(Taken::There) => return Err(ClaimError::Exists(session)),
+            Some(Taken::Removed(number)) => {
+                let pid = Holder::now(&journal::lock_of(&self.journals, number));
+                return Err(ClaimError::Removed { session, journal: journal::path_of(&self.journals, number), pid });
+            }
         }
         let mut first = None;
         if !self.catalog.exists() {

@@ -116,10 +116,15 @@ fn a_journal_that_somebody_writes_is_swept_later() {
     assert!(later.contains("0001.redb") && later.contains(&std::process::id().to_string()), "{later}");
     assert_eq!(other.list(&Filter::of(&Tenant::default(), 9)).unwrap().len(), 1, "they are not shown any more");
     let again = NewSession { session: all[0], ..new_session() };
-    assert!(matches!(other.create(again.clone()), Err(ClaimError::Exists(_))), "their records would be mixed up");
+    let mixed = other.create(again.clone()).unwrap_err();
+    let us = Some(std::process::id());
+    assert!(matches!(&mixed, ClaimError::Removed { pid, .. } if *pid == us), "their records would be mixed up: {mixed}");
+    assert!(matches!(other.claim(all[0]), Err(ClaimError::Unknown(_))));
     owner.append(&claim, Seq(4), &[ended(4, Value::Null)]).unwrap().wait().unwrap();
     owner.release(claim, park()).wait().unwrap();
     drop(owner);
+    let left = other.create(again.clone()).unwrap_err();
+    assert!(matches!(&left, ClaimError::Removed { pid: None, .. }) && left.to_string().contains("synod compact"), "{left}");
     let done = other.compact().unwrap();
     assert!(done.left.is_empty(), "{:?}", done.left);
     assert_eq!(folder.store().gone().unwrap(), Gone::new());
