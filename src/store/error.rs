@@ -54,7 +54,8 @@ pub enum StoreError {
         remedy: &'static str,
     },
     /// Another process has it for longer than it should.
-    #[error("{path} is held by {}, which does not give it back: if it is stopped, let it go on or end it", process(*pid))]
+    #[error("{path} is held by {}, which does not give it back: if it compacts the store, wait for it; if it is stopped, let it go on or end \
+             it", process(*pid))]
     Busy {
         /// Which file.
         path: PathBuf,
