@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Exit, Global, Outcome, output};
 use crate::{
     engine::{Clock, SystemClock},
-    store::{Filter, RedbStore, Removal, Retention, Store, StoreError},
+    store::{RedbStore, Removal, Retention, StoreError, removable},
     value::Timestamp,
 };
 
@@ -32,25 +32,24 @@ pub(super) struct Gc {
     /// Sessions of all users of the organization
     #[arg(long)]
     all_users: bool,
-    /// Say what would be removed, and remove nothing
+    /// Say what would be removed, and remove nothing; not a file is changed or repaired
     #[arg(long)]
     dry_run: bool,
 }
 
 impl Gc {
     pub(super) fn run(&self, global: &Global) -> Outcome {
-        let store = RedbStore::open(&global.store)?;
         let tenant = global.tenant();
         let now = SystemClock.now();
         let before = self.older_than.map(|span| ago(now, span));
         let user = (!self.all_users).then_some(tenant.user);
         let which = Retention { org: tenant.org, user, before, keep: self.keep.unwrap_or(0), parked: self.parked };
-        let all = store.list(&Filter { org: which.org.clone(), user: which.user.clone(), limit: usize::MAX })?.len();
-        let removal = if self.dry_run { store.removable(&which)? } else { store.remove(&which)? };
+        let removal =
+            if self.dry_run { removable(&global.store, &which)? } else { RedbStore::open(&global.store)?.remove(&which)? };
         if global.json {
-            output::json(&as_json(&removal, all, self.dry_run))?;
+            output::json(&as_json(&removal, self.dry_run))?;
         } else {
-            output::text(&page(&removal, all, self.dry_run))?;
+            output::text(&page(&removal, self.dry_run))?;
         }
         Ok(tell(&removal.later, global))
     }
@@ -86,18 +85,18 @@ impl Compact {
 
 type Sizes = (std::path::PathBuf, u64, u64);
 
-fn as_json(removal: &Removal, all: usize, dry_run: bool) -> serde_json::Value {
+fn as_json(removal: &Removal, dry_run: bool) -> serde_json::Value {
     let sessions = removal.sessions.iter().map(|row| {
         let (ended, status) = (row.completed_at.map(Timestamp::rfc3339), row.status.name());
         serde_json::json!({ "session": row.session, "team": row.team, "status": status, "completed_at": ended })
     });
     let sessions: Vec<_> = sessions.collect();
     let later: Vec<String> = removal.later.iter().map(ToString::to_string).collect();
-    let kept = all - sessions.len().min(all);
+    let kept = removal.of - sessions.len().min(removal.of);
     serde_json::json!({ "dry_run": dry_run, "sessions": sessions, "kept": kept, "bytes": removal.bytes, "later": later })
 }
 
-fn page(removal: &Removal, all: usize, dry_run: bool) -> String {
+fn page(removal: &Removal, dry_run: bool) -> String {
     let mut table = vec![["SESSION", "TEAM", "STATUS", "ENDED", "TASK"].map(str::to_owned).to_vec()];
     for row in &removal.sessions {
         let ended = row.completed_at.map_or_else(String::new, Timestamp::rfc3339);
@@ -107,7 +106,7 @@ fn page(removal: &Removal, all: usize, dry_run: bool) -> String {
     let mut page = if removal.sessions.is_empty() { String::new() } else { output::table(&table) };
     let (count, would) = (removal.sessions.len(), if dry_run { "would be " } else { "" });
     let sessions = if count == 1 { "session" } else { "sessions" };
-    page.push_str(&format!("{count} {sessions} of {all} {would}removed, {} {would}freed\n", bytes(removal.bytes)));
+    page.push_str(&format!("{count} {sessions} of {} {would}removed, {} {would}freed\n", removal.of, bytes(removal.bytes)));
     page
 }
 

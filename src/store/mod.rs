@@ -51,7 +51,9 @@ pub(crate) use error::process;
 pub use error::{AppendError, ClaimError, FindError, PostError, ReadError, StoreError};
 pub use inbox::{InboxItem, Mail, MailId};
 pub use memory::MemoryStore;
-pub use redb::{Compacted, Examined, JournalFound, RedbStore, Removal, Retention, Verified, examine, verify};
+pub use redb::{
+    Compacted, Examined, JournalFound, RedbStore, Removal, Retention, Unread, Verified, examine, look_up, removable, verify,
+};
 pub use row::{Closing, Filter, NewSession, Owner, SessionRow};
 pub use ticket::{Completer, Pending, Release, Ticket};
 

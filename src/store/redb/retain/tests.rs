@@ -9,7 +9,7 @@ use crate::{
         redb::faults::{Fault, Keep, Machine},
         verify,
     },
-    value::{Seq, Tenant, Value},
+    value::{Seq, Value},
 };
 
 /// What sessions say: a blob that all share, and one of their own.
@@ -67,7 +67,7 @@ fn what_is_over_goes_the_oldest_first_and_what_may_go_on_stays() {
     let all = folder.fill(&MIXED);
     let store = folder.store();
     let gone = vec![all[1], all[0]];
-    let removable = store.removable(&keeping(2)).unwrap();
+    let removable = removable(&folder.path(), &keeping(2)).unwrap();
     assert_eq!(ids(&removable), gone);
     let removed = store.remove(&keeping(2)).unwrap();
     assert_eq!((ids(&removed), removed.bytes), (gone.clone(), removable.bytes), "it does what it said");
@@ -131,6 +131,25 @@ fn a_journal_that_somebody_writes_is_swept_later() {
     let claim = other.create(again).unwrap();
     other.append(&claim, Seq(0), &said(7)).unwrap().wait().unwrap();
     assert_eq!(other.read_all(all[0]).unwrap(), said(7));
+}
+
+/// Rows are read first, and records much later: those that were removed meanwhile are not damaged.
+#[test]
+fn what_is_removed_while_it_is_looked_at_is_left_out() {
+    let folder = Folder::new();
+    let all = folder.fill(&[Status::Completed, Status::Completed, Status::Parked, Status::Completed]);
+    let looker = Looker::new(&folder.path());
+    let (mut entries, _) = looker.entries().unwrap();
+    let store = folder.store();
+    assert_eq!(ids(&store.remove(&keeping(1)).unwrap()), [all[1], all[0]]);
+    // One comes back meanwhile, in another journal.
+    let owner = folder.store();
+    let other = owner.create(new_session()).unwrap();
+    owner.append(&other, Seq(0), &said(1)).unwrap().wait().unwrap();
+    let claim = store.create(NewSession { session: all[1], ..new_session() }).unwrap();
+    store.append(&claim, Seq(0), &said(7)[..1]).unwrap().wait().unwrap();
+    let read = entries.iter_mut().map(|entry| looker.read_all(entry).map(|(records, read)| (records, read.is_ok())));
+    assert_eq!(read.collect::<Vec<_>>(), [Some((4, true)), Some((4, true)), Some((1, true)), None]);
 }
 
 /// A removal of all but the newest, and a compaction.
