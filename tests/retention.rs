@@ -2,7 +2,13 @@
 
 mod common;
 
-use std::{fs, path::Path, thread, time::Duration};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    thread,
+    time::Instant,
+};
 
 use common::{Bench, json, synod};
 use serde_json::Value as Json;
@@ -92,6 +98,7 @@ fn beside_a_process_that_works_nothing_of_it_is_touched() {
     let bench = bench();
     let folder = bench.folder();
     let over = run(folder, "runs.yaml", 0);
+    assert_eq!(synod(folder, &["export", &over, "--out", "over.jsonl"]).0, 0);
     let owner = RedbStore::open(bench.path(".synod")).expect("a store");
     let session = SessionId(uuid::Uuid::now_v7());
     let at = Timestamp(1_767_623_400_000_000);
@@ -104,22 +111,24 @@ fn beside_a_process_that_works_nothing_of_it_is_touched() {
         assert!(code == 0 && said.contains(&format!("process {} writes it", std::process::id())), "{said}");
     }
     assert_eq!(sessions(folder), [session.to_string()], "what is removed is not shown, and {over} was");
+    let (code, _, said) = synod(folder, &["import", "over.jsonl"]);
+    let writes = format!("which process {} writes: run `synod compact` when it has ended", std::process::id());
+    assert!(code == 1 && said.contains(&format!("session {over} was removed")) && said.contains(&writes), "{said}");
     owner.append(&claim, Seq(1), &[parked(1)]).expect("ours").wait().expect("room");
     owner.release(claim, Closing { status: synod::event::Status::Parked, at }).wait().expect("ours");
     drop(owner);
     let (code, _, said) = synod(folder, &["compact"]);
     assert_eq!((code, said.as_str()), (0, ""));
     assert_eq!(synod(folder, &["verify", &session.to_string()]).0, 0);
+    let (code, _, said) = synod(folder, &["import", "over.jsonl"]);
+    assert_eq!(code, 0, "{said}");
 }
 
-#[test]
-fn the_first_damaged_record_is_named_with_its_file() {
+/// Changes record 2 of a session in the first journal.
+fn damage(bench: &Bench, session: &str) {
     use redb::ReadableTable;
     const RECORDS: redb::TableDefinition<'_, (u128, u32, u64), &[u8]> = redb::TableDefinition::new("records_v1");
-    let bench = bench();
-    let folder = bench.folder();
-    let (whole, broken) = (run(folder, "runs.yaml", 0), run(folder, "runs.yaml", 1));
-    let id: uuid::Uuid = broken.parse().expect("an id");
+    let id: uuid::Uuid = session.parse().expect("an id");
     let db = redb::Database::open(bench.path(".synod/journals/0001.redb")).expect("a journal");
     let write = db.begin_write().expect("nobody else has it");
     {
@@ -129,7 +138,93 @@ fn the_first_damaged_record_is_named_with_its_file() {
         records.insert((id.as_u128(), 1, 2), row.as_slice()).expect("it takes it");
     }
     write.commit().expect("room");
-    drop(db);
+}
+
+/// The files of a store.
+fn files(bench: &Bench) -> Vec<(PathBuf, Vec<u8>)> {
+    let inside = |folder: PathBuf| fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let all = inside(bench.path(".synod")).chain(inside(bench.path(".synod/journals"))).filter(|path| path.is_file());
+    let mut all: Vec<_> = all.map(|path| (path.clone(), fs::read(path).expect("a file"))).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn what_is_exported_of_a_damaged_session_is_not_taken_for_all_of_it() {
+    let bench = bench();
+    let folder = bench.folder();
+    let broken = run(folder, "runs.yaml", 1);
+    fs::write(bench.path("old.jsonl"), "what stood there").expect("a file can be written");
+    std::os::unix::fs::symlink("old.jsonl", bench.path("cut.jsonl")).expect("a link can be made");
+    fs::set_permissions(bench.path("old.jsonl"), Permissions::from_mode(0o600)).expect("ours");
+    damage(&bench, &broken);
+    let (code, out, said) = synod(folder, &["export", &broken, "--out", "cut.jsonl"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(said.contains(&format!("record 2 of session {broken} in .synod/journals/0001.redb is damaged")), "{said}");
+    let (code, out, _) = synod(folder, &["export", &broken]);
+    assert_eq!((code, out), (1, fs::read_to_string(bench.path("old.jsonl")).expect("a file")), "the link is still one");
+    let mode = fs::metadata(bench.path("old.jsonl")).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let (code, _, said) = synod(folder, &["import", "cut.jsonl", "--store", "other"]);
+    assert!(code == 2 && said.contains("it was cut when it was exported: record 2 is damaged"), "{said}");
+    let (_, _, said) = synod(folder, &["replay", "cut.jsonl"]);
+    assert!(said.contains("it was cut when it was exported"), "{said}");
+    // Where nothing can be read, nothing is replaced.
+    fs::write(bench.path(".synod/journals/0001.redb"), "nothing").expect("a file can be written");
+    let before = fs::read(bench.path("old.jsonl")).expect("a file");
+    assert_eq!(synod(folder, &["export", &broken, "--out", "cut.jsonl"]).0, 1);
+    assert_eq!(fs::read(bench.path("old.jsonl")).expect("a file"), before);
+}
+
+#[test]
+fn of_a_journal_that_cannot_be_read_one_line_is_said_and_not_one_for_each_of_its_sessions() {
+    let bench = bench();
+    let folder = bench.folder();
+    (0..3).for_each(|n| drop(run(folder, "runs.yaml", n)));
+    fs::write(bench.path(".synod/journals/0001.redb"), "nothing").expect("a file can be written");
+    let (code, out, _) = synod(folder, &["verify"]);
+    assert_eq!(code, 1);
+    assert!(out.contains("nothing can be read of 3 sessions") && out.matches("0001.redb").count() == 1, "{out}");
+    assert!(out.contains("0 records of 0 sessions are read"), "{out}");
+    let (_, out, _) = synod(folder, &["verify", "--json"]);
+    let found = json(&out);
+    assert_eq!((&found["damaged"], &found["journals"], &found["whole"]), (&Json::Array(vec![]), &0.into(), &false.into()));
+    let (code, out, _) = synod(folder, &["doctor"]);
+    assert!(code == 1 && out.contains("nothing can be read of 3 sessions") && !out.contains("read session"), "{out}");
+}
+
+/// Of a session whose owner died the index says less than its journal; what only looks reads both, and writes nothing.
+#[test]
+fn what_says_that_nothing_is_changed_changes_nothing() {
+    let bench = bench();
+    let folder = bench.folder();
+    let over = run(folder, "runs.yaml", 0);
+    let session = SessionId(uuid::Uuid::now_v7());
+    let at = Timestamp(1_767_623_400_000_000);
+    let owner = RedbStore::open(bench.path(".synod")).expect("a store");
+    let new = NewSession { session, tenant: Tenant::default(), team: "t".into(), task: "t".into(), started_at: at };
+    let claim = owner.create(new).expect("a new id");
+    let parked = synod::event::Record { seq: Seq(0), at, event: synod::event::Event::Parked };
+    owner.append(&claim, Seq(0), &[parked]).expect("ours").wait().expect("room");
+    drop((claim, owner));
+    let before = files(&bench);
+    let session = session.to_string();
+    assert_eq!(synod(folder, &["verify", &session]).0, 0);
+    assert_eq!(synod(folder, &["verify", "ffffffff"]).0, 2);
+    let (code, out, said) = synod(folder, &["gc", "--keep", "0", "--parked", "--dry-run"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(out.contains(&session) && out.contains(&over) && out.contains("2 sessions of 2 would be removed"), "{out}");
+    assert!(files(&bench) == before, "nothing is written");
+    let (_, out, _) = synod(folder, &["gc", "--keep", "0", "--parked"]);
+    assert!(out.contains(&session) && out.contains("2 sessions of 2 removed"), "{out}");
+}
+
+#[test]
+fn the_first_damaged_record_is_named_with_its_file() {
+    let bench = bench();
+    let folder = bench.folder();
+    let (whole, broken) = (run(folder, "runs.yaml", 0), run(folder, "runs.yaml", 1));
+    damage(&bench, &broken);
     let before = fs::read(bench.path(".synod/journals/0001.redb")).expect("a file");
     let (code, out, _) = synod(folder, &["verify"]);
     assert_eq!(code, 1);
@@ -153,15 +248,29 @@ fn killed_at_any_moment_a_removal_or_a_compaction_loses_nothing_that_stays() {
     let full = bench();
     let parked = run(full.folder(), "asks.yaml", 0);
     let over: Vec<String> = (0..6).map(|n| run(full.folder(), "runs.yaml", n)).collect();
-    for kill in 0..kills {
+    let copy = || {
         let bench = bench();
         fs::create_dir_all(bench.path(".synod/journals")).expect("a folder can be made");
         for file in ["catalog.redb", "journals/0001.redb"] {
             fs::copy(full.path(".synod").join(file), bench.path(".synod").join(file)).expect("a file can be copied");
         }
-        let args: &[&str] = if kill % 2 == 0 { &["gc", "--keep", "1"] } else { &["compact"] };
-        let mut child = bench.spawn(args);
-        thread::sleep(Duration::from_micros(u64::from(kill) * 40_009 % 60_000));
+        bench
+    };
+    let commands: [&[&str]; 2] = [&["gc", "--keep", "1"], &["compact"]];
+    let lengths = commands.map(|args| {
+        let bench = copy();
+        let began = Instant::now();
+        let ended = bench.spawn(args).wait().expect("it ends");
+        assert!(ended.success(), "{args:?}");
+        began.elapsed()
+    });
+    let mut hit = 0;
+    for kill in 0..kills {
+        let bench = copy();
+        let which = kill as usize % commands.len();
+        let mut child = bench.spawn(commands[which]);
+        thread::sleep(lengths[which] * (2 * kill + 1) / (2 * kills));
+        hit += usize::from(child.try_wait().expect("ours").is_none());
         child.kill().expect("a child can be killed");
         child.wait().expect("a killed child ends");
         let left = sessions(bench.folder());
@@ -174,4 +283,6 @@ fn killed_at_any_moment_a_removal_or_a_compaction_loses_nothing_that_stays() {
         let (code, _, said) = synod(bench.folder(), &["answer", &parked, "q0", "yes"]);
         assert_eq!(code, 0, "{kill}: {said}");
     }
+    println!("{hit} of {kills} kills met a command that was not over");
+    assert!(hit > 0, "all commands were over when they were killed: {lengths:?}");
 }

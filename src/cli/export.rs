@@ -2,13 +2,13 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, BufWriter, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
 };
 
 use clap::Args;
 
-use super::{CommandError, Exit, Global, Outcome, output};
+use super::{CommandError, Exit, Global, Outcome, output, output::WholeFile};
 use crate::{
     engine::EngineError,
     event::{Cassette, CassetteReader, CassetteWriter, Event, Record},
@@ -23,11 +23,18 @@ const MAX_LINE: u64 = 1 << 30;
 /// The largest cassette that is replayed, in bytes.
 const MAX_BYTES: u64 = 1 << 30;
 
+/// About how much of a session is in memory at once when it is exported, in bytes.
+const PAGE: usize = 4 << 20;
+
+/// Records that are read first, when nobody knows yet how large they are.
+const FIRST: usize = 64;
+
 /// Write a session as one file, which `import`, `replay` and `replay:FILE` and `replay:FILE#ROLE` models read
 ///
 /// The file is called a cassette: JSON lines, a header and then each record with its hash, all payloads in it. Secrets were taken out
 /// before they were recorded. `import` puts it into another store, `replay` runs it again, and with the model `replay:FILE` an agent
-/// says what the agent of its role said in it.
+/// says what the agent of its role said in it. Of a damaged session what stands before the damage is written, and its header says so: it
+/// can be replayed, but not imported. The exit code is 1 then.
 #[derive(Debug, Args)]
 pub(super) struct Export {
     /// The session's id, or the beginning of it
@@ -42,32 +49,43 @@ impl Export {
         let engine = global.engine()?;
         let session = global.session(&engine, &self.session)?;
         let store = engine.store().as_ref();
-        // The header has the last hash, so that all is read twice; nothing but a page of it is ever in memory.
-        let (mut writer, mut header) = (CassetteWriter::default(), String::new());
+        // The header has the last hash, so that all is read twice, a page at a time.
+        let (mut writer, mut started) = (CassetteWriter::default(), None);
         let (records, damage) = each_page(store, session, u64::MAX, &mut |page| {
-            page.iter().try_for_each(|record| writer.line(record).map(drop)).map_err(|e| CommandError::Output(e.into()))
+            if let (None, Some(Event::Started(first))) = (&started, page.first().map(|record| &record.event)) {
+                started = Some(first.clone());
+            }
+            page.iter().try_fold(0, |bytes, record| Ok(bytes + line(&mut writer, record)?.len()))
         })?;
-        if let Some(Event::Started(started)) = store.read(session, Seq(0), 1)?.first().map(|record| &record.event) {
-            header = writer.header(started).map_err(|e| CommandError::Output(e.into()))?;
-        }
-        let mut file = match &self.out {
-            None => None,
-            Some(path) => Some(File::create(path).map(BufWriter::new).map_err(|e| self.unwritten(&e))?),
-        };
+        let cut = damage.as_ref().map(|damage| match damage {
+            ReadError::Damaged { seq, why, .. } => format!("record {seq} is damaged: {why}"),
+            ReadError::Unknown(_) | ReadError::Store { .. } => damage.to_string(),
+        });
+        let header = started.map(|started| writer.header(&started, cut.clone())).transpose();
+        let header = header.map_err(|e| CommandError::Output(e.into()))?.unwrap_or_default();
+        let mut file = self.out.as_ref().map(|path| WholeFile::create(path)).transpose().map_err(|e| self.unwritten(&e))?;
         let mut put = |text: &str| match &mut file {
             None => output::raw(text),
             Some(file) => file.write_all(text.as_bytes()).map_err(|e| self.unwritten(&e)),
         };
         put(&header)?;
         let mut writer = CassetteWriter::default();
-        each_page(store, session, records, &mut |page| {
-            page.iter().try_for_each(|record| put(&writer.line(record).map_err(|e| CommandError::Output(e.into()))?))
+        let (again, other) = each_page(store, session, records, &mut |page| {
+            page.iter().try_fold(0, |bytes, record| {
+                let line = line(&mut writer, record)?;
+                put(&line)?;
+                Ok(bytes + line.len())
+            })
         })?;
+        if again < records {
+            let why = other.map_or_else(|| "it has fewer records by now".to_owned(), |damage| damage.to_string());
+            return Err(CommandError::Output(io::Error::other(why)));
+        }
         if let (Some(file), Some(path)) = (file, &self.out) {
-            let written = file.into_inner().map_err(std::io::IntoInnerError::into_error).and_then(|file| file.sync_all());
-            written.map_err(|e| self.unwritten(&e))?;
+            file.finish().map_err(|e| self.unwritten(&e))?;
             if global.json {
-                output::json(&serde_json::json!({ "session": session, "file": path, "records": records }))?;
+                let said = serde_json::json!({ "session": session, "file": path, "records": records, "cut": cut });
+                output::json(&said)?;
             } else if !global.quiet {
                 eprintln!("{records} records of {session} are in {}", path.display());
             }
@@ -78,32 +96,42 @@ impl Export {
         }))
     }
 
-    fn unwritten(&self, error: &std::io::Error) -> CommandError {
+    fn unwritten(&self, error: &io::Error) -> CommandError {
         let path = self.out.as_deref().unwrap_or(Path::new("the output"));
         CommandError::Usage(format!("write {}: {error}", path.display()))
     }
 }
 
+fn line(writer: &mut CassetteWriter, record: &Record) -> Result<String, CommandError> {
+    writer.line(record).map_err(|e| CommandError::Output(e.into()))
+}
+
 /// Hands out the first `most` records of a session page by page, as far as they can be read; returns how many there were, and what is damaged.
+/// `take` says how many bytes a page had, which tells how many records the next one may have.
 fn each_page(
     store: &dyn Store,
     session: SessionId,
     most: u64,
-    take: &mut dyn FnMut(&[Record]) -> Result<(), CommandError>,
+    take: &mut dyn FnMut(&[Record]) -> Result<usize, CommandError>,
 ) -> Result<(u64, Option<ReadError>), CommandError> {
-    let (mut from, mut most) = (0, most);
+    let (mut from, mut most, mut damaged) = (0, most, None);
+    let mut room = FIRST;
     loop {
-        let want = usize::try_from(most - from).unwrap_or(READ_PAGE).min(READ_PAGE);
+        let want = usize::try_from(most - from).unwrap_or(READ_PAGE).min(room);
         match store.read(session, Seq(from), want) {
             Ok(page) => {
-                take(&page)?;
+                let bytes = take(&page)?;
                 from += page.len() as u64;
-                if page.len() < READ_PAGE {
-                    return Ok((from, None));
+                if page.len() < want || from == most {
+                    return Ok((from, damaged));
                 }
+                room = (PAGE / (bytes / page.len()).max(1)).clamp(1, (2 * room).min(READ_PAGE));
             }
             // What stands before it is read once more.
-            Err(ReadError::Damaged { seq, .. }) if seq.0 > from => most = seq.0,
+            Err(damage @ ReadError::Damaged { seq, .. }) if seq.0 > from => {
+                most = seq.0;
+                damaged = Some(damage);
+            }
             Err(damage @ ReadError::Damaged { .. }) if from > 0 => return Ok((from, Some(damage))),
             Err(error) => return Err(error.into()),
         }

@@ -1,6 +1,10 @@
 //! How is something printed? JSON or text on stdout, and a closed pipe is no error.
 
-use std::io::{IsTerminal, Write};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufWriter, IsTerminal, Write},
+    path::{Path, PathBuf},
+};
 
 use serde::Serialize;
 
@@ -25,6 +29,73 @@ pub(super) fn text(text: &str) -> Result<(), CommandError> {
 pub(super) fn raw(text: &str) -> Result<(), CommandError> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CommandError::Output)
+}
+
+/// A file that is there whole or not at all: it is written beside its place and moved there by [`WholeFile::finish`]. A link stays a link, and a
+/// file keeps its permissions. What is no file, such as a pipe, is written in its place.
+#[derive(Debug)]
+pub(super) struct WholeFile {
+    place: PathBuf,
+    /// Where it is written, until it is moved.
+    beside: Option<PathBuf>,
+    file: BufWriter<File>,
+}
+
+impl WholeFile {
+    /// Begins to write what will be at `path`.
+    pub(super) fn create(path: &Path) -> io::Result<Self> {
+        let there = fs::metadata(path).ok();
+        let is_file = there.as_ref().map_or(!path.is_symlink(), fs::Metadata::is_file);
+        if !is_file {
+            return Ok(Self { place: path.to_owned(), beside: None, file: BufWriter::new(File::create(path)?) });
+        }
+        let place = if there.is_some() {
+            // What may not be written may not be replaced.
+            OpenOptions::new().write(true).open(path)?;
+            path.canonicalize()?
+        } else {
+            path.to_owned()
+        };
+        let mut name = place.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.part", std::process::id()));
+        let beside = place.with_file_name(name);
+        let file = BufWriter::new(File::create(&beside)?);
+        let whole = Self { place, beside: Some(beside), file };
+        if let Some(there) = there {
+            whole.file.get_ref().set_permissions(there.permissions())?;
+        }
+        Ok(whole)
+    }
+
+    /// Puts it in its place.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.file.flush()?;
+        if let Some(beside) = &self.beside {
+            self.file.get_ref().sync_all()?;
+            fs::rename(beside, &self.place)?;
+            self.beside = None;
+        }
+        Ok(())
+    }
+}
+
+impl Write for WholeFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for WholeFile {
+    /// What was not finished is of no use to anybody.
+    fn drop(&mut self) {
+        if let Some(beside) = &self.beside {
+            let _ = fs::remove_file(beside);
+        }
+    }
 }
 
 /// Whether stderr takes colours.

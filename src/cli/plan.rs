@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::{CommandError, Exit, Global, Outcome, output, run::load};
+use super::{CommandError, Exit, Global, Outcome, output, output::WholeFile, run::load};
 use crate::{
     graph::{self, Node, NodeKind},
     plan as planner,
@@ -92,16 +92,11 @@ impl Plan {
 
 /// Writes a file that is there whole or not at all, even where it is the one that was read.
 fn write_whole(path: &Path, text: &str) -> Result<(), CommandError> {
-    let beside = path.with_extension(format!("{}.part", std::process::id()));
-    let written = std::fs::File::create_new(&beside).and_then(|mut file| {
+    let written = WholeFile::create(path).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
-        file.sync_all()
+        file.finish()
     });
-    written.and_then(|()| std::fs::rename(&beside, path)).map_err(|e| {
-        // What could not be moved is of no use to anybody.
-        let _ = std::fs::remove_file(&beside);
-        CommandError::Usage(format!("write {}: {e}", path.display()))
-    })
+    written.map_err(|e| CommandError::Usage(format!("write {}: {e}", path.display())))
 }
 
 /// What a team says of itself, for people.

@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args};
 use super::{Exit, Global, Outcome, output};
 use crate::{
     engine::{Clock, SystemClock},
-    store::{Filter, RedbStore, Removal, Retention, Store, StoreError},
+    store::{RedbStore, Removal, Retention, StoreError, removable},
     value::Timestamp,
 };
 
@@ -15,7 +15,9 @@ use crate::{
 ///
 /// Removes those that ended before --older-than and are not among the newest --keep of those that are over, with their records and payloads.
 /// What runs or was interrupted stays, and so does what is parked, unless --parked is given. Export a session first if it may be wanted
-/// again. A session goes whole or not at all, whenever this is killed. `compact` then makes the files smaller.
+/// again. A session goes whole or not at all, whenever this is killed. `compact` then makes the files smaller. What is in a journal that
+/// another process writes is swept by a later `gc` or `compact`; only then is a removal final: until then the session is back when the
+/// session index is lost and made again. The exit code is 1 when a file cannot be read or written.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("which").required(true).multiple(true).args(["older_than", "keep"])))]
 pub(super) struct Gc {
@@ -31,35 +33,34 @@ pub(super) struct Gc {
     /// Sessions of all users of the organization
     #[arg(long)]
     all_users: bool,
-    /// Say what would be removed, and remove nothing
+    /// Say what would be removed, and remove nothing; not a file is changed or repaired
     #[arg(long)]
     dry_run: bool,
 }
 
 impl Gc {
     pub(super) fn run(&self, global: &Global) -> Outcome {
-        let store = RedbStore::open(&global.store)?;
         let tenant = global.tenant();
         let now = SystemClock.now();
         let before = self.older_than.map(|span| ago(now, span));
         let user = (!self.all_users).then_some(tenant.user);
         let which = Retention { org: tenant.org, user, before, keep: self.keep.unwrap_or(0), parked: self.parked };
-        let all = store.list(&Filter { org: which.org.clone(), user: which.user.clone(), limit: usize::MAX })?.len();
-        let removal = if self.dry_run { store.removable(&which)? } else { store.remove(&which)? };
+        let removal =
+            if self.dry_run { removable(&global.store, &which)? } else { RedbStore::open(&global.store)?.remove(&which)? };
         if global.json {
-            output::json(&as_json(&removal, all, self.dry_run))?;
+            output::json(&as_json(&removal, self.dry_run))?;
         } else {
-            output::text(&page(&removal, all, self.dry_run))?;
+            output::text(&page(&removal, self.dry_run))?;
         }
-        warn(&removal.later, global);
-        Ok(Exit::Done)
+        Ok(tell(&removal.later, global))
     }
 }
 
 /// Make the files of the store as small as what is in them
 ///
 /// Files that another process writes are left as they are and named; killed in the middle it loses nothing. Sessions go on in
-/// other files meanwhile.
+/// other files meanwhile. Whoever wants to read a file, or to begin or end a session, while it is made smaller (about a second for each
+/// 100 MB) waits, for ten seconds at most, and is told then which process has it. The exit code is 1 when a file cannot be read or written.
 #[derive(Debug, Args)]
 pub(super) struct Compact {}
 
@@ -79,25 +80,24 @@ impl Compact {
             let files = if done.files.len() == 1 { "file" } else { "files" };
             output::text(&format!("{} {files}: {} before, {} after\n", done.files.len(), bytes(before), bytes(after)))?;
         }
-        warn(&done.left, global);
-        Ok(if done.left.iter().any(|left| matches!(left, StoreError::Damaged { .. })) { Exit::Failed } else { Exit::Done })
+        Ok(tell(&done.left, global))
     }
 }
 
 type Sizes = (std::path::PathBuf, u64, u64);
 
-fn as_json(removal: &Removal, all: usize, dry_run: bool) -> serde_json::Value {
+fn as_json(removal: &Removal, dry_run: bool) -> serde_json::Value {
     let sessions = removal.sessions.iter().map(|row| {
         let (ended, status) = (row.completed_at.map(Timestamp::rfc3339), row.status.name());
         serde_json::json!({ "session": row.session, "team": row.team, "status": status, "completed_at": ended })
     });
     let sessions: Vec<_> = sessions.collect();
     let later: Vec<String> = removal.later.iter().map(ToString::to_string).collect();
-    let kept = all - sessions.len().min(all);
+    let kept = removal.of - sessions.len().min(removal.of);
     serde_json::json!({ "dry_run": dry_run, "sessions": sessions, "kept": kept, "bytes": removal.bytes, "later": later })
 }
 
-fn page(removal: &Removal, all: usize, dry_run: bool) -> String {
+fn page(removal: &Removal, dry_run: bool) -> String {
     let mut table = vec![["SESSION", "TEAM", "STATUS", "ENDED", "TASK"].map(str::to_owned).to_vec()];
     for row in &removal.sessions {
         let ended = row.completed_at.map_or_else(String::new, Timestamp::rfc3339);
@@ -107,15 +107,20 @@ fn page(removal: &Removal, all: usize, dry_run: bool) -> String {
     let mut page = if removal.sessions.is_empty() { String::new() } else { output::table(&table) };
     let (count, would) = (removal.sessions.len(), if dry_run { "would be " } else { "" });
     let sessions = if count == 1 { "session" } else { "sessions" };
-    page.push_str(&format!("{count} {sessions} of {all} {would}removed, {} {would}freed\n", bytes(removal.bytes)));
+    page.push_str(&format!("{count} {sessions} of {} {would}removed, {} {would}freed\n", removal.of, bytes(removal.bytes)));
     page
 }
 
-/// What could not be done now does no harm.
-fn warn(left: &[StoreError], global: &Global) {
-    if !global.quiet {
-        left.iter().for_each(|left| eprintln!("left for later: {left}"));
+/// Says what was not done. What another process stands in the way of does no harm; anything else is a failure.
+fn tell(left: &[StoreError], global: &Global) -> Exit {
+    for left in left {
+        if !left.is_for_later() {
+            eprintln!("synod: {left}");
+        } else if !global.quiet {
+            eprintln!("left for later: {left}");
+        }
     }
+    if left.iter().all(StoreError::is_for_later) { Exit::Done } else { Exit::Failed }
 }
 
 /// A size that people can read.

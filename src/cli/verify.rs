@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 
 use super::{Exit, Global, Outcome, output};
-use crate::store::{FindError, ReadError, RedbStore, Store, Verified, verify};
+use crate::store::{ReadError, Unread, Verified, look_up, verify};
 
 /// How often it is said how far this is.
 const EVERY: Duration = Duration::from_millis(200);
@@ -25,7 +25,7 @@ pub(super) struct Verify {
 
 impl Verify {
     pub(super) fn run(&self, global: &Global) -> Outcome {
-        let find = |prefix: &String| RedbStore::open(&global.store).map_err(FindError::from)?.find(&global.org, prefix);
+        let find = |prefix: &String| look_up(&global.store, &global.org, prefix);
         let session = self.session.as_ref().map(find).transpose()?;
         let mut said = Instant::now();
         let shows = !global.quiet && std::io::stderr().is_terminal();
@@ -56,7 +56,7 @@ fn as_json(found: &Verified) -> serde_json::Value {
         }
     });
     let damaged: Vec<_> = damaged.collect();
-    let files: Vec<String> = found.files.iter().map(ToString::to_string).collect();
+    let files: Vec<String> = found.files.iter().map(line).collect();
     let Verified { sessions, records, journals, rows, .. } = found;
     serde_json::json!({
         "whole": found.is_whole(), "sessions": sessions, "records": records, "journals": journals,
@@ -64,10 +64,15 @@ fn as_json(found: &Verified) -> serde_json::Value {
     })
 }
 
+fn line(file: &Unread) -> String {
+    let Unread { error, sessions } = file;
+    if *sessions == 0 { error.to_string() } else { format!("{error}; nothing can be read of {sessions} sessions") }
+}
+
 fn page(found: &Verified) -> String {
     let mut page = String::new();
     for file in &found.files {
-        page.push_str(&format!("{file}\n"));
+        page.push_str(&format!("{}\n", line(file)));
     }
     for damage in &found.damaged {
         page.push_str(&format!("{damage}\n"));

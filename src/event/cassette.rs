@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A hash is the BLAKE3 of the hash before it (nothing for the first) and of the text of its record, in hexadecimal; `head` is
-//! the last one. So a line that was changed, lost or moved is named. Lines that are bare records, without a header, are read too.
+//! the last one, and `cut` says why the session had more records that could not be exported. So a line that was changed, lost or moved is named.
+//! Lines that are bare records, without a header and hashes, are read too.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,9 @@ struct Header {
     team: String,
     records: u64,
     head: String,
+    /// Why the records after those could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cut: Option<String>,
 }
 
 /// The records of a session, and whether they are those that were written.
@@ -62,6 +66,9 @@ pub enum CassetteError {
     },
 }
 
+/// How deep a record may nest as JSON: what is deeper is not read again, here or elsewhere.
+const MAX_DEPTH: usize = 127;
+
 /// Changed lines that are named at most.
 const NAMED: usize = 3;
 
@@ -76,7 +83,7 @@ impl Cassette {
             lines.push_str(&writer.line(record)?);
         }
         let Some(Event::Started(started)) = records.first().map(|record| &record.event) else { return Ok(lines) };
-        Ok(format!("{}{lines}", writer.header(started)?))
+        Ok(format!("{}{lines}", writer.header(started, None)?))
     }
 
     /// Reads a cassette.
@@ -104,21 +111,26 @@ impl CassetteWriter {
     /// The line of the next record.
     ///
     /// # Errors
-    /// It has no JSON.
+    /// It has no JSON, or a value in it nests so deep that nobody could read it again.
     pub fn line(&mut self, record: &Record) -> Result<String, serde_json::Error> {
         let text = serde_json::to_string(record)?;
+        if depth(&text) > MAX_DEPTH {
+            let why = format!("record {} nests deeper than {MAX_DEPTH} levels, and could not be read again", record.seq);
+            return Err(serde::ser::Error::custom(why));
+        }
         self.hash = hash_of(&self.hash, &text);
         self.records += 1;
         Ok([BEFORE_HASH, &self.hash, BEFORE_RECORD, &text, "}\n"].concat())
     }
 
-    /// The first line of a cassette that has the lines so far; `started` is the session's first event.
+    /// The first line of a cassette that has the lines so far; `started` is the session's first event, and `cut` why there are no more of them
+    /// than could be read.
     ///
     /// # Errors
     /// It has no JSON.
-    pub fn header(&self, started: &Started) -> Result<String, serde_json::Error> {
+    pub fn header(&self, started: &Started, cut: Option<String>) -> Result<String, serde_json::Error> {
         let (session, team, head) = (started.session, started.team.to_string(), self.hash.clone());
-        let header = Header { synod_cassette: CASSETTE_VERSION, session, team, records: self.records, head };
+        let header = Header { synod_cassette: CASSETTE_VERSION, session, team, records: self.records, head, cut };
         Ok(format!("{}\n", serde_json::to_string(&header)?))
     }
 }
@@ -129,6 +141,8 @@ pub struct CassetteReader {
     line: usize,
     begun: bool,
     header: Option<Header>,
+    /// A line had a hash.
+    hashed: bool,
     hash: String,
     records: u64,
     changed: Vec<String>,
@@ -155,6 +169,7 @@ impl CassetteReader {
             Some((own, text)) => (Some(own), text),
             None => (None, text),
         };
+        self.hashed |= own.is_some();
         if self.header.is_some() || own.is_some() {
             let expected = hash_of(&self.hash, text);
             if own != Some(&expected) && self.changed.len() < NAMED {
@@ -164,7 +179,13 @@ impl CassetteReader {
             self.hash = own.map_or(expected, str::to_owned);
         }
         self.records += 1;
-        serde_json::from_str(text).map(Some).map_err(|e| CassetteError::Line { line, why: e.to_string() })
+        let record: Record = serde_json::from_str(text).map_err(|e| CassetteError::Line { line, why: e.to_string() })?;
+        if let (Some(header), Event::Started(started), 1) = (&self.header, &record.event, self.records)
+            && header.session != started.session
+        {
+            self.changed.push(format!("its header is that of session {}, and its records are of another", header.session));
+        }
+        Ok(Some(record))
     }
 
     /// After the last line: what does not fit the hashes.
@@ -172,9 +193,12 @@ impl CassetteReader {
     /// # Errors
     /// There was nothing.
     pub fn finish(mut self) -> Result<Vec<String>, CassetteError> {
+        if self.records == 0 {
+            return Err(CassetteError::Empty);
+        }
         match self.header {
-            None if !self.begun => return Err(CassetteError::Empty),
-            Some(_) if self.records == 0 => return Err(CassetteError::Empty),
+            None if self.hashed => self.changed.insert(0, "its header is missing".to_owned()),
+            Some(Header { cut: Some(why), .. }) => self.changed.insert(0, format!("it was cut when it was exported: {why}")),
             Some(header) if header.records != self.records => {
                 self.changed.push(format!("it has {} records, and {} were exported", self.records, header.records));
             }
@@ -207,6 +231,26 @@ fn split(line: &str) -> Option<(&str, &str)> {
     Some((hash, rest.strip_suffix('}')?))
 }
 
+/// How deep a JSON text nests.
+fn depth(text: &str) -> usize {
+    let (mut now, mut deepest) = (0_usize, 0);
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => is_quoted = !is_quoted,
+            b'[' | b'{' if !is_quoted => {
+                now += 1;
+                deepest = deepest.max(now);
+            }
+            b']' | b'}' if !is_quoted => now = now.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
 fn hash_of(before: &str, record: &str) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(before.as_bytes()).update(record.as_bytes());
@@ -229,7 +273,7 @@ mod tests {
         let session = SessionId(uuid::Uuid::nil());
         let lines = Cassette::write(&records()).unwrap();
         let head = split(lines.lines().last().unwrap()).unwrap().0.to_owned();
-        let header = Header { synod_cassette: 1, session, team: "t".to_owned(), records: 3, head };
+        let header = Header { synod_cassette: 1, session, team: "t".to_owned(), records: 3, head, cut: None };
         format!("{}\n{lines}", serde_json::to_string(&header).unwrap())
     }
 
@@ -261,6 +305,52 @@ mod tests {
         check(&without_last, Ok(&["it has 2 records, and 3 were exported"]));
         let without_middle = [lines[0], lines[1], lines[3]].join("\n");
         check(&without_middle, Ok(&["line 3 is not what was exported", "it has 2 records, and 3 were exported"]));
+    }
+
+    #[test]
+    fn lines_with_hashes_are_no_cassette_without_their_header() {
+        let text = text();
+        let lines: Vec<&str> = text.lines().collect();
+        check(&lines[1..].join("\n"), Ok(&["its header is missing"]));
+        check(&lines[1..3].join("\n"), Ok(&["its header is missing"]));
+        check(&lines[2..].join("\n"), Ok(&["its header is missing", "line 1 is not what was exported"]));
+    }
+
+    #[test]
+    fn what_could_not_be_exported_is_missed() {
+        let text = text();
+        let cut = text.replacen('}', ",\"cut\":\"record 3 is damaged\"}", 1);
+        check(&cut, Ok(&["it was cut when it was exported: record 3 is damaged"]));
+    }
+
+    /// What can be written can be read, however deep it nests.
+    #[test]
+    fn a_record_that_could_not_be_read_again_is_not_written() {
+        let nested = |levels| {
+            let value = (0..levels).fold(Value::text("[[{{\\\"["), |inner, _| Value::list([inner]));
+            Record {
+                seq: Seq(0),
+                at: Timestamp(7),
+                event: Event::Wrote { node: crate::value::NodeIx(0), variable: "v".into(), value },
+            }
+        };
+        let (mut written, mut refused) = (0, 0);
+        for levels in 100..150 {
+            let records = vec![nested(levels)];
+            match Cassette::write(&records) {
+                Ok(text) => {
+                    assert_eq!(Cassette::read(&text).unwrap().records, records);
+                    written += 1;
+                }
+                Err(error) => {
+                    assert!(error.to_string().contains("record 0 nests deeper"), "{error}");
+                    let bare = serde_json::to_string(&records[0]).unwrap();
+                    assert!(Cassette::read(&bare).is_err(), "it is not refused for nothing");
+                    refused += 1;
+                }
+            }
+        }
+        assert!(written > 20 && refused > 20, "{written} {refused}");
     }
 
     #[test]

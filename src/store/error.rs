@@ -1,6 +1,9 @@
 //! What can go wrong in a store? An error for each operation, with the file and the remedy in its text.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use crate::{
     event::Status,
@@ -40,14 +43,46 @@ pub enum StoreError {
         /// What helps.
         remedy: &'static str,
     },
+    /// Another process works with it, as it may: what was wanted can be done later.
+    #[error("use {path}: {why}; {remedy}")]
+    InUse {
+        /// Which file.
+        path: PathBuf,
+        /// Who does what.
+        why: Arc<str>,
+        /// What helps.
+        remedy: &'static str,
+    },
     /// Another process has it for longer than it should.
-    #[error("{path} is held by {}, which does not give it back: if it is stopped, let it go on or end it", process(*pid))]
+    #[error("{path} is held by {}, which does not give it back: if it compacts the store, wait for it; if it is stopped, let it go on or end \
+             it", process(*pid))]
     Busy {
         /// Which file.
         path: PathBuf,
         /// Whose, as far as is known.
         pid: Option<u32>,
     },
+}
+
+impl StoreError {
+    /// Which file or folder it is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Io { path, .. }
+            | Self::Newer { path, .. }
+            | Self::Damaged { path, .. }
+            | Self::InUse { path, .. }
+            | Self::Busy { path, .. } => path,
+        }
+    }
+
+    /// Whether another process has the file, so that the same can be done when it has ended.
+    pub fn is_for_later(&self) -> bool {
+        match self {
+            Self::InUse { .. } | Self::Busy { .. } => true,
+            Self::Io { .. } | Self::Newer { .. } | Self::Damaged { .. } => false,
+        }
+    }
 }
 
 /// Who holds a file, in words.
@@ -64,6 +99,16 @@ pub enum ClaimError {
     /// A new session has the id of another.
     #[error("session {0} exists already")]
     Exists(SessionId),
+    /// A new session has the id of one that was removed and has records left.
+    #[error("session {session} was removed, and its records are still in {}, then try again", left_in(journal, *pid))]
+    Removed {
+        /// Which session.
+        session: SessionId,
+        /// A journal that has records of it.
+        journal: PathBuf,
+        /// Who writes that journal, if anybody does.
+        pid: Option<u32>,
+    },
     /// Somebody has it.
     #[error("session {session} belongs to process {pid}, which is running or stopped: wait for it, let it go on, or end it")]
     Owned {
@@ -81,6 +126,15 @@ pub enum ClaimError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Where something was left, and what sweeps it.
+fn left_in(journal: &Path, pid: Option<u32>) -> String {
+    let path = journal.display();
+    pid.map_or_else(
+        || format!("{path}, which nobody writes: run `synod compact`"),
+        |pid| format!("{path}, which process {pid} writes: run `synod compact` when it has ended"),
+    )
 }
 
 /// Why records were not appended.

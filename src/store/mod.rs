@@ -51,7 +51,9 @@ pub(crate) use error::process;
 pub use error::{AppendError, ClaimError, FindError, PostError, ReadError, StoreError};
 pub use inbox::{InboxItem, Mail, MailId};
 pub use memory::MemoryStore;
-pub use redb::{Compacted, Examined, JournalFound, RedbStore, Removal, Retention, Verified, examine, verify};
+pub use redb::{
+    Compacted, Examined, JournalFound, RedbStore, Removal, Retention, Unread, Verified, examine, look_up, removable, verify,
+};
 pub use row::{Closing, Filter, NewSession, Owner, SessionRow};
 pub use ticket::{Completer, Pending, Release, Ticket};
 
@@ -77,7 +79,7 @@ pub trait Store: Send + Sync {
     /// Makes a session and claims it, at epoch 1. Its index row is durable no later than its first ticket.
     ///
     /// # Errors
-    /// The id is taken, or the store cannot be written.
+    /// The id is taken, it is that of a removed session that still has records ([`ClaimError::Removed`]), or the store cannot be written.
     fn create(&self, new: NewSession) -> Result<Claim, ClaimError>;
 
     /// Takes a session over: its epoch rises by one, and its length is fixed at [`Claim::length`]. Allowed when it was released

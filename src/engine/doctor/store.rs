@@ -62,7 +62,8 @@ fn summary(store: &Examined) -> String {
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
     let bytes = store.journals.iter().map(|journal| journal.bytes).sum();
     let (sessions, journals) = (count(store.sessions, "session"), count(store.journals.len(), "journal"));
-    let left = store.sessions - store.read - store.damaged.len();
+    let unread: usize = store.journals.iter().map(|journal| journal.unread).sum();
+    let left = store.sessions - store.read - store.damaged.len() - unread;
     let left = if left > 0 { format!("; {left} of them were not looked at, for lack of time") } else { String::new() };
     format!("it can be written; format {}, {sessions} in {journals} of {}{left}", store.format, size(bytes))
 }
@@ -70,7 +71,11 @@ fn summary(store: &Examined) -> String {
 fn look_at(journal: &JournalFound) -> Option<Diagnosis> {
     let name = journal.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if let Some(error) = &journal.error {
-        return Some(error_of(&name, error));
+        let mut found = error_of(&name, error);
+        if journal.unread > 0 {
+            found.detail.push_str(&format!("; nothing can be read of {} sessions", journal.unread));
+        }
+        return Some(found);
     }
     if let Some(mark) = &journal.mark {
         return Some(
@@ -109,7 +114,9 @@ fn sessions(store: &Examined) -> Vec<Diagnosis> {
 /// What is wrong with a file, and what helps.
 fn error_of(subject: &str, error: &StoreError) -> Diagnosis {
     match error {
-        StoreError::Io { path, why, remedy } => say(Health::Fail, subject, format!("{}: {why}", path.display())).help(*remedy),
+        StoreError::Io { path, why, remedy } | StoreError::InUse { path, why, remedy } => {
+            say(Health::Fail, subject, format!("{}: {why}", path.display())).help(*remedy)
+        }
         StoreError::Damaged { path, why, remedy } => {
             say(Health::Fail, subject, format!("{} is damaged: {why}", path.display())).help(*remedy)
         }

@@ -105,11 +105,8 @@ impl Catalog {
         if done.is_err() {
             *self.handle() = None;
         }
-        if let Err(StoreError::Io { .. }) = &done {
-            drop(db);
-            // As with a journal; if it fails, the next write tries.
-            *self.handle() = CATALOG.open_again(&self.path).ok().map(Arc::new);
-        }
+        drop(db);
+        self.put_again_after(&done);
         done
     }
 
@@ -118,8 +115,16 @@ impl Catalog {
         let (_turn, _lock) = self.turn()?;
         // Nobody may have it open while its pages are moved.
         *self.handle() = None;
-        let mut db = CATALOG.open(&self.path)?;
-        CATALOG.guarded(&self.path, || db.compact())
+        let done = CATALOG.open(&self.path).and_then(|mut db| CATALOG.guarded(&self.path, || db.compact()));
+        self.put_again_after(&done);
+        done
+    }
+
+    /// As with a journal: what a failed sync left unwritten is put on the disk, in one's turn. If that fails, the next write tries.
+    fn put_again_after<T>(&self, done: &Result<T, StoreError>) {
+        if let Err(StoreError::Io { .. }) = done {
+            *self.handle() = CATALOG.open_again(&self.path).ok().map(Arc::new);
+        }
     }
 
     /// Makes the catalog, with `entries`, unless there is one by now.

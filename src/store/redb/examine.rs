@@ -12,15 +12,15 @@ use rustix::fs::Access;
 use super::{
     catalog::CATALOG,
     file::io_error,
-    index::{self, Entry},
+    index::Entry,
     journal::{self, JOURNAL},
     lock::Holder,
-    read::Reader,
+    look::{self, Looker},
 };
 use crate::{
     event::Status,
-    store::{READ_PAGE, ReadError, StoreError},
-    value::{Seq, SessionId},
+    store::{ReadError, StoreError},
+    value::SessionId,
 };
 
 /// How long records are read; sessions that are left then are not looked at.
@@ -76,6 +76,8 @@ pub struct JournalFound {
     pub mark: Option<PathBuf>,
     /// Why it cannot be read.
     pub error: Option<StoreError>,
+    /// Sessions of which nothing can be read because of that.
+    pub unread: usize,
 }
 
 /// Looks at the store in `folder`, for somebody of organization `org`: newest sessions first, for twenty seconds at most.
@@ -99,11 +101,12 @@ pub fn examine(folder: &Path, org: &str) -> Examined {
         found.journals.push(look_at(&journals, number));
     }
     if path.exists() {
-        match entries(&path, &lock) {
+        let looker = Looker::new(folder);
+        match looker.entries() {
             Ok((entries, damaged)) => {
                 found.rows_damaged = damaged;
                 found.sessions = entries.len();
-                read(&journals, entries, org, &mut found);
+                read(&looker, entries, org, &mut found);
             }
             Err(error) => found.catalog = Some(error),
         }
@@ -123,53 +126,43 @@ fn look_at(folder: &Path, number: u32) -> JournalFound {
     let lock = journal::lock_of(folder, number);
     let looked = JOURNAL.look(&path, &lock);
     let unclean = matches!(looked, Ok((_, true)));
-    JournalFound { bytes, writer: writer(&lock).map(|holder| holder.pid), unclean, mark, error: looked.err(), path }
-}
-
-/// The rows of the index at `path`, newest first, and how many cannot be read. Nothing is changed.
-pub fn entries(path: &Path, lock: &Path) -> Result<(Vec<Entry>, usize), StoreError> {
-    let (db, _) = CATALOG.look(path, lock)?;
-    let (mut entries, damaged) = CATALOG.guarded(path, || match index::all(&db.begin_read()?) {
-        Err(redb::Error::TableDoesNotExist(_)) => Ok((Vec::new(), 0)),
-        found => found,
-    })?;
-    entries.sort_by_key(|entry| std::cmp::Reverse((entry.started_at, entry.session)));
-    Ok((entries, damaged))
+    JournalFound { bytes, writer: writer(&lock).map(|holder| holder.pid), unclean, mark, error: looked.err(), unread: 0, path }
 }
 
 /// Reads the sessions, and says who has them.
-fn read(journals: &Path, entries: Vec<Entry>, org: &str, found: &mut Examined) {
-    let reader = Reader::that_only_looks(journals.to_owned());
+fn read(looker: &Looker, mut entries: Vec<Entry>, org: &str, found: &mut Examined) {
+    look::by_journal(&mut entries);
     let began = Instant::now();
     for mut entry in entries {
         let session = entry.session;
-        let owner = entry.owner.map(|holder| {
-            let journal = entry.segments.last().map_or(0, |segment| segment.journal);
-            (holder.pid, holder.holds(&journal::lock_of(journals, journal)))
-        });
+        let is_in_time = began.elapsed() <= PATIENCE;
+        let read = if is_in_time {
+            let Some((_, read)) = looker.read_all(&mut entry) else {
+                found.sessions -= 1;
+                continue;
+            };
+            read
+        } else {
+            Ok(())
+        };
+        let owner = looker.owner(&entry);
         let is_own = *entry.tenant.org == *org;
         if let Some((pid, true)) = owner.filter(|_| is_own) {
             found.held.push((session, pid));
         }
-        if began.elapsed() > PATIENCE {
-            continue;
-        }
-        if let Err(error) = read_all(&reader, &entry) {
-            found.damaged.push((session, error));
-            continue;
-        }
-        found.read += 1;
-        if !is_own || owner.is_some_and(|(_, lives)| lives) {
-            continue;
-        }
-        if owner.is_some()
-            && let Ok(tail) = reader.tail(&entry.records(), true)
-        {
-            // It never began; the next list forgets it.
-            if tail.length == Seq(0) {
+        match read {
+            Ok(()) if !is_in_time => continue,
+            Ok(()) => found.read += 1,
+            Err(error) => {
+                match found.of_file(&error) {
+                    Some(journal) => journal.unread += 1,
+                    None => found.damaged.push((session, error)),
+                }
                 continue;
             }
-            entry.ends_with(tail.last.as_ref());
+        }
+        if !is_own || owner.is_some_and(|(_, lives)| lives) || !looker.settle(&mut entry) {
+            continue;
         }
         if entry.status != Status::Parked && !entry.status.is_over() {
             found.interrupted.push((session, owner.is_some()));
@@ -177,14 +170,11 @@ fn read(journals: &Path, entries: Vec<Entry>, org: &str, found: &mut Examined) {
     }
 }
 
-fn read_all(reader: &Reader, entry: &Entry) -> Result<(), ReadError> {
-    let mut from = Seq(0);
-    loop {
-        let page = reader.read(&entry.records(), from, READ_PAGE)?;
-        from = Seq(from.0 + page.len() as u64);
-        if page.len() < READ_PAGE {
-            return Ok(());
-        }
+impl Examined {
+    /// The journal that cannot be read, where that is the error.
+    fn of_file(&mut self, error: &ReadError) -> Option<&mut JournalFound> {
+        let ReadError::Store { source, .. } = error else { return None };
+        self.journals.iter_mut().find(|journal| journal.error.is_some() && journal.path == source.path())
     }
 }
 

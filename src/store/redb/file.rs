@@ -197,7 +197,7 @@ impl Kind {
                 why: Arc::from("another program has it open"),
                 remedy: "end that program and try again",
             },
-            redb::Error::TransactionInProgress => StoreError::Io {
+            redb::Error::TransactionInProgress => StoreError::InUse {
                 path: path.to_owned(),
                 why: Arc::from("another process reads it"),
                 remedy: "try again in a moment",

@@ -280,15 +280,26 @@ pub fn all(read: &ReadTransaction) -> Result<(Vec<Entry>, usize), redb::Error> {
     Ok((found, damaged))
 }
 
-/// Whether there is a session of that id, or records of one that was removed.
-pub fn is_taken(read: &ReadTransaction, session: SessionId) -> Result<bool, redb::Error> {
+/// Why there cannot be a new session of an id.
+#[derive(Clone, Copy, Debug)]
+pub enum Taken {
+    /// There is one.
+    There,
+    /// One was removed, and this journal still has records of it, which would be mixed up.
+    Removed(u32),
+}
+
+/// Whether there cannot be a new session of that id, and why.
+pub fn taken(read: &ReadTransaction, session: SessionId) -> Result<Option<Taken>, redb::Error> {
     if read.open_table(KEYS)?.get(session.0.as_u128())?.is_some() {
-        return Ok(true);
+        return Ok(Some(Taken::There));
     }
-    match read.open_table(GONE) {
-        Err(TableError::TableDoesNotExist(_)) => Ok(false),
-        gone => Ok(gone?.range(gone_from(session))?.next().is_some()),
-    }
+    let gone = match read.open_table(GONE) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+        gone => gone?,
+    };
+    let first = gone.range(gone_from(session))?.next().transpose()?;
+    Ok(first.map(|(key, _)| Taken::Removed(key.value().1)))
 }
 
 /// What was removed and is not swept yet.

@@ -11,8 +11,8 @@
 //!
 //! `codec` and `blob` say what a record looks like, `journal` and `queue` how records get to the disk, `read` how they come back, `catalog`,
 //! `index` and `indexer` how sessions are found, `rebuild` what becomes of a lost index, `retain` how sessions are removed, `lock` how processes know
-//! of each other, `disk` what must be synced, `examine` and `verify` what is wrong without a change to anything, and `file` and `quiet` what to make of
-//! a file that is not what it should be.
+//! of each other, `disk` what must be synced, `look`, `examine` and `verify` what is wrong without a change to anything, and `file` and `quiet` what to
+//! make of a file that is not what it should be.
 //!
 //! A session may be claimed when its row has no owner, or an owner that is dead: his lock is free, or somebody else's by now. A dead
 //! owner cannot come back, so what he wrote is final; the claim counts it, and its segment begins there.
@@ -30,6 +30,7 @@ mod index;
 mod indexer;
 mod journal;
 mod lock;
+mod look;
 mod queue;
 mod quiet;
 mod read;
@@ -48,16 +49,17 @@ use std::{
 
 pub use examine::{Examined, JournalFound, examine};
 use redb::ReadTransaction;
-pub use retain::{Compacted, Removal, Retention};
-pub use verify::{Verified, verify};
+pub use retain::{Compacted, Removal, Retention, removable};
+pub use verify::{Unread, Verified, look_up, verify};
 
 use self::{
     catalog::Catalog,
     claims::{Claims, Held},
     file::io_error,
-    index::Entry,
+    index::{Entry, Taken},
     indexer::Indexer,
     journal::Journal,
+    lock::Holder,
     read::{Reader, Segment},
 };
 use super::{
@@ -216,8 +218,16 @@ impl Drop for RedbStore {
 impl Store for RedbStore {
     fn create(&self, new: NewSession) -> Result<Claim, ClaimError> {
         let session = new.session;
-        if self.claims.is_held(session) || self.index(false, |read| index::is_taken(read, session))? {
+        if self.claims.is_held(session) {
             return Err(ClaimError::Exists(session));
+        }
+        match self.index(None, |read| index::taken(read, session))? {
+            None => {}
+            Some(Taken::There) => return Err(ClaimError::Exists(session)),
+            Some(Taken::Removed(number)) => {
+                let pid = Holder::now(&journal::lock_of(&self.journals, number));
+                return Err(ClaimError::Removed { session, journal: journal::path_of(&self.journals, number), pid });
+            }
         }
         let mut first = None;
         if !self.catalog.exists() {
@@ -278,14 +288,24 @@ impl Store for RedbStore {
     }
 
     fn read(&self, session: SessionId, from: Seq, max: usize) -> Result<Vec<Record>, ReadError> {
-        let entry = self.entry(session).map_err(|source| ReadError::Store { session, source })?;
-        let entry = match entry {
-            Some(entry) => entry,
-            // A session that was just made here has no row yet, and no durable record either.
-            None if self.claims.is_held(session) => return Ok(Vec::new()),
-            None => return Err(ReadError::Unknown(session)),
-        };
-        self.reader.read(&entry.records(), from, max.min(READ_PAGE))
+        let row = || self.entry(session).map_err(|source| ReadError::Store { session, source });
+        let mut seen = row()?;
+        for attempt in 1.. {
+            let Some(entry) = &seen else { break };
+            match self.reader.read(&entry.records(), from, max.min(READ_PAGE)) {
+                // A row is changed or removed before records are, so it tells whether they should be there.
+                Err(error @ ReadError::Damaged { .. }) => {
+                    let now = row()?;
+                    if attempt >= look::ATTEMPTS || now == seen {
+                        return Err(error);
+                    }
+                    seen = now;
+                }
+                read => return read,
+            }
+        }
+        // A session that was just made here has no row yet, and no durable record either.
+        if self.claims.is_held(session) { Ok(Vec::new()) } else { Err(ReadError::Unknown(session)) }
     }
 
     fn release(&self, claim: Claim, closing: Closing) -> Release {

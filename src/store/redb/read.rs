@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, mem,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -31,6 +31,9 @@ use crate::{
 
 /// How long to wait for a process that repairs a journal.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Journals that are kept open at most: each takes memory for its pages, or for a copy of all of it.
+const KEPT: usize = 2;
 
 /// Records that are read at once, from the end of a session backwards.
 const LOOK_BACK: u64 = 16;
@@ -72,8 +75,36 @@ pub struct Tail {
 #[derive(Clone)]
 pub struct Reader {
     folder: PathBuf,
-    /// What is kept open by one that changes nothing: a journal whose last writer died is copied once only.
-    kept: Option<Arc<Mutex<BTreeMap<u32, Readable>>>>,
+    /// What one that changes nothing has tried: a journal whose last writer died is copied as seldom as can be.
+    kept: Option<Arc<Mutex<Kept>>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// The last few, the newest last.
+    open: Vec<(u32, Readable)>,
+    /// Those that cannot be opened: it is tried for some time, and not again for each session.
+    failed: BTreeMap<u32, StoreError>,
+}
+
+impl Kept {
+    /// The journal as it is kept, or as `look` finds it.
+    fn open(&mut self, number: u32, look: impl FnOnce() -> Result<Readable, StoreError>) -> Result<Readable, StoreError> {
+        if let Some(error) = self.failed.get(&number) {
+            return Err(error.clone());
+        }
+        let place = self.open.iter().position(|(kept, _)| *kept == number);
+        let kept = place.map(|place| self.open.remove(place).1);
+        if kept.is_none() && self.open.len() >= KEPT {
+            self.open.remove(0);
+        }
+        let opened = kept.map_or_else(look, Ok);
+        match &opened {
+            Ok(db) => self.open.push((number, db.clone())),
+            Err(error) => drop(self.failed.insert(number, error.clone())),
+        }
+        opened
+    }
 }
 
 impl fmt::Debug for Reader {
@@ -91,6 +122,13 @@ impl Reader {
     /// The same, but one that changes nothing, not even to repair it.
     pub fn that_only_looks(folder: PathBuf) -> Self {
         Self { folder, kept: Some(Arc::default()) }
+    }
+
+    /// Opens files anew: what was kept open may be a copy that is older than what was learnt since.
+    pub fn look_again(&self) {
+        if let Some(kept) = &self.kept {
+            drop(mem::take(&mut kept.lock().unwrap_or_else(PoisonError::into_inner).open));
+        }
     }
 
     /// At most `max` records from `from` on.
@@ -188,12 +226,7 @@ impl Reader {
         let lock = lock_of(&self.folder, number);
         if let Some(kept) = &self.kept {
             let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(db) = kept.get(&number) {
-                return Ok(db.clone());
-            }
-            let (db, _) = JOURNAL.look(&path, &lock)?;
-            kept.insert(number, db.clone());
-            return Ok(db);
+            return kept.open(number, || JOURNAL.look(&path, &lock).map(|(db, _)| db));
         }
         JOURNAL.refuse_empty(&path)?;
         let started = Instant::now();
@@ -308,5 +341,33 @@ impl Stretch {
 
     fn damaged(&self, seq: Seq, why: impl Into<Arc<str>>) -> ReadError {
         ReadError::Damaged { session: self.session, journal: self.path.clone(), seq, why: why.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database() -> Readable {
+        Arc::new(redb::Builder::new().create_with_backend(redb::backends::InMemoryBackend::new()).unwrap())
+    }
+
+    #[test]
+    fn a_few_journals_stay_open_and_one_that_cannot_be_opened_is_tried_once() {
+        let mut kept = Kept::default();
+        for number in [1, 2, 1, 3, 3, 1] {
+            kept.open(number, || Ok(database())).unwrap();
+            assert!(kept.open.len() <= KEPT);
+        }
+        assert_eq!(kept.open.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [3, 1], "the last that were used");
+        let mut tries = 0;
+        for _ in 0..3 {
+            let look = || {
+                tries += 1;
+                Err(JOURNAL.damaged("0004.redb".as_ref(), "it is empty"))
+            };
+            assert!(kept.open(4, look).is_err());
+        }
+        assert_eq!(tries, 1);
     }
 }

@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -22,11 +22,13 @@ use super::{
     index::{self, Entry},
     journal::{self, BLOBS, JOURNAL, RECORDS},
     lock::{Holder, LockFile},
+    look::Looker,
+    read::Reader,
 };
 use crate::{
     event::Status,
     store::{Filter, Owner, SessionRow, Store, StoreError},
-    value::{SessionId, Timestamp},
+    value::{SessionId, Tenant, Timestamp},
 };
 
 /// Which sessions may go: those that are over, the newest apart. What runs or was interrupted always stays.
@@ -49,6 +51,8 @@ pub struct Retention {
 pub struct Removal {
     /// The sessions, newest first.
     pub sessions: Vec<SessionRow>,
+    /// How many of the organization, or of its user, there were.
+    pub of: usize,
     /// Bytes of records and payloads that went with them.
     pub bytes: u64,
     /// Journals that could not be swept yet, and why: the next removal or compaction does it.
@@ -75,31 +79,61 @@ struct Garbage {
     blobs: Vec<Digest>,
 }
 
-impl RedbStore {
-    /// The sessions that `which` lets go, and how many bytes that would free. Nothing is changed.
-    ///
-    /// # Errors
-    /// The index cannot be read.
-    pub fn removable(&self, which: &Retention) -> Result<Removal, StoreError> {
-        let entries = self.candidates(which)?;
-        let mut removal = Removal::default();
-        for (number, gone) in by_journal(&entries) {
-            match self.garbage(number, &gone) {
-                Ok(garbage) => removal.bytes += garbage.bytes,
-                Err(error) => removal.later.push(error),
-            }
+/// The sessions of the store in `folder` that `which` lets go, and how many bytes that would free. Nothing is changed or repaired.
+///
+/// # Errors
+/// The index cannot be read.
+pub fn removable(folder: &Path, which: &Retention) -> Result<Removal, StoreError> {
+    let looker = Looker::new(folder);
+    let (mut entries, _) = looker.entries()?;
+    entries.retain_mut(|entry| {
+        let Tenant { org, user } = &entry.tenant;
+        *org == which.org && which.user.as_ref().is_none_or(|wanted| wanted == user) && looker.settle(entry)
+    });
+    let mut removal = Removal { of: entries.len(), ..Removal::default() };
+    let entries = which.candidates(entries, &looker.reader);
+    for (number, gone) in by_journal(&entries) {
+        match garbage_in(folder, number, &looker.reader, &gone) {
+            Ok(garbage) => removal.bytes += garbage.bytes,
+            Err(error) => removal.later.push(error),
         }
-        removal.sessions = entries.into_iter().map(|entry| entry.into_row(Owner::Nobody, "".into())).collect();
-        Ok(removal)
     }
+    removal.sessions = entries.into_iter().map(|entry| entry.into_row(Owner::Nobody, "".into())).collect();
+    Ok(removal)
+}
 
+impl Retention {
+    /// Those of `entries`, newest first, that may go.
+    fn candidates(&self, mut entries: Vec<Entry>, reader: &Reader) -> Vec<Entry> {
+        let mut newer = 0;
+        entries.retain(|entry| {
+            let is_over = entry.status.is_over();
+            newer += usize::from(is_over);
+            entry.owner.is_none() && if is_over { newer > self.keep } else { self.parked && entry.status == Status::Parked }
+        });
+        // When it was over or parked is not known where its journal cannot be read.
+        let ended =
+            |entry: &Entry| entry.completed_at.or_else(|| reader.tail(&entry.records(), true).ok()?.last.map(|last| last.at));
+        if let Some(before) = self.before {
+            entries.retain(|entry| ended(entry).is_some_and(|at| at < before));
+        }
+        entries
+    }
+}
+
+impl RedbStore {
     /// Removes the sessions that `which` lets go, with their records. Those that somebody claims at the same moment stay.
     ///
     /// # Errors
     /// The index cannot be read or written.
     pub fn remove(&self, which: &Retention) -> Result<Removal, StoreError> {
-        let entries = self.candidates(which)?;
-        let mut removal = Removal::default();
+        // What dead owners left is repaired first.
+        let filter = Filter { org: Arc::clone(&which.org), user: which.user.clone(), limit: usize::MAX };
+        let of = self.list(&filter)?.len();
+        self.indexer.flush();
+        let mut entries = which.candidates(self.index(Vec::new(), |read| Entry::list(read, &filter))?, &self.reader);
+        entries.retain(|entry| !self.claims.is_held(entry.session));
+        let mut removal = Removal { of, ..Removal::default() };
         if !entries.is_empty() {
             let gone = self
                 .catalog
@@ -108,7 +142,7 @@ impl RedbStore {
             removal.sessions = gone.map(|entry| entry.into_row(Owner::Nobody, "".into())).collect();
         }
         for (number, gone) in self.gone()? {
-            match self.take(number).and_then(|(open, _lock)| self.sweep(number, &open, &gone)) {
+            match self.alone(number, |open| self.sweep(number, open, &gone)) {
                 Ok(bytes) => removal.bytes += bytes,
                 Err(error) => removal.later.push(error),
             }
@@ -126,15 +160,11 @@ impl RedbStore {
         for number in journal::numbers(&self.journals)? {
             let path = journal::path_of(&self.journals, number);
             let before = size(&path);
-            let compacted = self.take(number).and_then(|(mut open, lock)| {
+            let compacted = self.alone(number, |open| {
                 if let Some(gone) = gone.remove(&number) {
-                    self.sweep(number, &open, &gone)?;
+                    self.sweep(number, open, &gone)?;
                 }
-                JOURNAL.guarded(&path, || open.compact())?;
-                // Closed before the lock goes.
-                drop(open);
-                drop(lock);
-                Ok(())
+                JOURNAL.guarded(&path, || open.compact())
             });
             match compacted {
                 Ok(()) => done.files.push((path.clone(), before, size(&path))),
@@ -151,30 +181,6 @@ impl RedbStore {
         Ok(done)
     }
 
-    fn candidates(&self, which: &Retention) -> Result<Vec<Entry>, StoreError> {
-        // What dead owners left is repaired first.
-        let filter = Filter { org: Arc::clone(&which.org), user: which.user.clone(), limit: usize::MAX };
-        self.list(&filter)?;
-        self.indexer.flush();
-        let mut entries = self.index(Vec::new(), |read| Entry::list(read, &filter))?;
-        let mut newer = 0;
-        entries.retain(|entry| {
-            let is_over = entry.status.is_over();
-            newer += usize::from(is_over);
-            let is_free = entry.owner.is_none() && !self.claims.is_held(entry.session);
-            is_free && if is_over { newer > which.keep } else { which.parked && entry.status == Status::Parked }
-        });
-        if let Some(before) = which.before {
-            entries.retain(|entry| self.ended(entry).is_some_and(|at| at < before));
-        }
-        Ok(entries)
-    }
-
-    /// When a session was over or parked; `None` where its journal cannot be read.
-    fn ended(&self, entry: &Entry) -> Option<Timestamp> {
-        entry.completed_at.or_else(|| self.reader.tail(&entry.records(), true).ok()?.last.map(|last| last.at))
-    }
-
     /// What was removed and is not swept yet. Of a journal that is lost nothing is left to sweep.
     fn gone(&self) -> Result<Gone, StoreError> {
         let mut all = self.index(Gone::new(), index::gone)?;
@@ -187,18 +193,25 @@ impl RedbStore {
         Ok(all)
     }
 
-    /// A journal for writing, with its lock, if nobody else has it.
-    fn take(&self, number: u32) -> Result<(Open, LockFile), StoreError> {
+    /// Does `work` on a journal under its lock, if nobody else has it.
+    fn alone<T>(&self, number: u32, work: impl FnOnce(&mut Open) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let (path, lock) = (journal::path_of(&self.journals, number), journal::lock_of(&self.journals, number));
         if journal::mark_of(&path).exists() {
             return Err(JOURNAL.damaged(&path, "it was damaged once, and nothing is written to it since"));
         }
-        let Some(held) = LockFile::take(&lock).map_err(|e| io_error(&lock, &e))? else {
+        let Some(_lock) = LockFile::take(&lock).map_err(|e| io_error(&lock, &e))? else {
             let pid = Holder::last(&lock).map_or(0, |holder| holder.pid);
             let why = Arc::from(format!("process {pid} writes it"));
-            return Err(StoreError::Io { path, why, remedy: "compact again when it has ended" });
+            return Err(StoreError::InUse { path, why, remedy: "compact again when it has ended" });
         };
-        Ok((JOURNAL.open(&path)?, held))
+        // Closed before the lock goes.
+        let done = JOURNAL.open(&path).and_then(|mut open| work(&mut open));
+        if let Err(StoreError::Io { .. }) = &done
+            && let Err(error) = JOURNAL.open_again(&path)
+        {
+            tracing::warn!(%error, "a journal could not be put on the disk again");
+        }
+        done
     }
 
     /// Takes the records of `gone` out of a journal, then notes that it is done. Returns how many bytes went.
@@ -224,23 +237,23 @@ impl RedbStore {
         self.catalog.write(|tables| tables.swept(number, gone))?;
         Ok(bytes)
     }
+}
 
-    /// What the records of `gone` take in a journal.
-    fn garbage(&self, number: u32, gone: &BTreeSet<SessionId>) -> Result<Garbage, StoreError> {
-        let db = self.reader.open(number)?;
-        JOURNAL.guarded(&journal::path_of(&self.journals, number), || {
-            let read = db.begin_read()?;
-            let records = match read.open_table(RECORDS) {
-                Err(TableError::TableDoesNotExist(_)) => return Ok(Garbage::default()),
-                opened => opened?,
-            };
-            let blobs = match read.open_table(BLOBS) {
-                Err(TableError::TableDoesNotExist(_)) => None,
-                opened => Some(opened?),
-            };
-            garbage(&records, blobs.as_ref(), gone)
-        })
-    }
+/// What the records of `gone` take in a journal.
+fn garbage_in(folder: &Path, number: u32, reader: &Reader, gone: &BTreeSet<SessionId>) -> Result<Garbage, StoreError> {
+    let db = reader.open(number)?;
+    JOURNAL.guarded(&journal::path_of(&folder.join("journals"), number), || {
+        let read = db.begin_read()?;
+        let records = match read.open_table(RECORDS) {
+            Err(TableError::TableDoesNotExist(_)) => return Ok(Garbage::default()),
+            opened => opened?,
+        };
+        let blobs = match read.open_table(BLOBS) {
+            Err(TableError::TableDoesNotExist(_)) => None,
+            opened => Some(opened?),
+        };
+        garbage(&records, blobs.as_ref(), gone)
+    })
 }
 
 fn by_journal(entries: &[Entry]) -> Gone {
@@ -312,7 +325,7 @@ fn reached(
     Ok(reached)
 }
 
-fn size(path: &std::path::Path) -> u64 {
+fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |about| about.len())
 }
 

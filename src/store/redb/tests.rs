@@ -332,16 +332,32 @@ fn what_stands_in_the_way_of_a_store_is_named() {
     assert!(text.contains("journals") && text.contains("--store"), "{text}");
 }
 
+/// Holds the head of a file.
+fn hold(path: std::path::PathBuf) -> FileBackend {
+    let file = FileBackend::new(fs::OpenOptions::new().read(true).write(true).open(path).unwrap()).unwrap();
+    assert!(file.try_lock_range(Bound::Included(0), Bound::Excluded(1)).unwrap());
+    file
+}
+
+/// A compaction has the lock of a journal and holds its head to its end.
+#[test]
+fn whoever_waits_for_a_journal_that_is_compacted_is_told_by_which_process() {
+    let folder = Folder::new();
+    let session = folder.session(3);
+    let lock = lock::LockFile::take(&folder.path("journals/0001.lock")).unwrap().unwrap();
+    let head = hold(folder.journal(1));
+    let ReadError::Store { source, .. } = folder.store().read_all(session).unwrap_err() else { panic!("it cannot be read") };
+    assert!(matches!(source, StoreError::Busy { pid, .. } if pid == Some(std::process::id())), "{source}");
+    assert!(source.to_string().contains("if it compacts the store, wait for it"), "{source}");
+    drop((head, lock));
+    assert_eq!(folder.store().read_all(session).unwrap().len(), 3);
+}
+
 /// A process that is stopped while it commits or begins to read has the head of the file until it goes on.
 #[test]
 fn nobody_waits_without_end_for_a_process_that_is_stopped_while_it_holds_the_head_of_a_file() {
     let folder = Folder::new();
     let session = folder.session(3);
-    let hold = |path| {
-        let file = FileBackend::new(fs::OpenOptions::new().read(true).write(true).open(path).unwrap()).unwrap();
-        assert!(file.try_lock_range(Bound::Included(0), Bound::Excluded(1)).unwrap());
-        file
-    };
     let busy = |error: StoreError| assert!(matches!(error, StoreError::Busy { pid: None, .. }), "{error}");
     let store = folder.store();
     let held = hold(folder.journal(1));

@@ -1,16 +1,14 @@
 //! Is everything there that was written? [`verify`] reads all of it, checks each record against its hash chain, and changes nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{
-    catalog::CATALOG,
-    examine::entries,
-    journal::{self, JOURNAL},
-    read::Reader,
+    journal,
+    look::{self, Looker},
 };
 use crate::{
-    store::{READ_PAGE, ReadError, StoreError},
-    value::{Seq, SessionId},
+    store::{FindError, ReadError, StoreError},
+    value::SessionId,
 };
 
 /// What was read, and what of it is damaged.
@@ -22,12 +20,21 @@ pub struct Verified {
     pub records: u64,
     /// Journals that were opened.
     pub journals: usize,
-    /// Files that cannot be read as a whole, and why.
-    pub files: Vec<StoreError>,
+    /// Files that cannot be read as a whole.
+    pub files: Vec<Unread>,
     /// The first damage of each session that has any.
     pub damaged: Vec<ReadError>,
     /// Rows of the index that cannot be read: their sessions are not among those above.
     pub rows: usize,
+}
+
+/// A file that cannot be read as a whole.
+#[derive(Debug)]
+pub struct Unread {
+    /// Why not.
+    pub error: StoreError,
+    /// Sessions of which nothing can be read because of that.
+    pub sessions: usize,
 }
 
 impl Verified {
@@ -37,73 +44,61 @@ impl Verified {
     }
 }
 
-/// Reads the sessions of the store in `folder`, or one of them, and tells `progress` how many of how many it has read.
+/// The session of `org` in the store in `folder` whose id begins with `prefix`. Nothing is changed.
+///
+/// # Errors
+/// None or several do, or the index cannot be read.
+pub fn look_up(folder: &Path, org: &str, prefix: &str) -> Result<SessionId, FindError> {
+    Looker::new(folder).find(org, prefix)
+}
+
+/// Reads the sessions of the store in `folder`, or one of them, and tells `progress` how many of how many it has read. What others remove
+/// meanwhile is left out.
 ///
 /// # Errors
 /// The folder cannot be read, or there is no such session.
 pub fn verify(folder: &Path, session: Option<SessionId>, progress: &mut dyn FnMut(usize, usize)) -> Result<Verified, ReadError> {
-    let journals = folder.join("journals");
+    let looker = Looker::new(folder);
     let mut found = Verified::default();
     let failed = |source| ReadError::Store { session: session.unwrap_or(SessionId(uuid::Uuid::nil())), source };
-    let path = folder.join("catalog.redb");
-    let numbers = journal::numbers(&journals).map_err(failed)?;
-    if session.is_none() {
-        for number in &numbers {
-            found.files.extend(JOURNAL.look(&journal::path_of(&journals, *number), &journal::lock_of(&journals, *number)).err());
+    let numbers = journal::numbers(&folder.join("journals")).map_err(failed)?;
+    let mut unread = |error| found.files.push(Unread { error, sessions: 0 });
+    let mut known = match session {
+        Some(session) => {
+            let (mut known, _) = looker.entries().map_err(failed)?;
+            known.retain(|entry| entry.session == session);
+            if known.is_empty() {
+                return Err(ReadError::Unknown(session));
+            }
+            known
         }
-        found.journals = numbers.len() - found.files.len();
-    }
-    let known = match path.exists() {
-        true => entries(&path, &folder.join("catalog.lock")),
-        false if numbers.is_empty() => Ok((Vec::new(), 0)),
-        false => Err(lost(path)),
-    };
-    let mut known = match (known, session) {
-        (Ok((known, rows)), None) => {
+        None => {
+            let broken = numbers.iter().filter_map(|number| looker.reader.open(*number).err());
+            let broken = broken.map(&mut unread).count();
+            found.journals = numbers.len() - broken;
+            let (known, rows) = looker.entries().unwrap_or_else(|error| {
+                unread(error);
+                Default::default()
+            });
             found.rows = rows;
             known
         }
-        (Ok((known, _)), Some(_)) => known,
-        (Err(error), Some(_)) => return Err(failed(error)),
-        (Err(error), None) => {
-            found.files.push(error);
-            Vec::new()
-        }
     };
-    if let Some(session) = session {
-        known.retain(|entry| entry.session == session);
-        if known.is_empty() {
-            return Err(ReadError::Unknown(session));
+    look::by_journal(&mut known);
+    let all = known.len();
+    for (done, mut entry) in known.into_iter().enumerate() {
+        progress(done, all);
+        let Some((records, read)) = looker.read_all(&mut entry) else { continue };
+        if let Err(ReadError::Store { source, .. }) = &read
+            && let Some(file) = found.files.iter_mut().find(|file| file.error.path() == source.path())
+        {
+            file.sessions += 1;
+            continue;
         }
-    }
-    let reader = Reader::that_only_looks(journals);
-    for (done, entry) in known.iter().enumerate() {
-        progress(done, known.len());
-        let mut from = Seq(0);
-        loop {
-            match reader.read(&entry.records(), from, READ_PAGE) {
-                Ok(page) => {
-                    from = Seq(from.0 + page.len() as u64);
-                    if page.len() < READ_PAGE {
-                        break;
-                    }
-                }
-                Err(error) => {
-                    if let ReadError::Damaged { seq, .. } = &error {
-                        from = *seq;
-                    }
-                    found.damaged.push(error);
-                    break;
-                }
-            }
-        }
+        found.damaged.extend(read.err());
         found.sessions += 1;
-        found.records += from.0;
+        found.records += records;
     }
-    progress(known.len(), known.len());
+    progress(all, all);
     Ok(found)
-}
-
-fn lost(path: PathBuf) -> StoreError {
-    CATALOG.damaged(&path, "it is lost; `synod sessions` makes it again from the journals")
 }

@@ -9,7 +9,7 @@ use crate::{
         redb::faults::{Fault, Keep, Machine},
         verify,
     },
-    value::{Seq, Tenant, Value},
+    value::{Seq, Value},
 };
 
 /// What sessions say: a blob that all share, and one of their own.
@@ -67,7 +67,7 @@ fn what_is_over_goes_the_oldest_first_and_what_may_go_on_stays() {
     let all = folder.fill(&MIXED);
     let store = folder.store();
     let gone = vec![all[1], all[0]];
-    let removable = store.removable(&keeping(2)).unwrap();
+    let removable = removable(&folder.path(), &keeping(2)).unwrap();
     assert_eq!(ids(&removable), gone);
     let removed = store.remove(&keeping(2)).unwrap();
     assert_eq!((ids(&removed), removed.bytes), (gone.clone(), removable.bytes), "it does what it said");
@@ -116,10 +116,15 @@ fn a_journal_that_somebody_writes_is_swept_later() {
     assert!(later.contains("0001.redb") && later.contains(&std::process::id().to_string()), "{later}");
     assert_eq!(other.list(&Filter::of(&Tenant::default(), 9)).unwrap().len(), 1, "they are not shown any more");
     let again = NewSession { session: all[0], ..new_session() };
-    assert!(matches!(other.create(again.clone()), Err(ClaimError::Exists(_))), "their records would be mixed up");
+    let mixed = other.create(again.clone()).unwrap_err();
+    let us = Some(std::process::id());
+    assert!(matches!(&mixed, ClaimError::Removed { pid, .. } if *pid == us), "their records would be mixed up: {mixed}");
+    assert!(matches!(other.claim(all[0]), Err(ClaimError::Unknown(_))));
     owner.append(&claim, Seq(4), &[ended(4, Value::Null)]).unwrap().wait().unwrap();
     owner.release(claim, park()).wait().unwrap();
     drop(owner);
+    let left = other.create(again.clone()).unwrap_err();
+    assert!(matches!(&left, ClaimError::Removed { pid: None, .. }) && left.to_string().contains("synod compact"), "{left}");
     let done = other.compact().unwrap();
     assert!(done.left.is_empty(), "{:?}", done.left);
     assert_eq!(folder.store().gone().unwrap(), Gone::new());
@@ -128,51 +133,107 @@ fn a_journal_that_somebody_writes_is_swept_later() {
     assert_eq!(other.read_all(all[0]).unwrap(), said(7));
 }
 
+/// Rows are read first, and records much later: those that were removed meanwhile are not damaged.
+#[test]
+fn what_is_removed_while_it_is_looked_at_is_left_out() {
+    let folder = Folder::new();
+    let all = folder.fill(&[Status::Completed, Status::Completed, Status::Parked, Status::Completed]);
+    let looker = Looker::new(&folder.path());
+    let (mut entries, _) = looker.entries().unwrap();
+    let store = folder.store();
+    assert_eq!(ids(&store.remove(&keeping(1)).unwrap()), [all[1], all[0]]);
+    // One comes back meanwhile, in another journal.
+    let owner = folder.store();
+    let other = owner.create(new_session()).unwrap();
+    owner.append(&other, Seq(0), &said(1)).unwrap().wait().unwrap();
+    let claim = store.create(NewSession { session: all[1], ..new_session() }).unwrap();
+    store.append(&claim, Seq(0), &said(7)[..1]).unwrap().wait().unwrap();
+    let read = entries.iter_mut().map(|entry| looker.read_all(entry).map(|(records, read)| (records, read.is_ok())));
+    assert_eq!(read.collect::<Vec<_>>(), [Some((4, true)), Some((4, true)), Some((1, true)), None]);
+}
+
+/// A removal of all but the newest, and a compaction.
+fn work(store: &RedbStore) -> Result<(), StoreError> {
+    let removed = store.remove(&keeping(1))?;
+    store.compact()?.left.into_iter().chain(removed.later).try_for_each(Err)
+}
+
+/// A copy of `full` on a machine of its own, and what came of the work there.
+fn run(full: &Folder, fault: Fault, seed: u64) -> (Folder, Arc<Machine>, Result<(), StoreError>) {
+    let folder = Folder::new();
+    std::fs::create_dir_all(folder.path().join("journals")).unwrap();
+    for file in ["catalog.redb", "journals/0001.redb"] {
+        std::fs::copy(full.path().join(file), folder.path().join(file)).unwrap();
+    }
+    let machine = Machine::new(&folder.path(), fault, seed);
+    let done = work(&folder.store());
+    (folder, machine, done)
+}
+
+/// On what is left of a stopped machine each of [`MIXED`] is whole or gone, and the work can be done.
+fn check(machine: &Machine, all: &[SessionId], what: &str) {
+    let folder = Folder::new();
+    machine.restore(&folder.path());
+    let store = folder.store();
+    let listed = store.list(&Filter::of(&Tenant::default(), 9)).unwrap();
+    for (nth, session) in all.iter().enumerate() {
+        match store.read_all(*session) {
+            Ok(records) => assert_eq!(records, said(nth as u64), "{what}"),
+            Err(ReadError::Unknown(_)) if [0, 1, 3].contains(&nth) => {}
+            Err(error) => panic!("{what}: session {nth}: {error}"),
+        }
+    }
+    assert!(listed.len() >= 3);
+    work(&store).unwrap_or_else(|e| panic!("{what}: {e}"));
+    assert_eq!(store.list(&Filter::of(&Tenant::default(), 9)).unwrap().len(), 3);
+    drop(store);
+    let found = verify(&folder.path(), None, &mut |_, _| ()).unwrap();
+    assert!(found.is_whole() && found.sessions == 3, "{what}: {found:?}");
+}
+
+fn points() -> u64 {
+    std::env::var("SYNOD_FAULTS").ok().and_then(|n| n.parse().ok()).unwrap_or(40)
+}
+
 /// A machine that stops at any operation of a removal and a compaction leaves each session whole or gone.
 #[test]
 fn stopped_at_any_moment_nothing_that_stays_is_lost() {
-    let points: u64 = std::env::var("SYNOD_FAULTS").ok().and_then(|n| n.parse().ok()).unwrap_or(40);
+    let points = points();
     let full = Folder::new();
     let all = full.fill(&MIXED);
-    let work = |store: &RedbStore| -> Result<(), StoreError> {
-        let removed = store.remove(&keeping(1))?;
-        store.compact()?.left.into_iter().chain(removed.later).try_for_each(Err)
-    };
-    let run = |fault: Fault, seed: u64| {
-        let folder = Folder::new();
-        std::fs::create_dir_all(folder.path().join("journals")).unwrap();
-        for file in ["catalog.redb", "journals/0001.redb"] {
-            std::fs::copy(full.path().join(file), folder.path().join(file)).unwrap();
-        }
-        let machine = Machine::new(&folder.path(), fault, seed);
-        let done = work(&folder.store());
-        (folder, machine, done)
-    };
-    let (_folder, machine, done) = run(Fault::Never, 0);
+    let (_folder, machine, done) = run(&full, Fault::Never, 0);
     done.unwrap();
     let operations = machine.operations();
     for point in 0..points {
         let at = 1 + point * operations / points;
         let keep = [Keep::Some, Keep::All, Keep::Nothing, Keep::Journals, Keep::Catalog][point as usize % 5];
-        let (_broken, machine, _) = run(Fault::Stop { at, keep }, point);
+        let (_broken, machine, _) = run(&full, Fault::Stop { at, keep }, point);
         machine.stop(keep);
-        let folder = Folder::new();
-        machine.restore(&folder.path());
-        let store = folder.store();
-        let listed = store.list(&Filter::of(&Tenant::default(), 9)).unwrap();
-        for (nth, session) in all.iter().enumerate() {
-            match store.read_all(*session) {
-                Ok(records) => assert_eq!(records, said(nth as u64), "{keep:?} at {at}"),
-                Err(ReadError::Unknown(_)) if [0, 1, 3].contains(&nth) => {}
-                Err(error) => panic!("{keep:?} at {at}: session {nth}: {error}"),
-            }
-        }
-        assert!(listed.len() >= 3);
-        work(&store).unwrap_or_else(|e| panic!("{keep:?} at {at}: {e}"));
-        assert_eq!(store.list(&Filter::of(&Tenant::default(), 9)).unwrap().len(), 3);
-        drop(store);
-        let found = verify(&folder.path(), None, &mut |_, _| ()).unwrap();
-        assert!(found.is_whole() && found.sessions == 3, "{keep:?} at {at}: {found:?}");
+        check(&machine, &all, &format!("{keep:?} at {at}"));
     }
     println!("{points} stops at {operations} operations of a removal and a compaction");
+}
+
+/// A disk that fails once takes what it lost for written. The work goes on, and when power fails nothing depends on what was lost.
+#[test]
+fn after_an_error_of_the_disk_all_of_a_file_is_put_there_again() {
+    let points = points();
+    let full = Folder::new();
+    let all = full.fill(&MIXED);
+    let (_folder, machine, done) = run(&full, Fault::Never, 0);
+    done.unwrap();
+    let operations = machine.operations();
+    for point in 0..points {
+        let at = 1 + point * operations / points;
+        let what = format!("an error at {at} of {operations}");
+        let (folder, machine, done) = run(&full, Fault::Fail { at, count: 1, errno: 5 }, point);
+        if let Err(error) = done {
+            assert!(matches!(error, StoreError::Io { .. }) && !error.is_for_later(), "{what}: {error}");
+        }
+        if point % 2 == 0 {
+            work(&folder.store()).unwrap_or_else(|e| panic!("{what}: {e}"));
+        }
+        machine.stop(if point % 4 < 2 { Keep::Nothing } else { Keep::Some });
+        check(&machine, &all, &what);
+    }
 }
