@@ -246,7 +246,9 @@ fn an_interrupted_batch_exits_with_130_and_is_completed_when_it_is_run_again() {
 fn a_team_and_its_tasks_are_known_by_their_files_however_these_are_named() {
     let bench = bench(DOUBLE, "{\"key\": \"a\", \"inputs\": {\"n\": 2}}\n");
     let [team, tasks] = ["team.yaml", "tasks.jsonl"].map(|name| bench.path(name).to_str().unwrap().to_owned());
-    for (nth, args) in [["team.yaml", "tasks.jsonl"], ["./team.yaml", "./tasks.jsonl"], [&team, &tasks]].iter().enumerate() {
+    for (nth, args) in
+        [["team.yaml", "tasks.jsonl"], ["./team.yaml", "./tasks.jsonl"], [team.as_str(), tasks.as_str()]].iter().enumerate()
+    {
         let said = bench.synod(&["batch", args[0], "--tasks", args[1], "--out", &format!("{nth}.jsonl"), "--json"]);
         assert_eq!((said.code, &said.json()["batch"]), (Some(0), &json!("tasks.jsonl")), "{}", said.stderr);
     }
@@ -316,7 +318,8 @@ fn what_comes_through_a_pipe_is_read_once_and_results_may_go_into_one() {
 #[test]
 fn a_file_of_something_else_keeps_what_is_in_it() {
     let task = "{\"key\": \"a\", \"inputs\": {\"n\": 2}}";
-    let bench = bench(DOUBLE, task);
+    let bench = bench(DOUBLE, "");
+    fs::write(bench.path("tasks.jsonl"), task).unwrap();
     for text in ["one line", task, "{\"key\": \"a\"}", "{\"key\":\"a\",\"inputs\":{}}", "{\"key\":7"] {
         fs::write(bench.path("out.jsonl"), text).unwrap();
         let said = batch(&bench, &[]);
