@@ -31,6 +31,10 @@ const IDLE: Duration = Duration::from_secs(2);
 const RELEASED: f64 = 256.0;
 const LIVE: f64 = 4_096.0;
 const ON_DISK: f64 = 4_096.0;
+/// Processor time of all of them while nothing happens, in thousandths of it: the clock of the system has steps of ten milliseconds.
+const BUSY: f64 = 10.0;
+/// Milliseconds that a list may take.
+const LIST: f64 = 200.0;
 
 const PARKS: &str = r#"
 name: Release
@@ -99,7 +103,7 @@ async fn parked(folder: &Path, sessions: usize) -> Result<(), Failure> {
     let with_pages = each(resident()?, before);
     let began = cpu()?;
     tokio::time::sleep(IDLE).await;
-    println!("parked: {:.1} ms of processor time in {} s", (cpu()? - began).as_secs_f64() * 1e3, IDLE.as_secs());
+    say("parked: thousandths of a processor for all", (cpu()? - began).as_secs_f64() / IDLE.as_secs_f64() * 1e3, BUSY);
     say("parked: bytes on disk for each, all it said included", each(size(&place)?, disk), ON_DISK);
     println!("{sessions} sessions were parked in {:.1} s", took.as_secs_f64());
     // The store keeps pages of its files up to a limit, however many sessions there are: it is closed and opened again.
@@ -123,7 +127,7 @@ async fn parked(folder: &Path, sessions: usize) -> Result<(), Failure> {
     say("live: bytes of memory for each", each(resident()?, before), LIVE);
     let began = cpu()?;
     tokio::time::sleep(IDLE).await;
-    println!("live: {:.1} ms of processor time in {} s", (cpu()? - began).as_secs_f64() * 1e3, IDLE.as_secs());
+    say("live: thousandths of a processor for all", (cpu()? - began).as_secs_f64() / IDLE.as_secs_f64() * 1e3, BUSY);
     handles.iter().for_each(SessionHandle::interrupt);
     for handle in handles {
         handle.wait().await?;
@@ -171,7 +175,7 @@ fn list(path: &Path, listed: usize) -> Result<(), Failure> {
             assert_eq!(rows.len(), limit.min(listed));
         }
         times.sort_by(f64::total_cmp);
-        println!("list {what} of {listed} sessions: {:.1} ms (at most 200)", times[2]);
+        say(&format!("list {what} of {listed} sessions: milliseconds"), times[2], LIST);
     }
     Ok(())
 }

@@ -134,6 +134,7 @@ fn tasks_come_from_a_table_and_from_stdin_too() {
         ("inputs.n\n1\n", "tasks.csv:1:1: the column `key` is missing"),
         ("key,inputs.n\nx,1,2\n", "tasks.csv:2:1: the row has 3 cells, and the head 2"),
         ("key,inputs.n\nx,two\n", "tasks.csv:2:2: n takes JSON here"),
+        ("key,inputs.n,inputs.n\nx,1,2\n", "tasks.csv:1:3: the column `inputs.n` stands there twice"),
     ] {
         bench.file("tasks.csv", table);
         let said = run(&["--tasks", "tasks.csv"]);
@@ -241,6 +242,238 @@ fn an_interrupted_batch_exits_with_130_and_is_completed_when_it_is_run_again() {
     assert_eq!(sessions.len(), 9, "no task has two sessions");
 }
 
+#[test]
+fn a_team_and_its_tasks_are_known_by_their_files_however_these_are_named() {
+    let bench = bench(DOUBLE, "{\"key\": \"a\", \"inputs\": {\"n\": 2}}\n");
+    let [team, tasks] = ["team.yaml", "tasks.jsonl"].map(|name| bench.path(name).to_str().unwrap().to_owned());
+    for (nth, args) in
+        [["team.yaml", "tasks.jsonl"], ["./team.yaml", "./tasks.jsonl"], [team.as_str(), tasks.as_str()]].iter().enumerate()
+    {
+        let said = bench.synod(&["batch", args[0], "--tasks", args[1], "--out", &format!("{nth}.jsonl"), "--json"]);
+        assert_eq!((said.code, &said.json()["batch"]), (Some(0), &json!("tasks.jsonl")), "{}", said.stderr);
+    }
+    assert_eq!(fs::read(bench.path("0.jsonl")).unwrap(), fs::read(bench.path("1.jsonl")).unwrap());
+    assert_eq!(fs::read(bench.path("0.jsonl")).unwrap(), fs::read(bench.path("2.jsonl")).unwrap());
+    for day in ["mon", "tue"] {
+        bench.file(&format!("{day}/tasks.jsonl"), &format!("{{\"key\": \"a\", \"inputs\": {{\"n\": {}}}}}\n", day.len() * 2));
+        bench.file(&format!("{day}/team.yaml"), &DOUBLE.replace("* 2", if day == "mon" { "* 2" } else { "* 3" }));
+        let [team, tasks, out] = ["team.yaml", "tasks.jsonl", "out.jsonl"].map(|name| format!("{day}/{name}"));
+        assert_eq!(bench.synod(&["batch", &team, "--tasks", &tasks, "--out", &out]).code, Some(0));
+    }
+    assert_eq!(["mon", "tue"].map(|day| lines(&bench, &format!("{day}/out.jsonl"))[0]["output"].clone()), [json!(12), json!(18)]);
+    bench.file("team.yaml", &DOUBLE.replace("* 2", "* 5"));
+    let said = bench.synod(&["batch", "team.yaml", "--tasks", "tasks.jsonl", "--out", "new.jsonl", "--json"]);
+    assert!(said.stderr.contains("other files of the team") && said.stderr.contains("team.yaml"), "{}", said.stderr);
+    assert_eq!((&said.json()["changed"], &lines(&bench, "new.jsonl")[0]["changed"]), (&json!(1), &json!(["team.yaml"])));
+}
+
+#[test]
+fn a_line_of_the_output_counts_for_its_own_team_batch_and_task_only() {
+    let bench = bench(DOUBLE, "{\"key\": \"a\", \"inputs\": {\"n\": 2}}\n{\"key\": \"b\", \"inputs\": {\"n\": 4}}\n");
+    bench.file("triple.yaml", &DOUBLE.replace("* 2", "* 3"));
+    assert_eq!(batch(&bench, &[]).code, Some(0));
+    let whole = fs::read(bench.path("out.jsonl")).unwrap();
+    let triple = bench.synod(&["batch", "triple.yaml", "--tasks", "tasks.jsonl", "--out", "out.jsonl"]);
+    for said in [triple, batch(&bench, &["--batch", "other"])] {
+        assert!(said.code == Some(2) && said.stderr.contains("out.jsonl:1:1: session "), "{:?} {}", said.code, said.stderr);
+        assert!(said.stderr.contains("another file with --out"), "{}", said.stderr);
+    }
+    bench.file("tasks.jsonl", "{\"key\": \"a\", \"inputs\": {\"n\": 2}}\n{\"key\": \"b\", \"inputs\": {\"n\": 6}}\n");
+    let said = batch(&bench, &["--json"]);
+    assert!(said.stderr.contains("run task b: its key has the result of a task with other words or inputs"), "{}", said.stderr);
+    let summary = said.json();
+    assert_eq!((said.code, &summary["done_before"], &summary["not_run"]), (Some(1), &json!(1), &json!(1)));
+    assert_eq!(fs::read(bench.path("out.jsonl")).unwrap(), whole);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_comes_through_a_pipe_is_read_once_and_results_may_go_into_one() {
+    let tasks: String = (0..50).map(|n| format!("{{\"key\": \"k{n}\", \"inputs\": {{\"n\": {}}}}}\n", n * 2)).collect();
+    let bench = bench(DOUBLE, &tasks);
+    let shell = |line: &str| {
+        let mut shell = Command::new("sh");
+        for name in ["SYNOD_STORE", "SYNOD_ORG", "SYNOD_USER", "SYNOD_LOG"] {
+            shell.env_remove(name);
+        }
+        let line = line.replace("SYNOD", &format!("timeout 60 {}", env!("CARGO_BIN_EXE_synod")));
+        let out = shell.args(["-c", &line]).current_dir(bench.folder()).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (out.status.code(), text(out.stdout), text(out.stderr))
+    };
+    let (code, _, said) = shell("cat tasks.jsonl | SYNOD batch team.yaml --tasks /dev/stdin --out out.jsonl");
+    assert!(code == Some(2) && said.contains("--batch NAME"), "{said}");
+    let (code, _, said) = shell("cat tasks.jsonl | SYNOD batch team.yaml --tasks /dev/stdin --batch p --out out.jsonl");
+    assert_eq!((code, lines(&bench, "out.jsonl").len()), (Some(0), 50), "{said}");
+    let (code, out, said) = shell("SYNOD batch team.yaml --tasks tasks.jsonl --batch p --out /dev/stdout | cat");
+    assert_eq!((code, out.lines().filter(|line| line.starts_with("{\"key\"")).count()), (Some(0), 50), "{said}");
+    assert!(out.lines().count() == 50 && said.contains("50 tasks, 50 completed"), "{said}");
+    let (code, _, said) =
+        shell("mkfifo pipe; cat pipe > piped.jsonl & SYNOD batch team.yaml --tasks tasks.jsonl --batch p --out pipe; wait");
+    assert_eq!((code, lines(&bench, "piped.jsonl").len()), (Some(0), 50), "{said}");
+    let (code, _, said) = shell("SYNOD batch team.yaml --tasks tasks.jsonl --batch p --out /dev/full");
+    assert!(code == Some(1) && said.contains("see to the disk"), "{code:?} {said}");
+}
+
+#[test]
+fn a_file_of_something_else_keeps_what_is_in_it() {
+    let task = "{\"key\": \"a\", \"inputs\": {\"n\": 2}}";
+    let bench = bench(DOUBLE, "");
+    fs::write(bench.path("tasks.jsonl"), task).unwrap();
+    for text in ["one line", task, "{\"key\": \"a\"}", "{\"key\":\"a\",\"inputs\":{}}", "{\"key\":7"] {
+        fs::write(bench.path("out.jsonl"), text).unwrap();
+        let said = batch(&bench, &[]);
+        assert!(said.code == Some(2) && said.stderr.contains("out.jsonl:1:"), "{:?} {}", said.code, said.stderr);
+        assert_eq!(fs::read_to_string(bench.path("out.jsonl")).unwrap(), text);
+    }
+    let said = bench.synod(&["batch", "team.yaml", "--tasks", "tasks.jsonl", "--out", "./tasks.jsonl"]);
+    assert!(said.code == Some(2) && said.stderr.contains("the same file"), "{}", said.stderr);
+    assert_eq!(fs::read_to_string(bench.path("tasks.jsonl")).unwrap(), task);
+    // A line that an editor took the end from is a result still.
+    fs::remove_file(bench.path("out.jsonl")).unwrap();
+    assert_eq!(batch(&bench, &[]).code, Some(0));
+    let whole = fs::read_to_string(bench.path("out.jsonl")).unwrap();
+    fs::write(bench.path("out.jsonl"), whole.trim_end()).unwrap();
+    assert_eq!(batch(&bench, &["--json"]).json()["done_before"], 1);
+    assert_eq!(fs::read_to_string(bench.path("out.jsonl")).unwrap(), whole);
+}
+
+#[test]
+fn results_make_way_only_for_new_ones_of_tasks_that_are_right() {
+    let task = |n: u32| format!("{{\"key\": \"k{n}\", \"inputs\": {{\"n\": {n}}}}}\n");
+    let tasks: String = (0..6).map(task).collect();
+    let more = ["--ordered", "--retry-failed", "--batch", "b"];
+    let bench = bench(DOUBLE, &tasks);
+    assert_eq!(batch(&bench, &more).code, Some(1));
+    let whole = fs::read_to_string(bench.path("out.jsonl")).unwrap();
+    // k1, k3 and k5 failed. Of a file without them nothing goes.
+    bench.file("tasks.jsonl", &[task(0), task(2), task(8)].concat());
+    let said = batch(&bench, &more);
+    assert_eq!(said.code, Some(1), "the failures count: {}", said.stderr);
+    let after = fs::read_to_string(bench.path("out.jsonl")).unwrap();
+    assert!(after.starts_with(&whole) && after.lines().count() == 7, "{after}");
+    bench.file("tasks.jsonl", &["no task\n", &tasks].concat());
+    let said = batch(&bench, &more);
+    assert!(
+        said.code == Some(2) && said.stderr.contains("tasks.jsonl:1:2") && said.stderr.contains("left as it is"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(fs::read_to_string(bench.path("out.jsonl")).unwrap(), after);
+    // With --skip-invalid they do, and what is not among the tasks stays.
+    let said = batch(&bench, &[&more[..], &["--skip-invalid"]].concat());
+    assert!(said.stderr.contains("5 results in out.jsonl make way"), "{}", said.stderr);
+    assert_eq!(keys(&lines(&bench, "out.jsonl")), ["k0", "k8", "k1", "k2", "k3", "k4", "k5"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_file_of_results_that_is_rewritten_stays_where_and_whose_it_is() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let bench = bench(DOUBLE, "{\"key\": \"a\", \"inputs\": {\"n\": 1}}\n");
+    fs::create_dir(bench.path("far")).unwrap();
+    symlink("far/results.jsonl", bench.path("out.jsonl")).unwrap();
+    assert_eq!(batch(&bench, &[]).code, Some(1));
+    let far = bench.path("far/results.jsonl");
+    fs::set_permissions(&far, fs::Permissions::from_mode(0o640)).unwrap();
+    let first = fs::read(&far).unwrap();
+    assert_eq!(batch(&bench, &["--retry-failed"]).code, Some(1));
+    assert!(bench.path("out.jsonl").is_symlink(), "the link stays");
+    assert_ne!(fs::read(&far).unwrap(), first);
+    assert_eq!((lines(&bench, "out.jsonl").len(), far.metadata().unwrap().permissions().mode() & 0o777), (1, 0o640));
+}
+
+#[test]
+#[cfg(unix)]
+fn an_ordered_output_has_nothing_behind_a_task_that_was_broken_off() {
+    let team = "
+        name: Wait
+        collaboration_pattern: graph
+        inputs: { n: { type: integer } }
+        tools:
+          wait:
+            description: Waits.
+            command: [sh, wait.sh, '{{ n }}']
+            parameters: { n: { type: integer, description: which } }
+            effect: idempotent
+        nodes:
+          wait: { tool: wait, args: { n: '{{ input.n }}' } }
+        output: '\"gone\"'
+    ";
+    let tasks: String = (0..6).map(|n| format!("{{\"key\": \"k{n}\", \"inputs\": {{\"n\": {n}}}}}\n")).collect();
+    let bench = bench(team, &tasks);
+    bench.file("wait.sh", "[ $1 != 1 ] || while [ ! -e go ]; do sleep 0.01; done\n: > done$1\n");
+    let args = ["batch", "team.yaml", "--tasks", "tasks.jsonl", "--out", "out.jsonl", "--ordered", "--concurrency", "3"];
+    let mut child = bench.spawn(&args);
+    let began = Instant::now();
+    while ![0, 2, 3, 4, 5].iter().all(|n| bench.path(&format!("done{n}")).exists()) || lines(&bench, "out.jsonl").is_empty() {
+        assert!(began.elapsed() < PATIENCE, "the others do not end");
+        std::thread::yield_now();
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(keys(&lines(&bench, "out.jsonl")), ["k0"]);
+    bench.file("go", "");
+    assert_eq!(bench.synod(&args).code, Some(0));
+    assert_eq!(keys(&lines(&bench, "out.jsonl")), (0..6).map(|n| format!("k{n}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_task_that_failed_and_then_completed_is_not_done_again_when_gc_has_taken_the_failure() {
+    let team = "
+        name: Flaky
+        collaboration_pattern: graph
+        tools:
+          f: { description: Tries., command: [sh, f.sh], effect: idempotent }
+        nodes:
+          f: { tool: f }
+        output: '\"fine\"'
+    ";
+    let bench = bench(team, "{\"key\": \"a\"}\n");
+    bench.file("f.sh", "echo . >> calls\ntest -e ok\n");
+    assert_eq!(batch(&bench, &[]).code, Some(1));
+    bench.file("ok", "");
+    assert_eq!(batch(&bench, &["--retry-failed"]).code, Some(0));
+    let result = fs::read(bench.path("out.jsonl")).unwrap();
+    let calls = fs::read(bench.path("calls")).unwrap();
+    assert!(bench.synod(&["gc", "--keep", "1"]).stdout.contains("1 session of 2 removed"));
+    fs::remove_file(bench.path("out.jsonl")).unwrap();
+    assert_eq!(batch(&bench, &[]).code, Some(0));
+    assert_eq!((fs::read(bench.path("out.jsonl")).unwrap(), fs::read(bench.path("calls")).unwrap()), (result, calls));
+}
+
+#[test]
+fn a_file_of_tasks_that_cannot_be_read_ends_the_batch_and_a_line_as_long_as_may_be_is_read() {
+    let bench = bench(DOUBLE, "");
+    fs::create_dir(bench.path("folder")).unwrap();
+    for more in [&[][..], &["--skip-invalid"]] {
+        let said = bench.synod(&[&["batch", "team.yaml", "--tasks", "folder", "--out", "out.jsonl"][..], more].concat());
+        assert!(said.code == Some(2) && said.stderr.contains("it is a folder"), "{}", said.stderr);
+        if cfg!(target_os = "linux") {
+            // It can be opened, and the first read fails.
+            let args = ["batch", "team.yaml", "--tasks", "/proc/self/mem", "--out", "out.jsonl"];
+            let said = bench.synod(&[&args[..], more].concat());
+            assert!(said.code == Some(2) && said.stderr.contains("mem:1:1: it cannot be read on"), "{}", said.stderr);
+            assert_eq!(said.stderr.matches("cannot be read on").count(), 1);
+        }
+    }
+    for (length, completed) in [(16 << 20, 2), ((16 << 20) + 1, 1)] {
+        let mut text = format!("{{\"key\": \"a{length}\", \"inputs\": {{\"n\": 2}}}}");
+        text.push_str(&" ".repeat(length - text.len()));
+        text.push_str(&format!("\n{{\"key\": \"b{length}\", \"inputs\": {{\"n\": 4}}}}\n"));
+        bench.file("tasks.jsonl", "");
+        fs::write(bench.path("tasks.jsonl"), text).unwrap();
+        let out = format!("{length}.jsonl");
+        let said = bench.synod(&["batch", "team.yaml", "--tasks", "tasks.jsonl", "--out", &out, "--skip-invalid"]);
+        assert_eq!(
+            (said.code, lines(&bench, &out).len()),
+            (Some(if completed == 2 { 0 } else { 2 }), completed),
+            "{}",
+            said.stderr
+        );
+    }
+}
+
 /// Three nodes, of which the second leaves a mark outside.
 const MARKS: &str = "
     name: Marks
@@ -275,12 +508,13 @@ fn killed_three_times_a_batch_completes_its_output_without_duplicates_and_repeat
         let written = || fs::read(bench.path("out.jsonl")).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count();
         for nth in 1..=3 {
             let mut child = bench.spawn(&args);
-            let (began, until) = (Instant::now(), written() + drawn(tasks / 3));
+            let (began, until) = (Instant::now(), written() + drawn(tasks / 4));
             while written() < until && child.try_wait().unwrap().is_none() {
                 assert!(began.elapsed() < PATIENCE, "the batch stands still");
             }
             kill(child);
             println!("kill {nth}: {} of {tasks} were written", written());
+            assert!(written() < tasks, "the kill came after the end");
         }
         let said = bench.synod(&[&args[..], &["--json"]].concat());
         assert_eq!(said.code, Some(0), "{}", said.stderr);

@@ -33,7 +33,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use uuid::Uuid;
 
 pub use answer::MAX_ANSWERS;
-pub use batch::{Batch, BatchError, BatchOptions, BatchResult, BatchTask, MAX_CONCURRENCY, MAX_KEY};
+pub use batch::{Batch, BatchError, BatchOptions, BatchResult, BatchTask, MAX_CONCURRENCY, MAX_KEY, TaskDigest};
 pub use clock::{Clock, SystemClock};
 pub use doctor::{Area, Diagnosis, Health};
 pub use files::FileSources;

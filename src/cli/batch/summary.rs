@@ -13,7 +13,7 @@ use std::{
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::out::Written;
+use super::{Intake, out::Written};
 use crate::{cli::Exit, engine::BatchResult, event::Status, report::Standing, value::SessionId};
 
 /// Failures that are listed; the results have them all.
@@ -45,8 +45,12 @@ pub(super) struct Summary {
     cancelled: u64,
     /// Broken off in the middle: the next run goes on with them.
     interrupted: u64,
-    /// Tasks that the engine could not run.
+    /// Tasks that the engine could not run, or whose key stands for another.
     not_run: u64,
+    /// Results that are not written, since an earlier one in the order is not: the next run looks them up.
+    held_back: u64,
+    /// Results whose sessions began with other files of the team.
+    changed: u64,
     /// Lines that are no tasks.
     invalid: u64,
     seconds: f64,
@@ -83,6 +87,8 @@ impl Summary {
             cancelled: 0,
             interrupted: 0,
             not_run: 0,
+            held_back: 0,
+            changed: 0,
             invalid: 0,
             seconds: 0.0,
             tasks_per_second: 0.0,
@@ -94,7 +100,7 @@ impl Summary {
 
     /// Counts a result that an earlier run wrote.
     pub(super) fn stands(&mut self, written: &Written) {
-        let statuses = [Status::Completed, Status::Failed, Status::OutOfBudget, Status::Cancelled];
+        let statuses = [Status::Completed, Status::Failed, Status::Parked, Status::OutOfBudget, Status::Cancelled];
         let Some(status) = statuses.into_iter().find(|status| status.name() == written.status) else { return };
         self.count(Standing::As(status));
         self.list(status, || FailureRow {
@@ -105,17 +111,25 @@ impl Summary {
         });
     }
 
-    /// Counts a result.
-    pub(super) fn add(&mut self, result: &BatchResult) {
+    /// Counts a result. True for the first whose session began with other files of the team.
+    pub(super) fn add(&mut self, result: &BatchResult) -> bool {
         self.count(result.status);
-        let Standing::As(status) = result.status else { return };
+        let Standing::As(status) = result.status else { return false };
         self.ran += 1;
+        let has_changed = !result.changed.is_empty();
+        self.changed += u64::from(has_changed);
         self.list(status, || FailureRow {
             key: result.key.to_string(),
             session: result.session,
             status: status.name(),
             error: result.error.as_ref().map(ToString::to_string),
         });
+        has_changed && self.changed == 1
+    }
+
+    /// Counts a result that is not written.
+    pub(super) fn held_back(&mut self) {
+        self.held_back += 1;
     }
 
     /// Counts a task that the engine could not run.
@@ -124,8 +138,10 @@ impl Summary {
     }
 
     /// Takes over what was read of the tasks, and stops the clock.
-    pub(super) fn read(&mut self, tasks: u64, done_before: u64, invalid: u64, interrupted: bool) {
+    pub(super) fn read(&mut self, intake: &Intake, interrupted: bool) {
+        let Intake { tasks, done_before, invalid, not_run } = *intake;
         (self.tasks, self.done_before, self.invalid, self.is_interrupted) = (tasks, done_before, invalid, interrupted);
+        self.not_run += not_run;
         self.seconds = self.began.elapsed().as_secs_f64();
         self.tasks_per_second = if self.seconds > 0.0 { self.ran as f64 / self.seconds } else { 0.0 };
     }
@@ -179,6 +195,7 @@ impl Summary {
             ("cancelled", self.cancelled),
             ("interrupted", self.interrupted),
             ("not run", self.not_run),
+            ("held back", self.held_back),
         ];
         let counts: Vec<String> =
             counts.iter().filter(|(name, count)| *count > 0 || *name == "completed").map(|(n, c)| format!("{c} {n}")).collect();
@@ -198,6 +215,9 @@ impl Summary {
         }
         if self.parked > 0 {
             line("parked tasks wait for a person: `synod sessions --status parked` lists them; run the batch again when they are answered".to_owned());
+        }
+        if self.changed > 0 {
+            line(format!("{} results are of sessions that began with other files of the team than there are now", self.changed));
         }
         if self.invalid > 0 {
             line(format!("{} lines are no tasks; put them right and run the batch again: nothing is done twice", self.invalid));
@@ -223,8 +243,7 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn new(total: Option<u64>, quiet: bool) -> Self {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let template = "{bar:30} {pos}/{len} {per_sec} ETA {eta} {msg}";
-            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style = ProgressStyle::with_template("{bar:30} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
             let bar = ProgressBar::new(total.unwrap_or(0)).with_style(style);
             bar.enable_steady_tick(TICK);
             bar
@@ -240,14 +259,10 @@ impl Progress {
 
     /// Shows where it stands after a result.
     pub(super) fn add(&self, summary: &Summary) {
-        let done = summary.ran + self.before.load(Ordering::Relaxed);
-        let troubles = [("failed", summary.failed), ("parked", summary.parked), ("out of budget", summary.out_of_budget)];
-        let troubles: Vec<String> = troubles.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{n} {name}")).collect();
+        let before = self.before.load(Ordering::Relaxed);
         if let Some(bar) = &self.bar {
-            bar.set_position(done);
-            if !troubles.is_empty() {
-                bar.set_message(troubles.join(", "));
-            }
+            bar.set_position(before + summary.ran);
+            bar.set_message(standing(summary, before, self.total, self.began.elapsed()));
             return;
         }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -255,14 +270,14 @@ impl Progress {
             return;
         }
         *last = Instant::now();
-        let rate = summary.ran as f64 / self.began.elapsed().as_secs_f64().max(f64::EPSILON);
-        let of = self.total.map_or_else(String::new, |total| {
-            let left = total.saturating_sub(done) as f64 / rate.max(f64::EPSILON);
-            // A century is as good as never.
-            let left = HumanDuration(Duration::from_secs_f64(left.min(3e9)));
-            format!(" of {total}, about {left} left")
-        });
-        eprintln!("{done}{of}, {rate:.0} tasks/s{}", troubles.iter().map(|t| format!(", {t}")).collect::<String>());
+        eprintln!("{}", standing(summary, before, self.total, self.began.elapsed()));
+    }
+
+    /// Says something beside it that is no error.
+    pub(super) fn note(&self, line: &str) {
+        if !self.quiet {
+            self.say(line);
+        }
     }
 
     /// Says something beside it.
@@ -278,5 +293,33 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// How far it is `after` its beginning. What was done before tells nothing of how long the rest takes.
+fn standing(summary: &Summary, before: u64, total: Option<u64>, after: Duration) -> String {
+    let (done, rate) = (summary.ran + before, summary.ran as f64 / after.as_secs_f64().max(f64::EPSILON));
+    let of = total.map_or_else(String::new, |total| {
+        let left = total.saturating_sub(done) as f64 / rate.max(f64::EPSILON);
+        // A century is as good as never.
+        let left = HumanDuration(Duration::from_secs_f64(left.min(3e9)));
+        format!(" of {total}, about {left} left")
+    });
+    let troubles = [("failed", summary.failed), ("parked", summary.parked), ("out of budget", summary.out_of_budget)];
+    let troubles = troubles.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!(", {n} {name}"));
+    format!("{done}{of}, {rate:.0} tasks/s{}", troubles.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_done_before_makes_the_rest_neither_faster_nor_shorter() {
+        let mut summary = Summary::new("b", "t", Path::new("out"));
+        summary.ran = 10;
+        let said = standing(&summary, 80, Some(100), Duration::from_secs(5));
+        assert_eq!(said, "90 of 100, about 5 seconds left, 2 tasks/s");
+        assert_eq!(standing(&summary, 80, None, Duration::from_secs(5)), "90, 2 tasks/s");
     }
 }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::super::run::parse_input;
 use crate::{
-    engine::{BatchTask, Engine, MAX_KEY, Prepared},
+    engine::{BatchTask, Engine, EngineError, MAX_KEY, Prepared, TaskDigest},
     team::did_you_mean,
     value::{Map, Value},
 };
@@ -23,7 +23,7 @@ use crate::{
 const MAX_LINE: u64 = 16 * 1_024 * 1_024;
 
 /// The file that is stdin.
-pub(super) const STDIN: &str = "-";
+const STDIN: &str = "-";
 
 /// A line that is no task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,7 @@ pub(super) struct Wrong {
 }
 
 /// What every task is given.
+#[derive(Clone)]
 pub(super) struct Common {
     pub(super) engine: Engine,
     pub(super) team: Prepared,
@@ -50,6 +51,8 @@ pub(super) struct Common {
 pub(super) struct Tasks {
     common: Common,
     lines: Lines,
+    /// It could not be read on: there are no more lines.
+    broken: bool,
 }
 
 enum Lines {
@@ -81,7 +84,12 @@ impl Tasks {
         let file: Box<dyn Read + Send> = if path == Path::new(STDIN) {
             Box::new(io::stdin())
         } else {
-            Box::new(File::open(path).map_err(|e| Wrong { line: 1, column: 1, why: format!("it cannot be read: {e}") })?)
+            let wrong = |why: String| Wrong { line: 1, column: 1, why };
+            let file = File::open(path).map_err(|e| wrong(format!("it cannot be read: {e}")))?;
+            if file.metadata().is_ok_and(|about| about.is_dir()) {
+                return Err(wrong("it is a folder, and a file of tasks is wanted".to_owned()));
+            }
+            Box::new(file)
         };
         let lines = if is_csv(path) {
             let mut from = Box::new(csv::ReaderBuilder::new().from_reader(file));
@@ -91,7 +99,17 @@ impl Tasks {
         } else {
             Lines::Json { from: Box::new(BufReader::with_capacity(64 * 1_024, file)), line: 0, text: Vec::new() }
         };
-        Ok(Self { common, lines })
+        Ok(Self { common, lines, broken: false })
+    }
+
+    /// What the digest of such a task is in its result.
+    pub(super) fn digest(&self, task: &BatchTask) -> Result<TaskDigest, EngineError> {
+        self.common.engine.task_digest(&self.common.team, task)
+    }
+
+    /// Whether there can be no more lines, since the file could not be read on.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// Where something that is called `name` stands in the last line.
@@ -101,9 +119,16 @@ impl Tasks {
 
     /// The next task and its line. `None` at the end.
     pub(super) fn next(&mut self) -> Option<Result<(u64, BatchTask), Wrong>> {
+        if self.broken {
+            return None;
+        }
         let (line, key, task, inputs) = match self.lines.next(&self.common)? {
             Ok(read) => read,
-            Err(wrong) => return Some(Err(wrong)),
+            Err(Unread::Line(wrong)) => return Some(Err(wrong)),
+            Err(Unread::File(wrong)) => {
+                self.broken = true;
+                return Some(Err(wrong));
+            }
         };
         let column = |name: &str| self.lines.column_of(name);
         let wrong = |name: &str, why: String| Some(Err(Wrong { line, column: column(name), why }));
@@ -125,8 +150,16 @@ impl Tasks {
 
 type Read3 = (u64, Arc<str>, Option<Arc<str>>, Map);
 
+/// Why there is no task.
+enum Unread {
+    /// The line is none.
+    Line(Wrong),
+    /// The file cannot be read on.
+    File(Wrong),
+}
+
 impl Lines {
-    fn next(&mut self, common: &Common) -> Option<Result<Read3, Wrong>> {
+    fn next(&mut self, common: &Common) -> Option<Result<Read3, Unread>> {
         match self {
             Self::Json { from, line, text } => loop {
                 text.clear();
@@ -134,22 +167,21 @@ impl Lines {
                 match from.take(MAX_LINE + 1).read_until(b'\n', text) {
                     Ok(0) => return None,
                     Ok(_) if text.trim_ascii().is_empty() => {}
-                    Ok(read) if read as u64 > MAX_LINE => {
+                    Ok(_) if text.len() as u64 > MAX_LINE && text.last() != Some(&b'\n') => {
                         let why = format!("the line has more than {MAX_LINE} bytes; name a file in an input instead");
                         // The rest of it is no line of its own.
-                        if let Err(error) = skip_line(from) {
-                            return Some(Err(unreadable(*line, &error)));
-                        }
-                        return Some(Err(Wrong { line: *line, column: 1, why }));
+                        let skipped = skip_line(from).map_err(|e| Unread::File(unreadable(*line, &e)));
+                        return Some(Err(skipped.err().unwrap_or(Unread::Line(Wrong { line: *line, column: 1, why }))));
                     }
-                    Ok(_) => return Some(json(*line, text.trim_ascii_end())),
-                    Err(error) => return Some(Err(unreadable(*line, &error))),
+                    Ok(_) => return Some(json(*line, text.trim_ascii_end()).map_err(Unread::Line)),
+                    Err(error) => return Some(Err(Unread::File(unreadable(*line, &error)))),
                 }
             },
             Self::Csv { from, columns, row } => match from.read_record(row) {
                 Ok(false) => None,
-                Ok(true) => Some(csv(columns, row, common)),
-                Err(error) => Some(Err(wrong_csv(&error))),
+                Ok(true) => Some(csv(columns, row, common).map_err(Unread::Line)),
+                Err(error) if error.is_io_error() => Some(Err(Unread::File(wrong_csv(&error)))),
+                Err(error) => Some(Err(Unread::Line(wrong_csv(&error)))),
             },
         }
     }
@@ -173,7 +205,17 @@ impl Lines {
     }
 }
 
-/// How many tasks the file has, roughly: for the progress.
+/// Whether it is a file that can be read again, which a pipe cannot.
+pub(super) fn is_file(path: &Path) -> bool {
+    path != Path::new(STDIN) && path.metadata().is_ok_and(|about| about.is_file())
+}
+
+/// Whether it is a pipe or a device: what is read from it is gone.
+pub(super) fn is_pipe(path: &Path) -> bool {
+    path == Path::new(STDIN) || path.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir())
+}
+
+/// How many tasks the file has, roughly: for the progress. Nothing else than a file may be counted: what is read here is gone.
 pub(super) fn count(path: &Path) -> io::Result<u64> {
     if is_csv(path) {
         let mut rows = csv::ReaderBuilder::new().flexible(true).from_path(path).map_err(io::Error::other)?;
@@ -188,11 +230,6 @@ pub(super) fn count(path: &Path) -> io::Result<u64> {
         lines += memchr::memchr_iter(b'\n', &buffer[..read]).count() as u64;
     }
     Ok(lines + u64::from(last != b'\n'))
-}
-
-/// The name by which a batch of that file is known unless another is given.
-pub(super) fn name_of(path: &Path) -> Option<String> {
-    (path != Path::new(STDIN)).then(|| path.file_name().map(|name| name.to_string_lossy().into_owned()))?
 }
 
 fn is_csv(path: &Path) -> bool {
@@ -255,11 +292,14 @@ fn columns(head: &csv::StringRecord, common: &Common) -> Result<Vec<Column>, Wro
             }
         });
     }
-    match columns.iter().filter(|column| matches!(column, Column::Key)).count() {
-        1 => Ok(columns),
-        0 => Err(Wrong { line: 1, column: 1, why: "the column `key` is missing; it names each task".to_owned() }),
-        _ => Err(Wrong { line: 1, column: 1, why: "the column `key` stands there twice".to_owned() }),
+    let names: Vec<&str> = head.iter().map(str::trim).collect();
+    if let Some(at) = (1..names.len()).find(|at| names[..*at].contains(&names[*at])) {
+        return Err(Wrong { line: 1, column: at + 1, why: format!("the column `{}` stands there twice; remove one", names[at]) });
     }
+    if !names.contains(&"key") {
+        return Err(Wrong { line: 1, column: 1, why: "the column `key` is missing; it names each task".to_owned() });
+    }
+    Ok(columns)
 }
 
 fn wrong_csv(error: &csv::Error) -> Wrong {

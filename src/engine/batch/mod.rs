@@ -1,6 +1,6 @@
 //! How are many tasks done by one team? [`Engine::batch`]: tasks are pulled, results are pushed, and nothing is collected.
 //!
-//! Each task has a key, and the id of its session follows from that key, the batch, the team and the tenant. So a task is run once: begun
+//! Each task has a key, and the id of its session follows from that key, the batch, the file of the team and the tenant. So a task is run once: begun
 //! again after a crash, the batch goes on with the sessions that had not ended and gives the results of those that had, without a list
 //! that anybody has to keep. What is in memory is what runs: a reader that is slow makes the batch pull no more tasks.
 //!
@@ -31,6 +31,7 @@
 //! ```
 
 mod conduct;
+mod identity;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -41,10 +42,11 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub use self::identity::TaskDigest;
 use super::{Engine, EngineError, Prepared};
 use crate::{
     report::{Metrics, Standing},
-    store::ClaimError,
+    store::{AppendError, ClaimError},
     value::{Map, SessionId, Value},
 };
 
@@ -103,6 +105,12 @@ pub struct BatchResult {
     /// Why it is not completed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Arc<str>>,
+    /// What the task was: a later run sees by it that its key stands for the same still. `None` without a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<TaskDigest>,
+    /// Files of the team that were others when the session began: it went on with those.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<Arc<str>>,
 }
 
 /// Why a task has no result. It can be done later: nothing says that it was.
@@ -135,7 +143,7 @@ pub enum BatchTrouble {
     },
     /// It was retried too often.
     #[error("it failed {0} times; give it another key, or name another batch")]
-    Attempts(u32),
+    Attempts(u16),
 }
 
 /// The results of a batch as they come. Dropping it breaks the batch off: what runs can be resumed by the same batch.
@@ -226,8 +234,11 @@ impl BatchError {
     pub fn is_fatal(&self) -> bool {
         match &self.why {
             BatchTrouble::Engine(error) => match error {
-                EngineError::Append(_) | EngineError::Store(_) | EngineError::Claim(ClaimError::Store(_)) => true,
-                EngineError::Claim(_)
+                EngineError::Append(AppendError::Store(_)) | EngineError::Store(_) | EngineError::Claim(ClaimError::Store(_)) => {
+                    true
+                }
+                EngineError::Append(_)
+                | EngineError::Claim(_)
                 | EngineError::Read(_)
                 | EngineError::Find(_)
                 | EngineError::Post(_)

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-use super::{BatchOptions, BatchResult, BatchTask, BatchTrouble, MAX_KEY};
+use super::{
+    BatchOptions, BatchResult, BatchTask, BatchTrouble, MAX_KEY, TaskDigest,
+    identity::{BatchIdentity, attempt_of},
+};
 use crate::{
     engine::{
         Engine, EngineError, Prepared, SessionHandle,
@@ -13,44 +16,37 @@ use crate::{
         blocking,
         claimed::Claimed,
     },
-    event::{Record, Status},
+    event::{Event, Record, Started, Status},
     report::{Report, Standing},
     state::State,
-    store::{ClaimError, Closing, FindError, SessionRow},
-    value::{Map, SessionId, Tenant, Value},
+    store::{AppendError, ClaimError, Closing, FindError, SessionRow},
+    value::{Map, SessionId, Value},
 };
 
-/// How often its newest session is looked for while others make it at the same time.
+/// How often a task is looked at anew while others are quicker.
 const TRIES: u32 = 5;
 
 /// How often a task is done in all.
-const MAX_ATTEMPTS: u32 = 1_000;
+const MAX_ATTEMPTS: u16 = 1_000;
 
 /// The tasks of one batch.
 pub(super) struct Tasks {
     engine: Engine,
     team: Prepared,
+    identity: BatchIdentity,
     options: BatchOptions,
     stop: CancellationToken,
     /// Who works in every session, where all work on the same folders.
     crew: OnceCell<Crew>,
 }
 
-/// The session of a task: always the same for the same tenant, team, batch, key and attempt, so that nobody makes it twice.
-pub(super) fn session_of(tenant: &Tenant, team: &str, batch: &str, key: &str, attempt: u32) -> SessionId {
-    let mut hasher = blake3::Hasher::new_derive_key("synod 2026 session of a task of a batch");
-    for part in [&*tenant.org, &*tenant.user, team, batch, key] {
-        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
-    }
-    hasher.update(&attempt.to_le_bytes());
-    let mut bytes = [0; 16];
-    hasher.finalize_xof().fill(&mut bytes);
-    SessionId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
-}
+/// What came of a task, and the files of the team that are not what its session began with.
+type Done = (Arc<Report>, Vec<Arc<str>>);
 
 impl Tasks {
     pub(super) fn new(engine: Engine, team: Prepared, options: BatchOptions, stop: CancellationToken) -> Self {
-        Self { engine, team, options, stop, crew: OnceCell::new() }
+        let identity = engine.batch_identity(&team, &options.name);
+        Self { engine, team, identity, options, stop, crew: OnceCell::new() }
     }
 
     /// What comes of a task.
@@ -63,16 +59,35 @@ impl Tasks {
             Err(EngineError::Prepare(error)) => return Ok(BatchResult::refused(task, &error.to_string())),
             Err(other) => return Err(other.into()),
         };
-        let report = match self.made(task, &inputs, 1, None).await {
-            Ok(handle) => self.follow(handle).await?,
-            Err(EngineError::Claim(ClaimError::Exists(_))) => self.taken_up(task, &inputs).await?,
-            Err(other) => return Err(other.into()),
-        };
-        Ok(BatchResult::of(task, &report))
+        let digest = TaskDigest::of(&self.engine.inner.env.redactor().text(&task.task), task, &inputs);
+        for _ in 0..TRIES {
+            match self.done(task, &inputs).await {
+                Err(BatchTrouble::Engine(error)) if was_quicker(&error) => {}
+                done => return done.map(|(report, changed)| BatchResult::of(task, digest, &report, changed)),
+            }
+        }
+        Err(EngineError::Claim(ClaimError::Raced(self.identity.session(&task.key, 1))).into())
     }
 
-    fn session(&self, task: &BatchTask, attempt: u32) -> SessionId {
-        session_of(self.engine.tenant(), &self.team.name, &self.options.name, &task.key, attempt)
+    /// Brings a task to its end, from wherever it stands.
+    async fn done(&self, task: &BatchTask, inputs: &Map) -> Result<Done, BatchTrouble> {
+        let attempt = match self.newest(task).await? {
+            None => 1,
+            Some((attempt, row)) if !row.status.is_over() => return self.gone_on(task, inputs, attempt).await,
+            Some((_, row)) if row.status == Status::Completed || !self.options.retry_failed => {
+                return self.looked_up(task, inputs, row.session).await;
+            }
+            Some((attempt, _)) => attempt + 1,
+        };
+        if attempt > MAX_ATTEMPTS {
+            return Err(BatchTrouble::Attempts(MAX_ATTEMPTS));
+        }
+        match self.made(task, inputs, attempt, None).await {
+            Ok(handle) => Ok((self.follow(handle).await?, Vec::new())),
+            // It was made and never began, or somebody was quicker.
+            Err(EngineError::Claim(ClaimError::Exists(_))) => self.gone_on(task, inputs, attempt).await,
+            Err(other) => Err(other.into()),
+        }
     }
 
     /// Begins a session of that attempt.
@@ -80,12 +95,12 @@ impl Tasks {
         &self,
         task: &BatchTask,
         inputs: &Map,
-        attempt: u32,
+        attempt: u16,
         claim: Option<Claimed>,
     ) -> Result<SessionHandle, EngineError> {
         let crew = self.crew(inputs).await?;
-        let beginning =
-            Beginning { session: self.session(task, attempt), task: &task.task, inputs: inputs.clone(), earlier: None };
+        let session = self.identity.session(&task.key, attempt);
+        let beginning = Beginning { session, task: &task.task, inputs: inputs.clone(), earlier: None };
         self.engine.begin_with(&self.team, beginning, crew, claim).await
     }
 
@@ -111,53 +126,34 @@ impl Tasks {
         Ok(ended?.report)
     }
 
-    /// The result of what was begun under the key of `task`, brought to its end where it has none.
-    async fn taken_up(&self, task: &BatchTask, inputs: &Map) -> Result<Arc<Report>, BatchTrouble> {
-        let mut attempt = 1;
-        for _ in 0..TRIES {
-            if let Some((newest, row)) = self.newest(task, attempt).await? {
-                attempt = newest;
-                if !row.status.is_over() {
-                    return self.gone_on(task, inputs, attempt).await;
-                }
-                if row.status == Status::Completed || !self.options.retry_failed {
-                    let report = self.engine.report(row.session).await?;
-                    self.check(task, inputs, row.session, &report.task, &report.task_context)?;
-                    return Ok(Arc::new(report));
-                }
-                attempt += 1;
-            }
-            if attempt > MAX_ATTEMPTS {
-                return Err(BatchTrouble::Attempts(MAX_ATTEMPTS));
-            }
-            match self.made(task, inputs, attempt, None).await {
-                Ok(handle) => return Ok(self.follow(handle).await?),
-                Err(EngineError::Claim(ClaimError::Exists(_))) => {}
-                Err(other) => return Err(other.into()),
-            }
-            // It was made and never began, or somebody was quicker.
-            match self.gone_on(task, inputs, attempt).await {
-                Err(BatchTrouble::Engine(EngineError::Claim(ClaimError::Unknown(_)))) => {}
-                gone_on => return gone_on,
-            }
-        }
-        Err(EngineError::Claim(ClaimError::Raced(self.session(task, attempt))).into())
+    /// The result of a session that is over.
+    async fn looked_up(&self, task: &BatchTask, inputs: &Map, session: SessionId) -> Result<Done, BatchTrouble> {
+        let store = self.engine.store().clone();
+        let (report, first) = blocking(move || -> Result<_, EngineError> {
+            let records = store.read_all(session)?;
+            Ok((Report::of(&records)?, records.into_iter().next()))
+        })
+        .await??;
+        let changed = match first {
+            Some(Record { event: Event::Started(started), .. }) => self.check(task, inputs, &started)?,
+            Some(_) | None => Vec::new(),
+        };
+        Ok((Arc::new(report), changed))
     }
 
     /// Goes on with a session that has no end yet, or not even a beginning.
-    async fn gone_on(&self, task: &BatchTask, inputs: &Map, attempt: u32) -> Result<Arc<Report>, BatchTrouble> {
-        let session = self.session(task, attempt);
-        let (mut claim, records) = self.claimed(session).await?;
+    async fn gone_on(&self, task: &BatchTask, inputs: &Map, attempt: u16) -> Result<Done, BatchTrouble> {
+        let (mut claim, records) = self.claimed(self.identity.session(&task.key, attempt)).await?;
         if records.is_empty() {
             let handle = self.made(task, inputs, attempt, Some(claim)).await?;
-            return Ok(self.follow(handle).await?);
+            return Ok((self.follow(handle).await?, Vec::new()));
         }
         let state = State::fold(&records).map_err(EngineError::from)?;
         drop(records);
         claim.stands(Closing { status: state.status(), at: state.now });
-        self.check(task, inputs, session, &state.started.task, &state.started.inputs)?;
+        let changed = self.check(task, inputs, &state.started)?;
         let handle = self.engine.go_on(claim, state).await?;
-        Ok(self.follow(handle).await?)
+        Ok((self.follow(handle).await?, changed))
     }
 
     async fn claimed(&self, session: SessionId) -> Result<(Claimed, Vec<Record>), EngineError> {
@@ -170,47 +166,64 @@ impl Tasks {
         .await?
     }
 
-    /// The newest session of a key, from attempt `first` on.
-    async fn newest(&self, task: &BatchTask, first: u32) -> Result<Option<(u32, SessionRow)>, EngineError> {
-        let (store, tenant, team) = (self.engine.store().clone(), self.engine.tenant().clone(), self.team.name.clone());
-        let (batch, key) = (self.options.name.clone(), task.key.clone());
+    /// The newest session of a key, whichever of the earlier ones are there: old failures may have been removed.
+    async fn newest(&self, task: &BatchTask) -> Result<Option<(u16, SessionRow)>, EngineError> {
+        let (store, org) = (self.engine.store().clone(), self.engine.tenant().org.clone());
+        let (identity, key) = (self.identity.clone(), task.key.clone());
         blocking(move || {
-            let mut newest = None;
-            for attempt in first..=MAX_ATTEMPTS {
-                match store.row(session_of(&tenant, &team, &batch, &key, attempt)) {
-                    Ok(row) => newest = Some((attempt, row)),
-                    Err(FindError::Unknown(_)) => break,
+            let last = match store.find(&org, &identity.prefix(&key)) {
+                Ok(session) => session,
+                Err(FindError::Ambiguous { last, .. }) => last,
+                Err(FindError::Unknown(_)) => return Ok(None),
+                Err(other) => return Err(other.into()),
+            };
+            // The store forgets a session that never began when it is looked at.
+            for attempt in (1..=attempt_of(last)).rev() {
+                match store.row(identity.session(&key, attempt)) {
+                    Ok(row) => return Ok(Some((attempt, row))),
+                    Err(FindError::Unknown(_)) => {}
                     Err(other) => return Err(other.into()),
                 }
             }
-            Ok(newest)
+            Ok(None)
         })
         .await?
     }
 
-    /// Whether a session is one of this task.
-    fn check(
-        &self,
-        task: &BatchTask,
-        inputs: &Map,
-        session: SessionId,
-        task_then: &str,
-        inputs_then: &Map,
-    ) -> Result<(), BatchTrouble> {
-        let differs = |what: String| Err(BatchTrouble::Differs { session, what: what.into() });
-        if *self.engine.inner.env.redactor().text(&task.task) != *task_then {
+    /// Whether a session is one of this task; and the files of the team that were others when it began.
+    fn check(&self, task: &BatchTask, inputs: &Map, started: &Started) -> Result<Vec<Arc<str>>, BatchTrouble> {
+        let differs = |what: String| Err(BatchTrouble::Differs { session: started.session, what: what.into() });
+        if *self.engine.inner.env.redactor().text(&task.task) != *started.task {
             return differs("task".to_owned());
         }
         // Those that are not given come from the team, which may have changed.
-        match task.inputs.keys().find(|name| inputs.get(*name) != inputs_then.get(*name)) {
-            Some(name) => differs(format!("input {name}")),
-            None => Ok(()),
+        if let Some(name) = task.inputs.keys().find(|name| inputs.get(*name) != started.inputs.get(*name)) {
+            return differs(format!("input {name}"));
         }
+        // By what is in them: the same files may be named from elsewhere. A plan that was made in code has none.
+        let (then, now) = (&started.plan.digests, &self.team.plan.digests);
+        let mut changed: Vec<Arc<str>> = Vec::new();
+        for (some, others) in [(now, then), (then, now)] {
+            let differ = some.iter().filter(|(_, digest)| !others.values().any(|other| other == *digest));
+            changed.extend(differ.map(|(file, _)| Arc::from(file.as_str())));
+        }
+        changed.sort();
+        changed.dedup();
+        Ok(changed)
     }
 }
 
+/// Whether another process did something with the session at the same moment, so that it is to be looked at anew.
+fn was_quicker(error: &EngineError) -> bool {
+    matches!(
+        error,
+        EngineError::Claim(ClaimError::Exists(_) | ClaimError::Unknown(_) | ClaimError::Raced(_))
+            | EngineError::Append(AppendError::Fenced { .. })
+    )
+}
+
 impl BatchResult {
-    fn of(task: &BatchTask, report: &Report) -> Self {
+    fn of(task: &BatchTask, digest: TaskDigest, report: &Report, changed: Vec<Arc<str>>) -> Self {
         Self {
             key: task.key.clone(),
             session: Some(report.session),
@@ -218,6 +231,8 @@ impl BatchResult {
             output: report.output.clone(),
             metrics: Some(report.metrics.clone()),
             error: why(report),
+            digest: Some(digest),
+            changed,
         }
     }
 
@@ -230,6 +245,8 @@ impl BatchResult {
             output: Value::Null,
             metrics: None,
             error: Some(Arc::from(why)),
+            digest: None,
+            changed: Vec::new(),
         }
     }
 }

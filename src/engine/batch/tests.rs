@@ -5,14 +5,19 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use super::{AHEAD, Batch, BatchError, BatchOptions, BatchResult, BatchTask, BatchTrouble, PULLED, UNREAD, task::session_of};
+use super::{
+    AHEAD, Batch, BatchError, BatchOptions, BatchResult, BatchTask, BatchTrouble, PULLED, UNREAD, identity::BatchIdentity,
+};
 use crate::{
     engine::{Engine, Prepared},
-    event::Status,
+    event::{Record, Status},
     report::Standing,
-    store::{Filter, MemoryStore, Store},
+    store::{
+        AppendError, Claim, ClaimError, Closing, Filter, FindError, InboxItem, Mail, MailId, MemoryStore, NewSession, PostError,
+        ReadError, RedbStore, Release, Retention, SessionRow, Store, StoreError, Ticket,
+    },
     team::Overrides,
-    value::{AskId, Tenant, Value},
+    value::{AskId, Seq, SessionId, Tenant, Value},
 };
 
 /// Twice an even number; an odd one fails.
@@ -27,7 +32,7 @@ output: double.output
 ";
 
 struct Bench {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     engine: Engine,
     team: Prepared,
     store: Arc<MemoryStore>,
@@ -39,7 +44,7 @@ fn bench(team: &str) -> Bench {
     let store = Arc::new(MemoryStore::new());
     let engine = Engine::builder().workspace(folder.path()).store(store.clone()).build();
     let team = engine.load("team.yaml", &Overrides::default()).unwrap();
-    Bench { _folder: folder, engine, team, store }
+    Bench { folder, engine, team, store }
 }
 
 impl Bench {
@@ -81,7 +86,7 @@ async fn every_task_gives_a_result_and_an_ordered_batch_gives_them_in_the_order_
     assert!(found.iter().all(|result| result.status == Standing::As(Status::Completed) && result.error.is_none()));
     let line = serde_json::to_value(&found[3]).unwrap();
     let keys: Vec<_> = line.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, ["key", "metrics", "output", "session", "status"], "{line}");
+    assert_eq!(keys, ["digest", "key", "metrics", "output", "session", "status"], "{line}");
 }
 
 #[tokio::test]
@@ -190,8 +195,17 @@ async fn a_task_that_waits_for_a_person_is_parked_and_goes_on_when_the_batch_is_
 #[tokio::test]
 async fn a_batch_that_is_interrupted_gives_what_it_broke_off_as_interrupted_and_finishes_it_when_run_again() {
     let folder = tempfile::tempdir().unwrap();
-    let team = "name: Wait\ncollaboration_pattern: graph\nnodes:\n  wait: { tool: Bash, args: { command: 'while [ ! -e go ]; do sleep 0.01; done; echo gone' } }\noutput: '\"gone\"'\n";
+    let team = "
+name: Wait
+collaboration_pattern: graph
+tools:
+  wait: { description: Waits., command: [sh, wait.sh], effect: idempotent }
+nodes:
+  wait: { tool: wait }
+output: '\"gone\"'
+";
     std::fs::write(folder.path().join("team.yaml"), team).unwrap();
+    std::fs::write(folder.path().join("wait.sh"), "while [ ! -e go ]; do sleep 0.01; done\n").unwrap();
     let engine = Engine::builder().workspace(folder.path()).build();
     let team = engine.load("team.yaml", &Overrides::default()).unwrap();
     let tasks = || (0..10).map(|n| BatchTask::new(format!("k{n}")));
@@ -208,23 +222,136 @@ async fn a_batch_that_is_interrupted_gives_what_it_broke_off_as_interrupted_and_
     }
     assert_eq!(broken, 4, "no task is begun any more");
     std::fs::write(folder.path().join("go"), "").unwrap();
-    let found = all(engine.batch(&team, tasks(), options())).await;
+    let found = good(engine.batch(&team, tasks(), options())).await;
     assert_eq!(found.len(), 10);
-    assert!(found.iter().all(Result::is_ok), "{found:?}");
+    assert!(found.iter().all(|result| result.status == Standing::As(Status::Completed)), "{found:?}");
 }
 
 #[test]
 fn a_session_follows_from_whose_it_is_and_what_it_is_for() {
     let tenant = Tenant::default();
     let other = Tenant { org: "acme".into(), ..tenant.clone() };
-    let first = session_of(&tenant, "t", "b", "k", 1);
-    assert_eq!(first, session_of(&tenant, "t", "b", "k", 1));
+    let of = |tenant: &Tenant, team: &str, batch: &str| BatchIdentity::new(tenant.clone(), team.into(), batch.into());
+    let ours = of(&tenant, "t", "b");
+    let first = ours.session("k", 1);
+    assert_eq!(first, of(&tenant, "t", "b").session("k", 1));
     assert_eq!(first.0.get_version_num(), 8);
     let others = [
-        session_of(&other, "t", "b", "k", 1),
-        session_of(&tenant, "tb", "", "k", 1),
-        session_of(&tenant, "t", "bk", "", 1),
-        session_of(&tenant, "t", "b", "k", 2),
+        of(&other, "t", "b").session("k", 1),
+        of(&tenant, "tb", "").session("k", 1),
+        of(&tenant, "t", "bk").session("", 1),
+        ours.session("j", 1),
     ];
-    assert!(others.iter().all(|id| *id != first));
+    assert!(others.iter().all(|id| *id != first && !ours.is_session("k", *id)));
+    for attempt in [1, 2, 1_000] {
+        let session = ours.session("k", attempt);
+        assert!(ours.is_session("k", session) && session.0.simple().to_string().starts_with(&ours.prefix("k")));
+        assert_eq!(session == first, attempt == 1);
+    }
+}
+
+#[tokio::test]
+async fn a_team_is_the_same_however_its_file_is_named_and_it_is_said_when_the_file_has_changed() {
+    let bench = bench(TEAM);
+    good(bench.batch([2], options())).await;
+    let file = bench.folder.path().join("team.yaml");
+    for name in ["./team.yaml", "team", file.to_str().unwrap()] {
+        let team = bench.engine.load(name, &Overrides::default()).unwrap();
+        let found = good(bench.engine.batch(&team, [task(2)], options())).await.remove(0);
+        assert_eq!((bench.sessions(), found.changed.len()), (1, 0), "{name}");
+    }
+    std::fs::write(&file, TEAM.replace("* 2", "* 3")).unwrap();
+    let team = bench.engine.load("team.yaml", &Overrides::default()).unwrap();
+    let found = good(bench.engine.batch(&team, [task(2), task(4)], BatchOptions { ordered: true, ..options() })).await;
+    let shown: Vec<_> = found.iter().map(|result| (result.output.as_int().unwrap(), result.changed.len())).collect();
+    assert_eq!(shown, [(4, 1), (12, 0)]);
+    assert_eq!(&*found[0].changed[0], "team.yaml");
+    std::fs::create_dir(bench.folder.path().join("other")).unwrap();
+    std::fs::copy(&file, bench.folder.path().join("other/team.yaml")).unwrap();
+    let other = bench.engine.load("other/team.yaml", &Overrides::default()).unwrap();
+    let found = good(bench.engine.batch(&other, [task(2)], options())).await.remove(0);
+    assert_eq!(found.output, Value::from(6), "another file is another team");
+}
+
+#[tokio::test]
+async fn a_result_stands_when_the_failures_before_it_were_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let team = "name: T\ncollaboration_pattern: graph\ntools:\n  t: { description: Tries., command: [sh, t.sh], effect: idempotent }\nnodes:\n  a: { tool: t }\noutput: '\"fine\"'\n";
+    std::fs::write(folder.path().join("team.yaml"), team).unwrap();
+    std::fs::write(folder.path().join("t.sh"), "test -e ok\n").unwrap();
+    // A journal is swept when nobody writes it: each round is a process of its own.
+    let round = async |retry_failed: bool, keep: usize| {
+        let store = Arc::new(RedbStore::open(folder.path().join(".synod")).unwrap());
+        let engine = Engine::builder().workspace(folder.path()).store(store.clone()).build();
+        let team = engine.load("team.yaml", &Overrides::default()).unwrap();
+        let tasks = [BatchTask::new("k")];
+        let found = good(engine.batch(&team, tasks, BatchOptions { retry_failed, ..options() })).await.remove(0);
+        drop((engine, store));
+        let which = Retention { org: "default".into(), user: None, before: None, keep, parked: false };
+        let removed = RedbStore::open(folder.path().join(".synod")).unwrap().remove(&which).unwrap();
+        (found.status, found.session.unwrap(), removed.sessions.len())
+    };
+    let (failed, first, _) = round(false, 9).await;
+    std::fs::write(folder.path().join("ok"), "").unwrap();
+    let (completed, second, removed) = round(true, 1).await;
+    assert_eq!((failed, completed, removed), (Standing::As(Status::Failed), Standing::As(Status::Completed), 1));
+    assert_ne!(first, second);
+    for retry_failed in [false, true] {
+        assert_eq!(round(retry_failed, 9).await, (Standing::As(Status::Completed), second, 0));
+    }
+}
+
+/// A store in which somebody else is quicker to make each session, once.
+#[derive(Default)]
+struct Contested {
+    store: MemoryStore,
+    elsewhere: MemoryStore,
+}
+
+impl Store for Contested {
+    fn create(&self, new: NewSession) -> Result<Claim, ClaimError> {
+        // A claim that is not of this store is fenced at the first append.
+        self.elsewhere.create(new.clone()).or_else(|_| self.store.create(new))
+    }
+    fn claim(&self, session: SessionId) -> Result<Claim, ClaimError> {
+        self.store.claim(session)
+    }
+    fn append(&self, claim: &Claim, expected: Seq, records: &[Record]) -> Result<Ticket, AppendError> {
+        self.store.append(claim, expected, records)
+    }
+    fn read(&self, session: SessionId, from: Seq, max: usize) -> Result<Vec<Record>, ReadError> {
+        self.store.read(session, from, max)
+    }
+    fn release(&self, claim: Claim, closing: Closing) -> Release {
+        self.store.release(claim, closing)
+    }
+    fn list(&self, filter: &Filter) -> Result<Vec<SessionRow>, StoreError> {
+        self.store.list(filter)
+    }
+    fn row(&self, session: SessionId) -> Result<SessionRow, FindError> {
+        self.store.row(session)
+    }
+    fn find(&self, org: &str, prefix: &str) -> Result<SessionId, FindError> {
+        self.store.find(org, prefix)
+    }
+    fn post(&self, session: SessionId, item: InboxItem) -> Result<(), PostError> {
+        self.store.post(session, item)
+    }
+    fn poll(&self, claim: &Claim) -> Result<Vec<Mail>, StoreError> {
+        self.store.poll(claim)
+    }
+    fn ack(&self, claim: &Claim, mail: MailId, after: Ticket) {
+        self.store.ack(claim, mail, after);
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_somebody_else_was_quicker_to_make_does_not_end_the_batch() {
+    let bench = bench(TEAM);
+    let store = Arc::new(Contested::default());
+    let engine = Engine::builder().workspace(bench.folder.path()).store(store.clone()).build();
+    let found = good(engine.batch(&bench.team, (0..20).map(|n| task(n * 2)), options())).await;
+    assert_eq!(found.len(), 20);
+    assert!(found.iter().all(|result| result.status == Standing::As(Status::Completed)), "{found:?}");
+    assert_eq!(store.elsewhere.list(&Filter::of(&Tenant::default(), usize::MAX)).unwrap().len(), 20);
 }
