@@ -69,7 +69,7 @@ impl Engine {
         let recorded = State::fold(records)?;
         let stops = recorded.finished.is_none();
         go_on(&mut scheduler, &mut replayed, stops)?;
-        let records = &compare::comparable(records, started.version);
+        let records = &compare::comparable(records, started);
         let difference = compare::difference(records, &replayed, &judge, &tools)?;
         let report = Report::of(&replayed)?.left_alone();
         Ok(Replayed { report, status: scheduler.state().status(), difference })
