@@ -4,7 +4,6 @@
 //! `cargo bench --bench schedule`, or with sizes: `cargo bench --bench schedule -- 1000 100000`.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,8 +15,8 @@ use synod::{
     schedule::Scheduler,
     turn::Toolbox,
     value::{
-        EffectClass, Expr, Judge, Map, Profile, RuleError, RuleKind, SessionId, TeamIx, TemplateIx, Tenant, TextTemplate,
-        Timestamp, ToolSpec, Value, Verdict,
+        EffectClass, Expr, Judge, Map, Profile, RuleError, RuleKind, SessionId, TeamIx, TemplateIx, TextTemplate, Timestamp,
+        ToolSpec, Value, Verdict,
     },
 };
 
@@ -61,20 +60,7 @@ fn median(figures: impl Iterator<Item = f64>) -> f64 {
 
 /// One session from its start to its end.
 fn run(plan: &Arc<Plan>) {
-    let started = Started {
-        version: synod::event::EVENT_VERSION,
-        session: SessionId(uuid::Uuid::nil()),
-        tenant: Tenant::default(),
-        team: Arc::from("bench"),
-        task: Arc::from("nothing"),
-        inputs: Arc::new(Map::new()),
-        plan: plan.clone(),
-        sources: BTreeMap::new(),
-        records: Vec::new(),
-        models: BTreeMap::new(),
-        forked: None,
-        reuse: None,
-    };
+    let started = Started::new(SessionId(uuid::Uuid::nil()), "bench", "nothing", Map::new(), plan.clone());
     let (mut scheduler, step) = Scheduler::start(Timestamp(0), started, Arc::new(Nobody), Arc::new(Nobody)).expect("it starts");
     let mut waiting: Vec<Key> = calls(step.effects).collect();
     let mut done = 0;

@@ -2,12 +2,17 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use common::{Bench, graph, json, reply, say, synod};
 use redb::{Database, ReadableDatabase, ReadableTableMetadata, TableDefinition};
 use serde_json::Value as Json;
-use synod::{store::RedbStore, value::Value};
+use synod::{
+    engine::EngineError,
+    event::Event,
+    store::RedbStore,
+    value::{Map, Value},
+};
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder can be made")
@@ -64,6 +69,41 @@ fn an_import_that_was_broken_off_is_ended_by_the_next_one() {
     // One that went on meanwhile is left as it is.
     assert!(there.engine().import(&ran.records[..2]).is_err());
     assert_eq!(there.store().read_all(half).unwrap(), ran.records);
+}
+
+#[test]
+fn a_session_that_begins_otherwise_is_not_added_to_the_one_that_has_its_id() {
+    let bench = Bench::on_disk();
+    let ran = bench.run(&graph(
+        "inputs: { who: { type: string, default: world } }\nnodes: { a: { gate: 'input.who' } }\noutput: a.output\n",
+    ));
+    let mut other = ran.records.clone();
+    let Event::Started(started) = &mut other[0].event else { panic!("it begins with {:?}", other[0].event) };
+    started.inputs = Arc::new(Map::from([("who".to_owned(), Value::text("moon"))]));
+    let there = Bench::on_disk();
+    there.engine().import(&ran.records[..1]).unwrap();
+    let refused = there.engine().import(&other).unwrap_err().to_string();
+    assert!(refused.contains("is another one from record 0 on") && refused.contains("--store"), "{refused}");
+    assert_eq!(there.store().read_all(ran.session()).unwrap().len(), 1, "nothing is added");
+    there.engine().import(&ran.records).unwrap();
+}
+
+/// A part of a session could be resumed, and its calls made again.
+#[test]
+fn a_long_session_is_imported_whole_or_not_at_all() {
+    let bench = Bench::new();
+    let nodes: Vec<String> = (0..600).map(|n| format!("n{n}: {{ tool: say, args: {{ value: {n} }} }}")).collect();
+    let ran = bench.run(&graph(&format!("nodes: {{ {} }}\noutput: n0.output\n", nodes.join(", "))));
+    assert!(ran.records.len() > 1_024, "more than a page");
+    let (there, session) = (Bench::on_disk(), ran.session());
+    let mut seen = Vec::new();
+    let imported = there.engine().import_from::<EngineError>(|take| {
+        ran.records.iter().try_for_each(|record| take(record.clone()))?;
+        seen.push(there.store().read_all(session).map_or(0, |records| records.len()));
+        Ok(())
+    });
+    assert_eq!((imported.unwrap(), seen.iter().max()), (session, Some(&0)), "nothing is there before all of it is");
+    assert_eq!(there.store().read_all(session).unwrap(), ran.records);
 }
 
 #[test]

@@ -2,12 +2,15 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{Bench, Ran, graph};
 use serde_json::json;
 use synod::{
     engine::Changes,
+    event::Event,
     report::{About, Diff, Difference},
-    value::{Map, Seq, Value},
+    value::{CallResult, Map, Seq, Value},
 };
 
 fn diff(a: &Ran, b: &Ran) -> Diff {
@@ -99,6 +102,30 @@ fn another_profile_is_named_by_its_field_and_another_script_by_its_file() {
 }
 
 #[test]
+fn results_of_one_turn_that_came_in_another_order_are_the_same() {
+    let bench = Bench::new();
+    bench.script(
+        "teller",
+        r#"
+        let say = |n| #{ tool: "say", args: #{ value: n } };
+        if view.turn == 0 { #{ calls: [say.call(1), say.call(2)] } } else { #{ finish: view.results } }
+        "#,
+    );
+    let ran = bench.run(&graph("member_agents: [{ agent: teller, role: teller }]\nnodes: { tell: { agent: teller } }\n"));
+    let mut other = ran.records.clone();
+    let returned = other.iter().enumerate().filter(|(_, record)| matches!(record.event, Event::ToolReturned { .. }));
+    let [one, two] = returned.map(|(ix, _)| ix).collect::<Vec<_>>()[..] else { panic!("two calls returned") };
+    let (before, after) = other.split_at_mut(two);
+    std::mem::swap(&mut before[one].event, &mut after[0].event);
+    let same = Diff::of(&ran.records, &other).unwrap();
+    assert_eq!(named(&same), Vec::<String>::new());
+    let Event::ToolReturned { result, .. } = &mut other[two].event else { panic!("it was swapped") };
+    *result = Arc::new(CallResult { outcome: Ok(Value::Int(3)), ..(**result).clone() });
+    let changed = Diff::of(&ran.records, &other).unwrap();
+    assert_eq!(named(&changed), ["call tell turn 1, call 1, say"]);
+}
+
+#[test]
 fn what_a_fork_shares_is_passed_over_and_what_it_set_comes_first() {
     let bench = bench();
     let team = graph(&TEAM.replace("{{ pick.output }}", "{{ pick.output }} {{ input.who }}"));
@@ -143,4 +170,10 @@ fn the_program_compares_sessions_and_files() {
     assert_eq!(bench.synod(&["export", &b, "--out", "b.jsonl"]).code, Some(0));
     let page = bench.synod(&["diff", &a, "b.jsonl"]).stdout;
     assert!(page.contains("differed first: the input n: 1 | 2") && page.contains("| a | ok"), "{page}");
+    // A file that was changed is compared as it is, and that is said.
+    let text = std::fs::read_to_string(bench.path("b.jsonl")).unwrap();
+    bench.file("c.jsonl", &text.replace("\"task\":\"t\"", "\"task\":\"u\""));
+    let changed = bench.synod(&["diff", "b.jsonl", "c.jsonl"]);
+    assert!(changed.stdout.contains("differed first: the task"), "{}", changed.stdout);
+    assert!(changed.stderr.contains("c.jsonl: line 2 is not what was exported"), "{}", changed.stderr);
 }

@@ -11,7 +11,7 @@ use common::{Bench, Ran, finish, graph, reply_with, say};
 use serde_json::json;
 use synod::{
     engine::Changes,
-    event::{Event, Record, Status},
+    event::{Event, Status},
     value::{Map, Seq, SessionId, Usage, Usd, Value},
 };
 
@@ -86,39 +86,19 @@ fn a_session_can_be_forked_at_every_record_before_its_end_and_comes_to_the_same(
 #[test]
 fn a_team_that_talks_can_be_forked_at_every_record() {
     let bench = Bench::new();
-    bench.script(
-        "finder",
-        r#"
-        if view.turn == 0 {
-            #{ calls: [
-                #{ tool: "broadcast_finding", args: #{ topic: view.role, claim: "it is " + view.role, value: view.role, confidence: 0.7 } },
-                #{ tool: "set_variable", args: #{ variable: "seen", value: view.role } },
-                #{ tool: "say", args: #{ value: 1 } },
-            ] }
-        } else { #{ finish: view.task } }
-        "#,
-    );
-    let ran = bench.run(
-        "
-        name: Team
-        collaboration_pattern: coordinator_worker
-        coordinator: lead
-        member_agents:
-          - { agent: finder, role: a, writes: { variable: seen, merge: append } }
-          - { agent: finder, role: b, writes: { variable: seen, merge: append } }
-        ",
-    );
+    let ran = bench.run(bench.finders());
     ran.completed();
-    let essence = |ran: &Ran| {
-        let json = serde_json::to_value(&*ran.report).unwrap();
-        json!([json["output"], json["findings"], json["decisions"], json["variables"], json["metrics"]["turns"]])
-    };
     let mut points = std::collections::BTreeSet::new();
     for seq in 0..ran.records.len() - 2 {
-        let Ok(id) = fork(&bench, ran.session(), Seq(seq as u64), Changes::default()) else { continue };
-        let again = bench.resume(id);
-        assert_eq!(essence(&again), essence(&ran), "forked at {seq}");
-        points.insert(again.state.started.forked.unwrap().at.0);
+        match fork(&bench, ran.session(), Seq(seq as u64), Changes::default()) {
+            Ok(id) => {
+                let again = bench.resume(id);
+                assert_eq!(again.essence(), ran.essence(), "forked at {seq}");
+                points.insert(again.state.started.forked.unwrap().at.0);
+            }
+            // What ends the session belongs to that record.
+            Err(why) => assert!(why.contains("the session is over at record"), "{why}"),
+        }
     }
     assert!(points.len() * 2 > ran.records.len(), "most records are points to fork at: {points:?} of {}", ran.records.len());
 }
@@ -209,6 +189,7 @@ fn a_model_call_in_flight_is_asked_again_and_nothing_of_the_first_is_counted() {
     assert_eq!(asked.load(Ordering::SeqCst), 2);
     assert_eq!(fork.state.spent.usage, ran.state.spent.usage, "the reply of the fork, and nothing that was lost");
     assert_eq!(fork.state.spent.lost, Usage::default());
+    assert_eq!(fork.state.spent_on, ran.state.spent_on, "one call of the model, as in the other session");
 }
 
 #[test]
@@ -270,10 +251,82 @@ fn the_program_forks_with_changes_and_says_where_from() {
 #[test]
 fn a_fork_can_be_exported_imported_and_replayed_by_itself() {
     let bench = Bench::on_disk();
-    let ran = bench.run(&graph(LINE));
-    let fork = forked(&bench, ran.session(), ended(&ran, "first"), Changes::default());
+    bench.script("teller", "#{ finish: view.task }");
+    let team = "
+        inputs: { who: { type: string, default: world } }
+        member_agents: [{ agent: teller, role: teller }]
+        nodes: { one: { agent: teller, task: one }, two: { agent: teller, task: 'two {{ input.who }}', after: one } }
+        output: '[one.output, two.output]'
+        ";
+    bench.file("team.yaml", &graph(team));
+    let ran = bench.synod(&["run", "team.yaml", "--json"]).json();
+    let forked = bench.synod(&["fork", ran["session"].as_str().unwrap(), "--at", "3", "--set", "who=moon", "--json"]).json();
+    assert_eq!(forked["output"], json!(["one", "two moon"]));
+    let fork = forked["session"].as_str().unwrap();
+    assert_eq!(bench.synod(&["export", fork, "--out", "fork.jsonl"]).code, Some(0));
     let elsewhere = Bench::on_disk();
-    let records: Vec<Record> = fork.records.clone();
-    assert_eq!(elsewhere.engine().import(&records).unwrap(), fork.session());
-    assert_eq!(elsewhere.store().read_all(fork.session()).unwrap(), records);
+    std::fs::copy(bench.path("fork.jsonl"), elsewhere.path("fork.jsonl")).unwrap();
+    assert_eq!(elsewhere.synod(&["import", "fork.jsonl", "--json"]).json()["session"], fork);
+    assert_eq!(elsewhere.synod(&["report", fork, "--json"]).json(), forked);
+    for what in [fork, "fork.jsonl"] {
+        let replayed = elsewhere.synod(&["replay", what, "--strict", "--json"]);
+        assert_eq!((replayed.code, &replayed.json()["output"]), (Some(0), &forked["output"]), "{}", replayed.stderr);
+    }
+}
+
+/// `fork --set` takes what `run --input` takes, and nothing else.
+#[test]
+fn a_changed_input_is_checked_as_one_of_a_run_is() {
+    let bench = Bench::on_disk();
+    bench.file("data/a.txt", "a\n").file("other/b.txt", "b\n").file("top.txt", "top\n");
+    std::fs::create_dir(bench.path("empty")).unwrap();
+    bench.file(
+        "team.yaml",
+        &graph(
+            "
+            inputs: { data: { type: folder, default: data }, ratio: { type: number, default: 0.5 }, n: { type: integer, default: 1 } }
+            nodes: { ask: { ask: 'Go?' }, end: { gate: '[input.ratio, input.n]', after: ask } }
+            output: end.output
+            ",
+        ),
+    );
+    let ran = bench.synod(&["run", "team.yaml", "--json"]).json();
+    let session = ran["session"].as_str().unwrap();
+    let fork = |set: &str| bench.synod(&["fork", session, "--at", "1", "--no-run", "--set", set]);
+    for (set, why) in [
+        ("data=", "the input data is empty"),
+        ("data=top.txt", "top.txt is a file, and a folder is wanted"),
+        ("data=empty", "the folder empty has nothing in it"),
+        ("data=nowhere", "nowhere cannot be opened"),
+        ("n=1.5", "the input n takes an integer"),
+        ("n=many", "n takes JSON here"),
+    ] {
+        let (forked, run) = (fork(set), bench.synod(&["run", "team.yaml", "--input", set]));
+        assert!(forked.code == Some(2) && forked.stderr.contains(why), "{set}: {}", forked.stderr);
+        assert!(run.code == Some(2) && run.stderr.contains(why), "{set}: {}", run.stderr);
+    }
+    for set in ["data=other", "ratio=2", "ratio=0.25", "n=2"] {
+        let forked = fork(set);
+        assert_eq!(forked.code, Some(0), "{set}: {}", forked.stderr);
+    }
+    let fork = fork("ratio=2").stdout.trim().to_owned();
+    assert_eq!(bench.synod(&["answer", &fork, "q0", "yes", "--json"]).json()["output"], json!([2, 1]));
+}
+
+#[test]
+fn a_fork_that_cannot_go_on_is_named() {
+    let bench = Bench::on_disk();
+    bench.file("data/a.txt", "a\n");
+    bench.file(
+        "team.yaml",
+        &graph("inputs: { data: { type: folder, default: data } }\nnodes: { ask: { ask: 'Go?' } }\noutput: ask.output\n"),
+    );
+    let ran = bench.synod(&["run", "team.yaml", "--json"]).json();
+    std::fs::remove_dir_all(bench.path("data")).unwrap();
+    let fork = bench.synod(&["fork", ran["session"].as_str().unwrap(), "--at", "1"]);
+    assert_ne!(fork.code, Some(0));
+    let rows = bench.synod(&["sessions", "--json"]).json();
+    let ids: Vec<&str> = rows.as_array().unwrap().iter().map(|row| row["session"].as_str().unwrap()).collect();
+    let made = ids.iter().find(|id| ran["session"] != **id).unwrap();
+    assert!(fork.stderr.contains(&format!("`synod resume {made}` goes on with it")), "{}", fork.stderr);
 }

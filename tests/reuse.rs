@@ -136,8 +136,21 @@ fn a_changed_profile_and_a_changed_model_are_named() {
         "models: { paid: { provider: openai, id: another, context_window: 100000, price: { input: 1.0, output: 1.0 } } }",
     );
     let changed = again(&bench, &graph(CHAIN), Map::new(), ran.session());
-    let why = "the model paid is openai/another now and was openai/paid".to_owned();
-    assert_eq!(taken(&changed, "first"), ("nothing", why));
+    let why = "the model paid is openai/another at https://api.openai.com/v1 (openai) now and was openai/paid at https://api.openai.com/v1 (openai)";
+    assert_eq!(taken(&changed, "first"), ("nothing", why.to_owned()));
+    let price = "context_window: 100000, price: { input: 1.0, output: 1.0 }";
+    for (provider, model, word) in [
+        ("kind: openai, base_url: 'http://127.0.0.1:1/v1'", "", "at http://127.0.0.1:1/v1 (openai) now"),
+        ("kind: openai_responses", "", "(openai_responses) now"),
+        ("kind: openai", ", structured_output: finish", "(openai, structured_output: finish) now"),
+    ] {
+        bench.catalog(&format!(
+            "providers: {{ openai: {{ {provider} }} }}\nmodels: {{ paid: {{ provider: openai, id: paid, {price}{model} }} }}\n"
+        ));
+        let changed = again(&bench, &graph(CHAIN), Map::new(), ran.session());
+        let (much, why) = taken(&changed, "first");
+        assert!(much == "nothing" && why.contains(word), "{why}");
+    }
 }
 
 #[test]
@@ -238,6 +251,10 @@ fn an_agent_that_made_an_irreversible_call_works_anew_unless_its_node_wants_othe
     assert_eq!((taken(&always, "act").0, row(&always, "act").calls), ("all", 1));
     assert_eq!((bench.board.calls("act"), asked.load(Ordering::SeqCst)), (2, 4), "nothing is asked or called");
     assert_eq!(always.report.metrics.tool_calls, 0);
+    // Whoever took the call over stands for it as whoever made it.
+    let plain = again(&bench, &calls("pay", ""), Map::new(), always.session());
+    assert_eq!(taken(&plain, "act").0, "nothing");
+    assert!(taken(&plain, "act").1.contains("pay there, which is irreversible"), "{:?}", taken(&plain, "act"));
 }
 
 #[test]
@@ -253,6 +270,25 @@ fn an_idempotent_call_is_made_again_under_the_key_that_it_had() {
     let third = again(&bench, &calls("put", ""), Map::new(), second.session());
     third.completed();
     assert_eq!(bench.board.keys("act")[2], keys[0], "and so on");
+}
+
+#[test]
+fn what_a_fork_shares_was_called_in_the_session_that_it_parts_from() {
+    let (bench, _) = bench();
+    let ran = bench.run(&calls("put", ""));
+    let returned = |ran: &Ran| ran.records.iter().find(|r| matches!(r.event, Event::ToolReturned { .. })).unwrap().seq;
+    let mut parted = ran.session();
+    for _ in 0..2 {
+        let fork = bench.block_on(async { bench.engine().fork(parted, returned(&ran), Default::default()).await.unwrap() });
+        let fork = bench.resume(fork);
+        assert_eq!(fork.completed(), json!(["x"]));
+        let made = bench.board.calls("act");
+        let second = again(&bench, &calls("put", ""), Map::new(), fork.session());
+        assert_eq!((second.completed(), taken(&second, "act").0, bench.board.calls("act")), (json!(["x"]), "all", made + 1));
+        let keys = bench.board.keys("act");
+        assert_eq!(keys.first(), keys.last(), "one call, however often it is made");
+        parted = fork.session();
+    }
 }
 
 #[test]
@@ -311,36 +347,14 @@ fn a_node_or_member_may_opt_out() {
 #[test]
 fn findings_messages_and_variables_come_with_the_replies_of_a_team() {
     let bench = Bench::new();
-    bench.script(
-        "finder",
-        r#"
-        if view.turn == 0 {
-            #{ calls: [
-                #{ tool: "broadcast_finding", args: #{ topic: view.role, claim: "disk of " + view.role, value: view.role, confidence: 0.7 } },
-                #{ tool: "set_variable", args: #{ variable: "seen", value: view.role } },
-            ] }
-        } else { #{ finish: view.role } }
-        "#,
-    );
-    let team = "
-        name: Team
-        collaboration_pattern: coordinator_worker
-        coordinator: lead
-        member_agents:
-          - { agent: finder, role: a, writes: { variable: seen, merge: append } }
-          - { agent: finder, role: b, writes: { variable: seen, merge: append } }
-        ";
+    let team = bench.finders();
     let ran = bench.run(team);
     ran.completed();
     let second = again(&bench, team, Map::new(), ran.session());
     assert_eq!(second.completed(), ran.output());
     let rows = &second.report.reuse.as_ref().unwrap().nodes;
     assert!(rows.len() >= 3 && rows.iter().all(|row| row.taken == "all"), "{rows:?}");
-    let essence = |ran: &Ran| {
-        let json = serde_json::to_value(&*ran.report).unwrap();
-        json!([json["findings"], json["decisions"], json["variables"], json["metrics"]["turns"]])
-    };
-    assert_eq!(essence(&second), essence(&ran));
+    assert_eq!(second.essence(), ran.essence());
 }
 
 #[test]

@@ -44,8 +44,11 @@ impl DiffCommand {
 fn records(global: &Global, engine: &Engine, named: &str) -> Result<Vec<Record>, CommandError> {
     let path = PathBuf::from(named);
     if path.is_file() {
-        let Cassette { records, .. } = export::read(&path)?;
+        let Cassette { records, changed } = export::read(&path)?;
         export::fits(&path, &records)?;
+        if !changed.is_empty() && !global.quiet {
+            eprintln!("{named}: {}; this is a comparison with what it says now", changed.join("; "));
+        }
         return Ok(records);
     }
     Ok(engine.store().read_all(global.session(engine, named)?)?)

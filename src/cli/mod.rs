@@ -254,7 +254,11 @@ impl CommandError {
             Self::Engine(error) => {
                 eprintln!("synod: {}", redactor.text(&error.to_string()));
                 match error {
-                    EngineError::Prepare(_) | EngineError::Find(_) | EngineError::Answer(_) | EngineError::Fork(_) => Exit::Usage,
+                    EngineError::Prepare(_)
+                    | EngineError::Find(_)
+                    | EngineError::Answer(_)
+                    | EngineError::Fork(_)
+                    | EngineError::Import(_) => Exit::Usage,
                     // What was not written did not happen; the session can be resumed.
                     EngineError::Append(_) => Exit::Interrupted,
                     EngineError::Claim(_)

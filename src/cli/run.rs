@@ -5,7 +5,7 @@ use clap::Args;
 use super::{CommandError, Exit, Global, Outcome, live, output, runtime};
 use crate::{
     engine::{Engine, PrepareError, Prepared},
-    team::{InputKind, Overrides, did_you_mean},
+    team::{InputKind, InputSpec, Overrides, did_you_mean},
     value::{Map, Value},
 };
 
@@ -99,7 +99,7 @@ pub(super) fn inputs(team: &Prepared, given: &[String]) -> Result<Map, CommandEr
     Ok(inputs)
 }
 
-/// An input that is given as text: as it stands, or as JSON where the team takes a number, boolean, list or map.
+/// An input that is given as text.
 pub(super) fn parse_input(team: &Prepared, name: &str, text: &str) -> Result<Value, String> {
     let specs = team.inputs();
     let Some(spec) = specs.iter().find(|s| *s.name == *name) else {
@@ -110,12 +110,17 @@ pub(super) fn parse_input(team: &Prepared, name: &str, text: &str) -> Result<Val
         });
         return Err(format!("the team has no input {name}; {hint}"));
     };
+    parse(spec, text)
+}
+
+/// The text of an input: as it stands, or as JSON where the team takes a number, boolean, list or map.
+pub(super) fn parse(spec: &InputSpec, text: &str) -> Result<Value, String> {
     match spec.kind {
         InputKind::String | InputKind::Folder | InputKind::File => Ok(Value::text(text)),
         InputKind::Integer | InputKind::Number | InputKind::Boolean | InputKind::List | InputKind::Map => {
             let json = serde_json::from_str::<serde_json::Value>(text).map_err(|e| e.to_string());
             let value = json.and_then(|json| Value::try_from(json).map_err(|e| e.to_string()));
-            value.map_err(|why| format!("{name} takes JSON here: {why}"))
+            value.map_err(|why| format!("{} takes JSON here: {why}", spec.name))
         }
     }
 }

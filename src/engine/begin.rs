@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Engine, EngineError, Inner, Prepared, SessionHandle, blocking, claimed::Claimed, drive, prepare, record, reuse};
 use crate::{
-    event::{EVENT_VERSION, Started},
+    event::Started,
     model::Models,
     schedule::Scheduler,
     state::State,
@@ -68,19 +68,14 @@ impl Engine {
         };
         let (reuse, past) = past.unzip();
         let at = self.inner.clock.now();
+        let task = self.inner.env.redactor().text(task);
         let started = Started {
-            version: EVENT_VERSION,
-            session,
             tenant: self.inner.tenant.clone(),
-            team: team.name.clone(),
-            task: Arc::from(self.inner.env.redactor().text(task)),
-            inputs: Arc::new(inputs),
-            plan: team.plan.clone(),
             sources: team.sources.clone(),
             records,
             models: reuse::models(&self.inner.catalog, &team.plan),
-            forked: None,
             reuse,
+            ..Started::new(session, team.name.clone(), task, inputs, team.plan.clone())
         };
         let claim = if let Some(claim) = claim {
             claim

@@ -4,12 +4,12 @@
 //! session's, and whoever drops or moves a session need not know who else reads it. What is large in them (the plan, long replies)
 //! stands in a journal once, under its digest, however many sessions have it.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use uuid::Uuid;
 
 use super::{
-    Engine, EngineError, Inner, PrepareError, blocking, prepare,
+    Engine, EngineError, Inner, blocking, prepare,
     replay::{RecordedTools, begins},
     toolbox::SessionTools,
 };
@@ -19,9 +19,9 @@ use crate::{
     schedule::{Past, Scheduler},
     state::State,
     store::{Closing, NewSession},
-    team::did_you_mean,
+    team::{InputSpec, did_you_mean},
     turn::{Toolbox, cut},
-    value::{Map, Seq, SessionId, Timestamp, Value},
+    value::{Map, Seq, SessionId, Timestamp},
 };
 
 /// Characters that are shown of what came of a call.
@@ -39,6 +39,11 @@ pub struct Changes {
 }
 
 impl Engine {
+    /// The inputs that the team of a session takes, as far as the texts that it keeps say so.
+    pub fn inputs_of(&self, started: &Started) -> Vec<InputSpec> {
+        self.inner.inputs_of(started)
+    }
+
     /// Makes a session that shares the past of another one up to record `at`, and is its own from there on: [`Engine::resume`] goes
     /// on with it. Records that tell of one thing (a message, and that it was sent) are shared together; [`Forked::from`] and the
     /// first record say where that ends. What was in flight there is asked and called anew under the new session's keys; an irreversible call without a
@@ -115,9 +120,15 @@ impl Inner {
     fn forked(&self, state: &State, from: Point, changes: Changes) -> Result<Forked, EngineError> {
         let redactor = self.env.redactor();
         let plan = &state.started.plan;
+        let takes = self.inputs_of(&state.started);
         let mut inputs = Map::new();
         for (name, value) in redactor.map(changes.inputs) {
-            inputs.insert(name.clone(), self.input(state, &name, value)?);
+            let known: BTreeSet<&str> = state.started.inputs.keys().chain(plan.inputs.keys()).map(String::as_str).collect();
+            if !known.contains(name.as_str()) {
+                return Err(unknown("input", &name, &known));
+            }
+            let value = self.input(&takes, plan, &name, value)?;
+            inputs.insert(name, value);
         }
         let known = variables(plan, state);
         for name in changes.variables.keys() {
@@ -128,26 +139,6 @@ impl Inner {
         let variables = redactor.map(changes.variables);
         let task = changes.task.map(|task| Arc::from(redactor.text(&task)));
         Ok(Forked { from, task, inputs, variables, meanwhile: Vec::new() })
-    }
-
-    fn input(&self, state: &State, name: &str, value: Value) -> Result<Value, EngineError> {
-        let (plan, inputs) = (&state.started.plan, &state.started.inputs);
-        let Some(now) = inputs.get(name).or_else(|| plan.inputs.get(name)) else {
-            let all: BTreeSet<&str> = inputs.keys().chain(plan.inputs.keys()).map(String::as_str).collect();
-            return Err(unknown("input", name, &all));
-        };
-        if !now.is_null() && std::mem::discriminant(now) != std::mem::discriminant(&value) {
-            let why = format!("the input {name} is {} in this session, not {}", now.a_kind(), value.a_kind());
-            return Err(PrepareError::Input(why).into());
-        }
-        if !plan.roots.iter().any(|root| **root == *name) {
-            return Ok(value);
-        }
-        let Some(written) = value.as_str() else {
-            return Err(PrepareError::Input(format!("the input {name} takes a path, not {}", value.a_kind())).into());
-        };
-        let found = self.places.absolute(written).map_err(EngineError::from)?;
-        Ok(Value::text(Path::new(&found).to_string_lossy()))
     }
 }
 

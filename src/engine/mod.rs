@@ -126,6 +126,9 @@ pub enum EngineError {
     /// A session cannot be forked like this.
     #[error("fork the session: {0}")]
     Fork(String),
+    /// A session cannot be imported.
+    #[error("import the session: {0}")]
+    Import(String),
     /// The task of a session broke off.
     #[error("the session's task broke off: {0}")]
     Broken(String),

@@ -8,11 +8,12 @@ use std::{
 
 use super::{Engine, EngineError, FileSources, Inner, Places, library};
 use crate::{
+    event::Started,
     graph::Plan,
     model::ModelError,
     plan::{self, Machine, Review},
     rule::RuleDiagnostic,
-    team::{self, Diagnostic, InputKind, InputSpec, Known, LIBRARY, LoadedProfile, Overrides, Sources, Team},
+    team::{self, Diagnostic, InputKind, InputSpec, Known, LIBRARY, LoadedProfile, MapSources, Overrides, Sources, Team},
     tool::{Roots, RootsError},
     turn::COLLABORATION,
     value::{Judge, Map, Value},
@@ -199,59 +200,62 @@ pub(super) fn judge_of(plan: &Plan, sources: &BTreeMap<String, Arc<str>>) -> Res
 impl Inner {
     /// The inputs of a session: what is given over the defaults, checked, folders made absolute.
     pub(super) fn inputs(&self, team: &Prepared, given: Map) -> Result<Map, EngineError> {
-        let mut inputs = team.plan.inputs.clone();
         let specs = team.inputs();
-        for (name, value) in given {
-            let Some(spec) = specs.iter().find(|s| *s.name == *name) else {
-                if team.team.is_none() {
-                    inputs.insert(name, value);
-                    continue;
-                }
-                let known: Vec<&str> = specs.iter().map(|s| s.name.as_ref()).collect();
-                let hint = team::did_you_mean(&name, known.iter().copied()).unwrap_or_else(|| {
-                    if known.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", known.join(", ")) }
-                });
-                return Err(PrepareError::Input(format!("the team has no input {name}; {hint}")).into());
-            };
+        let is_known = |name: &String| team.team.is_none() || specs.iter().any(|spec| *spec.name == **name);
+        if let Some(name) = given.keys().find(|name| !is_known(name)) {
+            let known: Vec<&str> = specs.iter().map(|s| s.name.as_ref()).collect();
+            let hint = team::did_you_mean(name, known.iter().copied()).unwrap_or_else(|| {
+                if known.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", known.join(", ")) }
+            });
+            return Err(PrepareError::Input(format!("the team has no input {name}; {hint}")).into());
+        }
+        let mut inputs = team.plan.inputs.clone();
+        inputs.extend(given);
+        let checked = inputs.into_iter().map(|(name, value)| {
+            let value = self.input(specs, &team.plan, &name, value)?;
+            Ok((name, value))
+        });
+        checked.collect()
+    }
+
+    /// An input of a session, checked; a folder or file made absolute.
+    pub(super) fn input(&self, specs: &[InputSpec], plan: &Plan, name: &str, value: Value) -> Result<Value, PrepareError> {
+        let wrong = |why: String| PrepareError::Input(format!("the input {name}{why}"));
+        let spec = specs.iter().find(|spec| *spec.name == *name);
+        if let Some(spec) = spec {
+            if value.is_null() && spec.default.is_none() {
+                return Err(wrong(format!(" is missing; give it with --input {name}=…")));
+            }
             if !team::fits(spec.kind, &value) {
                 let wanted = crate::value::a(&Value::of(&spec.kind).unwrap_or_default().to_string());
-                return Err(PrepareError::Input(format!("the input {name} takes {wanted}, not {}", value.a_kind())).into());
-            }
-            inputs.insert(name, value);
-        }
-        for spec in specs {
-            let missing = inputs.get(&*spec.name).is_none_or(Value::is_null) && spec.default.is_none();
-            if missing {
-                return Err(PrepareError::Input(format!(
-                    "the input {} is missing; give it with --input {}=…",
-                    spec.name, spec.name
-                ))
-                .into());
+                return Err(wrong(format!(" takes {wanted}, not {}", value.a_kind())));
             }
         }
-        for name in &team.plan.roots {
-            if let Some(written) = inputs.get(&**name).and_then(Value::as_str).map(str::to_owned) {
-                // An empty default says that it may be left out.
-                let default = team.plan.inputs.get(&**name).and_then(Value::as_str);
-                if written.is_empty() && default == Some("") {
-                    continue;
-                }
-                if written.trim().is_empty() {
-                    let why = format!("the input {name} is empty; give a path with --input {name}=…");
-                    return Err(PrepareError::Input(why).into());
-                }
-                let wrong = |why: String| PrepareError::Input(format!("the input {name}: {why}"));
-                let path = match self.places.absolute(&written) {
-                    Err(PrepareError::Input(why)) => return Err(wrong(why).into()),
-                    other => other?,
-                };
-                if let Some(spec) = specs.iter().find(|spec| spec.name == *name) {
-                    check_root(spec.kind, &written, &path).map_err(wrong)?;
-                }
-                inputs.insert(name.to_string(), Value::from(path.to_string_lossy().into_owned()));
-            }
+        let is_root = plan.roots.iter().any(|root| **root == *name);
+        let Some(written) = value.as_str().filter(|_| is_root) else { return Ok(value) };
+        // An empty default says that it may be left out.
+        if written.is_empty() && plan.inputs.get(name).and_then(Value::as_str) == Some("") {
+            return Ok(value);
         }
-        Ok(inputs)
+        if written.trim().is_empty() {
+            return Err(wrong(format!(" is empty; give a path with --input {name}=…")));
+        }
+        let path = self.places.absolute(written).map_err(|error| match error {
+            PrepareError::Input(why) => wrong(format!(": {why}")),
+            error => error,
+        })?;
+        if let Some(spec) = spec {
+            check_root(spec.kind, written, &path).map_err(|why| wrong(format!(": {why}")))?;
+        }
+        Ok(Value::from(path.to_string_lossy().into_owned()))
+    }
+
+    /// The inputs that the team of a session takes, as far as the texts that it keeps say so.
+    pub(super) fn inputs_of(&self, started: &Started) -> Vec<InputSpec> {
+        let sources = MapSources::from(started.sources.clone());
+        let known = Known::models(&self.catalog);
+        let (team, _) = team::read_team(&started.team, &sources, &Overrides::default(), &known);
+        team.map(|team| team.inputs).unwrap_or_default()
     }
 
     /// What the tools of a session may reach.

@@ -8,7 +8,7 @@ use crate::{
     graph::Plan,
     schedule::Past,
     state::FoldError,
-    team::ModelCatalog,
+    team::{Model, ModelCatalog, Structured},
     turn::Toolbox,
     value::{Seq, SessionId},
 };
@@ -38,10 +38,22 @@ impl Inner {
     }
 }
 
-/// The provider and id behind each name of a model in a plan that the catalog knows.
+/// What is behind each name of a model in a plan that the catalog knows: whatever of it a reply may depend on.
 pub(super) fn models(catalog: &ModelCatalog, plan: &Plan) -> BTreeMap<Arc<str>, Arc<str>> {
     let profiles = plan.teams.iter().flat_map(|team| team.members.iter().chain(&team.coordinator)).map(|member| &member.profile);
     let names = profiles.flat_map(|profile| std::iter::once(&profile.model).chain(&profile.fallback_models));
     let known = names.filter_map(|name| Some((name, catalog.model(name)?)));
-    known.map(|(name, model)| (name.clone(), Arc::from(format!("{}/{}", model.provider, model.id)))).collect()
+    known.map(|(name, model)| (name.clone(), Arc::from(meant(catalog, &model)))).collect()
+}
+
+/// A model in words: `openai/gpt-5 at https://api.openai.com/v1 (openai, structured_output: finish)`.
+fn meant(catalog: &ModelCatalog, model: &Model) -> String {
+    let name = format!("{}/{}", model.provider, model.id);
+    let Some(provider) = catalog.providers.get(&model.provider) else { return name };
+    let (kind, url) = (provider.kind.name(), provider.base_url.as_deref().unwrap_or_else(|| provider.kind.base_url()));
+    let structured = model.structured.map(|structured| match structured {
+        Structured::Native => ", structured_output: native",
+        Structured::Finish => ", structured_output: finish",
+    });
+    format!("{name} at {url} ({kind}{})", structured.unwrap_or_default())
 }

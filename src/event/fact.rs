@@ -1,16 +1,16 @@
 //! Which facts are there? [`Event`], one variant each.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::effect::Key;
+use super::{Point, Started, effect::Key};
 use crate::{
-    graph::{Detector, EscalationPolicy, Graph, Plan},
+    graph::{Detector, EscalationPolicy, Graph},
     value::{
         AskId, Call, CallIx, CallResult, Decision, EffectClass, Epoch, EscalateTo, Failure, Finding, FindingId, Form,
         HandoffRequest, Map, Message, MessageId, NodeIx, Reply, RequestDigest, Role, RuleKind, Seq, SessionId, Subtask,
-        TemplateIx, Tenant, Timestamp, TrackRecord, Turn, Usage, Value, Verdict,
+        TemplateIx, Timestamp, Turn, Usage, Value, Verdict,
     },
 };
 
@@ -305,48 +305,6 @@ pub enum Event {
     Finished(Box<Finished>),
 }
 
-/// What a session starts from; it pins everything that the run depends on.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Started {
-    /// [`super::EVENT_VERSION`] of the writer.
-    pub version: u32,
-    /// Which session.
-    pub session: SessionId,
-    /// Whose.
-    pub tenant: Tenant,
-    /// The team as it was named: a path, or a name in the shipped library.
-    pub team: Arc<str>,
-    /// What is to be done, in words.
-    pub task: Arc<str>,
-    /// The inputs, defaults filled in.
-    pub inputs: Arc<Map>,
-    /// The compiled plan.
-    pub plan: Arc<Plan>,
-    /// The text of every script that the plan's rules, expressions and script agents need, by path.
-    pub sources: BTreeMap<String, Arc<str>>,
-    /// How often what agents held stood in earlier sessions, where a vote of the plan goes by that.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub records: Vec<TrackRecord>,
-    /// The provider and id behind each name of a model that the catalog knows.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub models: BTreeMap<Arc<str>, Arc<str>>,
-    /// The session whose past it shares.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub forked: Option<Point>,
-    /// The session whose results it takes over where nothing has changed, as far as that had come then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reuse: Option<Point>,
-}
-
-/// A point in the journal of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Point {
-    /// Which session.
-    pub session: SessionId,
-    /// Its last record that counts.
-    pub at: Seq,
-}
-
 /// How a session parts from the one whose past it shares.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Forked {
@@ -382,13 +340,6 @@ pub struct TakenOver {
     /// What that took then, and takes nobody now.
     #[serde(default, skip_serializing_if = "Usage::is_nothing")]
     pub saved: Usage,
-}
-
-impl PartialEq for Started {
-    /// By identity: two starts are equal when they are of the same session.
-    fn eq(&self, other: &Self) -> bool {
-        self.session == other.session && self.version == other.version
-    }
 }
 
 /// Instances that a scope grew by. Their nodes follow the last one that exists, in order.

@@ -7,15 +7,17 @@
 mod cassette;
 mod effect;
 mod fact;
+mod started;
 
 use serde::{Deserialize, Serialize};
 
 pub use cassette::{CASSETTE_VERSION, Cassette, CassetteError, CassetteReader, CassetteWriter};
 pub use effect::{Effect, Input, Key, ModelCall, Notice, ToolCall};
 pub use fact::{
-    Ask, AskFor, AskOutcome, Delegated, Event, Finished, Forked, Grown, GrownFrom, Outcome, Point, Skip, Started, Status,
-    TakenOver, ToolCalled, TurnEnd,
+    Ask, AskFor, AskOutcome, Delegated, Event, Finished, Forked, Grown, GrownFrom, Outcome, Skip, Status, TakenOver, ToolCalled,
+    TurnEnd,
 };
+pub use started::{Point, Started};
 
 use crate::value::{Seq, Timestamp};
 

@@ -150,7 +150,8 @@ impl Diff {
     /// One of them is no session.
     pub fn of(a: &[Record], b: &[Record]) -> Result<Self, FoldError> {
         let shared = shared(a, b);
-        let differences = differences(facts(a, shared)?, facts(b, shared)?);
+        let digests = [a, b].into_iter().all(digests_comparable);
+        let differences = differences(facts(a, shared, digests)?, facts(b, shared, digests)?);
         let (one, other) = (Told::of(a)?, Told::of(b)?);
         Ok(Self {
             nodes: nodes(&one, &other),
@@ -167,6 +168,11 @@ impl Diff {
 fn shared(a: &[Record], b: &[Record]) -> usize {
     let same = a.iter().zip(b).skip(1).take_while(|(a, b)| a == b).count();
     if same == 0 { 0 } else { same + 1 }
+}
+
+/// Whether the digests of a session's requests are made as this build makes them.
+fn digests_comparable(records: &[Record]) -> bool {
+    records.first().is_some_and(|record| matches!(&record.event, Event::Started(started) if started.digests_comparable()))
 }
 
 /// A fact: what it is about, the record that tells it, and what it says.

@@ -9,17 +9,18 @@ use super::diff::{About, Fact};
 use crate::{
     event::{AskOutcome, Event, Outcome, Record, Started, TurnEnd},
     state::{FoldError, State},
-    value::{NodeIx, Reply, Seq, Value},
+    value::{CallIx, NodeIx, Reply, Seq, Value},
 };
 
-/// The facts of a session that a record from `from` on tells; those of its first record too, where nothing is shared.
+/// The facts of a session that a record from `from` on tells; those of its first record too, where nothing is shared. What its requests
+/// looked like only where their `digests` can be compared with the other's.
 ///
 /// # Errors
 /// They are no session.
-pub(super) fn facts(records: &[Record], from: usize) -> Result<Vec<Fact>, FoldError> {
+pub(super) fn facts(records: &[Record], from: usize, digests: bool) -> Result<Vec<Fact>, FoldError> {
     let (first, rest) = records.split_first().ok_or(FoldError::NoStart)?;
     let mut state = State::start(first)?;
-    let mut all = Facts::default();
+    let mut all = Facts { digests, ..Facts::default() };
     if from == 0 {
         all.begin(&state.started);
     }
@@ -35,6 +36,8 @@ pub(super) fn facts(records: &[Record], from: usize) -> Result<Vec<Fact>, FoldEr
 #[derive(Default)]
 struct Facts {
     found: Vec<Fact>,
+    /// Whether the digests of requests count.
+    digests: bool,
     /// How often something of that name came up.
     times: BTreeMap<(About, Option<Arc<str>>, String), u32>,
 }
@@ -89,7 +92,10 @@ impl Facts {
                 }
             }
             Event::TurnStarted { node, turn, sent, .. } => {
-                let parts = sent.as_ref().map_or(Json::Null, |sent| json!(sent.parts().collect::<BTreeMap<_, _>>()));
+                let parts = sent
+                    .as_ref()
+                    .filter(|_| self.digests)
+                    .map_or(Json::Null, |sent| json!(sent.parts().collect::<BTreeMap<_, _>>()));
                 self.add(About::Request, path(*node), format!("turn {}", turn.0 + 1), seq, parts);
             }
             Event::TurnEnded { node, turn, end, .. } => {
@@ -101,7 +107,10 @@ impl Facts {
             }
             Event::ToolReturned { node, turn, call, result } => {
                 let tool = state.activations.get(node).and_then(|a| Some(a.call(*call)?.call()?.tool.clone()));
-                let name = format!("turn {}, {}", turn.0 + 1, tool.as_deref().unwrap_or("call"));
+                // Results come in any order.
+                let which =
+                    if *call == CallIx::LOOKUP { "look-up".to_owned() } else { format!("call {}", u64::from(call.0) + 1) };
+                let name = format!("turn {}, {which}, {}", turn.0 + 1, tool.as_deref().unwrap_or("unknown"));
                 self.add(About::Call, path(*node), name, seq, outcome(&result.outcome));
             }
             Event::Judged { node, rule, verdict } => {

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::{
-    event::{EVENT_VERSION, Finished, Outcome, Started},
+    event::{Finished, Outcome, Started},
     plan::PlanBuilder,
-    value::{Epoch, EscalateTo, FailureKind, Message, MessageId, MessageKind, NodeIx, Role, Seq},
+    value::{Epoch, EscalateTo, FailureKind, Map, Message, MessageId, MessageKind, NodeIx, Role, Seq},
 };
 
 const WORK: NodeIx = NodeIx(0);
@@ -18,20 +18,8 @@ fn report(events: impl IntoIterator<Item = (i64, Event)>) -> Report {
 fn records(events: impl IntoIterator<Item = (i64, Event)>) -> Vec<Record> {
     let mut builder = PlanBuilder::new();
     builder.tool("work", "noop");
-    let started = Started {
-        version: EVENT_VERSION,
-        session: SessionId(uuid::Uuid::nil()),
-        tenant: Default::default(),
-        team: "team".into(),
-        task: "task".into(),
-        inputs: Arc::default(),
-        plan: Arc::new(builder.build().expect("one node has no circle")),
-        sources: BTreeMap::new(),
-        records: Vec::new(),
-        models: BTreeMap::new(),
-        forked: None,
-        reuse: None,
-    };
+    let plan = builder.build().expect("one node has no circle");
+    let started = Started::new(SessionId(uuid::Uuid::nil()), "team", "task", Map::new(), plan);
     let all = std::iter::once((0, Event::Started(Box::new(started)))).chain(events);
     let record = |(seq, (ms, event)): (usize, _)| Record { seq: Seq(seq as u64), at: Timestamp(ms * 1_000), event };
     all.enumerate().map(record).collect()

@@ -58,7 +58,7 @@ pub(super) struct Earlier {
     pub(super) tools: BTreeMap<Arc<str>, Called>,
     /// By path: what every node came to that succeeded.
     pub(super) outputs: BTreeMap<Arc<str>, Value>,
-    /// By path: an irreversible tool that an agent called.
+    /// By path: an irreversible tool that an agent called, or whose result it took over.
     pub(super) irreversible: BTreeMap<Arc<str>, Arc<str>>,
 }
 
@@ -169,12 +169,16 @@ impl Earlier {
         let state = &scheduler.state;
         match event {
             Event::TurnStarted { node, sent, .. } => {
-                open.sent.insert(*node, sent.clone());
+                open.sent.insert(*node, sent.clone().filter(|_| self.started.digests_comparable()));
                 open.made.remove(node);
             }
             Event::TakenOver(taken) => {
                 open.origins.insert(taken.node, taken.session);
                 open.made.entry(taken.node).or_default().extend(taken.call);
+                if let Some(call) = taken.call {
+                    let effect = state.activations.get(&taken.node).map(|activation| activation.effect(call));
+                    self.note_irreversible(state, taken.node, call, effect.unwrap_or_default());
+                }
             }
             Event::Anew { node, under, .. } => open.origins.extend(under.map(|under| (*node, under))),
             Event::TurnEnded { node, turn, end: TurnEnd::Reply(reply), .. } => {
@@ -186,10 +190,7 @@ impl Earlier {
             }
             Event::ToolCalled(called) => {
                 open.made.entry(called.node).or_default().push(called.call);
-                let call = state.activations.get(&called.node).and_then(|a| a.call(called.call)?.call());
-                if let Some(call) = call.filter(|_| called.effect == EffectClass::Irreversible) {
-                    self.irreversible.insert(state.path(called.node), call.tool.clone());
-                }
+                self.note_irreversible(state, called.node, called.call, called.effect);
             }
             Event::ToolReturned { node, turn, call, result } => {
                 if open.made.get(node).is_some_and(|made| made.contains(call))
@@ -208,7 +209,22 @@ impl Earlier {
                 }
                 self.outputs.insert(path, value.clone());
             }
+            // What came before was asked and called in the session that this one parts from there.
+            Event::Forked(forked) => {
+                let (own, other) = (self.point.session, forked.from.session);
+                let asked = self.turns.values_mut().flatten().map(|asked| &mut asked.origin);
+                let called = self.tools.values_mut().map(|called| &mut called.origin);
+                asked.chain(called).filter(|origin| **origin == own).for_each(|origin| *origin = other);
+            }
             _ => {}
+        }
+    }
+
+    /// Notes a call that was made or taken over, where it is irreversible.
+    fn note_irreversible(&mut self, state: &State, node: NodeIx, call: CallIx, effect: EffectClass) {
+        let call = state.activations.get(&node).and_then(|activation| activation.call(call)?.call());
+        if let Some(call) = call.filter(|_| effect == EffectClass::Irreversible) {
+            self.irreversible.insert(state.path(node), call.tool.clone());
         }
     }
 

@@ -203,7 +203,7 @@ impl Earlier {
     /// Why a request is not the one that was sent.
     fn why_other(&self, scheduler: &Scheduler, node: NodeIx, turn: Turn, asked: &Asked, sent: Option<&RequestDigest>) -> String {
         let (Some(was), Some(is)) = (&asked.sent, sent) else {
-            return "an earlier version ran that session, and did not record what was asked".to_owned();
+            return "an earlier version ran that session, and did not record what was asked as this one does".to_owned();
         };
         match was.first_difference(is).map_or("words", |(part, ..)| part) {
             "profile" => self.profile_changed(scheduler, node, asked),

@@ -23,13 +23,13 @@ pub use past::Past;
 pub use quantiles::{Quantiles, Spread};
 
 use crate::{
-    event::{EVENT_VERSION, Started},
+    event::Started,
     graph::Plan,
     plan::Models,
     report::Measured,
     state::FoldError,
     turn::Toolbox,
-    value::{Judge, Map, Role, SessionId, Tenant},
+    value::{Judge, Map, Role, SessionId},
 };
 use agents::Agents;
 use assume::millis;
@@ -141,20 +141,9 @@ pub fn runs(scenario: &Scenario, prices: &dyn Models, which: Range<u64>) -> Resu
 fn one(scenario: &Scenario, plan: &Arc<Plan>, tools: &Arc<dyn Toolbox>, prices: &dyn Models, nth: u64) -> Result<Run, FoldError> {
     let mut random = Random::of_run(scenario.seed, nth);
     let judge = Arc::new(Guess::new(scenario.judge.clone(), plan, Random::of_run(!scenario.seed, nth)));
-    let started = Started {
-        version: EVENT_VERSION,
-        session: SessionId(uuid::Uuid::from_u64_pair(scenario.seed, nth)),
-        tenant: Tenant::default(),
-        team: scenario.team.clone(),
-        task: scenario.task.clone(),
-        inputs: Arc::new(scenario.inputs.clone()),
-        plan: plan.clone(),
-        sources: BTreeMap::new(),
-        records: Vec::new(),
-        models: BTreeMap::new(),
-        forked: None,
-        reuse: None,
-    };
+    let session = SessionId(uuid::Uuid::from_u64_pair(scenario.seed, nth));
+    let (team, task, inputs) = (scenario.team.clone(), scenario.task.clone(), scenario.inputs.clone());
+    let started = Started::new(session, team, task, inputs, plan.clone());
     let agents = Agents::new(&scenario.assumed, plan, prices);
     let records = world::run(started, judge, tools.clone(), agents, &scenario.assumed, &mut random)?;
     let measured = Measured::of(&records)?;

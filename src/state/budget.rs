@@ -310,7 +310,7 @@ impl State {
         self.let_go();
     }
 
-    /// A reply is there that nobody was asked for.
+    /// Nobody was asked here: the reply was taken over, or is another session's.
     pub(super) fn settle_unasked(&mut self, key: &Key) {
         self.budget.reserved.remove(key);
         self.let_go();
@@ -318,18 +318,18 @@ impl State {
 
     /// After an outage nobody knows what the calls in flight took. The turns that wait for a reply begin anew.
     pub(super) fn lose_reserved(&mut self) {
-        self.cut_off_reserved(None);
+        self.cut_off_reserved(|state, key| state.settle_call(key, None, None));
     }
 
-    /// The calls in flight are those of another session, which pays for them: nothing of what they reserved is spent here.
+    /// The calls in flight are those of another session, which pays for them: nothing of them counts here.
     pub(super) fn release_reserved(&mut self) {
-        self.cut_off_reserved(Some(Usage::default()));
+        self.cut_off_reserved(Self::settle_unasked);
     }
 
-    fn cut_off_reserved(&mut self, took: Option<Usage>) {
+    fn cut_off_reserved(&mut self, settle: impl Fn(&mut Self, &Key)) {
         let cut_off: Vec<Key> = self.budget.reserved.keys().copied().collect();
         for key in cut_off {
-            self.settle_call(&key, took, None);
+            settle(self, &key);
             let limiter = self.instance_of(key.node).limiter;
             let awaited = |a: &&mut super::Activation| a.stage == Stage::Asked && a.turn == key.turn && a.attempt == key.attempt;
             if !self.late.contains(&key)

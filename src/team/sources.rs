@@ -57,6 +57,12 @@ impl MapSources {
     }
 }
 
+impl From<BTreeMap<String, Arc<str>>> for MapSources {
+    fn from(texts: BTreeMap<String, Arc<str>>) -> Self {
+        Self(texts)
+    }
+}
+
 impl Sources for MapSources {
     fn read(&self, name: &str) -> Result<Arc<str>, SourceError> {
         self.0.get(name).cloned().ok_or(SourceError::NotFound)

@@ -119,6 +119,30 @@ impl Bench {
         self.file(&format!("{name}.rhai"), &format!("fn turn(view) {{\n{}\n}}\n", dedent(body)))
     }
 
+    /// A team of two who say what they find, write a variable and call a tool.
+    pub fn finders(&self) -> &'static str {
+        self.script(
+            "finder",
+            r#"
+            if view.turn == 0 {
+                #{ calls: [
+                    #{ tool: "broadcast_finding", args: #{ topic: view.role, claim: "it is " + view.role, value: view.role, confidence: 0.7 } },
+                    #{ tool: "set_variable", args: #{ variable: "seen", value: view.role } },
+                    #{ tool: "say", args: #{ value: 1 } },
+                ] }
+            } else { #{ finish: view.task } }
+            "#,
+        );
+        "
+        name: Team
+        collaboration_pattern: coordinator_worker
+        coordinator: lead
+        member_agents:
+          - { agent: finder, role: a, writes: { variable: seen, merge: append } }
+          - { agent: finder, role: b, writes: { variable: seen, merge: append } }
+        "
+    }
+
     /// A model that profiles may name.
     pub fn model(&self, name: &str, model: Arc<dyn Model>) -> &Self {
         self.models.lock().unwrap().push((name.to_owned(), model));

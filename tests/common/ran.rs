@@ -49,6 +49,13 @@ impl Ran {
         self.output()
     }
 
+    /// What it came to, without who paid for it.
+    pub fn essence(&self) -> serde_json::Value {
+        let json = serde_json::to_value(&*self.report).unwrap();
+        let parts = ["output", "findings", "decisions", "variables"].map(|part| json[part].clone());
+        serde_json::json!([parts, json["metrics"]["turns"]])
+    }
+
     /// `ok`, `failed`, `timed_out`, `skipped`, `cancelled` or `pending`; `absent` where there is no such node.
     pub fn of(&self, path: &str) -> &'static str {
         self.state.find(path).map_or("absent", |node| self.state.status_name(node))

@@ -243,6 +243,7 @@ impl BatchError {
                 | EngineError::Find(_)
                 | EngineError::Post(_)
                 | EngineError::Fork(_)
+                | EngineError::Import(_)
                 | EngineError::Fold(_)
                 | EngineError::Prepare(_)
                 | EngineError::Tool(_)

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::{
-    event::{Event, Record},
+    event::{EVENT_VERSION, Event, Record, Started},
     report::shown,
     schedule::Scheduler,
     state::{FoldError, State},
@@ -90,18 +90,18 @@ pub(super) fn difference(
     Ok(Some(Difference { seq: Seq(same as u64), node, turn: None, path, recorded: was, replayed: is }))
 }
 
-/// The version of events from which on the digest of a request is made of digests of its entries.
-const DIGESTS_OF_ENTRIES: u32 = 4;
-
-/// The records of a journal as this build can compare them: the digests of older ones are made otherwise.
-pub(super) fn comparable(records: &[Record], version: u32) -> Cow<'_, [Record]> {
-    if version >= DIGESTS_OF_ENTRIES {
+/// The records of a journal as this build can compare them: the digests of older ones are made otherwise, and so are the messages of
+/// their exchanges.
+pub(super) fn comparable<'r>(records: &'r [Record], started: &Started) -> Cow<'r, [Record]> {
+    if started.version == EVENT_VERSION {
         return Cow::Borrowed(records);
     }
     let mut records = records.to_vec();
     for record in &mut records {
-        if let Event::TurnStarted { sent, .. } = &mut record.event {
-            *sent = None;
+        match &mut record.event {
+            Event::TurnStarted { sent, .. } if !started.digests_comparable() => *sent = None,
+            Event::Said { message, .. } => *message = started.message(message),
+            _ => {}
         }
     }
     Cow::Owned(records)

@@ -20,15 +20,13 @@ use crate::{
     report::Report,
     schedule::{Past, Scheduler},
     state::{FoldError, State},
-    store::{Claim, ClaimError, Closing, NewSession, READ_PAGE, Store},
+    store::{ClaimError, Closing, NewSession, READ_PAGE},
     turn::Toolbox,
     value::{Failure, FailureKind, Seq, SessionId},
 };
 
 /// Steps that a replay which has left its record takes at most.
 const STEPS: usize = 100_000;
-/// Records that an import appends at once.
-const BATCH: usize = 1_024;
 
 /// What came of a replay.
 #[derive(Clone, Debug)]
@@ -69,23 +67,22 @@ impl Engine {
         let recorded = State::fold(records)?;
         let stops = recorded.finished.is_none();
         go_on(&mut scheduler, &mut replayed, stops)?;
-        let records = &compare::comparable(records, started.version);
+        let records = &compare::comparable(records, started);
         let difference = compare::difference(records, &replayed, &judge, &tools)?;
         let report = Report::of(&replayed)?.left_alone();
         Ok(Replayed { report, status: scheduler.state().status(), difference })
     }
 
     /// Puts the records of a session into the store, under the id and the tenant that they name. A session that is there with
-    /// the same records stays as it is.
+    /// the same records stays as it is; of one that is there with the first of them, the rest is added.
     ///
     /// # Errors
     /// They are no session, another one has its id, or the store cannot be written.
     pub fn import(&self, records: &[Record]) -> Result<SessionId, EngineError> {
-        self.import_from(|take| records.iter().try_for_each(|record| take(record.clone())))
+        self.put(&State::fold(records)?, records)
     }
 
-    /// The same with records that need not be in memory at once: `each` hands out all of them, in order, and is called twice. Of a session
-    /// that is there with the first of them, as when an import was broken off, the rest is added.
+    /// The same with the records that `each` hands out, in order.
     ///
     /// # Errors
     /// As [`Engine::import`], and those of `each`.
@@ -93,17 +90,23 @@ impl Engine {
         &self,
         mut each: impl FnMut(&mut dyn FnMut(Record) -> Result<(), E>) -> Result<(), E>,
     ) -> Result<SessionId, E> {
-        let mut state: Option<State> = None;
+        let (mut state, mut records): (Option<State>, _) = (None, Vec::new());
         each(&mut |record| {
             match &mut state {
                 None => state = Some(State::start(&record).map_err(EngineError::from)?),
                 Some(state) => state.apply(&record).map_err(EngineError::from)?,
             }
+            records.push(record);
             Ok(())
         })?;
         // An empty journal does not fold.
         let state = state.map_or_else(|| State::fold(&[]), Ok).map_err(EngineError::from)?;
-        let started = &state.started;
+        Ok(self.put(&state, &records)?)
+    }
+
+    /// Puts the records that make `state` into the store.
+    fn put(&self, state: &State, records: &[Record]) -> Result<SessionId, EngineError> {
+        let (store, started) = (&self.inner.store, &state.started);
         let session = started.session;
         let new = NewSession {
             session,
@@ -112,89 +115,45 @@ impl Engine {
             task: started.task.clone(),
             started_at: state.started_at,
         };
-        let closing = Closing { status: state.status(), at: state.now };
-        drop(state);
-        let store = &self.inner.store;
-        let (claim, mut length) = match store.create(new) {
-            Ok(claim) => (Some(claim), 0),
-            Err(ClaimError::Exists(_)) => (None, self.same(session, &mut each)?),
-            Err(error) => return Err(EngineError::from(error).into()),
-        };
-        let mut appender = Appender { store: store.as_ref(), claim, session, batch: Vec::new() };
-        each(&mut |record| {
-            // What is there already was compared.
-            if length > 0 {
-                length -= 1;
-                return Ok(());
+        let (claim, there) = match store.create(new) {
+            Ok(claim) => (claim, 0),
+            Err(ClaimError::Exists(_)) => {
+                let there = self.same(session, records)?;
+                if there == records.len() {
+                    return Ok(session);
+                }
+                (store.claim(session)?, there)
             }
-            Ok(appender.take(record)?)
-        })?;
-        appender.end(closing)?;
+            Err(error) => return Err(error.into()),
+        };
+        // As one: a part of a session could be resumed, and would then be another session.
+        store.append(&claim, Seq(there as u64), &records[there..])?;
+        store.release(claim, Closing { status: state.status(), at: state.now }).wait()?;
         Ok(session)
     }
 
-    /// How many records a session has that is there, if they are the first of `each`.
-    fn same<E: From<EngineError>>(
-        &self,
-        session: SessionId,
-        each: &mut impl FnMut(&mut dyn FnMut(Record) -> Result<(), E>) -> Result<(), E>,
-    ) -> Result<u64, E> {
-        let store = &self.inner.store;
-        let mut there = Vec::new().into_iter();
-        let (mut length, mut ended) = (0, false);
-        each(&mut |record| {
-            if ended {
-                return Ok(());
-            }
-            if there.as_slice().is_empty() {
-                there = store.read(session, Seq(length), READ_PAGE).map_err(EngineError::from)?.into_iter();
-            }
-            match there.next() {
-                None => ended = true,
-                Some(found) if found == record => length += 1,
-                Some(_) => return Err(EngineError::from(ClaimError::Exists(session)).into()),
-            }
-            Ok(())
-        })?;
-        let more = store.read(session, Seq(length), 1).map_err(EngineError::from)?;
-        // It went on since.
-        if more.is_empty() { Ok(length) } else { Err(EngineError::from(ClaimError::Exists(session)).into()) }
-    }
-}
-
-/// Puts records into a store in batches, so that only one is in memory.
-struct Appender<'a> {
-    store: &'a dyn Store,
-    /// `None` until there is something to be written to a session that is there.
-    claim: Option<Claim>,
-    session: SessionId,
-    batch: Vec<Record>,
-}
-
-impl Appender<'_> {
-    fn take(&mut self, record: Record) -> Result<(), EngineError> {
-        self.batch.push(record);
-        if self.batch.len() < BATCH { Ok(()) } else { self.flush() }
-    }
-
-    fn flush(&mut self) -> Result<(), EngineError> {
-        let Some(first) = self.batch.first().map(|record| record.seq) else { return Ok(()) };
-        let claim = match self.claim.take() {
-            Some(claim) => claim,
-            None => self.store.claim(self.session)?,
+    /// How many records a session has that is there, if they are the first of these.
+    fn same(&self, session: SessionId, records: &[Record]) -> Result<usize, EngineError> {
+        let other = |seq: usize| {
+            EngineError::Import(format!(
+                "session {session} is in this store already and is another one from record {seq} on; give another store with --store"
+            ))
         };
-        self.store.append(&claim, first, &self.batch)?;
-        self.claim = Some(claim);
-        self.batch.clear();
-        Ok(())
-    }
-
-    fn end(mut self, closing: Closing) -> Result<(), EngineError> {
-        self.flush()?;
-        if let Some(claim) = self.claim {
-            self.store.release(claim, closing).wait()?;
+        // As they are written: two starts are equal when they are of the same session.
+        let json = |record: &Record| serde_json::to_value(record).unwrap_or_default();
+        let mut there = 0;
+        loop {
+            let page = self.inner.store.read(session, Seq(there as u64), READ_PAGE)?;
+            if page.is_empty() {
+                return Ok(there);
+            }
+            for record in page {
+                if records.get(there).is_none_or(|own| json(own) != json(&record)) {
+                    return Err(other(there));
+                }
+                there += 1;
+            }
         }
-        Ok(())
     }
 }
 

@@ -5,28 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use crate::{
     event::Record,
     state::{FoldError, Found, Reach, Settled, Spoken, State, TakenBack},
-    value::{
-        Decision, EscalateTo, Exchange, Finding, FindingId, FindingStatus, Message, MessageId, MessageKind, NodeIx, Role, Value,
-    },
+    value::{Decision, EscalateTo, Finding, FindingId, FindingStatus, Message, MessageKind, NodeIx, Role, Value},
 };
-
-/// The version of events from which on a message says itself what exchange it belongs to.
-const EXCHANGES: u32 = 3;
-
-/// A message of an older journal, in which the engine said in the metadata what exchange it belongs to.
-fn with_exchange(message: &Arc<Message>) -> Arc<Message> {
-    let said = |key: &str| message.metadata.get(key).and_then(Value::as_str).map(Arc::from);
-    let exchange = match message.kind {
-        MessageKind::Question => said("answered_at").map(Exchange::AnsweredAt),
-        MessageKind::Response => said("question").map(|question| Exchange::Answers(MessageId(question))),
-        MessageKind::TaskAssignment
-        | MessageKind::Finding
-        | MessageKind::Handoff
-        | MessageKind::Escalation
-        | MessageKind::Note => None,
-    };
-    Arc::new(Message { exchange, ..(**message).clone() })
-}
 
 impl State {
     pub(super) fn said(&mut self, node: NodeIx, message: &Arc<Message>, record: &Record) -> Result<(), FoldError> {
@@ -44,7 +24,7 @@ impl State {
         }
         let told = message.kind == MessageKind::TaskAssignment || message.acknowledges().is_some();
         let reach = if told { Reach::Record } else { Reach::All };
-        let message = if self.started.version < EXCHANGES { with_exchange(message) } else { message.clone() };
+        let message = self.started.message(message);
         self.speak(node, message, reach, record);
         Ok(())
     }
@@ -177,34 +157,5 @@ impl State {
 
     pub(in crate::state) fn coordinator_of(&self, node: NodeIx) -> Option<&Role> {
         self.team_of(node).1.coordinator.as_ref().map(|c| &c.role)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::value::Origins;
-
-    #[test]
-    fn a_message_of_an_older_journal_says_in_its_metadata_which_exchange_it_belongs_to() {
-        let old = |kind, key: &str, text: &str| {
-            let metadata = Value::map([(key, Value::text(text))]);
-            let (id, content) = (MessageId(Arc::from("a#m1")), Arc::from("words"));
-            let message = Message {
-                id,
-                kind,
-                from: None,
-                to: None,
-                content,
-                metadata,
-                private: false,
-                exchange: None,
-                origins: Origins::default(),
-            };
-            with_exchange(&Arc::new(message)).exchange.clone()
-        };
-        assert_eq!(old(MessageKind::Question, "answered_at", "a/ask_1"), Some(Exchange::AnsweredAt(Arc::from("a/ask_1"))));
-        assert_eq!(old(MessageKind::Response, "question", "a#m2"), Some(Exchange::Answers(MessageId(Arc::from("a#m2")))));
-        assert_eq!(old(MessageKind::Note, "question", "a#m2"), None);
     }
 }

@@ -9,13 +9,11 @@ use std::{
 
 use super::judge::TestTools;
 use super::synod::{
-    event::{Ask, AskOutcome, EVENT_VERSION, Effect, Event, Input, Key, ModelCall, Notice, Outcome, Record, Started, ToolCall},
+    event::{Ask, AskOutcome, Effect, Event, Input, Key, ModelCall, Notice, Outcome, Record, Started, ToolCall},
     graph::Plan,
     schedule::{Scheduler, Step},
     state::{FoldError, State},
-    value::{
-        AskId, EffectClass, Epoch, Failure, FailureKind, FormAnswer, Judge, Reply, Seq, SessionId, Tenant, Timestamp, Value,
-    },
+    value::{AskId, EffectClass, Epoch, Failure, FailureKind, FormAnswer, Judge, Reply, Seq, SessionId, Timestamp, Value},
 };
 
 /// What the world does about an effect: after how many milliseconds, and what. More than one entry is a duplicate, none a
@@ -105,20 +103,7 @@ pub struct Run<W> {
 
 /// What a session of tests starts from.
 pub fn started(plan: Plan) -> Started {
-    Started {
-        version: EVENT_VERSION,
-        session: SessionId(uuid::Uuid::nil()),
-        tenant: Tenant::default(),
-        team: Arc::from("test"),
-        task: Arc::from("the task"),
-        inputs: Arc::new(plan.inputs.clone()),
-        plan: Arc::new(plan),
-        sources: BTreeMap::new(),
-        records: Vec::new(),
-        models: BTreeMap::new(),
-        forked: None,
-        reuse: None,
-    }
+    Started::new(SessionId(uuid::Uuid::nil()), "test", "the task", plan.inputs.clone(), plan)
 }
 
 fn broken(error: FoldError) -> Violation {
