@@ -26,9 +26,10 @@ use crate::{
 const BATCH: usize = 1_024;
 /// Records of a session that are kept for its report. Of a longer one they are read again at its end.
 const KEPT: usize = 32;
-/// How often the inbox for other processes is read, whatever else there is to do.
-const POLL: Duration = Duration::from_millis(100);
-/// The longest sleep without a look at the clock: a machine that was suspended, or whose clock was set, catches up.
+/// How often the inbox is read before its failure ends the drive, and the pause in between: what hinders that is often over in a moment.
+const LOOKS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(100);
+/// The longest sleep without a look at the clock while a timer runs: a machine that was suspended, or whose clock was set, catches up.
 const NAP: Duration = Duration::from_secs(30);
 
 /// How a drive begins.
@@ -153,8 +154,6 @@ impl Drive {
                 }
             }
         }
-        let mut poll = tokio::time::interval(POLL);
-        poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             if self.is_over() {
                 return Ok(self.scheduler.state().status());
@@ -177,10 +176,10 @@ impl Drive {
                 biased;
                 () = self.interrupt.cancelled() => return Ok(self.scheduler.state().status()),
                 error = self.publisher.failed() => return Err(error),
-                _ = poll.tick() => inputs = self.mail().await?,
+                () = rung(self.claim.as_ref()) => inputs = self.mail().await?,
                 input = self.said.recv() => inputs.extend(input),
                 input = self.inputs.recv() => inputs.extend(input),
-                () = tokio::time::sleep(sleep) => inputs.push(Input::Tick),
+                () = tokio::time::sleep(sleep), if next.is_some() => inputs.push(Input::Tick),
             }
             let inputs = self.waiting(inputs);
             if !inputs.is_empty() {
@@ -253,14 +252,25 @@ impl Drive {
 
     /// What other processes left for this session.
     async fn mail(&mut self) -> Result<Vec<Input>, EngineError> {
-        let Some(claim) = self.claim.take() else { return Ok(Vec::new()) };
-        let store = self.inner.store.clone();
-        let (claim, mail) = blocking(move || {
-            let mail = store.poll(claim.get());
-            (claim, mail)
-        })
-        .await?;
-        self.claim = Some(claim);
+        let mut look = 1;
+        let mail = loop {
+            let Some(claim) = self.claim.take() else { return Ok(Vec::new()) };
+            let store = self.inner.store.clone();
+            let (claim, mail) = blocking(move || {
+                let mail = store.poll(claim.get());
+                (claim, mail)
+            })
+            .await?;
+            self.claim = Some(claim);
+            match mail {
+                Err(error) if look < LOOKS => {
+                    tracing::warn!(%error, session = %self.performer.session, "the inbox cannot be read")
+                }
+                mail => break mail?,
+            }
+            look += 1;
+            tokio::time::sleep(PAUSE).await;
+        };
         let input = |letter: Mail| {
             self.mail.push(letter.id);
             match letter.item {
@@ -268,7 +278,7 @@ impl Drive {
                 InboxItem::Cancel { by, reason, .. } => Input::Cancel { by, reason },
             }
         };
-        Ok(mail?.into_iter().map(input).collect())
+        Ok(mail.into_iter().map(input).collect())
     }
 
     /// Lets the store forget the mail that was taken, once what came of it is durable.
@@ -297,5 +307,13 @@ impl Drive {
         }
         let (store, session) = (self.inner.store.clone(), self.performer.session);
         blocking(move || -> Result<Report, EngineError> { Ok(Report::of(&store.read_all(session)?)?.left_alone()) }).await?
+    }
+}
+
+/// Waits until there may be mail.
+async fn rung(claim: Option<&Claimed>) {
+    match claim {
+        Some(claim) => claim.get().bell().rung().await,
+        None => std::future::pending().await,
     }
 }
