@@ -160,7 +160,7 @@ async fn callers_who_say_more_than_a_session_can_take_are_told_so() {
     let mut builder = PlanBuilder::new();
     builder.node(ask("a"));
     let handle = Engine::builder().build().start(&prepared(builder), "go", Map::new()).await.expect("starts");
-    for n in 0..handle::CALLERS_WAIT {
+    for n in 0..inbox::CALLERS_WAIT {
         assert_eq!(handle.answer(AskId(7), Value::text("yes"), "ann"), Ok(()), "{n}");
     }
     assert_eq!(handle.cancel("ann", ""), Err(Unheard::Busy));
