@@ -2,14 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Ended, EngineError, Inner, SessionHandle, blocking,
     claimed::Claimed,
     followers::{Ear, Followers},
-    handle::CALLERS_WAIT,
+    inbox::{Hearing, Inbox},
     perform::{Means, Performer},
     publish::Publisher,
 };
@@ -26,9 +25,10 @@ use crate::{
 const BATCH: usize = 1_024;
 /// Records of a session that are kept for its report. Of a longer one they are read again at its end.
 const KEPT: usize = 32;
-/// How often the inbox for other processes is read, whatever else there is to do.
-const POLL: Duration = Duration::from_millis(100);
-/// The longest sleep without a look at the clock: a machine that was suspended, or whose clock was set, catches up.
+/// How often the inbox is read before its failure ends the drive, and the pause in between: what hinders that is often over in a moment.
+const LOOKS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(100);
+/// The longest sleep without a look at the clock while a timer runs: a machine that was suspended, or whose clock was set, catches up.
 const NAP: Duration = Duration::from_secs(30);
 
 /// How a drive begins.
@@ -48,33 +48,29 @@ pub(super) fn spawn(
     first: First,
     means: Means,
 ) -> SessionHandle {
-    let (inbox, inputs) = mpsc::unbounded_channel();
-    let (callers, said) = mpsc::channel(CALLERS_WAIT);
+    let (inbox, hearing) = Inbox::new();
     let followers = Arc::new(Followers::new());
     let interrupt = CancellationToken::new();
     let heard = followers.clone();
     let env = inner.env.clone();
     let progress = Progress::to(move |word| heard.say(Arc::from(env.redactor().text(word))));
     let max_parallel = scheduler.state().started.plan.max_parallel;
-    let performer = Performer::new(session, means, inbox, progress, max_parallel);
+    let performer = Performer::new(session, means, inbox.clone(), progress, max_parallel);
     let (clock, env) = (inner.clock.clone(), inner.env.clone());
-    let drive = Drive {
+    let drive = Box::new(Drive {
         inner,
         claim: Some(claim),
         scheduler,
         performer,
-        inputs,
-        said,
-        _caller: callers.clone(),
-        publisher: Publisher::start(followers.clone()),
-        followers: followers.clone(),
+        hearing,
+        publisher: Publisher::new(followers.clone()),
         interrupt: interrupt.clone(),
         ticket: None,
         kept: matches!(first, First::Step(_)).then(Vec::new),
         mail: Vec::new(),
-    };
+    });
     let task = tokio::spawn(drive.run(first));
-    SessionHandle { session, callers, clock, env, followers: Ear(followers), interrupt, task }
+    SessionHandle { session, inbox, clock, env, followers: Ear(followers), interrupt, task }
 }
 
 struct Drive {
@@ -83,36 +79,27 @@ struct Drive {
     claim: Option<Claimed>,
     scheduler: Scheduler,
     performer: Performer,
-    /// What came of calls: each in flight says one word.
-    inputs: mpsc::UnboundedReceiver<Input>,
-    /// What callers of this process say.
-    said: mpsc::Receiver<Input>,
-    /// Keeps `said` open when no caller is left.
-    _caller: mpsc::Sender<Input>,
+    hearing: Hearing,
     publisher: Publisher,
-    followers: Arc<Followers>,
     interrupt: CancellationToken,
     ticket: Option<Ticket>,
     /// All records of the session, while they are few: most sessions of a batch are short, and a journal is not read for nothing.
-    kept: Option<Vec<Record>>,
+    kept: Option<Vec<Arc<Record>>>,
     mail: Vec<MailId>,
 }
 
 impl Drive {
-    async fn run(mut self, mut first: First) -> Result<Ended, EngineError> {
+    async fn run(mut self: Box<Self>, mut first: First) -> Result<Ended, EngineError> {
         loop {
             let outcome = self.work(first).await;
             self.performer.stop_all();
-            let shown = std::mem::replace(&mut self.publisher, Publisher::start(self.followers.clone()));
+            let shown = self.publisher.finish().await;
             let status = match outcome {
                 // Of what waited behind an append that failed nothing is known but that the claim is dead; the first one says why.
-                Err(fenced @ EngineError::Append(AppendError::Fenced { .. })) => {
-                    shown.finish().await?;
-                    return Err(fenced);
-                }
+                Err(fenced @ EngineError::Append(AppendError::Fenced { .. })) => return Err(shown.err().unwrap_or(fenced)),
                 outcome => outcome?,
             };
-            shown.finish().await?;
+            shown?;
             let release = self.release(status).await?;
             // While the index is written.
             let report = Arc::new(self.report().await?);
@@ -120,7 +107,7 @@ impl Drive {
                 Some(release) => release.durable().await?,
                 None => false,
             };
-            if status != Status::Parked || (!waiting && self.said.is_empty()) {
+            if status != Status::Parked || (!waiting && !self.hearing.is_spoken_to()) {
                 return Ok(Ended { status, report });
             }
             let (store, session, at) = (self.inner.store.clone(), self.performer.session, self.now());
@@ -153,14 +140,12 @@ impl Drive {
                 }
             }
         }
-        let mut poll = tokio::time::interval(POLL);
-        poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             if self.is_over() {
                 return Ok(self.scheduler.state().status());
             }
             if self.scheduler.state().parked {
-                let (mut inputs, mail) = (self.waiting(Vec::new()), self.mail().await?);
+                let (mut inputs, mail) = (self.hearing.take(BATCH), self.mail().await?);
                 inputs.extend(mail);
                 if !inputs.is_empty() {
                     self.step(inputs).await?;
@@ -177,23 +162,15 @@ impl Drive {
                 biased;
                 () = self.interrupt.cancelled() => return Ok(self.scheduler.state().status()),
                 error = self.publisher.failed() => return Err(error),
-                _ = poll.tick() => inputs = self.mail().await?,
-                input = self.said.recv() => inputs.extend(input),
-                input = self.inputs.recv() => inputs.extend(input),
-                () = tokio::time::sleep(sleep) => inputs.push(Input::Tick),
+                () = rung(self.claim.as_ref()) => inputs = self.mail().await?,
+                () = self.hearing.filled() => {}
+                () = tokio::time::sleep(sleep), if next.is_some() => inputs.push(Input::Tick),
             }
-            let inputs = self.waiting(inputs);
+            inputs.extend(self.hearing.take(BATCH));
             if !inputs.is_empty() {
                 self.step(inputs).await?;
             }
         }
-    }
-
-    /// These inputs and what else has arrived, as many as one step takes.
-    fn waiting(&mut self, mut inputs: Vec<Input>) -> Vec<Input> {
-        let arrived = std::iter::from_fn(|| self.said.try_recv().or_else(|_| self.inputs.try_recv()).ok());
-        inputs.extend(arrived.take(BATCH));
-        inputs
     }
 
     fn is_over(&self) -> bool {
@@ -241,11 +218,12 @@ impl Drive {
                 Some(Err(earlier)) => earlier,
                 Some(Ok(())) | None => fenced,
             })?;
-            self.kept = self.kept.take().filter(|kept| kept.len() + step.records.len() <= KEPT);
+            let records: Vec<Arc<Record>> = step.records.into_iter().map(Arc::new).collect();
+            self.kept = self.kept.take().filter(|kept| kept.len() + records.len() <= KEPT);
             if let Some(kept) = &mut self.kept {
-                kept.extend_from_slice(&step.records);
+                kept.extend_from_slice(&records);
             }
-            self.publisher.publish(ticket.clone(), step.records);
+            self.publisher.publish(ticket.clone(), records);
             self.ticket = Some(ticket);
         }
         Ok(self.ticket.clone())
@@ -253,14 +231,25 @@ impl Drive {
 
     /// What other processes left for this session.
     async fn mail(&mut self) -> Result<Vec<Input>, EngineError> {
-        let Some(claim) = self.claim.take() else { return Ok(Vec::new()) };
-        let store = self.inner.store.clone();
-        let (claim, mail) = blocking(move || {
-            let mail = store.poll(claim.get());
-            (claim, mail)
-        })
-        .await?;
-        self.claim = Some(claim);
+        let mut look = 1;
+        let mail = loop {
+            let Some(claim) = self.claim.take() else { return Ok(Vec::new()) };
+            let store = self.inner.store.clone();
+            let (claim, mail) = blocking(move || {
+                let mail = store.poll(claim.get());
+                (claim, mail)
+            })
+            .await?;
+            self.claim = Some(claim);
+            match mail {
+                Err(error) if look < LOOKS => {
+                    tracing::warn!(%error, session = %self.performer.session, "the inbox cannot be read")
+                }
+                mail => break mail?,
+            }
+            look += 1;
+            tokio::time::sleep(PAUSE).await;
+        };
         let input = |letter: Mail| {
             self.mail.push(letter.id);
             match letter.item {
@@ -268,7 +257,7 @@ impl Drive {
                 InboxItem::Cancel { by, reason, .. } => Input::Cancel { by, reason },
             }
         };
-        Ok(mail?.into_iter().map(input).collect())
+        Ok(mail.into_iter().map(input).collect())
     }
 
     /// Lets the store forget the mail that was taken, once what came of it is durable.
@@ -293,9 +282,18 @@ impl Drive {
     /// What came of the session, which nobody works on now.
     async fn report(&self) -> Result<Report, EngineError> {
         if let Some(kept) = &self.kept {
-            return Ok(Report::of(kept)?.left_alone());
+            let kept: Vec<Record> = kept.iter().map(|record| Record::clone(record)).collect();
+            return Ok(Report::of(&kept)?.left_alone());
         }
         let (store, session) = (self.inner.store.clone(), self.performer.session);
         blocking(move || -> Result<Report, EngineError> { Ok(Report::of(&store.read_all(session)?)?.left_alone()) }).await?
+    }
+}
+
+/// Waits until there may be mail.
+async fn rung(claim: Option<&Claimed>) {
+    match claim {
+        Some(claim) => claim.get().bell().rung().await,
+        None => std::future::pending().await,
     }
 }

@@ -50,17 +50,17 @@ impl Followers {
     }
 
     /// Shows records to whoever follows.
-    pub(super) fn show(&self, records: Vec<Record>) {
+    pub(super) fn show(&self, records: Vec<Arc<Record>>) {
         match &mut *self.records() {
             Records::Kept(kept) => {
-                kept.extend(records.into_iter().map(Arc::new));
+                kept.extend(records);
                 let more = kept.len().saturating_sub(EVENTS_KEPT);
                 kept.drain(..more);
             }
             Records::Shown(events) if events.receiver_count() > 0 => {
                 for record in records {
                     // Nobody may be following any more.
-                    let _ = events.send(Arc::new(record));
+                    let _ = events.send(record);
                 }
             }
             Records::Shown(_) | Records::Alone => {}

@@ -14,7 +14,7 @@ use super::{
     toolbox::SessionTools,
 };
 use crate::{
-    event::{Event, Forked, Key, Outcome, Point, Record, Started},
+    event::{Event, Forked, Key, Outcome, Point, Record},
     graph::Plan,
     schedule::{Past, Scheduler},
     state::State,
@@ -72,7 +72,8 @@ impl Inner {
         forked.meanwhile = theirs.into_iter().flat_map(std::collections::BTreeMap::into_keys).filter_map(became).collect();
         records.truncate(at.index() + 1);
         if let Some(Record { event: Event::Started(started), .. }) = records.first_mut() {
-            **started = Started { session: id, tenant: self.tenant.clone(), forked: Some(forked.from), ..(**started).clone() };
+            let started = Arc::make_mut(started);
+            (started.session, started.tenant, started.forked) = (id, self.tenant.clone(), Some(forked.from));
         }
         let new = NewSession {
             session: id,

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use tokio::{
-    sync::{
-        broadcast,
-        mpsc::{self, error::TrySendError},
-    },
-    task::JoinHandle,
-};
+use tokio::{sync::broadcast, task::JoinHandle};
 
-use super::{Clock, EngineError, followers::Ear};
+use super::{
+    Clock, EngineError,
+    followers::Ear,
+    inbox::{CALLERS_WAIT, Inbox},
+};
 use crate::{
     event::{Input, Record, Status},
     report::Report,
@@ -27,9 +25,6 @@ pub struct Ended {
     pub report: Arc<Report>,
 }
 
-/// What callers have said and the session has yet to take, at most.
-pub(super) const CALLERS_WAIT: usize = 64;
-
 /// Why a session does not hear a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unheard {
@@ -44,7 +39,7 @@ pub enum Unheard {
 /// A session that this process drives. Dropping the handle lets the session go on.
 pub struct SessionHandle {
     pub(super) session: SessionId,
-    pub(super) callers: mpsc::Sender<Input>,
+    pub(super) inbox: Arc<Inbox>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) env: Env,
     pub(super) followers: Ear,
@@ -74,7 +69,7 @@ impl SessionHandle {
     /// The session does not hear it.
     pub fn cancel(&self, by: impl AsRef<str>, reason: impl AsRef<str>) -> Result<(), Unheard> {
         let reason = Arc::from(self.env.redactor().text(reason.as_ref()));
-        self.say(Input::Cancel { by: Arc::from(by.as_ref()), reason })
+        self.inbox.say(Input::Cancel { by: Arc::from(by.as_ref()), reason })
     }
 
     /// Answers an open question of a session that is being driven. A wrong answer changes nothing.
@@ -83,14 +78,7 @@ impl SessionHandle {
     /// The session does not hear it.
     pub fn answer(&self, ask: AskId, value: Value, by: impl AsRef<str>) -> Result<(), Unheard> {
         let value = self.env.redactor().value(&value).unwrap_or(value);
-        self.say(Input::Answered { ask, value, by: Arc::from(by.as_ref()), at: self.clock.now() })
-    }
-
-    fn say(&self, input: Input) -> Result<(), Unheard> {
-        self.callers.try_send(input).map_err(|error| match error {
-            TrySendError::Full(_) => Unheard::Busy,
-            TrySendError::Closed(_) => Unheard::Ended,
-        })
+        self.inbox.say(Input::Answered { ask, value, by: Arc::from(by.as_ref()), at: self.clock.now() })
     }
 
     /// Breaks the drive off: what is in flight is stopped, the journal is made durable, the session can be resumed.

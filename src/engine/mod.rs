@@ -16,6 +16,7 @@ mod files;
 mod followers;
 mod fork;
 mod handle;
+mod inbox;
 mod library;
 mod notify;
 mod perform;
@@ -28,7 +29,11 @@ mod simulate;
 mod toolbox;
 mod trial;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, Weak},
+};
 
 use uuid::Uuid;
 
@@ -78,6 +83,8 @@ pub(crate) struct Inner {
     /// What commands may reach.
     commands: CommandPolicy,
     places: Places,
+    /// What the last session may reach.
+    roots: Mutex<Weak<Roots>>,
     tenant: Tenant,
     clock: Arc<dyn Clock>,
     /// What stands in for the world while a team is tested.
@@ -272,6 +279,7 @@ impl EngineBuilder {
                 knowledge,
                 commands: self.commands,
                 places: Places { workspace: self.workspace, state_folder: self.state_folder },
+                roots: Mutex::default(),
                 tenant: self.tenant,
                 clock: self.clock,
                 stage: None,

@@ -6,13 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{
-    sync::{Semaphore, mpsc},
-    task::AbortHandle,
-};
+use tokio::{sync::Semaphore, task::AbortHandle};
 use tracing::Instrument;
 
-use super::{notify::Notifier, toolbox::SessionTools};
+use super::{inbox::Inbox, notify::Notifier, toolbox::SessionTools};
 use crate::{
     event::{Effect, Input, Key, ModelCall, Notice, ToolCall},
     model::Models,
@@ -38,11 +35,12 @@ pub(super) struct Means {
 pub(super) struct Performer {
     pub(super) session: SessionId,
     means: Means,
-    pub(super) inbox: mpsc::UnboundedSender<Input>,
+    pub(super) inbox: Arc<Inbox>,
     pub(super) progress: Progress,
     /// Held by each call from its beginning until it has really ended: one that was cancelled and still works counts.
     slots: Arc<Semaphore>,
-    flying: BTreeMap<Key, Flight>,
+    /// Boxed, since a map has room for several from the first on.
+    flying: BTreeMap<Key, Box<Flight>>,
     /// People who are being told of questions.
     telling: Vec<AbortHandle>,
 }
@@ -58,7 +56,7 @@ struct Flight {
 
 /// Says that a call broke off if its task ends without a word, so that no session waits for ever.
 struct Word {
-    inbox: mpsc::UnboundedSender<Input>,
+    inbox: Arc<Inbox>,
     key: Key,
     is_model: bool,
     /// What repeating the call would do, once it has begun.
@@ -70,8 +68,7 @@ struct Word {
 impl Word {
     fn say(mut self, input: Input) {
         self.said = true;
-        // A closed inbox means that the session has gone, and with it whoever would read this.
-        let _ = self.inbox.send(input);
+        self.inbox.put(input);
     }
 }
 
@@ -100,18 +97,12 @@ impl Drop for Word {
         } else {
             Input::Returned { key, result: Err(failure) }
         };
-        let _ = self.inbox.send(input);
+        self.inbox.put(input);
     }
 }
 
 impl Performer {
-    pub(super) fn new(
-        session: SessionId,
-        means: Means,
-        inbox: mpsc::UnboundedSender<Input>,
-        progress: Progress,
-        max_parallel: u32,
-    ) -> Self {
+    pub(super) fn new(session: SessionId, means: Means, inbox: Arc<Inbox>, progress: Progress, max_parallel: u32) -> Self {
         let slots = Semaphore::new(usize::try_from(max_parallel).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS));
         Self { session, means, inbox, progress, slots: Arc::new(slots), flying: BTreeMap::new(), telling: Vec::new() }
     }
@@ -176,8 +167,8 @@ impl Performer {
                 return;
             }
             let result = notifier.tell(&notice).await;
-            // A closed inbox means that the session has gone; whoever takes it over tells it again.
-            let _ = inbox.send(Input::Notified { ask: notice.ask, nth: notice.nth, result });
+            // Where the session has gone, whoever takes it over tells it again.
+            inbox.put(Input::Notified { ask: notice.ask, nth: notice.nth, result });
         });
         self.telling.retain(|task| !task.is_finished());
         self.telling.push(task.abort_handle());
@@ -223,7 +214,8 @@ impl Performer {
             }
             .instrument(span),
         );
-        self.flying.insert(key, Flight { task: task.abort_handle(), stop, waits: false, people: People::default() });
+        let flight = Flight { task: task.abort_handle(), stop, waits: false, people: People::default() };
+        self.flying.insert(key, Box::new(flight));
     }
 
     fn call_tool(&mut self, call: ToolCall, ticket: Option<&Ticket>) {
@@ -236,8 +228,7 @@ impl Performer {
             let text = format!("{tool} asks: {} It takes {}", question.text, question.form.outline());
             let form = Form(redactor.value(&question.form.0).unwrap_or(question.form.0));
             let question = Arc::new(CallQuestion { nth: question.nth, text: Arc::from(redactor.text(&text)), form });
-            // A closed inbox means that the session has gone; the call is stopped for the same reason.
-            let _ = asked.send(Input::Elicited { key, question });
+            asked.put(Input::Elicited { key, question });
         });
         let context = CallContext {
             people: people.clone(),
@@ -270,6 +261,6 @@ impl Performer {
             }
             .instrument(span),
         );
-        self.flying.insert(key, Flight { task: task.abort_handle(), stop, waits: true, people });
+        self.flying.insert(key, Box::new(Flight { task: task.abort_handle(), stop, waits: true, people }));
     }
 }

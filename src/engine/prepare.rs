@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError},
 };
 
 use super::{Engine, EngineError, FileSources, Inner, Places, library};
@@ -269,7 +269,14 @@ impl Inner {
         if let Some(folder) = &self.places.state_folder {
             roots = roots.without(folder).sparing(&folder.join(UNPACKED));
         }
-        Ok(Arc::new(roots))
+        // Sessions on the same folders share what is open: a process may have few files open, and many sessions that wait.
+        let mut last = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(same) = last.upgrade().filter(|last| last.are(&roots)) {
+            return Ok(same);
+        }
+        let roots = Arc::new(roots);
+        *last = Arc::downgrade(&roots);
+        Ok(roots)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Does a session run from start to end, and does it stop where the store does?
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU32, Ordering},
+};
 
 use super::*;
 use crate::{
@@ -9,7 +12,7 @@ use crate::{
     plan::PlanBuilder,
     store::{NewSession, Ticket},
     tool::{Blocking, BlockingTool, CallContext, Outcome, Work},
-    value::{AskId, EffectClass, Place, Seq, TextTemplate, ToolSpec, Value},
+    value::{AskId, EffectClass, Place, Seq, TextTemplate, Timestamp, ToolSpec, Value},
 };
 
 struct Noop(ToolSpec);
@@ -129,6 +132,19 @@ async fn a_session_reads_what_other_processes_left_for_it_before_it_does_anythin
     assert!(ended.report.metrics.tool_calls < 50, "{}", ended.report.metrics.tool_calls);
 }
 
+/// It was the end of the session.
+#[tokio::test(start_paused = true)]
+async fn an_inbox_that_cannot_be_read_for_a_moment_is_read_later() {
+    let item = || InboxItem::Cancel { by: "me".into(), reason: "".into(), at: Timestamp(0) };
+    for (unread, expected) in [(3, Some(Status::Cancelled)), (1_000, None)] {
+        let engine = Engine::builder().store(Failing::new(u32::MAX, unread)).tool(noop()).expect("a new name").build();
+        let handle = engine.start(&prepared(chain(50)), "go", Map::new()).await.expect("starts");
+        engine.store().post(handle.session(), item()).expect("it is open");
+        let ended = handle.wait().await;
+        assert_eq!(ended.as_ref().ok().map(|ended| ended.status), expected, "{:?}", ended.err());
+    }
+}
+
 /// A session that parked forgot what its callers had said.
 #[tokio::test]
 async fn an_answer_that_comes_when_a_session_parks_is_heard() {
@@ -144,7 +160,7 @@ async fn callers_who_say_more_than_a_session_can_take_are_told_so() {
     let mut builder = PlanBuilder::new();
     builder.node(ask("a"));
     let handle = Engine::builder().build().start(&prepared(builder), "go", Map::new()).await.expect("starts");
-    for n in 0..handle::CALLERS_WAIT {
+    for n in 0..inbox::CALLERS_WAIT {
         assert_eq!(handle.answer(AskId(7), Value::text("yes"), "ann"), Ok(()), "{n}");
     }
     assert_eq!(handle.cancel("ann", ""), Err(Unheard::Busy));
@@ -225,46 +241,59 @@ async fn a_call_that_was_cut_off_holds_its_slot_until_it_has_stopped() {
     assert_eq!(*log.lock().expect("no thread panics with it"), ["start a", "end a", "start b", "end b"]);
 }
 
-/// A store whose appends fail from the second on, in their tickets only: what group commit does on a full disk.
-struct Failing(MemoryStore, std::sync::atomic::AtomicU32);
+/// A store whose appends fail from some on, in their tickets only: what group commit does on a full disk. Its inboxes cannot be read at first.
+struct Failing {
+    inner: MemoryStore,
+    appends: AtomicU32,
+    unread: AtomicU32,
+}
+
+impl Failing {
+    fn new(appends: u32, unread: u32) -> Arc<Self> {
+        Arc::new(Self { inner: MemoryStore::new(), appends: appends.into(), unread: unread.into() })
+    }
+}
 
 impl Store for Failing {
     fn create(&self, new: NewSession) -> Result<crate::store::Claim, ClaimError> {
-        self.0.create(new)
+        self.inner.create(new)
     }
     fn claim(&self, session: SessionId) -> Result<crate::store::Claim, ClaimError> {
-        self.0.claim(session)
+        self.inner.claim(session)
     }
     fn append(&self, claim: &crate::store::Claim, expected: Seq, records: &[Record]) -> Result<Ticket, AppendError> {
-        if self.1.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) > 1 {
-            return self.0.append(claim, expected, records);
+        if self.appends.fetch_sub(1, Ordering::Relaxed) > 1 {
+            return self.inner.append(claim, expected, records);
         }
         let full = StoreError::Io { path: "j".into(), why: Arc::from("no space left"), remedy: "make room" };
         Ok(Ticket::ready(Err(full.into())))
     }
     fn read(&self, session: SessionId, from: Seq, max: usize) -> Result<Vec<Record>, ReadError> {
-        self.0.read(session, from, max)
+        self.inner.read(session, from, max)
     }
     fn release(&self, claim: crate::store::Claim, closing: Closing) -> crate::store::Release {
-        self.0.release(claim, closing)
+        self.inner.release(claim, closing)
     }
     fn list(&self, filter: &crate::store::Filter) -> Result<Vec<crate::store::SessionRow>, StoreError> {
-        self.0.list(filter)
+        self.inner.list(filter)
     }
     fn row(&self, session: SessionId) -> Result<crate::store::SessionRow, FindError> {
-        self.0.row(session)
+        self.inner.row(session)
     }
     fn find(&self, org: &str, prefix: &str) -> Result<SessionId, FindError> {
-        self.0.find(org, prefix)
+        self.inner.find(org, prefix)
     }
     fn post(&self, session: SessionId, item: InboxItem) -> Result<(), PostError> {
-        self.0.post(session, item)
+        self.inner.post(session, item)
     }
     fn poll(&self, claim: &crate::store::Claim) -> Result<Vec<crate::store::Mail>, StoreError> {
-        self.0.poll(claim)
+        if self.unread.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+            return Err(StoreError::Busy { path: "c".into(), pid: None });
+        }
+        self.inner.poll(claim)
     }
     fn ack(&self, claim: &crate::store::Claim, mail: crate::store::MailId, after: Ticket) {
-        self.0.ack(claim, mail, after);
+        self.inner.ack(claim, mail, after);
     }
 }
 
@@ -309,7 +338,7 @@ async fn nothing_is_done_or_shown_whose_intent_is_not_on_the_record() {
             effect: EffectClass::Irreversible,
             untrusted: false,
         };
-        let store = Arc::new(Failing(MemoryStore::new(), (durable + 1).into()));
+        let store = Failing::new(durable + 1, 0);
         let tool = Arc::new(Counting(spec, calls.clone()));
         let engine = Engine::builder().store(store.clone()).tool(tool).expect("a new name").build();
         let mut handle = engine.start(&two_calls("pay"), "go", Map::new()).await.expect("starts");

@@ -19,7 +19,7 @@ use crate::{
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// The session began; the first record of every journal.
-    Started(Box<Started>),
+    Started(Arc<Started>),
     /// A new owner took the session over. Timers move by the time in which nobody ran it.
     Resumed {
         /// The owner's claim.

@@ -20,7 +20,7 @@ fn records(events: impl IntoIterator<Item = (i64, Event)>) -> Vec<Record> {
     builder.tool("work", "noop");
     let plan = builder.build().expect("one node has no circle");
     let started = Started::new(SessionId(uuid::Uuid::nil()), "team", "task", Map::new(), plan);
-    let all = std::iter::once((0, Event::Started(Box::new(started)))).chain(events);
+    let all = std::iter::once((0, Event::Started(Arc::new(started)))).chain(events);
     let record = |(seq, (ms, event)): (usize, _)| Record { seq: Seq(seq as u64), at: Timestamp(ms * 1_000), event };
     all.enumerate().map(record).collect()
 }

@@ -93,7 +93,7 @@ impl Scheduler {
         tools: Arc<dyn Toolbox>,
         past: Option<Arc<Past>>,
     ) -> Result<(Self, Step), FoldError> {
-        let first = Record { seq: crate::value::Seq(0), at: now, event: Event::Started(Box::new(started)) };
+        let first = Record { seq: crate::value::Seq(0), at: now, event: Event::Started(Arc::new(started)) };
         let state = State::start(&first)?;
         let step = Step { records: vec![first], effects: Vec::new() };
         let mut scheduler = Self { state, judge, tools, memo: Memo::default(), now, step, past };

@@ -25,7 +25,7 @@ impl State {
         }
         let plan = started.plan.clone();
         let mut state = Self {
-            started: Arc::new((**started).clone()),
+            started: started.clone(),
             started_at: first.at,
             seq: Seq(1),
             now: first.at,

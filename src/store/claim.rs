@@ -2,6 +2,7 @@
 
 use std::{any::Any, fmt, sync::Arc};
 
+use super::Bell;
 use crate::value::{Epoch, Seq, SessionId};
 
 /// The right to append to a session. Dropping it without a release leaves the session to the next claim of the same process; other processes
@@ -10,13 +11,14 @@ pub struct Claim {
     session: SessionId,
     epoch: Epoch,
     length: Seq,
+    bell: Bell,
     state: Arc<dyn Any + Send + Sync>,
 }
 
 impl Claim {
-    /// For implementations of [`super::Store`]: a claim with what the store keeps for it, which is dropped with it.
-    pub fn new(session: SessionId, epoch: Epoch, length: Seq, state: Arc<dyn Any + Send + Sync>) -> Self {
-        Self { session, epoch, length, state }
+    /// For implementations of [`super::Store`]: a claim with the bell that the store rings, and what it keeps for it, which is dropped with it.
+    pub fn new(session: SessionId, epoch: Epoch, length: Seq, bell: Bell, state: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { session, epoch, length, bell, state }
     }
 
     /// Of which session.
@@ -32,6 +34,11 @@ impl Claim {
     /// How many records the session had when it was claimed: what the first append expects.
     pub fn length(&self) -> Seq {
         self.length
+    }
+
+    /// Rings when there may be mail, from the beginning on.
+    pub fn bell(&self) -> &Bell {
+        &self.bell
     }
 
     /// What the store keeps for it; `None` for the claim of another kind of store.

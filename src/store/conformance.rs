@@ -5,6 +5,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Barrier, atomic::AtomicU32, atomic::Ordering},
+    task::{Context, Waker},
     thread,
 };
 
@@ -81,6 +82,12 @@ fn complete() -> Closing {
 
 fn answer(ask: u32) -> InboxItem {
     InboxItem::Answer { ask: AskId(ask), value: Value::from("yes"), by: "ann".into(), at: Timestamp(7) }
+}
+
+/// Whether the bell of `claim` has rung since this was asked last.
+pub fn has_rung(claim: &Claim) -> bool {
+    let rung = std::pin::pin!(claim.bell().rung());
+    rung.poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }
 
 mod sentences {
@@ -240,7 +247,7 @@ mod sentences {
 
     fn a_claim_of_another_store_is_refused(store: &dyn Store) {
         struct Other;
-        let claim = Claim::new(SessionId(Uuid::now_v7()), Epoch(1), Seq(0), Arc::new(Other));
+        let claim = Claim::new(SessionId(Uuid::now_v7()), Epoch(1), Seq(0), Bell::new(), Arc::new(Other));
         assert!(matches!(store.append(&claim, Seq(0), &records(0, 1)), Err(AppendError::Fenced { .. })));
         assert!(store.poll(&claim).unwrap().is_empty());
         assert!(matches!(store.release(claim, park()).wait(), Err(AppendError::Fenced { .. })));
@@ -420,6 +427,28 @@ mod sentences {
         assert!(!store.release(claim, park()).wait().unwrap());
     }
 
+    fn a_bell_rings_at_the_beginning_and_when_mail_comes(store: &dyn Store) {
+        let claim = store.create(new_session()).unwrap();
+        let session = claim.session();
+        store.append(&claim, Seq(0), &records(0, 1)).unwrap().wait().unwrap();
+        assert!(has_rung(&claim), "something may have been left before");
+        assert!(!has_rung(&claim));
+        let other = store.create(new_session()).unwrap();
+        store.append(&other, Seq(0), &records(0, 1)).unwrap().wait().unwrap();
+        assert!(has_rung(&other));
+        store.post(session, answer(1)).unwrap();
+        store.post(session, answer(2)).unwrap();
+        assert!(has_rung(&claim));
+        assert_eq!(store.poll(&claim).unwrap().len(), 2);
+        assert!(!has_rung(&other), "it was left for another session");
+        assert!(store.release(claim, park()).wait().unwrap());
+        // Nobody has it: whoever claims it next hears of it.
+        store.post(session, answer(3)).unwrap();
+        let claim = store.claim(session).unwrap();
+        assert!(has_rung(&claim));
+        assert_eq!(store.poll(&claim).unwrap().len(), 3);
+    }
+
     fn mail_stays_when_what_was_made_of_it_is_lost(store: &dyn Store) {
         let claim = store.create(new_session()).unwrap();
         let session = claim.session();
@@ -473,6 +502,7 @@ mod sentences {
         lists_are_of_one_tenant_newest_first_and_limited,
         a_session_is_found_by_the_beginning_of_its_id,
         mail_is_delivered_once_and_in_order,
+        a_bell_rings_at_the_beginning_and_when_mail_comes,
         mail_stays_when_what_was_made_of_it_is_lost,
         mail_is_refused_by_a_session_that_is_over_and_by_a_full_inbox,
         a_finished_session_can_be_read_and_claimed,

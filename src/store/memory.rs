@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    AppendError, Claim, ClaimError, Closing, Filter, FindError, INBOX_LIMIT, InboxItem, Mail, MailId, NewSession, Owner,
+    AppendError, Bell, Claim, ClaimError, Closing, Filter, FindError, INBOX_LIMIT, InboxItem, Mail, MailId, NewSession, Owner,
     PostError, READ_PAGE, ReadError, Release, SessionRow, Store, StoreError, Ticket, row, row::prefix_range,
 };
 use crate::{
@@ -32,6 +32,7 @@ struct Session {
 
 #[derive(Debug)]
 struct Held {
+    bell: Bell,
     state: Mutex<HeldState>,
 }
 
@@ -80,7 +81,7 @@ impl Store for MemoryStore {
             held: Arc::downgrade(&held),
         };
         sessions.insert(new.session, session);
-        Ok(Claim::new(new.session, Epoch(1), Seq(0), held))
+        Ok(Claim::new(new.session, Epoch(1), Seq(0), held.bell.clone(), held))
     }
 
     fn claim(&self, session: SessionId) -> Result<Claim, ClaimError> {
@@ -94,7 +95,7 @@ impl Store for MemoryStore {
         found.row.epoch = found.row.epoch.next();
         found.row.status = Status::Running;
         found.row.completed_at = None;
-        Ok(Claim::new(session, found.row.epoch, Seq(found.records.len() as u64), held))
+        Ok(Claim::new(session, found.row.epoch, Seq(found.records.len() as u64), held.bell.clone(), held))
     }
 
     fn append(&self, claim: &Claim, expected: Seq, records: &[Record]) -> Result<Ticket, AppendError> {
@@ -166,6 +167,9 @@ impl Store for MemoryStore {
         let id = found.next_mail;
         found.next_mail = MailId(id.0 + 1);
         found.inbox.insert(id, item);
+        if let Some(held) = found.held.upgrade() {
+            held.bell.ring();
+        }
         Ok(())
     }
 
@@ -205,7 +209,7 @@ impl Session {
 
 impl Held {
     fn new() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default() })
+        Arc::new(Self { bell: Bell::new(), state: Mutex::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, HeldState> {

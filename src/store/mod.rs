@@ -34,6 +34,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bell;
 mod claim;
 #[cfg(test)]
 mod conformance;
@@ -46,6 +47,7 @@ mod ticket;
 
 #[cfg(test)]
 pub(crate) use self::redb::faults;
+pub use bell::Bell;
 pub use claim::Claim;
 pub(crate) use error::process;
 pub use error::{AppendError, ClaimError, FindError, PostError, ReadError, StoreError};
@@ -172,14 +174,14 @@ pub trait Store: Send + Sync {
     /// None or several do.
     fn find(&self, org: &str, prefix: &str) -> Result<SessionId, FindError>;
 
-    /// Leaves something for a session's owner, present or next. Whoever posts tries to claim afterwards: if that succeeds there is no owner
-    /// to read it, and the poster is the owner now.
+    /// Leaves something for a session's owner, present or next. The bell of his claim rings: at once in this process, soon in another. Whoever
+    /// posts tries to claim afterwards: if that succeeds there is no owner to read it, and the poster is the owner now.
     ///
     /// # Errors
     /// There is no such session, it is over, or its inbox is full.
     fn post(&self, session: SessionId, item: InboxItem) -> Result<(), PostError>;
 
-    /// What came since the last poll of this claim, in order. A new claim sees again what nobody acknowledged.
+    /// What came since the last poll of this claim, in order. A new claim sees again what nobody acknowledged. [`Claim::bell`] says when to ask.
     ///
     /// # Errors
     /// The inbox cannot be read.

@@ -15,7 +15,7 @@ use std::{
 use cap_fs_ext::OpenOptionsSyncExt;
 use cap_std::{
     ambient_authority,
-    fs::{Dir, OpenOptions},
+    fs::{Dir, MetadataExt, OpenOptions},
 };
 
 use super::nearest;
@@ -30,7 +30,7 @@ pub struct Roots {
 }
 
 /// What no tool may touch.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Protected {
     /// These folders,
     folders: Vec<PathBuf>,
@@ -105,6 +105,14 @@ impl Roots {
         let folder = self.both(path);
         Arc::make_mut(&mut self.protected).spared.extend(folder);
         self
+    }
+
+    /// Whether these are the same files, under the same names: a folder that was put in the place of another is not.
+    pub(crate) fn are(&self, others: &Self) -> bool {
+        self.protected == others.protected
+            && self.workspace == others.workspace
+            && self.roots.len() == others.roots.len()
+            && self.roots.iter().zip(&others.roots).all(|(root, other)| root.is(other))
     }
 
     /// A folder as it was given, and with its links resolved.
@@ -185,6 +193,12 @@ impl Root {
         };
         let dir = Dir::open_ambient_dir(&real, ambient_authority()).map_err(fail)?;
         Ok(Self { given, real, dir, only, writable })
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        let names = |root: &Self| (root.given.clone(), root.real.clone(), root.only.clone(), root.writable);
+        let folder = |root: &Self| root.dir.dir_metadata().ok().map(|about| (about.dev(), about.ino()));
+        names(self) == names(other) && folder(self).is_some_and(|own| Some(own) == folder(other))
     }
 
     fn shown(&self) -> String {

@@ -207,6 +207,7 @@ impl Engine {
                 knowledge: inner.knowledge.clone(),
                 commands: inner.commands.clone(),
                 places,
+                roots: Default::default(),
                 tenant: inner.tenant.clone(),
                 clock: inner.clock.clone(),
                 stage: Some(stage),

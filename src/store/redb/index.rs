@@ -341,6 +341,24 @@ pub fn mail(read: &ReadTransaction, session: SessionId, polled: MailId) -> Resul
     Ok(found)
 }
 
+/// How many items were ever left, and the sessions for which some wait; `None` when there were `seen` before.
+pub fn news(read: &ReadTransaction, seen: Option<u64>) -> Result<Option<(u64, Vec<SessionId>)>, redb::Error> {
+    let last = read.open_table(COUNTERS)?.get("mail")?.map_or(0, |last| last.value());
+    if seen == Some(last) {
+        return Ok(None);
+    }
+    let inbox = read.open_table(INBOX)?;
+    let (mut found, mut from) = (Vec::new(), 0);
+    // From session to session, however much waits for each.
+    while let Some(row) = inbox.range((from, 0)..)?.next() {
+        let (session, _) = row?.0.value();
+        found.push(SessionId(uuid::Uuid::from_u128(session)));
+        let Some(next) = session.checked_add(1) else { break };
+        from = next;
+    }
+    Ok(Some((last, found)))
+}
+
 fn mails(session: SessionId, from: u64) -> std::ops::RangeInclusive<(u128, u64)> {
     (session.0.as_u128(), from)..=(session.0.as_u128(), u64::MAX)
 }

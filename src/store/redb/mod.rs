@@ -11,8 +11,8 @@
 //!
 //! `codec` and `blob` say what a record looks like, `journal` and `queue` how records get to the disk, `read` how they come back, `catalog`,
 //! `index` and `indexer` how sessions are found, `rebuild` what becomes of a lost index, `retain` how sessions are removed, `lock` how processes know
-//! of each other, `disk` what must be synced, `look`, `examine` and `verify` what is wrong without a change to anything, and `file` and `quiet` what to
-//! make of a file that is not what it should be.
+//! of each other, `watch` how one learns what another left for it, `disk` what must be synced, `look`, `examine` and `verify` what is wrong without
+//! a change to anything, and `file` and `quiet` what to make of a file that is not what it should be.
 //!
 //! A session may be claimed when its row has no owner, or an owner that is dead: his lock is free, or somebody else's by now. A dead
 //! owner cannot come back, so what he wrote is final; the claim counts it, and its segment begins there.
@@ -39,6 +39,7 @@ mod retain;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod watch;
 
 use std::{
     collections::BTreeMap,
@@ -61,6 +62,7 @@ use self::{
     journal::Journal,
     lock::Holder,
     read::{Reader, Segment},
+    watch::Watch,
 };
 use super::{
     AppendError, Claim, ClaimError, Closing, Filter, FindError, InboxItem, Mail, MailId, NewSession, Owner, PostError, READ_PAGE,
@@ -79,8 +81,10 @@ pub struct RedbStore {
     catalog: Arc<Catalog>,
     reader: Reader,
     // The fields below are dropped in this order: the catalog is closed before the journals' locks go.
+    #[expect(dead_code, reason = "it is held, not used")]
+    watch: Watch,
     indexer: Indexer,
-    claims: Claims,
+    claims: Arc<Claims>,
     /// Where new claims write.
     current: Mutex<Option<Arc<Journal>>>,
     /// One claim at a time is taken over.
@@ -98,13 +102,15 @@ impl RedbStore {
             return Err(io_error(&folder, &std::io::ErrorKind::NotADirectory.into()));
         }
         let catalog = Arc::new(Catalog::new(&folder));
+        let claims = Arc::<Claims>::default();
         let journals = folder.join("journals");
         Ok(Self {
             reader: Reader::new(journals.clone()),
             journals,
+            watch: Watch::start(Arc::clone(&catalog), Arc::clone(&claims))?,
             indexer: Indexer::start(Arc::clone(&catalog))?,
             catalog,
-            claims: Claims::default(),
+            claims,
             current: Mutex::new(None),
             claiming: Mutex::new(()),
             folder,
@@ -246,9 +252,7 @@ impl Store for RedbStore {
             let row = self.indexer.create(Entry::new(new, journal.holder(), journal.number));
             (journal, Some(row))
         };
-        let held = Held::new(session, Epoch(1), journal, Seq(0), codec::genesis(session), row);
-        self.claims.hold(&held);
-        Ok(Claim::new(session, Epoch(1), Seq(0), held))
+        Ok(self.claims.hold(session, Epoch(1), journal, (Seq(0), codec::genesis(session)), row))
     }
 
     fn claim(&self, session: SessionId) -> Result<Claim, ClaimError> {
@@ -277,9 +281,7 @@ impl Store for RedbStore {
         if !self.catalog.write(|tables| tables.replace(seen.epoch, &entry))? {
             return Err(ClaimError::Raced(session));
         }
-        let held = Held::new(session, entry.epoch, journal, tail.length, tail.link, None);
-        self.claims.hold(&held);
-        Ok(Claim::new(session, entry.epoch, tail.length, held))
+        Ok(self.claims.hold(session, entry.epoch, journal, (tail.length, tail.link), None))
     }
 
     fn append(&self, claim: &Claim, expected: Seq, records: &[Record]) -> Result<Ticket, AppendError> {
@@ -336,7 +338,9 @@ impl Store for RedbStore {
         if self.entry(session)?.is_none() {
             return Err(PostError::Unknown(session));
         }
-        self.catalog.write(|tables| tables.post(session, &item))?
+        self.catalog.write(|tables| tables.post(session, &item))??;
+        self.claims.ring(&[session]);
+        Ok(())
     }
 
     fn poll(&self, claim: &Claim) -> Result<Vec<Mail>, StoreError> {
