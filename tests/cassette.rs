@@ -79,7 +79,7 @@ fn a_session_that_begins_otherwise_is_not_added_to_the_one_that_has_its_id() {
     ));
     let mut other = ran.records.clone();
     let Event::Started(started) = &mut other[0].event else { panic!("it begins with {:?}", other[0].event) };
-    started.inputs = Arc::new(Map::from([("who".to_owned(), Value::text("moon"))]));
+    Arc::make_mut(started).inputs = Arc::new(Map::from([("who".to_owned(), Value::text("moon"))]));
     let there = Bench::on_disk();
     there.engine().import(&ran.records[..1]).unwrap();
     let refused = there.engine().import(&other).unwrap_err().to_string();

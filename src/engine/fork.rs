@@ -14,7 +14,7 @@ use super::{
     toolbox::SessionTools,
 };
 use crate::{
-    event::{Event, Forked, Key, Outcome, Point, Record},
+    event::{Event, Forked, Key, Outcome, Point, Record, Started},
     graph::Plan,
     schedule::{Past, Scheduler},
     state::State,
