@@ -1,7 +1,7 @@
 //! What must be at hand before a session can start? [`Prepared`]: a plan, a judge, and the texts that both were made from.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -76,6 +76,26 @@ impl Prepared {
     /// The inputs that it takes.
     pub fn inputs(&self) -> &[InputSpec] {
         self.team.as_ref().map_or(&[], |team| &team.inputs)
+    }
+
+    /// The input of that name.
+    ///
+    /// # Errors
+    /// Which one is meant, or which there are: there is none of that name.
+    pub fn input(&self, name: &str) -> Result<&InputSpec, String> {
+        let specs = self.inputs();
+        specs.iter().find(|spec| *spec.name == *name).ok_or_else(|| {
+            let known: Vec<&str> = specs.iter().map(|spec| &*spec.name).collect();
+            team::did_you_mean(name, known.iter().copied()).unwrap_or_else(|| {
+                if known.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", known.join(", ")) }
+            })
+        })
+    }
+
+    /// What it is for, which is what it does when nobody says.
+    pub fn purpose(&self) -> Arc<str> {
+        let described = self.team.as_ref().and_then(|team| team.description.clone());
+        described.unwrap_or_else(|| self.name.clone())
     }
 }
 
@@ -199,19 +219,27 @@ pub(super) fn judge_of(plan: &Plan, sources: &BTreeMap<String, Arc<str>>) -> Res
 impl Inner {
     /// The inputs of a session: what is given over the defaults, checked, folders made absolute.
     pub(super) fn inputs(&self, team: &Prepared, given: Map) -> Result<Map, EngineError> {
+        self.inputs_or(team, given, None)
+    }
+
+    /// The same; where somebody makes up what is missing, only folders and files that are given need be there.
+    pub(super) fn inputs_or(
+        &self,
+        team: &Prepared,
+        given: Map,
+        made_up: Option<fn(InputKind) -> Value>,
+    ) -> Result<Map, EngineError> {
         let mut inputs = team.plan.inputs.clone();
         let specs = team.inputs();
+        let is_given: BTreeSet<String> = given.keys().cloned().collect();
         for (name, value) in given {
-            let Some(spec) = specs.iter().find(|s| *s.name == *name) else {
-                if team.team.is_none() {
+            let spec = match team.input(&name) {
+                Ok(spec) => spec,
+                Err(_) if team.team.is_none() => {
                     inputs.insert(name, value);
                     continue;
                 }
-                let known: Vec<&str> = specs.iter().map(|s| s.name.as_ref()).collect();
-                let hint = team::did_you_mean(&name, known.iter().copied()).unwrap_or_else(|| {
-                    if known.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", known.join(", ")) }
-                });
-                return Err(PrepareError::Input(format!("the team has no input {name}; {hint}")).into());
+                Err(help) => return Err(PrepareError::Input(format!("the team has no input {name}; {help}")).into()),
             };
             if !team::fits(spec.kind, &value) {
                 let wanted = crate::value::a(&Value::of(&spec.kind).unwrap_or_default().to_string());
@@ -221,7 +249,9 @@ impl Inner {
         }
         for spec in specs {
             let missing = inputs.get(&*spec.name).is_none_or(Value::is_null) && spec.default.is_none();
-            if missing {
+            if let (true, Some(made_up)) = (missing, made_up) {
+                inputs.insert(spec.name.to_string(), made_up(spec.kind));
+            } else if missing {
                 return Err(PrepareError::Input(format!(
                     "the input {} is missing; give it with --input {}=…",
                     spec.name, spec.name
@@ -229,7 +259,8 @@ impl Inner {
                 .into());
             }
         }
-        for name in &team.plan.roots {
+        let checked = team.plan.roots.iter().filter(|name| made_up.is_none() || is_given.contains(&***name));
+        for name in checked {
             if let Some(written) = inputs.get(&**name).and_then(Value::as_str).map(str::to_owned) {
                 // An empty default says that it may be left out.
                 let default = team.plan.inputs.get(&**name).and_then(Value::as_str);
