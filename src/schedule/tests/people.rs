@@ -441,7 +441,7 @@ fn the_time_that_a_person_takes_is_no_running_time_of_the_scopes_around_the_ques
         })
         .timeout(60);
     });
-    let script = || Script::default().takes(&[("slow", 50)]);
+    let script = |seconds| Script::default().takes(&[("team/slow", seconds)]);
     let answered = |mut run: super::Run<Script>| {
         assert_eq!(run.result(), "parked");
         run.now = Timestamp(3_600_000_000);
@@ -449,7 +449,7 @@ fn the_time_that_a_person_takes_is_no_running_time_of_the_scopes_around_the_ques
         go(&mut run);
         run
     };
-    assert_eq!(answered(run(plan.clone(), script())).result(), "completed team/slow");
-    let late = answered(run(plan, Script::default().takes(&[("slow", 70)])));
-    assert!(late.outcomes().contains("team: failed"), "its running time counts: {}", late.outcomes());
+    assert_eq!(answered(run(plan.clone(), script(50))).result(), "completed team/slow");
+    let late = answered(run(plan, script(70)));
+    assert!(late.outcomes().contains("team: failed timeout"), "its running time counts: {}", late.outcomes());
 }
