@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     At, Budget, Case, DecisionWant, EscalationWant, Expect, FindingWant, Loader, MAX_CASES, MessageWant, NodeWant, ScriptedReply,
-    StandIn, Suite, ToolAnswer, Want,
+    StandIn, Suite, Table, ToolAnswer, Want,
     file::{
         AnswerFile, BudgetFile, CallFile, CaseFile, DecisionFile, EndFile, EscalationsFile, ExpectFile, FailsFile, FindingFile,
         MessageFile, NeverFile, NodeFile, ReplyFile, StandFile, StandInFile, SuiteFile, WantFile,
@@ -146,46 +146,6 @@ impl Loader<'_> {
     }
 }
 
-impl Loader<'_> {
-    /// Refuses what no run can meet, and what every run meets.
-    fn check(&mut self, expect: &Expect) {
-        for chain in expect.order.iter().filter(|chain| chain.value.len() < 2) {
-            let error = Diagnostic::error(Code::InvalidValue, &chain.place, "a chain of fewer than two nodes is in any order");
-            self.found.push(error.help("name at least two nodes, the first first"));
-        }
-        let of_nodes = expect.nodes.iter().filter_map(|(_, node)| node.output.as_ref());
-        let of_findings = expect.findings.iter().filter_map(|finding| finding.value.value.as_ref());
-        let of_decisions = expect.decisions.iter().filter_map(|decision| decision.value.outcome.as_ref());
-        let variables = expect.variables.iter().map(|(_, want)| want);
-        for want in expect.output.iter().chain(variables).chain(of_nodes).chain(of_findings).chain(of_decisions) {
-            self.check_want(want);
-        }
-    }
-
-    fn check_want(&mut self, want: &Want) {
-        let mut wrong = |code, place: &Place, message: String, help: &str| {
-            self.found.push(Diagnostic::error(code, place, message).help(help));
-        };
-        if let Some(schema) = &want.matches
-            && let Err(why) = jsonschema::validator_for(&schema.to_json())
-        {
-            let message = format!("`matches` is no JSON Schema: {why}");
-            wrong(Code::InvalidValue, &want.place, message, "such as `{ type: object, required: [service] }`");
-        }
-        if want.is.is_none() && want.contains.is_none() && want.matches.is_none() && want.at.is_empty() {
-            let message = "it expects nothing of the value".to_owned();
-            wrong(Code::InvalidValue, &want.place, message, "write `is`, `contains`, `matches`, or parts below `at`");
-        }
-        for (pointer, part) in &want.at {
-            if !pointer.starts_with('/') {
-                let message = format!("{} is no JSON pointer", quoted(pointer));
-                wrong(Code::InvalidValue, &part.place, message, &format!("write `/{pointer}`"));
-            }
-        }
-        want.at.iter().for_each(|(_, part)| self.check_want(part));
-    }
-}
-
 fn at(key: &Key) -> At<Arc<str>> {
     At { value: key.name.clone(), place: key.place.clone() }
 }
@@ -224,10 +184,10 @@ fn expectation(written: ExpectFile, place: &Place) -> Expect {
         variables: wants(written.variables),
         nodes: written.nodes.into_iter().flat_map(|named| named.entries).map(|(key, node)| (at(&key), node_want(node))).collect(),
         order: each(written.order, |chain| chain.into_iter().map(|node| node.0).collect()),
-        messages: table("messages", written.messages, message, &mut none),
+        messages: table(Table::Messages, written.messages, message, &mut none),
         in_order: each(written.messages_in_order, message),
-        findings: table("findings", written.findings, finding, &mut none),
-        decisions: table("decisions", written.decisions, decision, &mut none),
+        findings: table(Table::Findings, written.findings, finding, &mut none),
+        decisions: table(Table::Decisions, written.decisions, decision, &mut none),
         escalation_count: None,
         escalations: Vec::new(),
         calls: written
@@ -276,12 +236,7 @@ fn each<T, U>(written: Option<Vec<Spot<T>>>, with: impl Fn(T) -> U) -> Vec<At<U>
 }
 
 /// What is expected of a table; an empty list is noted among those in which there is nothing.
-fn table<T, U>(
-    name: &'static str,
-    written: Option<Spot<Vec<Spot<T>>>>,
-    with: impl Fn(T) -> U,
-    none: &mut Vec<At<&'static str>>,
-) -> Vec<At<U>> {
+fn table<T, U>(name: Table, written: Option<Spot<Vec<Spot<T>>>>, with: impl Fn(T) -> U, none: &mut Vec<At<Table>>) -> Vec<At<U>> {
     let Some(Spot { value, place, .. }) = written else { return Vec::new() };
     if value.is_empty() {
         none.push(At { value: name, place });
