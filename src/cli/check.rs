@@ -54,7 +54,7 @@ impl Check {
 
 /// What is wrong with a file of tests, its team included.
 fn check_suite(engine: &Engine, name: &str) -> Vec<Diagnostic> {
-    engine.load_suite(name).map_or_else(|found| found, |suite| engine.check_suite(&suite))
+    engine.load_suite(name).map_or_else(|found| found, |suite| engine.trial(&suite).check())
 }
 
 /// The YAML and JSON files below a folder, sorted; hidden folders, schemas and samples are left out.

@@ -5,6 +5,7 @@
 
 mod agents;
 mod answer;
+mod args;
 mod batch;
 mod cancel;
 mod check;

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::{CommandError, Exit, Global, Outcome, output, output::WholeFile, run::load};
+use super::{CommandError, Exit, Global, Outcome, args::TeamArgs, output, output::WholeFile};
 use crate::{
     graph::{self, Node, NodeKind},
     plan as planner,
@@ -31,8 +31,8 @@ enum Format {
 /// Show what a team would do at worst, before it does anything
 #[derive(Debug, Args)]
 pub(super) struct Plan {
-    /// A team file, or the name of a shipped team
-    team: String,
+    #[command(flatten)]
+    team: TeamArgs,
     /// How to draw it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -42,16 +42,13 @@ pub(super) struct Plan {
     /// With `--expand`: write the file here, whole or not at all, instead of printing it
     #[arg(long, value_name = "FILE", requires = "expand")]
     out: Option<PathBuf>,
-    /// Change a field of an agent's profile; `*` is every agent
-    #[arg(long = "set", value_name = "ROLE.FIELD=VALUE")]
-    set: Vec<String>,
 }
 
 impl Plan {
     pub(super) fn run(&self, global: &Global) -> Outcome {
         let engine = global.bare_engine()?;
-        let prepared = load(&engine, &self.team, &self.set, global.quiet).inspect_err(|_| {
-            if self.expand && Path::new(&self.team).metadata().is_ok_and(|file| file.len() == 0) {
+        let prepared = self.team.load(&engine, global.quiet).inspect_err(|_| {
+            if self.expand && Path::new(&self.team.team).metadata().is_ok_and(|file| file.len() == 0) {
                 eprintln!("synod: a shell empties FILE of `> FILE` before it is read; write with `--expand --out FILE`");
             }
         })?;

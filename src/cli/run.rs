@@ -2,30 +2,26 @@
 
 use clap::Args;
 
-use super::{CommandError, Exit, Global, Outcome, live, output, runtime};
+use super::{
+    CommandError, Exit, Global, Outcome,
+    args::{InputArgs, TaskArgs, TeamArgs},
+    live, output, runtime,
+};
 use crate::{
     engine::{Engine, PrepareError, Prepared},
-    team::{InputKind, InputSpec, Overrides, did_you_mean},
+    team::{InputKind, InputSpec, Overrides},
     value::{Map, Value},
 };
 
 /// Run a team on a task
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// A team file, or the name of a shipped team
-    team: String,
-    /// What is to be done, in words
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    task: String,
-    /// An input of the team; the value is text, or JSON where the input is a number, boolean, list or map
-    #[arg(long = "input", value_name = "KEY=VALUE")]
-    inputs: Vec<String>,
-    /// Change a field of an agent's profile for this run; `*` is every agent
-    ///
-    /// A model is an alias that `synod models` lists, provider/id, script:FILE, replay:FILE (what was replied in an exported session,
-    /// by the agent of the same name) or replay:FILE#ROLE (by that agent).
-    #[arg(long = "set", value_name = "ROLE.FIELD=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    team: TeamArgs,
+    #[command(flatten)]
+    task: TaskArgs,
+    #[command(flatten)]
+    inputs: InputArgs,
     /// Take over what models replied in an earlier session to the same requests, and say of the rest why not
     ///
     /// Whoever would be asked the same again is not asked: same profile, model, prompt, task, input, context and conversation. Rules
@@ -38,9 +34,8 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(&self, global: &Global) -> Outcome {
         let engine = global.engine()?;
-        let team = load(&engine, &self.team, &self.set, global.quiet)?;
-        let inputs = inputs(&team, &self.inputs)?;
-        let task = self.task(&team);
+        let team = self.team.load(&engine, global.quiet)?;
+        let (task, inputs) = (self.task.of(&team), self.inputs.of(&team)?);
         let earlier = self.reuse.as_ref().map(|earlier| global.session(&engine, earlier)).transpose()?;
         runtime()?.block_on(async {
             let handle = match earlier {
@@ -50,17 +45,11 @@ impl Run {
             live::follow(&engine, handle, global).await
         })
     }
-
-    /// The task; where none is given, what the team is for.
-    fn task(&self, team: &Prepared) -> String {
-        if self.task.is_empty() { purpose(team) } else { self.task.clone() }
-    }
 }
 
 /// What a team is for, which is what it does when nobody says.
 pub(super) fn purpose(team: &Prepared) -> String {
-    let described = team.team.as_ref().and_then(|t| t.description.clone());
-    described.map_or_else(|| team.name.to_string(), |d| d.to_string())
+    team.purpose().to_string()
 }
 
 /// Loads a team and shows what is wrong with it.
@@ -101,15 +90,7 @@ pub(super) fn inputs(team: &Prepared, given: &[String]) -> Result<Map, CommandEr
 
 /// An input that is given as text.
 pub(super) fn parse_input(team: &Prepared, name: &str, text: &str) -> Result<Value, String> {
-    let specs = team.inputs();
-    let Some(spec) = specs.iter().find(|s| *s.name == *name) else {
-        let names: Vec<&str> = specs.iter().map(|s| s.name.as_ref()).collect();
-        let hint = did_you_mean(name, names.iter().copied());
-        let hint = hint.unwrap_or_else(|| {
-            if names.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", names.join(", ")) }
-        });
-        return Err(format!("the team has no input {name}; {hint}"));
-    };
+    let spec = team.input(name).map_err(|help| format!("the team has no input {name}; {help}"))?;
     parse(spec, text)
 }
 

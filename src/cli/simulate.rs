@@ -3,13 +3,17 @@
 use clap::Args;
 
 use super::{
-    CommandError, Exit, Global, Outcome, output,
-    run::{inputs, load},
+    CommandError, Exit, Global, Outcome,
+    args::{InputArgs, TaskArgs, TeamArgs},
+    output,
 };
 use crate::{
     engine::{Engine, FileSources, Prepared},
+    graph::NodeKind,
     simulate::{Assumed, MAX_RUNS, Quantiles, Timing},
-    team::{Latency, load_latencies},
+    team::{Latencies, Latency, did_you_mean, load_latencies},
+    tool::permits,
+    value::Value,
 };
 
 /// What stands for past sessions in place of a file.
@@ -22,27 +26,24 @@ const PAST: &str = "past";
 /// also take what they say: each activation plays one that was seen. Without that they work a few turns and agree nine times out of
 /// ten; the output states all that was assumed. The same seed gives the same runs.
 ///
+/// An input that is missing is made up; one that is given must be as `run` takes it.
+///
 /// A file of latencies has `models`, `tools` and `people`, such as {models: {default: {p50: 2s, p90: 8s, fails: 0.01}}, tools: {Bash:
 /// {p50: 300ms}}, people: {p50: 10m}}.
 #[derive(Debug, Args)]
 pub(super) struct Simulate {
-    /// A team file, or the name of a shipped team
-    team: String,
+    #[command(flatten)]
+    team: TeamArgs,
     /// How many runs
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_RUNS)))]
     runs: u32,
     /// Where chance begins
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     seed: u64,
-    /// What is to be done, in words
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    task: String,
-    /// An input of the team, as `run` takes it; one that is missing is made up
-    #[arg(long = "input", value_name = "KEY=VALUE")]
-    inputs: Vec<String>,
-    /// Change a field of an agent's profile, as `run` takes it; `*` is every agent
-    #[arg(long = "set", value_name = "ROLE.FIELD=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    task: TaskArgs,
+    #[command(flatten)]
+    inputs: InputArgs,
     /// How long things take: a file, or `past` for what was seen in the store
     #[arg(long, value_name = "FILE|past")]
     latency: Option<String>,
@@ -55,9 +56,9 @@ impl Simulate {
     pub(super) fn run(&self, global: &Global) -> Outcome {
         let past = self.from_store || self.latency.as_deref() == Some(PAST);
         let engine = if past { global.engine()? } else { global.bare_engine()? };
-        let team = load(&engine, &self.team, &self.set, true)?;
+        let team = self.team.load(&engine, true)?;
         let assumed = self.assumed(&engine, &team, past, global)?;
-        let scenario = engine.scenario(&team, &self.task, inputs(&team, &self.inputs)?, assumed, self.seed)?;
+        let scenario = engine.scenario(&team, self.task.of(&team), self.inputs.of(&team)?, assumed, self.seed)?;
         let simulated = engine.simulate(&scenario, self.runs)?;
         if global.json {
             output::json(&simulated)?;
@@ -80,6 +81,9 @@ impl Simulate {
             output::diagnostics(&found);
             CommandError::Invalid
         })?;
+        if !global.quiet {
+            unused(file, &latencies, team);
+        }
         for (name, latency) in latencies.models {
             match &*name {
                 "default" => set(&mut assumed.model, latency),
@@ -97,6 +101,27 @@ impl Simulate {
             assumed.people = Quantiles::of(p10, p50, p90, p99);
         }
         Ok(assumed)
+    }
+}
+
+/// Says which names of a file of latencies the team does not use.
+fn unused(file: &str, latencies: &Latencies, team: &Prepared) {
+    let members = || team.plan.teams.iter().flat_map(|team| team.members.iter().chain(&team.coordinator));
+    let profiles = || members().map(|member| &member.profile);
+    let models: Vec<&str> =
+        profiles().flat_map(|p| std::iter::once(&p.model).chain(&p.fallback_models)).map(|model| &**model).collect();
+    let nodes = team.plan.graphs.iter().flat_map(|graph| graph.dag.node_weights());
+    let mut tools: Vec<&str> =
+        nodes.filter_map(|node| if let NodeKind::Tool(tool) = &node.kind { Some(&*tool.tool) } else { None }).collect();
+    tools.extend(profiles().flat_map(|p| &p.allowed_tools).filter(|tool| !tool.contains('*')).map(|tool| &**tool));
+    let calls =
+        |tool: &str| tools.contains(&tool) || profiles().any(|p| permits(&p.allowed_tools, &p.mcp_servers, tool, &Value::Null));
+    let of_models =
+        latencies.models.keys().filter(|name| !["default", "script"].contains(&&***name) && !models.contains(&&***name));
+    let of_tools = latencies.tools.keys().filter(|name| &***name != "default" && !calls(name));
+    for (what, name, known) in of_models.map(|name| ("model", name, &models)).chain(of_tools.map(|name| ("tool", name, &tools))) {
+        let near = did_you_mean(name, known.iter().copied()).map(|near| format!("; {near}")).unwrap_or_default();
+        eprintln!("{file}: the team has no {what} `{name}`, so that its latency counts for nothing{near}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write,
-    io::IsTerminal,
+    io::{IsTerminal, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -13,7 +13,7 @@ use walkdir::WalkDir;
 
 use super::{CommandError, Exit, Global, Outcome, output, runtime};
 use crate::{
-    engine::{Engine, Kill, Moment, Pressure, TrialError, Tried, library_text},
+    engine::{Engine, Kill, Moment, Pressure, Tried, library_text},
     team::{Diagnostic, LIBRARY, Suite, TEST_FILES, is_suite},
     value::{Place, Seq},
 };
@@ -29,11 +29,16 @@ const NOT_SEARCHED: [&str; 2] = ["target", "node_modules"];
 /// replies that the file spells out), for tools and for people, and what must come of it. No model is asked over the network, no MCP
 /// server is started, nobody is notified, and nothing is kept. `synod schema test` describes the file.
 ///
+/// A tool that the case does not script runs, unless it cannot be taken back or reaches a network: that fails the case, which either
+/// scripts it or names it in `real`.
+///
 /// With --kill-everywhere each case that is as expected runs again for every position of its journal: the engine is dropped there,
 /// early (before what follows leaves) and late (after all that follows was done, before any of it is on record), and another one
-/// resumes. The report must be the same, nothing that is on record may be done again, and nothing irreversible twice. With --shuffle N
-/// it runs N more times, each call held back by some milliseconds that a seed draws: the report must be the same, or, where the plan
-/// says that the order of arrival matters, come out the same again from its own record.
+/// resumes. Nothing that is on record may be done again, and nothing irreversible twice. With --shuffle N it runs N more times, each
+/// call held back by some milliseconds that a seed draws. Each time the report must be the same and all must be as expected, with these
+/// exceptions: where the plan says that the order of arrival matters, the report may be another one if its own record comes to it again;
+/// after a kill the budget may be exceeded, because a call that was lost is paid for; and where a kill leaves an irreversible call in
+/// doubt, so that a person is asked, only the status must be the same.
 ///
 /// Exit codes: 0 all is as expected, 1 something is not, 2 usage or an invalid file.
 #[derive(Debug, Args)]
@@ -42,7 +47,7 @@ pub(super) struct Test {
     /// by default
     #[arg(value_name = "PATH")]
     paths: Vec<String>,
-    /// Run the cases that have this in their name
+    /// Run the cases that have this in their name; where a file has one that is called exactly so, only that one of it
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
     /// Kill each case at every position of its journal, resume it and compare
@@ -84,6 +89,12 @@ impl Test {
     pub(super) fn run(&self, global: &Global) -> Outcome {
         let engine = global.bare_engine()?;
         let names = self.files()?;
+        let junit_file = self.junit.as_ref().map(|path| {
+            let wrong = |e| CommandError::Usage(format!("write --junit {}: {e}", path.display()));
+            // Before anything runs, so that no result is lost for it.
+            std::fs::File::create(path).map(|file| (file, path)).map_err(wrong)
+        });
+        let junit_file = junit_file.transpose()?;
         if names.is_empty() {
             return Err(CommandError::Usage(format!("there are no files that end in {} here", TEST_FILES.join(", "))));
         }
@@ -94,12 +105,12 @@ impl Test {
             }
             Ok::<_, CommandError>(files)
         })?;
-        if let Some(path) = &self.junit {
-            let wrong = |e| CommandError::Usage(format!("write --junit {}: {e}", path.display()));
-            std::fs::write(path, junit(&files)).map_err(wrong)?;
-        }
         if global.json {
             output::json(&files)?;
+        }
+        if let Some((mut file, path)) = junit_file {
+            let wrong = |e| CommandError::Usage(format!("write --junit {}: {e}", path.display()));
+            file.write_all(junit(&files).as_bytes()).map_err(wrong)?;
         }
         let cases: Vec<&CaseRow> = files.iter().flat_map(|file| &file.cases).collect();
         let failed = cases.iter().filter(|case| !case.passed).count();
@@ -114,8 +125,10 @@ impl Test {
             );
         }
         if cases.is_empty() && invalid == 0 {
-            let filter = self.filter.as_deref().unwrap_or_default();
-            return Err(CommandError::Usage(format!("--filter {filter}: no case has that in its name")));
+            return Err(CommandError::Usage(match &self.filter {
+                Some(filter) => format!("--filter {filter}: no case has that in its name"),
+                None => format!("there is no case in {}", names.join(", ")),
+            }));
         }
         Ok(match (invalid, failed) {
             (0, 0) => Exit::Done,
@@ -149,10 +162,14 @@ impl Test {
                 eprint!("\r\x1b[2K{word}");
             }
         };
-        let wanted = |name: &str| self.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
+        let exact = self.filter.as_ref().is_some_and(|filter| suite.cases.iter().any(|case| *case.name == **filter));
+        let wanted = |name: &str| {
+            self.filter.as_ref().is_none_or(|filter| if exact { name == filter } else { name.contains(filter.as_str()) })
+        };
+        let trial = engine.trial(&suite);
         for case in suite.cases.iter().filter(|case| wanted(&case.name)) {
             progress(&case.name);
-            let tried = engine.try_case(&suite, case, &self.pressure(), &progress).await;
+            let tried = trial.run(case, &self.pressure(), &progress).await;
             if live {
                 eprint!("\r\x1b[2K");
             }
@@ -163,12 +180,11 @@ impl Test {
                     }
                     row.cases.push(CaseRow { passed: tried.passed(), tried });
                 }
-                Err(TrialError::Invalid(found)) => {
+                Err(found) => {
                     let fresh: Vec<Diagnostic> = found.into_iter().filter(|found| !row.mistakes.contains(found)).collect();
                     output::diagnostics(&fresh);
                     row.mistakes.extend(fresh);
                 }
-                Err(TrialError::Engine(error)) => return Err(CommandError::Engine(error)),
             }
         }
         Ok(row)
@@ -193,7 +209,7 @@ impl Test {
     }
 }
 
-/// The test files below a folder, sorted; hidden folders and those of build tools are left out.
+/// The test files below a folder, sorted; hidden folders, those of build tools and links to folders are left out.
 fn below(folder: &Path, names: &mut Vec<String>) -> Result<(), CommandError> {
     let searched = |entry: &walkdir::DirEntry| {
         let name = entry.file_name().to_string_lossy();
@@ -202,7 +218,7 @@ fn below(folder: &Path, names: &mut Vec<String>) -> Result<(), CommandError> {
     for entry in WalkDir::new(folder).sort_by_file_name().into_iter().filter_entry(searched) {
         let entry = entry.map_err(|e| CommandError::Usage(e.to_string()))?;
         let path = entry.path().strip_prefix("./").unwrap_or(entry.path());
-        if entry.file_type().is_file() && path.to_str().is_some_and(is_suite) {
+        if path.to_str().is_some_and(is_suite) && !path.is_dir() {
             if names.len() >= MAX_FILES {
                 return Err(CommandError::Usage(format!("there are more than {MAX_FILES} test files; name a smaller folder")));
             }
@@ -267,9 +283,16 @@ fn wrong(suite: &Suite, tried: &Tried, indent: &str) -> String {
     }
     for trouble in &tried.troubles {
         let _ = writeln!(page, "{indent}{}: {}", trouble.when, trouble.what);
-        let _ = writeln!(page, "{indent}  again     synod test {} --filter '{}' {}", suite.file, tried.case, trouble.again);
+        let (file, case) = (quoted(&suite.file), quoted(&tried.case));
+        let _ = writeln!(page, "{indent}  again     synod test {file} --filter {case} {}", trouble.again);
     }
     page
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// The results as JUnit has them.

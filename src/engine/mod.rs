@@ -47,7 +47,7 @@ pub use handle::{Ended, SessionHandle, Unheard};
 pub use library::{LibraryEntry, library_files, library_text};
 pub use prepare::{PrepareError, Prepared};
 pub use replay::{Difference, Replayed};
-pub use trial::{Kill, Moment, Pressure, TrialError, Tried, Trouble, Unmet};
+pub use trial::{Kill, Moment, Pressure, Trial, Tried, Trouble, Unmet};
 
 use crate::{
     knowledge::{Knowledge, Source},

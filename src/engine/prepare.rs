@@ -1,7 +1,7 @@
 //! What must be at hand before a session can start? [`Prepared`]: a plan, a judge, and the texts that both were made from.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError},
 };
@@ -77,6 +77,26 @@ impl Prepared {
     /// The inputs that it takes.
     pub fn inputs(&self) -> &[InputSpec] {
         self.team.as_ref().map_or(&[], |team| &team.inputs)
+    }
+
+    /// The input of that name.
+    ///
+    /// # Errors
+    /// Which one is meant, or which there are: there is none of that name.
+    pub fn input(&self, name: &str) -> Result<&InputSpec, String> {
+        let specs = self.inputs();
+        specs.iter().find(|spec| *spec.name == *name).ok_or_else(|| {
+            let known: Vec<&str> = specs.iter().map(|spec| &*spec.name).collect();
+            team::did_you_mean(name, known.iter().copied()).unwrap_or_else(|| {
+                if known.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", known.join(", ")) }
+            })
+        })
+    }
+
+    /// What it is for, which is what it does when nobody says.
+    pub fn purpose(&self) -> Arc<str> {
+        let described = self.team.as_ref().and_then(|team| team.description.clone());
+        described.unwrap_or_else(|| self.name.clone())
     }
 }
 
@@ -200,19 +220,34 @@ pub(super) fn judge_of(plan: &Plan, sources: &BTreeMap<String, Arc<str>>) -> Res
 impl Inner {
     /// The inputs of a session: what is given over the defaults, checked, folders made absolute.
     pub(super) fn inputs(&self, team: &Prepared, given: Map) -> Result<Map, EngineError> {
-        let specs = team.inputs();
-        let is_known = |name: &String| team.team.is_none() || specs.iter().any(|spec| *spec.name == **name);
-        if let Some(name) = given.keys().find(|name| !is_known(name)) {
-            let known: Vec<&str> = specs.iter().map(|s| s.name.as_ref()).collect();
-            let hint = team::did_you_mean(name, known.iter().copied()).unwrap_or_else(|| {
-                if known.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", known.join(", ")) }
-            });
-            return Err(PrepareError::Input(format!("the team has no input {name}; {hint}")).into());
+        self.inputs_or(team, given, None)
+    }
+
+    /// The same; where somebody makes up what is missing, only folders and files that are given need be there.
+    pub(super) fn inputs_or(
+        &self,
+        team: &Prepared,
+        given: Map,
+        made_up: Option<fn(InputKind) -> Value>,
+    ) -> Result<Map, EngineError> {
+        let is_given: BTreeSet<String> = given.keys().cloned().collect();
+        for name in is_given.iter().filter(|_| team.team.is_some()) {
+            team.input(name).map_err(|help| PrepareError::Input(format!("the team has no input {name}; {help}")))?;
         }
         let mut inputs = team.plan.inputs.clone();
         inputs.extend(given);
+        let specs = team.inputs();
+        if let Some(made_up) = made_up {
+            for spec in specs.iter().filter(|spec| spec.default.is_none()) {
+                let value = inputs.entry(spec.name.to_string()).or_default();
+                if value.is_null() {
+                    *value = made_up(spec.kind);
+                }
+            }
+        }
         let checked = inputs.into_iter().map(|(name, value)| {
-            let value = self.input(specs, &team.plan, &name, value)?;
+            let is_there = made_up.is_none() || is_given.contains(&name);
+            let value = if is_there { self.input(specs, &team.plan, &name, value)? } else { value };
             Ok((name, value))
         });
         checked.collect()

@@ -34,10 +34,10 @@ impl Engine {
         Ok(past)
     }
 
-    /// A scenario of a team. Inputs that are missing are made up, and folders need not be there.
+    /// A scenario of a team. Inputs that are missing are made up; what is given must be as a run takes it.
     ///
     /// # Errors
-    /// A tool of the team has the name of one of the machine.
+    /// An input is unknown or of the wrong type, or a tool of the team has the name of one of the machine.
     pub fn scenario(
         &self,
         team: &Prepared,
@@ -46,13 +46,7 @@ impl Engine {
         assumed: Assumed,
         seed: u64,
     ) -> Result<Scenario, EngineError> {
-        let mut inputs = team.plan.inputs.clone();
-        inputs.extend(given);
-        for spec in team.inputs() {
-            if inputs.get(&*spec.name).is_none_or(Value::is_null) && spec.default.is_none() {
-                inputs.insert(spec.name.to_string(), made_up(spec.kind));
-            }
-        }
+        let inputs = self.inner.inputs_or(team, given, Some(made_up))?;
         Ok(Scenario {
             team: team.name.clone(),
             task: Arc::from(task.as_ref()),

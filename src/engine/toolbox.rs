@@ -10,12 +10,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::trial::Stage;
+use super::trial::{Stage, timeless};
 use crate::{
     graph::{NodeKind, Plan},
     secret::Env,
     tool::{
-        Blocking, CallContext, Command, Http, Lent, McpPool, McpServers, Outcome, QUERY_METRICS, QueryMetrics, Registry,
+        Blocking, CallContext, Command, HTTP, Http, Lent, McpPool, McpServers, Outcome, QUERY_METRICS, QueryMetrics, Registry,
         RegistryError, Roots, Tool, permits, server_prefix,
     },
     turn::Toolbox,
@@ -158,9 +158,12 @@ impl SessionTools {
         let registry = self.registry(tool);
         if let Some(stage) = &self.machine.stage {
             registry.check(tool, args)?;
-            if let Some(outcome) = stage.tool(tool, registry.effect(tool, args), context, args).await {
+            let asks_server = tool == QUERY_METRICS && args.get("server").is_some_and(|server| !server.is_null());
+            let is_remote = self.team.get(tool).is_some() && (tool == HTTP || asks_server);
+            if let Some(outcome) = stage.tool(tool, registry.effect(tool, args), is_remote, context, args).await {
                 return outcome;
             }
+            return timeless(registry.call(tool, context, args).await);
         }
         registry.call(tool, context, args).await
     }

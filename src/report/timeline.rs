@@ -58,9 +58,7 @@ impl Timeline {
         let mut timeline = Self::default();
         let mut clock = Duration::ZERO;
         for record in &records[1..] {
-            let taken_up = matches!(record.event, Event::Resumed { .. } | Event::Forked(_));
-            let stood_still = state.parked || state.finished.is_some() || taken_up;
-            let span = if stood_still { Duration::ZERO } else { record.at.since(state.now) };
+            let span = state.running_time_until(record);
             timeline.pass(&state, span);
             clock += span;
             timeline.mark(&state, record, clock);

@@ -48,7 +48,7 @@ impl<'a> Agents<'a> {
         let turn = request.turn.0;
         match play {
             Play::Past(course) => match course.replies.get(turn as usize) {
-                Some(reply) => (**reply).clone(),
+                Some(reply) => Reply { usage: self.usage_now(course, reply.usage, request, random), ..(**reply).clone() },
                 // It is asked for more than it said then: it comes to its end.
                 None => self.made(request, true, random),
             },
@@ -112,6 +112,24 @@ impl<'a> Agents<'a> {
         Reply { calls, stop: Stop::Calls, usage: self.usage(request, random), ..Reply::default() }
     }
 
+    /// What a reply of the past takes with the model that the agent has now.
+    fn usage_now(&self, course: &Course, then: Usage, request: &Request, random: &mut Random) -> Usage {
+        let model = &request.profile.model;
+        match (is_offline(model), is_offline(&course.model)) {
+            _ if *model == course.model => then,
+            (true, _) => Usage::default(),
+            // A script counts no tokens.
+            (false, true) => self.usage(request, random),
+            (false, false) => Usage { cost: self.cost(model, then.input, then.output), ..then },
+        }
+    }
+
+    fn cost(&self, model: &str, input: u64, output: u64) -> Usd {
+        let price = self.prices.facts(model).and_then(|facts| facts.price).unwrap_or_default();
+        let millionths = u128::from(input) * u128::from(price.0.0) + u128::from(output) * u128::from(price.1.0);
+        Usd(u64::try_from(millionths.div_ceil(1_000_000)).unwrap_or(u64::MAX))
+    }
+
     fn usage(&self, request: &Request, random: &mut Random) -> Usage {
         let profile = &request.profile;
         if is_offline(&profile.model) {
@@ -120,9 +138,7 @@ impl<'a> Agents<'a> {
         let most = profile.model_config.get("max_tokens").and_then(Value::as_int).and_then(|n| u64::try_from(n).ok());
         let input = Assumed::draw(random, READ) as u64;
         let output = (Assumed::draw(random, WRITTEN) as u64).min(most.unwrap_or(DEFAULT_MAX_TOKENS));
-        let price = self.prices.facts(&profile.model).and_then(|facts| facts.price).unwrap_or_default();
-        let millionths = u128::from(input) * u128::from(price.0.0) + u128::from(output) * u128::from(price.1.0);
-        Usage { input, cached: 0, output, cost: Usd(u64::try_from(millionths.div_ceil(1_000_000)).unwrap_or(u64::MAX)) }
+        Usage { input, cached: 0, output, cost: self.cost(&profile.model, input, output) }
     }
 
     /// A result of the kind that is wanted.

@@ -39,6 +39,8 @@ const PERSON: [f64; 4] = [60_000.0, 600_000.0, 7_200_000.0, 43_200_000.0];
 /// An activation that was seen: its replies in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Course {
+    /// The model that the agent had.
+    pub model: Arc<str>,
     /// What was said, turn by turn.
     pub replies: Vec<Arc<Reply>>,
 }

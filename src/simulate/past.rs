@@ -1,7 +1,7 @@
 //! What was seen before? [`Past`] reads journals of a team: how long models, tools and people took, how often they failed, and what
 //! agents said, turn by turn.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     assume::{Assumed, Course, Timing},
@@ -34,8 +34,8 @@ struct Seen {
 }
 
 impl Seen {
-    fn add(&mut self, began: Timestamp, ended: Timestamp, failed: bool) {
-        self.millis.push(ended.since(began).as_secs_f64() * 1e3);
+    fn add(&mut self, took: Duration, failed: bool) {
+        self.millis.push(took.as_secs_f64() * 1e3);
         self.failed += usize::from(failed);
     }
 
@@ -45,14 +45,26 @@ impl Seen {
     }
 }
 
-/// What is under way where a journal is being read.
+/// What is under way where a journal is being read. Times are running time, apart from those of questions.
 #[derive(Default)]
 struct Open {
-    turns: BTreeMap<NodeIx, Timestamp>,
+    clock: Duration,
+    /// Whether this is still the past that the session shares with the one that it parted from, which counts it itself.
+    is_shared: bool,
+    turns: BTreeMap<NodeIx, Duration>,
     /// Calls of agents, and those of tool nodes, with the tool.
-    calls: BTreeMap<(NodeIx, Option<CallIx>), (Arc<str>, Timestamp)>,
+    calls: BTreeMap<(NodeIx, Option<CallIx>), (Arc<str>, Duration)>,
     asks: BTreeMap<AskId, Timestamp>,
-    courses: BTreeMap<NodeIx, Course>,
+    /// What agents say, and whether a model was asked for any of it.
+    courses: BTreeMap<NodeIx, (Course, bool)>,
+}
+
+impl Open {
+    /// What is in flight begins now.
+    fn begin_anew(&mut self) {
+        let began = self.turns.values_mut().chain(self.calls.values_mut().map(|(_, began)| began));
+        began.for_each(|began| *began = self.clock);
+    }
 }
 
 impl Past {
@@ -64,8 +76,12 @@ impl Past {
         // So that no half of a session is added.
         State::fold(records)?;
         let Some(first) = records.first() else { return Err(FoldError::NoStart) };
+        // A fork of a fork has both in its past.
+        let parted = records.iter().rposition(|record| matches!(record.event, Event::Forked(_))).unwrap_or(0);
         let (mut state, mut open) = (State::start(first)?, Open::default());
-        for record in &records[1..] {
+        for (ix, record) in records.iter().enumerate().skip(1) {
+            open.is_shared = ix <= parted;
+            open.clock += state.running_time_until(record);
             self.see(&state, record, &mut open);
             state.apply(record)?;
         }
@@ -76,37 +92,53 @@ impl Past {
     fn see(&mut self, state: &State, record: &Record, open: &mut Open) {
         let at = record.at;
         match &record.event {
+            Event::Forked(_) => {
+                open.asks.clear();
+                open.begin_anew();
+            }
+            // What was in flight is asked and called again.
+            Event::Resumed { .. } => open.begin_anew(),
             Event::TurnStarted { node, .. } => {
-                open.turns.insert(*node, at);
+                open.turns.insert(*node, open.clock);
+            }
+            // What comes now took its time in another session.
+            Event::TakenOver(taken) if taken.call.is_none() => {
+                open.turns.remove(&taken.node);
+                open.calls.remove(&(taken.node, None));
             }
             Event::TurnEnded { node, end, .. } => {
                 let profile = state.role_of(*node).and_then(|role| state.team_of(*node).1.agent(role)).map(|m| &m.profile);
-                let (Some(profile), Some(began)) = (profile, open.turns.remove(node)) else { return };
-                let seen = self.models.entry(profile.model.clone()).or_default();
-                seen.add(began, at, matches!(end, TurnEnd::Failed(_)));
+                let Some(profile) = profile else { return };
+                let took = open.turns.remove(node).map(|began| open.clock.saturating_sub(began)).filter(|_| !open.is_shared);
+                if let Some(took) = took {
+                    self.models.entry(profile.model.clone()).or_default().add(took, matches!(end, TurnEnd::Failed(_)));
+                }
                 if let TurnEnd::Reply(reply) = end {
-                    open.courses.entry(*node).or_insert(Course { replies: Vec::new() }).replies.push(reply.clone());
+                    let fresh = || (Course { model: profile.model.clone(), replies: Vec::new() }, false);
+                    let (course, is_own) = open.courses.entry(*node).or_insert_with(fresh);
+                    course.replies.push(reply.clone());
+                    *is_own |= took.is_some();
                 }
             }
             Event::ToolCalled(called) => {
                 let call = state.activations.get(&called.node).and_then(|a| a.call(called.call)?.call().cloned());
                 if let Some(call) = call {
-                    open.calls.insert((called.node, Some(called.call)), (call.tool, at));
+                    open.calls.insert((called.node, Some(called.call)), (call.tool, open.clock));
                 }
             }
             Event::ToolReturned { node, call, result, .. } => {
-                self.returned(open.calls.remove(&(*node, Some(*call))), at, result.outcome.is_err());
+                self.returned(open, (*node, Some(*call)), result.outcome.is_err());
             }
             Event::NodeStarted { node, .. } => {
                 open.courses.remove(node);
                 if let NodeKind::Tool(tool) = &state.node(*node).kind {
-                    open.calls.insert((*node, None), (tool.tool.clone(), at));
+                    open.calls.insert((*node, None), (tool.tool.clone(), open.clock));
                 }
             }
-            Event::NodeRetried { node, .. } => self.returned(open.calls.remove(&(*node, None)), at, true),
+            Event::NodeRetried { node, .. } => self.returned(open, (*node, None), true),
             Event::NodeEnded { node, outcome } => {
-                self.returned(open.calls.remove(&(*node, None)), at, !matches!(outcome, Outcome::Ok(_)));
-                if let (Some(course), NodeKind::Agent(agent)) = (open.courses.remove(node), &state.node(*node).kind) {
+                self.returned(open, (*node, None), !matches!(outcome, Outcome::Ok(_)));
+                if let (Some((course, true)), NodeKind::Agent(agent)) = (open.courses.remove(node), &state.node(*node).kind) {
                     let kept = self.courses.entry((agent.role.clone(), Arc::from(agent.phase.name()))).or_default();
                     if kept.len() < COURSES {
                         kept.push(course);
@@ -117,15 +149,16 @@ impl Past {
                 open.asks.insert(ask.id, at);
             }
             Event::AskClosed { ask, outcome: AskOutcome::Answered { .. } } => {
-                self.people.extend(open.asks.remove(ask).map(|began| at.since(began).as_secs_f64() * 1e3));
+                let took = open.asks.remove(ask).filter(|_| !open.is_shared).map(|began| at.since(began));
+                self.people.extend(took.map(|took| took.as_secs_f64() * 1e3));
             }
             _ => {}
         }
     }
 
-    fn returned(&mut self, call: Option<(Arc<str>, Timestamp)>, at: Timestamp, failed: bool) {
-        if let Some((tool, began)) = call {
-            self.tools.entry(tool).or_default().add(began, at, failed);
+    fn returned(&mut self, open: &mut Open, call: (NodeIx, Option<CallIx>), failed: bool) {
+        if let Some((tool, began)) = open.calls.remove(&call).filter(|_| !open.is_shared) {
+            self.tools.entry(tool).or_default().add(open.clock.saturating_sub(began), failed);
         }
     }
 

@@ -5,8 +5,9 @@ use std::fs;
 use super::*;
 use crate::{
     engine::{Engine, Prepared},
+    event::{Event, Forked, Point, Record, TakenOver},
     team::{ModelCatalog, Overrides},
-    value::Value,
+    value::{Epoch, Reply, Seq, Timestamp, Usage, Value},
 };
 
 const AGENT: &str = "name: Agent\nrole: worker\nmodel: script:agent.rhai\n";
@@ -132,4 +133,84 @@ fn agents_do_again_what_they_did_in_the_past() {
     let went: Vec<bool> = runs.iter().map(|run| run.critical.iter().any(|(who, _)| who.as_str() == "c")).collect();
     assert_eq!(went, [false; 20], "the bug is one in every run");
     assert!(Past::default().add(&[]).is_err());
+}
+
+/// The records of a run in which `a` was asked, with `event` put in after that, and all that follows later by `days`.
+fn interrupted(bench: &Bench, days: i64, event: impl FnOnce(&[Record]) -> Event) -> Vec<Record> {
+    let records = tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let handle = bench.engine.start(&bench.team, "it", Map::new()).await.unwrap();
+        let session = handle.session();
+        handle.wait().await.unwrap();
+        bench.engine.store().read_all(session).unwrap()
+    });
+    let asked = records.iter().position(|record| matches!(record.event, Event::TurnStarted { .. })).unwrap();
+    let later = |at: Timestamp| Timestamp(at.0 + days * 86_400_000_000);
+    let mut all = records[..=asked].to_vec();
+    all.push(Record { seq: all[asked].seq, at: later(all[asked].at), event: event(&records[..=asked]) });
+    all.extend(records[asked + 1..].iter().map(|record| Record { at: later(record.at), ..record.clone() }));
+    for (record, seq) in all.iter_mut().zip(0..) {
+        record.seq = Seq(seq);
+    }
+    all
+}
+
+fn seen(records: &[Record]) -> Assumed {
+    let mut past = Past::default();
+    past.add(records).unwrap();
+    past.assumed()
+}
+
+#[test]
+fn outages_are_no_latency_and_what_another_session_did_does_not_count_again() {
+    let bench = bench("nodes: { x: { agent: a } }");
+    let outage = seen(&interrupted(&bench, 3, |_| Event::Resumed { epoch: Epoch(2) }));
+    let longest = outage.models["script:agent.rhai"].millis.at(1.0);
+    assert!(longest < 60_000.0, "three days count as {longest} ms");
+    let taken = seen(&interrupted(&bench, 0, |past| {
+        let Some(Event::TurnStarted { node, turn, .. }) = past.last().map(|record| record.event.clone()) else {
+            panic!("a turn")
+        };
+        let (session, saved) = (SessionId(uuid::Uuid::nil()), Default::default());
+        Event::TakenOver(Box::new(TakenOver { node, turn, call: None, session, saved }))
+    }));
+    assert!(taken.models.is_empty() && taken.courses.is_empty(), "{taken:?}");
+    let mut forked = interrupted(&bench, 0, |past| {
+        let from = Point { session: SessionId(uuid::Uuid::nil()), at: past.last().unwrap().seq };
+        Event::Forked(Box::new(Forked { from, task: None, inputs: Map::new(), variables: Map::new(), meanwhile: Vec::new() }))
+    });
+    assert_eq!(seen(&forked).models.len(), 1, "the model is asked again after the fork");
+    let ended = forked.iter().position(|record| matches!(record.event, Event::TurnEnded { .. })).unwrap();
+    let fork = forked.iter().position(|record| matches!(record.event, Event::Forked(_))).unwrap();
+    let mut moved = forked.remove(fork);
+    if let Event::Forked(forked) = &mut moved.event {
+        forked.from.at = Seq(ended as u64 - 1);
+    }
+    (moved.seq, moved.at) = (Seq(ended as u64), forked[ended - 1].at);
+    forked.insert(ended, moved);
+    for (record, seq) in forked.iter_mut().zip(0..) {
+        record.seq = Seq(seq);
+    }
+    assert!(seen(&forked).models.is_empty(), "what was asked before the fork is the other session's");
+}
+
+#[test]
+fn what_was_said_in_the_past_is_paid_as_the_model_of_today_is() {
+    let usage = Usage { input: 1_000_000, cached: 0, output: 0, cost: crate::value::Usd(77) };
+    let reply = Arc::new(Reply { usage, finish: Some(Value::Null), ..Reply::default() });
+    let cost = |then: &str, now: &str| {
+        let bench = bench("nodes: { x: { agent: a } }");
+        let overrides = Overrides::parse(&[format!("a.model={now}")]).unwrap();
+        let team = bench.engine.load("team.yaml", &overrides).unwrap();
+        let course = Course { model: Arc::from(then), replies: vec![reply.clone()] };
+        let courses = [((Role::new("a"), Arc::from("work")), vec![course])].into();
+        let assumed = Assumed { courses, model: second().script, ..second() };
+        let scenario = bench.engine.scenario(&team, "it", Map::new(), assumed, 1).unwrap();
+        measure(&runs(&scenario, &ModelCatalog::built_in(), 0..1).unwrap()[0], "cost_usd")
+    };
+    let cheap = cost("gpt-4o", "claude-haiku");
+    let dear = cost("gpt-4o", "claude-sonnet-4");
+    assert!(cheap > 0.01 && dear > cheap, "{cheap} {dear}");
+    assert!(cost("gpt-4o", "gpt-4o") < 0.001, "the price of then");
+    assert_eq!(cost("gpt-4o", "script:agent.rhai"), 0.0);
+    assert!(cost("script:agent.rhai", "claude-sonnet-4") > 0.0, "a script counts no tokens");
 }

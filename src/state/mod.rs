@@ -29,6 +29,7 @@ mod voice;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 pub use activation::{Activation, CallState, Stage};
@@ -335,6 +336,12 @@ impl State {
             && self.calling.is_empty()
             && self.asks.is_empty()
             && !self.timers.has_work()
+    }
+
+    /// The running time between the last record and the next one: parked time, outages and what lies before a fork are none.
+    pub fn running_time_until(&self, next: &Record) -> Duration {
+        let taken_up = matches!(next.event, Event::Resumed { .. } | Event::Forked(_));
+        if self.parked || self.finished.is_some() || taken_up { Duration::ZERO } else { next.at.since(self.now) }
     }
 
     /// How the session would end if it ended now.

@@ -88,11 +88,12 @@ impl Timers {
         self.at.get(&timer).is_some_and(|at| *at <= now)
     }
 
-    /// Whether a timer other than a question's deadline and the session's running time is set.
+    /// Whether a timer is set that lets something go on. One that only ends what takes too long does not: where nothing is in flight,
+    /// what it would end waits for people, and the time that they take is no running time of anybody.
     pub fn has_work(&self) -> bool {
         self.at.keys().any(|timer| match timer {
-            Timer::Timeout(_) | Timer::Retry(_) | Timer::Join(_) | Timer::Work(_) => true,
-            Timer::Wall | Timer::Deadline(_) => false,
+            Timer::Retry(_) | Timer::Join(_) | Timer::Work(_) => true,
+            Timer::Wall | Timer::Timeout(_) | Timer::Deadline(_) => false,
         })
     }
 

@@ -52,7 +52,7 @@ pub use spec::{
 pub use suggest::{did_you_mean, nearest};
 pub use suite::{
     At, Budget, Case, DecisionWant, EscalationWant, Expect, FindingWant, MAX_CASES, MessageWant, NodeWant, ScriptedReply,
-    StandIn, Suite, TEST_FILES, ToolAnswer, Want, is_suite, load_suite, schema_test,
+    StandIn, Suite, TEST_FILES, Table, ToolAnswer, Want, is_suite, load_suite, schema_test,
 };
 pub use tree::{MAX_ALIASES, MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, MAX_RECORDING_BYTES, max_bytes};
 

@@ -56,7 +56,7 @@ pub use registry::{Registry, RegistryError, builtin};
 pub use roots::{Found, Roots, RootsError};
 pub use schema::spec;
 pub use walk::Walk;
-pub use web::Http;
+pub use web::{HTTP, Http};
 
 /// What came of a call: a value, or why there is none. Either goes into the journal.
 pub type Outcome = Result<Value, Failure>;

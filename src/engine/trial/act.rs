@@ -18,9 +18,9 @@ use crate::{
     report::Report,
     state::State,
     store::Store,
-    team::{Case, Diagnostic, Suite},
+    team::{Case, Diagnostic, Expect, Suite},
     turn::Toolbox,
-    value::{AskId, Map, Seq, SessionId, Value},
+    value::{AskId, Map, Place, Seq, SessionId, Value},
 };
 
 /// Who answers questions.
@@ -49,6 +49,8 @@ pub(super) struct Run {
     /// Every call that was made, by key.
     pub(super) made: BTreeMap<String, Made>,
     pub(super) missing: BTreeSet<String>,
+    /// Tools that were called, that a test does not call, and for which nobody answers.
+    pub(super) withheld: BTreeSet<String>,
     /// What was on record when the engine was killed.
     pub(super) killed: Option<Vec<Record>>,
     /// Where a program can die.
@@ -74,6 +76,7 @@ impl Act {
             state: State::fold(&records)?,
             made: stage.made(),
             missing: stage.missing(),
+            withheld: stage.withheld(),
             killed,
             ends: store.ends(),
             doubts: u32::try_from(asked).unwrap_or(u32::MAX),
@@ -125,17 +128,24 @@ impl Act {
     ) -> Result<Option<SessionHandle>, EngineError> {
         let records = store.read_all(session)?;
         let state = State::fold(&records)?;
-        let answers = state.asks.values().filter_map(|ask| Some((ask.id, self.answer_to(ask, &state, &records, stage)?)));
-        let answers: Vec<(AskId, Value)> = answers.collect();
+        let mut answers: Vec<(AskId, Value)> = Vec::new();
+        for ask in state.asks.values() {
+            let Some((value, place)) = self.answer_to(ask, &state, &records, stage) else { continue };
+            let wrong = |why| EngineError::Answer(format!("{place}: the answer to {}: {why}", state.path(ask.node)));
+            state.check_answer(ask.id, &value).map_err(wrong)?;
+            answers.push((ask.id, value));
+        }
         if answers.is_empty() { Ok(None) } else { engine.answer_all(session, answers, TESTER).await }
     }
 
-    fn answer_to(&self, ask: &Ask, state: &State, records: &[Record], stage: &Stage) -> Option<Value> {
+    /// What the case answers to a question, and where it does.
+    fn answer_to(&self, ask: &Ask, state: &State, records: &[Record], stage: &Stage) -> Option<(Value, &Place)> {
         if let AskFor::InDoubt(turn, call) = &ask.purpose {
             let path = state.path(ask.node);
             let is_tool = matches!(state.node(ask.node).kind, NodeKind::Tool(_));
             let call = if is_tool { format!("{path}/0/") } else { format!("{path}/{turn}/{call}/") };
-            return Some(Value::text(if stage.times(&call) > 0 { "happened" } else { "not_happened" }));
+            let word = if stage.times(&call) > 0 { "happened" } else { "not_happened" };
+            return Some((Value::text(word), &self.case.place));
         }
         let key = self.answer_key(&state.path(ask.node))?;
         let given = self.case.answers.get(key)?;
@@ -145,7 +155,8 @@ impl Act {
             }
             _ => false,
         });
-        given.get(earlier.count()).or(given.last()).cloned()
+        let value = given.value.get(earlier.count()).or(given.value.last())?;
+        Some((value.clone(), &given.place))
     }
 
     /// Under which name the case has answers for a node.
@@ -156,6 +167,11 @@ impl Act {
 
     /// What is not as expected of a run.
     pub(super) fn unmet(&self, run: &Run) -> Vec<Unmet> {
+        self.unmet_of(&self.case.expect, run)
+    }
+
+    /// What of that is not so.
+    pub(super) fn unmet_of(&self, expected: &Expect, run: &Run) -> Vec<Unmet> {
         let made: Vec<Made> = run.made.values().cloned().collect();
         let tools = crate::engine::toolbox::SessionTools::of(&run.staged.inner.tools, &self.team.plan);
         let fits = |schema: &Value, value: &Value| match &tools {
@@ -163,7 +179,20 @@ impl Act {
             Err(error) => Err(error.to_string()),
         };
         let came = Came { report: &run.report, state: &run.state, records: &run.records, made: &made, fits: &fits };
-        let mut unmet = expect::unmet(&self.case, &came);
+        let mut unmet = expect::unmet(expected, &came);
+        for tool in &run.withheld {
+            unmet.insert(
+                0,
+                Unmet {
+                    place: self.case.place.clone(),
+                    what: "tools".to_owned(),
+                    expected: format!(
+                        "{tool} in `tools`, or in `real` where it is to be called: it cannot be taken back, or reaches a network"
+                    ),
+                    got: "nobody who answers for it".to_owned(),
+                },
+            );
+        }
         // Who was not answered for explains the rest.
         if !unmet.is_empty() && !run.missing.is_empty() {
             let missing: Vec<&str> = run.missing.iter().map(String::as_str).collect();

@@ -1,16 +1,19 @@
 //! Did what was expected come of a run? [`unmet`] says everything that did not.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use super::{
     stage::Made,
-    words::{decision_of, escalation_of, finding_of, line, listed, said, shown, shown_text, words_of},
+    words::{NONE, decision_of, escalation_of, finding_of, line, listed, said, shown, shown_text, words_of},
 };
 use crate::{
     event::{Event, Outcome, Record},
     report::{MessageRow, Report, messages},
     state::State,
-    team::{At, Case, DecisionWant, EscalationWant, FindingWant, MessageWant, NodeWant, Want, nearest},
+    team::{At, DecisionWant, EscalationWant, Expect, FindingWant, MessageWant, NodeWant, Table, Want, nearest},
     value::{NodeIx, Place, Seq, Value},
 };
 use serde::Serialize;
@@ -39,16 +42,17 @@ pub(super) struct Came<'r> {
     pub(super) fits: &'r dyn Fn(&Value, &Value) -> Result<(), String>,
 }
 
-/// All that a case expects and that is not so.
-pub(super) fn unmet(case: &Case, came: &Came<'_>) -> Vec<Unmet> {
+/// All that is expected and is not so.
+pub(super) fn unmet(expect: &Expect, came: &Came<'_>) -> Vec<Unmet> {
     let mut found = Found { came, unmet: Vec::new() };
-    found.end(case);
-    found.values(case);
-    found.nodes(case);
-    found.said(case);
-    found.settled(case);
-    found.spent(case);
-    found.never(case);
+    found.end(expect);
+    found.values(expect);
+    found.nodes(expect);
+    found.said(expect);
+    found.settled(expect);
+    found.nothing(expect);
+    found.spent(expect);
+    found.never(expect);
     found.unmet
 }
 
@@ -62,9 +66,9 @@ impl Found<'_, '_> {
         self.unmet.push(Unmet { place: place.clone(), what: what.into(), expected: expected.into(), got: got.into() });
     }
 
-    fn end(&mut self, case: &Case) {
+    fn end(&mut self, expect: &Expect) {
         let report = self.came.report;
-        let wanted = &case.expect.status;
+        let wanted = &expect.status;
         let status = report.status.name();
         let why = report.failure.as_ref().map(ToString::to_string);
         if status != wanted.value {
@@ -76,7 +80,7 @@ impl Found<'_, '_> {
             };
             self.add(&wanted.place, "status", wanted.value, got);
         }
-        if let Some(words) = &case.expect.failure {
+        if let Some(words) = &expect.failure {
             let why = why.unwrap_or_default();
             if !why.contains(&*words.value) {
                 let got = if why.is_empty() { "no failure".to_owned() } else { why };
@@ -85,12 +89,12 @@ impl Found<'_, '_> {
         }
     }
 
-    fn values(&mut self, case: &Case) {
-        if let Some(want) = &case.expect.output {
+    fn values(&mut self, expect: &Expect) {
+        if let Some(want) = &expect.output {
             let output = self.came.report.output.clone();
             self.value("output", want, Some(&output));
         }
-        for (name, want) in &case.expect.variables {
+        for (name, want) in &expect.variables {
             let value = self.came.report.variables.get(&**name).cloned();
             self.value(&format!("variables/{name}"), want, value.as_ref());
         }
@@ -102,11 +106,11 @@ impl Found<'_, '_> {
         }
     }
 
-    fn nodes(&mut self, case: &Case) {
-        for (path, want) in &case.expect.nodes {
+    fn nodes(&mut self, expect: &Expect) {
+        for (path, want) in &expect.nodes {
             self.node(path, want);
         }
-        for chain in &case.expect.order {
+        for chain in &expect.order {
             for pair in chain.value.windows(2) {
                 let what = format!("order/{} before {}", pair[0], pair[1]);
                 let (ended, begun) = (self.ended(&pair[0]), self.begun(&pair[1]));
@@ -171,7 +175,11 @@ impl Found<'_, '_> {
 
     fn ended(&self, path: &str) -> Option<Seq> {
         let node = self.came.state.find(path)?;
-        let is = |event: &Event| matches!(event, Event::NodeEnded { node: ended, .. } if *ended == node);
+        let is = |event: &Event| match event {
+            Event::NodeEnded { outcome: Outcome::Skipped(_), .. } => false,
+            Event::NodeEnded { node: ended, .. } => *ended == node,
+            _ => false,
+        };
         self.came.records.iter().find(|record| is(&record.event)).map(|record| record.seq)
     }
 
@@ -185,15 +193,14 @@ impl Found<'_, '_> {
         self.came.records.iter().find(|record| is(&record.event)).map(|record| record.seq)
     }
 
-    fn said(&mut self, case: &Case) {
+    fn said(&mut self, expect: &Expect) {
         let rows = messages(self.came.state);
-        for (nth, want) in case.expect.messages.iter().enumerate() {
-            if !rows.iter().any(|row| is_said(row, &want.value)) {
-                self.add(&want.place, format!("messages/{nth}"), words_of(&want.value), said(&rows));
-            }
+        for nth in unpaired(&expect.messages, &rows, &is_said) {
+            let want = &expect.messages[nth];
+            self.add(&want.place, format!("messages/{nth}"), words_of(&want.value), said(&rows));
         }
         let mut rest = rows.as_slice();
-        for (nth, want) in case.expect.in_order.iter().enumerate() {
+        for (nth, want) in expect.in_order.iter().enumerate() {
             match rest.iter().position(|row| is_said(row, &want.value)) {
                 Some(at) => rest = &rest[at + 1..],
                 None => {
@@ -205,25 +212,15 @@ impl Found<'_, '_> {
         }
     }
 
-    fn settled(&mut self, case: &Case) {
+    fn settled(&mut self, expect: &Expect) {
         let (report, fits) = (self.came.report, self.came.fits);
-        for (nth, want) in case.expect.findings.iter().enumerate() {
-            let is = |row: &&crate::report::FindingRow| is_found(row, &want.value, fits);
-            if !report.findings.iter().any(|row| is(&row)) {
-                let rows =
-                    report.findings.iter().map(|row| format!("{} on {}: {}", row.agent, row.topic, shown(Some(&row.value))));
-                self.add(&want.place, format!("findings/{nth}"), finding_of(&want.value), listed(rows));
-            }
+        for nth in unpaired(&expect.findings, &report.findings, &|row, want| is_found(row, want, fits)) {
+            let want = &expect.findings[nth];
+            self.add(&want.place, format!("findings/{nth}"), finding_of(&want.value), findings(report));
         }
-        for (nth, want) in case.expect.decisions.iter().enumerate() {
-            let is = |row: &&crate::report::DecisionRow| is_decided(row, &want.value, fits);
-            if !report.decisions.iter().any(|row| is(&row)) {
-                let rows = report.decisions.iter().map(|row| {
-                    let dissent: Vec<&str> = row.dissent.iter().map(|role| role.as_str()).collect();
-                    format!("{}: {} by {}, dissent [{}]", row.topic, shown(Some(&row.outcome)), row.rule, dissent.join(", "))
-                });
-                self.add(&want.place, format!("decisions/{nth}"), decision_of(&want.value), listed(rows));
-            }
+        for nth in unpaired(&expect.decisions, &report.decisions, &|row, want| is_decided(row, want, fits)) {
+            let want = &expect.decisions[nth];
+            self.add(&want.place, format!("decisions/{nth}"), decision_of(&want.value), decisions(report));
         }
         let rows = || {
             let row = |row: &crate::report::EscalationRow| {
@@ -231,20 +228,33 @@ impl Found<'_, '_> {
             };
             listed(report.escalations.iter().map(row))
         };
-        if let Some(count) = &case.expect.escalation_count
+        if let Some(count) = &expect.escalation_count
             && count.value != report.escalations.len() as u64
         {
             self.add(&count.place, "escalations", count.value.to_string(), format!("{}: {}", report.escalations.len(), rows()));
         }
-        for (nth, want) in case.expect.escalations.iter().enumerate() {
-            if !report.escalations.iter().any(|row| is_escalated(row, &want.value)) {
-                self.add(&want.place, format!("escalations/{nth}"), escalation_of(&want.value), rows());
+        for nth in unpaired(&expect.escalations, &report.escalations, &is_escalated) {
+            let want = &expect.escalations[nth];
+            self.add(&want.place, format!("escalations/{nth}"), escalation_of(&want.value), rows());
+        }
+    }
+
+    fn nothing(&mut self, expect: &Expect) {
+        let report = self.came.report;
+        for table in &expect.none {
+            let got = match table.value {
+                Table::Messages => said(&messages(self.came.state)),
+                Table::Findings => findings(report),
+                Table::Decisions => decisions(report),
+            };
+            if got != NONE {
+                self.add(&table.place, table.value.name(), NONE, got);
             }
         }
     }
 
-    fn spent(&mut self, case: &Case) {
-        for (tool, count) in &case.expect.calls {
+    fn spent(&mut self, expect: &Expect) {
+        for (tool, count) in &expect.calls {
             let made = self.came.made.iter().filter(|made| made.effect.is_some() && made.what == *tool).count() as u64;
             if made != count.value {
                 let mut known: Vec<String> =
@@ -254,7 +264,7 @@ impl Found<'_, '_> {
                 self.add(&count.place, format!("calls/{tool}"), count.value.to_string(), got);
             }
         }
-        let (metrics, budget) = (&self.came.report.metrics, &case.expect.budget);
+        let (metrics, budget) = (&self.came.report.metrics, &expect.budget);
         let counts = [
             ("turns", &budget.turns, metrics.turns),
             ("model_calls", &budget.model_calls, metrics.model_calls),
@@ -272,8 +282,8 @@ impl Found<'_, '_> {
         }
     }
 
-    fn never(&mut self, case: &Case) {
-        for call in &case.expect.never_calls {
+    fn never(&mut self, expect: &Expect) {
+        for call in &expect.never_calls {
             let (tool, args) = &call.value;
             let fits = |made: &&Made| {
                 made.effect.is_some() && made.what == *tool && args.as_ref().is_none_or(|args| contains(&made.args, args))
@@ -284,12 +294,12 @@ impl Found<'_, '_> {
             }
         }
         let rows = messages(self.came.state);
-        for want in &case.expect.never_messages {
+        for want in &expect.never_messages {
             if let Some(row) = rows.iter().find(|row| is_said(row, &want.value)) {
                 self.add(&want.place, "never/messages", format!("no {}", words_of(&want.value)), line(row));
             }
         }
-        for node in &case.expect.never_nodes {
+        for node in &expect.never_nodes {
             if let Some(at) = self.begun(&node.value) {
                 self.add(
                     &node.place,
@@ -300,6 +310,51 @@ impl Found<'_, '_> {
             }
         }
     }
+}
+
+/// Which of the expectations have no row of their own, each row meeting one of them at most.
+fn unpaired<W, R>(wants: &[At<W>], rows: &[R], meets: &dyn Fn(&R, &W) -> bool) -> Vec<usize> {
+    let fitting = |want: &At<W>| (0..rows.len()).filter(|row| meets(&rows[*row], &want.value)).collect();
+    let fitting: Vec<Vec<usize>> = wants.iter().map(fitting).collect();
+    let (mut row_of, mut want_of) = (BTreeMap::new(), BTreeMap::new());
+    (0..wants.len()).filter(|want| !pair(*want, &fitting, &mut row_of, &mut want_of)).collect()
+}
+
+/// Finds a row for an expectation; whoever has it takes another one, where there is one.
+fn pair(want: usize, fitting: &[Vec<usize>], row_of: &mut BTreeMap<usize, usize>, want_of: &mut BTreeMap<usize, usize>) -> bool {
+    let (mut asked_by, mut queue) = (BTreeMap::new(), VecDeque::from([want]));
+    while let Some(want) = queue.pop_front() {
+        for &row in &fitting[want] {
+            if asked_by.contains_key(&row) {
+                continue;
+            }
+            asked_by.insert(row, want);
+            if let Some(other) = want_of.get(&row) {
+                queue.push_back(*other);
+                continue;
+            }
+            // It is free: from the last to the first each takes the row that it asked for.
+            let mut free = Some(row);
+            while let Some(row) = free {
+                let want = asked_by[&row];
+                free = row_of.insert(want, row);
+                want_of.insert(row, want);
+            }
+            return true;
+        }
+    }
+    false
+}
+
+fn findings(report: &Report) -> String {
+    listed(report.findings.iter().map(|row| format!("{} on {}: {}", row.agent, row.topic, shown(Some(&row.value)))))
+}
+
+fn decisions(report: &Report) -> String {
+    listed(report.decisions.iter().map(|row| {
+        let dissent: Vec<&str> = row.dissent.iter().map(|role| role.as_str()).collect();
+        format!("{}: {} by {}, dissent [{}]", row.topic, shown(Some(&row.outcome)), row.rule, dissent.join(", "))
+    }))
 }
 
 fn why(outcome: &Outcome) -> String {
@@ -419,6 +474,16 @@ mod tests {
 
     fn value(json: &str) -> Value {
         Value::try_from(serde_json::from_str::<serde_json::Value>(json).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn each_row_meets_one_expectation_and_whoever_can_have_another_row_gives_way() {
+        let wants: Vec<At<&str>> = ["", "a", ""].map(|value| At { value, place: Place::default() }).into();
+        let meets = |row: &&str, want: &&str| row.contains(want);
+        assert_eq!(unpaired(&wants, &["a", "b", "c"], &meets), Vec::<usize>::new());
+        assert_eq!(unpaired(&wants[..2], &["a", "b"], &meets), Vec::<usize>::new(), "the first of both takes the second row");
+        assert_eq!(unpaired(&wants, &["a", "b"], &meets), [2]);
+        assert_eq!(unpaired(&wants[..2], &["b", "b"], &meets), [1]);
     }
 
     #[test]

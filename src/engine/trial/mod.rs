@@ -1,19 +1,21 @@
-//! Does a team do what its tests expect? [`Engine::try_case`] runs a case on the real engine, with stand-ins for models, tools and
-//! people, and says what is not as expected; under [`Pressure`] it runs it again, killed at every position or in other orders.
+//! Does a team do what its tests expect? A [`Trial`] runs cases on the real engine, with stand-ins for models, tools and people, and
+//! says what is not as expected; under [`Pressure`] it runs them again, killed at every position or in other orders.
 //!
-//! Deliberately absent: a network, a store on disk, and MCP servers. What a case does not script is what it is in a run: files are read,
-//! scripts work, commands of the machine are started.
+//! Deliberately absent: a network, a store on disk, and MCP servers. What a case does not script is what it is in a run (files are read,
+//! scripts work, commands of the machine are started), unless it cannot be taken back or reaches a network: such a call fails the case.
 
 mod act;
 mod expect;
 mod kill;
+mod names;
 mod players;
 mod pressure;
 mod stage;
 mod words;
 
 use std::{
-    sync::Arc,
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -22,13 +24,14 @@ use serde::Serialize;
 pub use expect::Unmet;
 pub use kill::Moment;
 pub use pressure::Trouble;
-pub(super) use stage::Stage;
+pub(super) use stage::{Stage, timeless};
 
 use super::{Engine, EngineError, FileSources, Inner, Places, PrepareError, Prepared};
 use crate::{
     store::Store,
-    team::{self, Case, Code, Diagnostic, InputKind, LIBRARY, Overrides, Suite, beside, did_you_mean},
-    value::{Map, Seq, Value},
+    team::{self, Case, Code, Diagnostic, InputKind, LIBRARY, OVERRIDES_NAME, Overrides, Suite, beside},
+    tool::HTTP,
+    value::{Map, Place, Seq, Value},
 };
 use act::Act;
 
@@ -85,30 +88,35 @@ impl Tried {
 }
 
 /// Why a case cannot be run.
-#[derive(Debug, thiserror::Error)]
-pub enum TrialError {
+enum TrialError {
     /// The team or the case has mistakes.
-    #[error("check the case: {}", .0.first().map(Diagnostic::line).unwrap_or_default())]
     Invalid(Vec<Diagnostic>),
     /// The engine could not do its job.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
+    Engine(EngineError),
 }
 
-impl Engine {
+/// The tests of a file, ready to be run. A team is loaded once for all cases that change it alike.
+pub struct Trial {
+    engine: Engine,
+    suite: Arc<Suite>,
+    teams: Mutex<BTreeMap<Change, Result<Prepared, Vec<Diagnostic>>>>,
+}
+
+/// What a case changes of its team: the overrides, and the tools that only the case has, each with what repeating a call would do.
+type Change = (Vec<Arc<str>>, Vec<String>);
+
+impl Trial {
     /// Runs a case and says what is not as expected. `progress` hears how far it is.
     ///
     /// # Errors
-    /// The team or the case has mistakes.
-    pub async fn try_case(
+    /// Every mistake of the team and the case.
+    pub async fn run(
         &self,
-        suite: &Suite,
         case: &Case,
         pressure: &Pressure,
         progress: &(dyn Fn(&str) + Sync),
-    ) -> Result<Tried, TrialError> {
+    ) -> Result<Tried, Vec<Diagnostic>> {
         let began = Instant::now();
-        let act = self.act(suite, case)?;
         let mut tried = Tried {
             case: case.name.clone(),
             unmet: Vec::new(),
@@ -119,14 +127,23 @@ impl Engine {
             other_results: 0,
             took_ms: 0,
         };
-        match act.run(None, None).await {
-            Ok(calm) => {
-                tried.unmet = act.unmet(&calm);
-                if tried.unmet.is_empty() {
-                    pressure::press(&act, &calm, pressure, &mut tried, progress).await;
+        let done = match self.act(case) {
+            Ok(act) => match act.run(None, None).await {
+                Ok(calm) => {
+                    tried.unmet = act.unmet(&calm);
+                    if tried.unmet.is_empty() {
+                        pressure::press(&act, &calm, pressure, &mut tried, progress).await;
+                    }
+                    Ok(())
                 }
-            }
-            Err(EngineError::Prepare(PrepareError::Invalid(found))) => return Err(TrialError::Invalid(found)),
+                Err(error) => Err(error),
+            },
+            Err(TrialError::Invalid(found)) => return Err(found),
+            Err(TrialError::Engine(error)) => Err(error),
+        };
+        match done {
+            Ok(()) => {}
+            Err(EngineError::Prepare(PrepareError::Invalid(found))) => return Err(found),
             Err(error) => tried.unmet.push(Unmet {
                 place: case.place.clone(),
                 what: "run".to_owned(),
@@ -138,6 +155,85 @@ impl Engine {
         Ok(tried)
     }
 
+    /// All that is wrong with the cases, their team included.
+    pub fn check(&self) -> Vec<Diagnostic> {
+        let mut found: Vec<Diagnostic> = Vec::new();
+        for case in &self.suite.cases {
+            match self.act(case) {
+                Ok(act) => found.extend(act.warnings),
+                Err(TrialError::Invalid(wrong)) => found.extend(wrong),
+                Err(TrialError::Engine(error)) => {
+                    found.push(Diagnostic::error(Code::InvalidValue, &case.place, error.to_string()));
+                }
+            }
+        }
+        team::finish(&mut found, &self.suite.sources);
+        found
+    }
+
+    /// A case made ready.
+    fn act(&self, case: &Case) -> Result<Act, TrialError> {
+        let invalid = |mut found: Vec<Diagnostic>| {
+            found.iter_mut().for_each(|wrong| place_override(wrong, case));
+            team::finish(&mut found, &self.suite.sources);
+            TrialError::Invalid(found)
+        };
+        let case = Arc::new(case.clone());
+        let set: Vec<Arc<str>> = case.set.iter().map(|set| set.value.clone()).collect();
+        let overrides = Overrides::parse(&set).map_err(&invalid)?;
+        let load = |engine: &Engine, change: Change| self.load(engine, change, &overrides)?.map_err(&invalid);
+        let mut team = load(&self.engine, (set.clone(), Vec::new()))?;
+        let declared = &team.plan.tools;
+        let brought = declared.commands.iter().map(|command| command.name.to_string());
+        let known: BTreeSet<String> =
+            self.engine.tools().into_iter().chain(brought).chain(declared.http.iter().map(|_| HTTP.to_owned())).collect();
+        let wrong = names::mistakes(&case, &team, &known);
+        if !wrong.is_empty() {
+            return Err(invalid(wrong));
+        }
+        let stage = Stage::new(&self.suite, &case, &known, None)
+            .map_err(|why| invalid(vec![Diagnostic::error(Code::BadScript, &case.place, why)]))?;
+        let stubs = stage.stubs().names().filter_map(|name| stage.stubs().spec(name));
+        let stubs: Vec<String> = stubs.map(|spec| format!("{} {:?}", spec.name, spec.effect)).collect();
+        let engine = self.engine.staged(Arc::new(stage), kill::MortalStore::new(None));
+        if !stubs.is_empty() {
+            team = load(&engine, (set, stubs))?;
+        }
+        Ok(Act {
+            engine: self.engine.clone(),
+            suite: self.suite.clone(),
+            task: case.task.clone().unwrap_or_else(|| team.purpose()),
+            ordered: !engine.review(&team).order_sensitive.is_empty(),
+            inputs: inputs(&case, &self.suite, &team),
+            warnings: team.warnings.iter().filter(|found| concerns_tests(found)).cloned().collect(),
+            case,
+            team,
+            known,
+        })
+    }
+
+    /// The team of these tests, as a case changes it.
+    fn load(
+        &self,
+        engine: &Engine,
+        change: Change,
+        overrides: &Overrides,
+    ) -> Result<Result<Prepared, Vec<Diagnostic>>, TrialError> {
+        let mut teams = self.teams.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = teams.get(&change) {
+            return Ok(known.clone());
+        }
+        let loaded = match engine.load(&self.suite.team, overrides) {
+            Ok(team) => Ok(team),
+            Err(PrepareError::Invalid(found)) => Err(found.into_iter().filter(concerns_tests).collect()),
+            Err(other) => return Err(TrialError::Engine(other.into())),
+        };
+        teams.insert(change, loaded.clone());
+        Ok(loaded)
+    }
+}
+
+impl Engine {
     /// The tests in a file: a path relative to the workspace, or `lib:PATH` of the shipped library.
     ///
     /// # Errors
@@ -146,51 +242,9 @@ impl Engine {
         team::load_suite(name, &FileSources::new(&self.inner.places.workspace)).map(|(suite, _)| suite)
     }
 
-    /// All that is wrong with the cases of a file, their team included.
-    pub fn check_suite(&self, suite: &Suite) -> Vec<Diagnostic> {
-        let mut found: Vec<Diagnostic> = Vec::new();
-        for case in &suite.cases {
-            match self.act(suite, case) {
-                Ok(act) => found.extend(act.warnings),
-                Err(TrialError::Invalid(wrong)) => found.extend(wrong),
-                Err(TrialError::Engine(error)) => {
-                    found.push(Diagnostic::error(Code::InvalidValue, &case.place, error.to_string()));
-                }
-            }
-        }
-        team::finish(&mut found, &suite.sources);
-        found
-    }
-
-    /// A case made ready.
-    fn act(&self, suite: &Suite, case: &Case) -> Result<Act, TrialError> {
-        let invalid = |mut found: Vec<Diagnostic>| {
-            team::finish(&mut found, &suite.sources);
-            TrialError::Invalid(found)
-        };
-        let case = Arc::new(case.clone());
-        let overrides = Overrides::parse(&case.set).map_err(TrialError::Invalid)?;
-        // What the case scripts may be a tool of the team's own; what is wrong with the team is said below.
-        let declared = self.load(&suite.team, &overrides).map(|team| team.plan.tools.clone()).unwrap_or_default();
-        let brought = declared.commands.iter().map(|command| command.name.to_string());
-        let known = self.tools().into_iter().chain(brought).chain(declared.http.iter().map(|_| "http".to_owned())).collect();
-        let stage = Stage::new(suite, &case, &known, None)
-            .map_err(|why| invalid(vec![Diagnostic::error(Code::BadScript, &case.place, why)]))?;
-        let engine = self.staged(Arc::new(stage), kill::MortalStore::new(None));
-        let team = engine.load(&suite.team, &overrides).map_err(|error| match error {
-            PrepareError::Invalid(found) => TrialError::Invalid(found.into_iter().filter(concerns_tests).collect()),
-            other => TrialError::Engine(other.into()),
-        })?;
-        let wrong = mistakes(&case, &team);
-        if !wrong.is_empty() {
-            return Err(invalid(wrong));
-        }
-        let described = team.team.as_ref().and_then(|t| t.description.clone());
-        let task = case.task.clone().or(described).unwrap_or_else(|| team.name.clone());
-        let ordered = !engine.review(&team).order_sensitive.is_empty();
-        let inputs = inputs(&case, suite, &team);
-        let warnings = team.warnings.iter().filter(|found| concerns_tests(found)).cloned().collect();
-        Ok(Act { engine: self.clone(), suite: Arc::new(suite.clone()), case, team, task, inputs, known, ordered, warnings })
+    /// The tests of a file, ready to be run.
+    pub fn trial(&self, suite: &Suite) -> Trial {
+        Trial { engine: self.clone(), suite: Arc::new(suite.clone()), teams: Mutex::default() }
     }
 
     /// This engine on a stage: with another store, and nothing of it reaches a network or a person.
@@ -221,33 +275,16 @@ fn concerns_tests(found: &Diagnostic) -> bool {
     !matches!(found.code, Code::UnresolvedModel | Code::UnresolvedKey | Code::UnresolvedMcpServer)
 }
 
-/// What a case names that its team does not have.
-fn mistakes(case: &Case, team: &Prepared) -> Vec<Diagnostic> {
-    let members = || team.plan.teams.iter().flat_map(|team| team.members.iter().chain(&team.coordinator));
-    let mut known: Vec<&str> = members().map(|member| member.role.as_str()).collect();
-    known.extend(members().flat_map(|m| std::iter::once(&m.profile.model).chain(&m.profile.fallback_models)).map(AsRef::as_ref));
-    known.push("*");
-    known.sort_unstable();
-    known.dedup();
-    let mut found = Vec::new();
-    for (key, _) in &case.models {
-        let role = key.value.rsplit('/').next().unwrap_or_default();
-        if !known.contains(&&*key.value) && !known.contains(&role) {
-            let help = did_you_mean(&key.value, known.iter().copied());
-            let help = help.unwrap_or_else(|| format!("the team has {}", known.join(", ")));
-            let message = format!("the team has no agent and no model `{}`", key.value);
-            found.push(Diagnostic::error(Code::UnknownRole, &key.place, message).help(help));
-        }
+/// Places what is wrong with an override where the case has it.
+fn place_override(wrong: &mut Diagnostic, case: &Case) {
+    let written = |line: u32| Some(case.set.get(usize::try_from(line).ok()?.checked_sub(1)?)?.place.clone());
+    for (place, _) in wrong.related.iter_mut().filter(|(place, _)| *place.file == *OVERRIDES_NAME) {
+        *place = written(place.line).unwrap_or_else(|| case.place.clone());
     }
-    let inputs: Vec<&str> = team.inputs().iter().map(|input| &*input.name).collect();
-    for (name, place) in case.input_places.iter().filter(|(name, _)| !inputs.contains(&name.as_str())) {
-        let help = did_you_mean(name, inputs.iter().copied());
-        let help = help.unwrap_or_else(|| {
-            if inputs.is_empty() { "it takes none".to_owned() } else { format!("it takes {}", inputs.join(", ")) }
-        });
-        found.push(Diagnostic::error(Code::UnknownName, place, format!("the team has no input `{name}`")).help(help));
+    if *wrong.file == *OVERRIDES_NAME {
+        let Place { file, line, column } = written(wrong.line).unwrap_or_else(|| case.place.clone());
+        (wrong.file, wrong.line, wrong.column, wrong.length, wrong.source) = (file, line, column, 0, None);
     }
-    found
 }
 
 /// The inputs, their folders and files relative to the file of tests.

@@ -25,10 +25,12 @@ enum Part {
     ByPlace(BTreeMap<Arc<str>, Turns>),
 }
 
-/// Replies in turn: the nth new call gets the nth reply, a repeated call the one that it got.
+/// Replies in turn: the nth new call of a node gets the nth reply, a repeated call the one that it got. What other nodes were given
+/// does not count, because which of them asks first is chance.
 struct Turns {
     replies: Vec<ScriptedReply>,
-    asked: Mutex<Vec<String>>,
+    /// The calls of each node, by its path.
+    asked: Mutex<BTreeMap<Arc<str>, Vec<String>>>,
 }
 
 impl Player {
@@ -101,6 +103,7 @@ impl Turns {
 
     fn reply(&self, whose: &str, request: &Request, key: &str) -> (Result<Reply, Failure>, Duration) {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = asked.entry(request.node.clone()).or_default();
         let nth = asked.iter().position(|known| known == key).unwrap_or_else(|| {
             asked.push(key.to_owned());
             asked.len() - 1
@@ -110,7 +113,7 @@ impl Turns {
             None => {
                 let (count, turn) = (self.replies.len(), request.turn.0 + 1);
                 let why = format!(
-                    "the case has {count} replies of {whose}, and this is call {} (turn {turn} of {})",
+                    "the case has {count} replies of {whose}, and this is call {} of {} (turn {turn})",
                     nth + 1,
                     request.node
                 );

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::{
-    Kill, Moment, Pressure, Tried,
+    Kill, Moment, Pressure, Tried, Unmet,
     act::{Act, Run},
     stage::Made,
     words::shown_json,
@@ -17,6 +17,7 @@ use crate::{
     graph::NodeKind,
     report::Report,
     state::{FoldError, State},
+    team::Expect,
     value::{EffectClass, Seq},
 };
 
@@ -52,13 +53,22 @@ pub(super) async fn press(act: &Act, calm: &Run, pressure: &Pressure, tried: &mu
         match act.run(None, Some((*seq, *moment))).await {
             Ok(run) => {
                 tried.kills += u32::from(run.killed.is_some());
-                tried.doubts += u32::from(run.doubts > calm.doubts);
+                let in_doubt = run.doubts > calm.doubts;
+                tried.doubts += u32::from(in_doubt);
                 let wrong = effects(calm, &run).unwrap_or_else(|error| Some(error.to_string()));
-                let wrong = wrong.or_else(|| if run.doubts > calm.doubts { None } else { result(act, calm, &run, tried) });
+                let wrong = wrong.or_else(|| if in_doubt { other_end(calm, &run) } else { result(act, calm, &run, tried) });
+                // A call that was lost is paid for, and what a doubt leads to is not what the case is about.
+                let expected = Expect { budget: Default::default(), ..act.case.expect.clone() };
+                let wrong = wrong.or_else(|| if in_doubt { None } else { unmet(&act.unmet_of(&expected, &run)) });
                 tried.troubles.extend(wrong.map(|what| Trouble { when, what, again }));
             }
             Err(error) => tried.troubles.push(Trouble { when, what: format!("it does not go on: {error}"), again }),
         }
+    }
+    if let (Kill::At(seq, _), 0, true) = (pressure.kill, tried.kills, tried.troubles.is_empty()) {
+        let count = calm.records.len();
+        let what = format!("nothing was killed: the run has only {count} records, and after the last one nothing follows");
+        tried.troubles.push(Trouble { when: format!("killed after record {seq}"), what, again: format!("--kill-at {seq}") });
     }
     for nth in 0..pressure.orders {
         if tried.troubles.len() >= ENOUGH {
@@ -70,7 +80,7 @@ pub(super) async fn press(act: &Act, calm: &Run, pressure: &Pressure, tried: &mu
         tried.runs += 1;
         match act.run(Some(seed), None).await {
             Ok(run) => {
-                let wrong = result(act, calm, &run, tried);
+                let wrong = result(act, calm, &run, tried).or_else(|| unmet(&act.unmet(&run)));
                 tried.troubles.extend(wrong.map(|what| Trouble { when, what, again }));
             }
             Err(error) => tried.troubles.push(Trouble { when, what: format!("it does not run: {error}"), again }),
@@ -110,6 +120,20 @@ fn result(act: &Act, calm: &Run, run: &Run, tried: &mut Tried) -> Option<String>
         },
         Err(error) => Some(format!("{differs}; and its record cannot be replayed: {error}")),
     }
+}
+
+/// The other end to which a run came.
+fn other_end(calm: &Run, run: &Run) -> Option<String> {
+    let (was, is) = (calm.report.status.name(), run.report.status.name());
+    (was != is).then(|| {
+        format!("a call was left in doubt, a person said whether it happened, and the run is {is}: {was} in the calm run")
+    })
+}
+
+/// The first of what is not as expected.
+fn unmet(unmet: &[Unmet]) -> Option<String> {
+    let Unmet { place, what, expected, got } = unmet.first()?;
+    Some(format!("{what} is not as expected ({place}): expected {expected}, got {got}"))
 }
 
 /// What was done too often after a kill.

@@ -37,10 +37,12 @@ pub(in crate::engine) struct Stage {
 struct Done {
     /// Calls by key, without the session.
     made: BTreeMap<String, Made>,
-    /// Which answers of a scripted tool were given to which calls.
-    given: BTreeMap<Arc<str>, Vec<(String, usize)>>,
+    /// Which answers of a scripted tool were given to which calls of a node.
+    given: BTreeMap<(Arc<str>, Arc<str>), Vec<(String, usize)>>,
     /// Who asked a model for whom nobody answers.
     missing: BTreeSet<String>,
+    /// Tools that were called, that a test does not call, and for which nobody answers.
+    withheld: BTreeSet<String>,
 }
 
 /// A call and how often it was made.
@@ -66,7 +68,7 @@ impl Stage {
             case.models.iter().map(|(key, stand_in)| Player::new(key, stand_in, &suite.sources)).collect();
         let mut stubs = Registry::default();
         for (name, answers) in case.tools.iter().filter(|(name, _)| !known.contains(&***name)) {
-            let effect = answers.iter().find_map(|answer| answer.effect).unwrap_or_default();
+            let effect = answers.value.iter().find_map(|answer| answer.effect).unwrap_or_default();
             stubs.add(Arc::new(Stub(stub(name, effect)))).map_err(|e| e.to_string())?;
         }
         Ok(Self { case: case.clone(), players: players?, stubs: Arc::new(stubs), seed, done: Mutex::default() })
@@ -89,6 +91,11 @@ impl Stage {
     /// Who asked a model for whom nobody answers.
     pub(super) fn missing(&self) -> BTreeSet<String> {
         self.done().missing.clone()
+    }
+
+    /// Tools that were called, that a test does not call, and for which nobody answers.
+    pub(super) fn withheld(&self) -> BTreeSet<String> {
+        self.done().withheld.clone()
     }
 
     /// How often calls were made whose key begins so.
@@ -116,11 +123,13 @@ impl Stage {
         }
     }
 
-    /// Notes a call of a tool, and gives its scripted result; `None`: it is to be made.
+    /// Notes a call of a tool, and gives its scripted result; `None`: it is to be made. One that cannot be taken back, or that
+    /// reaches a network, is only made where the case says that it is.
     pub(in crate::engine) async fn tool(
         &self,
         tool: &str,
         effect: EffectClass,
+        is_remote: bool,
         context: &CallContext,
         args: &Value,
     ) -> Option<Outcome> {
@@ -128,9 +137,19 @@ impl Stage {
         self.note(&key, Some(effect), &Arc::from(tool), args);
         let Some((name, answers)) = self.case.tools.get_key_value(tool) else {
             self.hold_back(&key, Duration::ZERO).await;
-            return None;
+            let what = match (effect, is_remote) {
+                (_, true) => "reaches a network",
+                (EffectClass::Irreversible, false) => "cannot be taken back",
+                (EffectClass::Read | EffectClass::Idempotent, false) => return None,
+            };
+            if self.case.real.iter().any(|real| *real.value == *tool) {
+                return None;
+            }
+            self.done().withheld.insert(tool.to_owned());
+            let why = format!("a test does not call {tool}, which {what}: add it to the `tools` of the case, or to `real`");
+            return Some(Err(Failure::new(FailureKind::Denied, why)));
         };
-        let answer = self.answer(name, answers, &key, args);
+        let answer = self.answer(name, &context.node, &answers.value, &key, args);
         let takes = answer.map_or(Duration::ZERO, |answer| answer.takes);
         self.hold_back(&key, takes).await;
         let unfit = || Failure::new(FailureKind::Tool, format!("the case says nothing of a call of {tool} with {args}"));
@@ -138,9 +157,17 @@ impl Stage {
     }
 
     /// What answers a call: the same again for the same call, else the first that fits and was not given; the last that fits stays.
-    fn answer<'a>(&self, tool: &Arc<str>, answers: &'a [ToolAnswer], key: &str, args: &Value) -> Option<&'a ToolAnswer> {
+    /// What other nodes were given does not count, because which of them calls first is chance.
+    fn answer<'a>(
+        &self,
+        tool: &Arc<str>,
+        node: &Arc<str>,
+        answers: &'a [ToolAnswer],
+        key: &str,
+        args: &Value,
+    ) -> Option<&'a ToolAnswer> {
         let mut done = self.done();
-        let given = done.given.entry(tool.clone()).or_default();
+        let given = done.given.entry((tool.clone(), node.clone())).or_default();
         if let Some((_, ix)) = given.iter().find(|(known, _)| known == key) {
             return answers.get(*ix);
         }
@@ -213,6 +240,13 @@ impl Stage {
         self.hold_back(own, takes).await;
         reply
     }
+}
+
+/// A result without the time that a command took, which differs from run to run.
+pub(in crate::engine) fn timeless(outcome: Outcome) -> Outcome {
+    const TOOK: &str = "/milliseconds";
+    let is_of_command = |value: &Value| ["stdout", "stderr", "milliseconds"].iter().all(|key| value.get(key).is_some());
+    outcome.map(|value| if is_of_command(&value) { value.with(TOOK, Value::Int(0)) } else { value })
 }
 
 /// The key of a call without the session that it is of.

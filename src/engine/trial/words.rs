@@ -12,6 +12,8 @@ use crate::{
 
 /// Characters of a value that a sentence shows.
 const SHOWN: usize = 400;
+/// What stands for an empty list.
+pub(super) const NONE: &str = "none";
 /// Rows that a difference lists.
 const LISTED: usize = 12;
 
@@ -79,7 +81,7 @@ pub(super) fn listed(rows: impl Iterator<Item = String>) -> String {
     let more = rows.len().saturating_sub(LISTED);
     let first = rows.into_iter().take(LISTED).collect::<Vec<_>>().join("; ");
     match (first.is_empty(), more) {
-        (true, _) => "none".to_owned(),
+        (true, _) => NONE.to_owned(),
         (false, 0) => first,
         (false, more) => format!("{first}; and {more} more"),
     }

@@ -431,3 +431,25 @@ fn an_answer_counts_from_when_it_was_given() {
         assert_eq!(run.result(), result);
     }
 }
+
+#[test]
+fn the_time_that_a_person_takes_is_no_running_time_of_the_scopes_around_the_question() {
+    let plan = Plans::root(|g| {
+        g.group("team", |g| {
+            g.ask("q", &["yes", "no"], None, None);
+            g.tool("slow").after(&["q"]);
+        })
+        .timeout(60);
+    });
+    let script = |seconds| Script::default().takes(&[("team/slow", seconds)]);
+    let answered = |mut run: super::Run<Script>| {
+        assert_eq!(run.result(), "parked");
+        run.now = Timestamp(3_600_000_000);
+        run.answer(AskId(0), "yes").unwrap();
+        go(&mut run);
+        run
+    };
+    assert_eq!(answered(run(plan.clone(), script(50))).result(), "completed team/slow");
+    let late = answered(run(plan, script(70)));
+    assert!(late.outcomes().contains("team: failed timeout"), "its running time counts: {}", late.outcomes());
+}

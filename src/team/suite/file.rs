@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::{
     team::{
-        Code,
+        Code, Diagnostic,
         file::{Count, Maybe, short_or_map},
         read::{Found, Must, Named, OneOrMany, Read, Spot, word, words, written, wrong},
         scalar::{Anything, Dollars, Span, Words},
@@ -37,12 +37,15 @@ written! {
     /// The team's inputs. A folder or file is relative to this file, or `lib:PATH` of the shipped library.
     inputs: Option<Named<Anything>>,
     /// Changes to profiles for this case, as `--set` takes them: `ROLE.FIELD=VALUE`.
-    set: Option<Vec<Words>>,
-    /// Who answers for a role, for a model by its name, or for everybody else (`*`): a script, an exported session, or replies. No
-    /// model is asked over the network.
+    set: Option<Vec<Spot<Words>>>,
+    /// Who answers for a role, for a model by its name, or for everybody else (`*`): a script, an exported session, or replies, with
+    /// which each node begins anew. No model is asked over the network.
     models: Option<Named<StandInFile>>,
-    /// What tools return that must not really run, by name.
+    /// What tools return that must not really run, by name. A tool that is not named runs; one that cannot be taken back, or that
+    /// reaches the network, fails the case.
     tools: Option<Named<ToolFile>>,
+    /// Tools that really run, although they cannot be taken back or reach the network.
+    real: Option<Vec<Spot<Words>>>,
     /// What people answer, by the path or the id of the node that asks, or `*`; a list has the answer to each question in turn.
     answers: Option<Named<OneOrManyAnswers>>,
     /// What must come of it.
@@ -173,7 +176,7 @@ impl Read for ToolFile {
 }
 
 written! {
-    /// What a tool returns to a call. Each is used once, in order; the last that fits stays.
+    /// What a tool returns to a call. Each node is given each once, in order; the last that fits stays.
     struct AnswerFile is "what a tool returns", hints &[
         ("result", "did you mean `returns`?"), ("return", "did you mean `returns`?"), ("error", "did you mean `fails`?"),
         ("args", "did you mean `when`?"),
@@ -245,17 +248,17 @@ written! {
     variables: Option<Named<Spot<WantFile>>>,
     /// How nodes end and with what, by path.
     nodes: Option<Named<Spot<NodeFile>>>,
-    /// Chains of nodes, by path: each has ended before the next begins.
+    /// Chains of two nodes or more, by path: each has ended before the next begins.
     order: Option<Vec<Spot<Vec<Words>>>>,
-    /// Messages that are said, in whichever order.
-    messages: Option<Vec<Spot<MessageFile>>>,
+    /// Messages that are said, in whichever order, each one another; an empty list: none is said.
+    messages: Option<Spot<Vec<Spot<MessageFile>>>>,
     /// Messages that are said in this order; others may come between.
     messages_in_order: Option<Vec<Spot<MessageFile>>>,
-    /// Findings that are published.
-    findings: Option<Vec<Spot<FindingFile>>>,
-    /// Decisions that are made.
-    decisions: Option<Vec<Spot<DecisionFile>>>,
-    /// Escalations and questions to people: how many, or which.
+    /// Findings that are published, each one another; an empty list: none is.
+    findings: Option<Spot<Vec<Spot<FindingFile>>>>,
+    /// Decisions that are made, each one another; an empty list: none is.
+    decisions: Option<Spot<Vec<Spot<DecisionFile>>>>,
+    /// Escalations and questions to people: how many, or which, each one another.
     escalations: Option<Spot<EscalationsFile>>,
     /// How often tools are called, by name.
     calls: Option<Named<Spot<Count>>>,
@@ -298,10 +301,19 @@ impl Read for WantFile {
                 found.push(wrong(node, "what the value must be like").help("to compare with nothing write `is: null`"));
                 None
             }
+            Kind::Map(entries) if entries.is_empty() => {
+                found.push(nothing(node).help("write `is: {}` for an empty map, or leave it out"));
+                None
+            }
             Kind::Map(_) => WantMap::read(node, found).map(Self::Like),
             _ => Anything::read(node, found).map(Self::Is),
         }
     }
+}
+
+/// An expectation that whatever comes meets.
+fn nothing(node: &Node) -> Diagnostic {
+    node.error(Code::InvalidValue, "an empty map expects nothing")
 }
 
 /// How a node ends: a word, or a map.
@@ -339,7 +351,11 @@ written! {
 
 impl Read for NodeFile {
     fn read(node: &Node, found: &mut Found) -> Option<Self> {
-        match node.kind {
+        match &node.kind {
+            Kind::Map(entries) if entries.is_empty() => {
+                found.push(nothing(node).help("write how the node ends, such as `ok`, or leave it out"));
+                None
+            }
             Kind::Map(_) => NodeMap::read(node, found).map(Self),
             _ => {
                 let status = Some(StandFile::read(node, found)?);

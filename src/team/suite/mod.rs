@@ -1,5 +1,6 @@
 //! What do the tests of a team say? [`load_suite`] reads a `*.test.yaml` file into a [`Suite`], or says all that is wrong with it.
 
+mod check;
 mod file;
 mod resolve;
 mod spec;
@@ -9,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use file::SuiteFile;
 pub use spec::{
     At, Budget, Case, DecisionWant, EscalationWant, Expect, FindingWant, MessageWant, NodeWant, ScriptedReply, StandIn, Suite,
-    ToolAnswer, Want,
+    Table, ToolAnswer, Want,
 };
 
 use super::{

@@ -4,15 +4,15 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     At, Budget, Case, DecisionWant, EscalationWant, Expect, FindingWant, Loader, MAX_CASES, MessageWant, NodeWant, ScriptedReply,
-    StandIn, Suite, ToolAnswer, Want,
+    StandIn, Suite, Table, ToolAnswer, Want,
     file::{
-        AnswerFile, BudgetFile, CallFile, CaseFile, EndFile, EscalationsFile, ExpectFile, FailsFile, MessageFile, NeverFile,
-        NodeFile, ReplyFile, StandFile, StandInFile, SuiteFile, WantFile,
+        AnswerFile, BudgetFile, CallFile, CaseFile, DecisionFile, EndFile, EscalationsFile, ExpectFile, FailsFile, FindingFile,
+        MessageFile, NeverFile, NodeFile, ReplyFile, StandFile, StandInFile, SuiteFile, WantFile,
     },
 };
 use crate::{
     team::{
-        Code,
+        Code, Diagnostic,
         file::Maybe,
         read::{Named, Spot},
         scalar::{Anything, Span, Words},
@@ -25,14 +25,18 @@ impl Loader<'_> {
     pub(super) fn resolve(&mut self, file: &Arc<str>, written: SuiteFile) -> Option<Suite> {
         let team = written.team.0.and_then(|team| self.team(file, &team.value.0, &team.place));
         let mut cases: Vec<Case> = Vec::new();
-        for case in written.cases.0.unwrap_or_default().into_iter().take(MAX_CASES) {
+        let all = written.cases.0.unwrap_or_default();
+        if let Some(first) = all.get(MAX_CASES) {
+            let place =
+                first.name.0.as_ref().map_or_else(|| Place { file: file.clone(), line: 0, column: 0 }, |name| name.place.clone());
+            let message = format!("the file has {} cases, more than the {MAX_CASES} allowed", all.len());
+            self.found.push(Diagnostic::error(Code::TooLarge, &place, message).help("divide them among several files"));
+        }
+        for case in all.into_iter().take(MAX_CASES) {
             let Some(case) = self.case(file, case) else { continue };
             if let Some(first) = cases.iter().find(|other| other.name == case.name) {
-                let error = crate::team::Diagnostic::error(
-                    Code::DuplicateId,
-                    &case.place,
-                    format!("two cases are called {}", quoted(&case.name)),
-                );
+                let error =
+                    Diagnostic::error(Code::DuplicateId, &case.place, format!("two cases are called {}", quoted(&case.name)));
                 self.found.push(error.label("again").related(&first.place, "first").help("give each case a name of its own"));
             }
             cases.push(case);
@@ -51,22 +55,27 @@ impl Loader<'_> {
         let mut tools = BTreeMap::new();
         for (key, tool) in written.tools.into_iter().flat_map(|named| named.entries) {
             let answers: Vec<ToolAnswer> = tool.0.into_iter().filter_map(|answer| self.answer(&key, answer)).collect();
-            tools.insert(key.name.clone(), answers);
+            tools.insert(key.name.clone(), At { value: answers, place: key.place.clone() });
         }
         let inputs: Vec<(Key, Anything)> = written.inputs.into_iter().flat_map(|named| named.entries).collect();
         let answers = written.answers.into_iter().flat_map(|named| named.entries);
-        let answers = answers.map(|(key, given)| (key.name, given.0.into_iter().map(|given| given.value).collect()));
+        let answers = answers.map(|(key, given)| {
+            (key.name, At { value: given.0.into_iter().map(|given| given.value).collect(), place: key.place })
+        });
         let (name, expect) = (name?, written.expect.0?);
+        let expect = expectation(expect, &name.place);
+        self.check(&expect);
         Some(Case {
             name: name.value.0.clone(),
             task: written.task.map(|task| task.0),
             input_places: inputs.iter().map(|(key, value)| (key.name.to_string(), value.place.clone())).collect(),
             inputs: inputs.into_iter().map(|(key, value)| (key.name.to_string(), value.value)).collect(),
-            set: written.set.into_iter().flatten().map(|set| set.0).collect(),
+            set: each(written.set, |set| set.0),
+            real: each(written.real, |tool| tool.0),
             models,
             tools,
             answers: answers.collect(),
-            expect: expectation(expect, &name.place),
+            expect,
             place: name.place,
         })
     }
@@ -167,6 +176,7 @@ fn failure(written: FailsFile, kind: FailureKind) -> Failure {
 }
 
 fn expectation(written: ExpectFile, place: &Place) -> Expect {
+    let mut none = Vec::new();
     let mut expect = Expect {
         status: At { value: "completed", place: place.clone() },
         failure: written.failure.map(|failure| spot(failure, |words| words.0)),
@@ -174,20 +184,10 @@ fn expectation(written: ExpectFile, place: &Place) -> Expect {
         variables: wants(written.variables),
         nodes: written.nodes.into_iter().flat_map(|named| named.entries).map(|(key, node)| (at(&key), node_want(node))).collect(),
         order: each(written.order, |chain| chain.into_iter().map(|node| node.0).collect()),
-        messages: each(written.messages, message),
+        messages: table(Table::Messages, written.messages, message, &mut none),
         in_order: each(written.messages_in_order, message),
-        findings: each(written.findings, |finding| FindingWant {
-            agent: words(finding.agent),
-            topic: words(finding.topic),
-            value: finding.value.map(want),
-            contains: words(finding.contains),
-        }),
-        decisions: each(written.decisions, |decision| DecisionWant {
-            topic: words(decision.topic),
-            outcome: decision.outcome.map(want),
-            by: words(decision.by),
-            dissent: decision.dissent.map(|roles| roles.into_iter().map(|role| role.0).collect()),
-        }),
+        findings: table(Table::Findings, written.findings, finding, &mut none),
+        decisions: table(Table::Decisions, written.decisions, decision, &mut none),
         escalation_count: None,
         escalations: Vec::new(),
         calls: written
@@ -200,6 +200,7 @@ fn expectation(written: ExpectFile, place: &Place) -> Expect {
         never_calls: Vec::new(),
         never_messages: Vec::new(),
         never_nodes: Vec::new(),
+        none,
     };
     if let Some(status) = written.status {
         expect.status = spot(status, end);
@@ -207,6 +208,9 @@ fn expectation(written: ExpectFile, place: &Place) -> Expect {
     match written.escalations {
         Some(Spot { value: EscalationsFile::Count(count), place, .. }) => {
             expect.escalation_count = Some(At { value: count.0, place });
+        }
+        Some(Spot { value: EscalationsFile::These(these), place, .. }) if these.is_empty() => {
+            expect.escalation_count = Some(At { value: 0, place });
         }
         Some(Spot { value: EscalationsFile::These(these), .. }) => {
             expect.escalations = each(Some(these), |row| EscalationWant {
@@ -229,6 +233,33 @@ fn expectation(written: ExpectFile, place: &Place) -> Expect {
 
 fn each<T, U>(written: Option<Vec<Spot<T>>>, with: impl Fn(T) -> U) -> Vec<At<U>> {
     written.into_iter().flatten().map(|item| spot(item, &with)).collect()
+}
+
+/// What is expected of a table; an empty list is noted among those in which there is nothing.
+fn table<T, U>(name: Table, written: Option<Spot<Vec<Spot<T>>>>, with: impl Fn(T) -> U, none: &mut Vec<At<Table>>) -> Vec<At<U>> {
+    let Some(Spot { value, place, .. }) = written else { return Vec::new() };
+    if value.is_empty() {
+        none.push(At { value: name, place });
+    }
+    each(Some(value), with)
+}
+
+fn finding(written: FindingFile) -> FindingWant {
+    FindingWant {
+        agent: words(written.agent),
+        topic: words(written.topic),
+        value: written.value.map(want),
+        contains: words(written.contains),
+    }
+}
+
+fn decision(written: DecisionFile) -> DecisionWant {
+    DecisionWant {
+        topic: words(written.topic),
+        outcome: written.outcome.map(want),
+        by: words(written.by),
+        dissent: written.dissent.map(|roles| roles.into_iter().map(|role| role.0).collect()),
+    }
 }
 
 fn wants(written: Option<Named<Spot<WantFile>>>) -> Vec<(Arc<str>, Want)> {

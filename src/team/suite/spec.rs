@@ -31,13 +31,15 @@ pub struct Case {
     /// Where the inputs stand, by name.
     pub input_places: BTreeMap<String, Place>,
     /// Changes to profiles, as `--set` takes them.
-    pub set: Vec<Arc<str>>,
+    pub set: Vec<At<Arc<str>>>,
     /// Who answers for which role, model or for all (`*`).
     pub models: Vec<(At<Arc<str>>, StandIn)>,
     /// What tools return that do not really run.
-    pub tools: BTreeMap<Arc<str>, Vec<ToolAnswer>>,
+    pub tools: BTreeMap<Arc<str>, At<Vec<ToolAnswer>>>,
+    /// Tools that really run, although they reach the network or cannot be taken back.
+    pub real: Vec<At<Arc<str>>>,
     /// What people answer, by node or `*`.
-    pub answers: BTreeMap<Arc<str>, Vec<Value>>,
+    pub answers: BTreeMap<Arc<str>, At<Vec<Value>>>,
     /// What must come of it.
     pub expect: Expect,
 }
@@ -101,6 +103,8 @@ pub struct Expect {
     pub nodes: Vec<(At<Arc<str>>, NodeWant)>,
     /// Chains of nodes that follow each other.
     pub order: Vec<At<Vec<Arc<str>>>>,
+    /// Tables of the report in which there is nothing.
+    pub none: Vec<At<Table>>,
     /// Messages, in whichever order.
     pub messages: Vec<At<MessageWant>>,
     /// Messages in this order.
@@ -123,6 +127,28 @@ pub struct Expect {
     pub never_messages: Vec<At<MessageWant>>,
     /// Nodes that do not begin.
     pub never_nodes: Vec<At<Arc<str>>>,
+}
+
+/// A table of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Messages.
+    Messages,
+    /// Findings.
+    Findings,
+    /// Decisions.
+    Decisions,
+}
+
+impl Table {
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::Findings => "findings",
+            Self::Decisions => "decisions",
+        }
+    }
 }
 
 /// What a value must be like: all that is given holds.

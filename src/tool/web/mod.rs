@@ -35,6 +35,9 @@ const TOLD: &[&str] = &["content-type", "last-modified", "etag", "retry-after", 
 /// Characters of an error's body that are shown.
 const SHOWN: usize = 2_000;
 
+/// What the tool is called.
+pub const HTTP: &str = "http";
+
 /// Asks servers on a list.
 #[derive(Debug)]
 pub struct Http {
@@ -75,7 +78,7 @@ impl Http {
              status of 400 or more is a failure that shows the beginning of the body.",
             hosts.join(", ")
         );
-        let spec = spec::<Args>("http", EffectClass::Irreversible, &description);
+        let spec = spec::<Args>(HTTP, EffectClass::Irreversible, &description);
         Self { spec: ToolSpec { untrusted: true, ..spec }, policy }
     }
 
