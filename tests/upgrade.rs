@@ -108,7 +108,7 @@ fn whoever_is_asked_in_a_session_of_any_version_that_goes_on_has_the_question() 
     for version in 1..=EVENT_VERSION {
         let mut parked = parked.clone();
         let Event::Started(started) = &mut parked[0].event else { panic!("it begins with {:?}", parked[0].event) };
-        started.version = version;
+        Arc::make_mut(started).version = version;
         let bench = Bench::on_disk();
         let session = bench.engine().import(&parked).unwrap();
         // Where somebody else asks: `Bench::answer` replays it, and nothing may differ.
