@@ -92,8 +92,8 @@ fn a_journal_of_any_version_is_replayed_to_the_same() {
             assert_eq!(replayed.status, if *kind == "parked" { Status::Parked } else { Status::Completed });
             let difference = replayed.difference.map(|difference| difference.to_string());
             if version == 1 {
-                // Whoever wrote a variable was not told its version then.
-                assert!(difference.as_ref().is_some_and(|d| d.contains("/version: ")), "{difference:?}");
+                // Where words come from was not known then, and is told with them now.
+                assert!(difference.as_ref().is_some_and(|d| d.contains("/origins: recorded nothing")), "{difference:?}");
             } else {
                 assert_eq!(difference, None, "{kind}-v{version}");
             }
