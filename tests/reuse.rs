@@ -136,12 +136,12 @@ fn a_changed_profile_and_a_changed_model_are_named() {
         "models: { paid: { provider: openai, id: another, context_window: 100000, price: { input: 1.0, output: 1.0 } } }",
     );
     let changed = again(&bench, &graph(CHAIN), Map::new(), ran.session());
-    let why = "the model paid is openai/another at https://api.openai.com/v1 (openai) now and was openai/paid at https://api.openai.com/v1 (openai)";
+    let why = "the model paid is openai/another at https://api.openai.com/v1 (openai_responses) now and was openai/paid at https://api.openai.com/v1 (openai_responses)";
     assert_eq!(taken(&changed, "first"), ("nothing", why.to_owned()));
     let price = "context_window: 100000, price: { input: 1.0, output: 1.0 }";
     for (provider, model, word) in [
         ("kind: openai, base_url: 'http://127.0.0.1:1/v1'", "", "at http://127.0.0.1:1/v1 (openai) now"),
-        ("kind: openai_responses", "", "(openai_responses) now"),
+        ("kind: openai", "", "(openai) now"),
         ("kind: openai", ", structured_output: finish", "(openai, structured_output: finish) now"),
     ] {
         bench.catalog(&format!(
@@ -276,10 +276,11 @@ fn an_idempotent_call_is_made_again_under_the_key_that_it_had() {
 fn what_a_fork_shares_was_called_in_the_session_that_it_parts_from() {
     let (bench, _) = bench();
     let ran = bench.run(&calls("put", ""));
-    let returned = |ran: &Ran| ran.records.iter().find(|r| matches!(r.event, Event::ToolReturned { .. })).unwrap().seq;
-    let mut parted = ran.session();
+    let first = |ran: &Ran, so: fn(&Event) -> bool| ran.records.iter().find(|record| so(&record.event)).unwrap().seq;
+    let mut parted = (ran.session(), first(&ran, |event| matches!(event, Event::ToolReturned { .. })));
     for _ in 0..2 {
-        let fork = bench.block_on(async { bench.engine().fork(parted, returned(&ran), Default::default()).await.unwrap() });
+        let (session, at) = parted;
+        let fork = bench.block_on(async { bench.engine().fork(session, at, Default::default()).await.unwrap() });
         let fork = bench.resume(fork);
         assert_eq!(fork.completed(), json!(["x"]));
         let made = bench.board.calls("act");
@@ -287,7 +288,7 @@ fn what_a_fork_shares_was_called_in_the_session_that_it_parts_from() {
         assert_eq!((second.completed(), taken(&second, "act").0, bench.board.calls("act")), (json!(["x"]), "all", made + 1));
         let keys = bench.board.keys("act");
         assert_eq!(keys.first(), keys.last(), "one call, however often it is made");
-        parted = fork.session();
+        parted = (fork.session(), first(&fork, |event| matches!(event, Event::Forked(_))));
     }
 }
 
