@@ -32,13 +32,16 @@ pub(in crate::engine) struct Stage {
     done: Mutex<Done>,
 }
 
+/// Calls by key, with the place of the answer that each got.
+type Given = Vec<(String, usize)>;
+
 /// What was done.
 #[derive(Default)]
 struct Done {
     /// Calls by key, without the session.
     made: BTreeMap<String, Made>,
     /// Which answers of a scripted tool were given to which calls of a node.
-    given: BTreeMap<(Arc<str>, Arc<str>), Vec<(String, usize)>>,
+    given: BTreeMap<(Arc<str>, Arc<str>), Given>,
     /// Who asked a model for whom nobody answers.
     missing: BTreeSet<String>,
     /// Tools that were called, that a test does not call, and for which nobody answers.

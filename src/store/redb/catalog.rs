@@ -52,6 +52,7 @@ const PAUSE: Duration = Duration::from_millis(8);
 pub struct Catalog {
     path: PathBuf,
     lock: PathBuf,
+    next: PathBuf,
     /// Open from the first write on; `None` after an error.
     db: Mutex<Option<Arc<Open>>>,
     /// This process's turn: file locks do not make threads wait.
@@ -64,6 +65,7 @@ impl Catalog {
         Self {
             path: folder.join("catalog.redb"),
             lock: folder.join("catalog.lock"),
+            next: folder.join("catalog.next"),
             db: Mutex::new(None),
             writing: Mutex::new(()),
         }
@@ -170,17 +172,25 @@ impl Catalog {
         Ok(snapshot)
     }
 
-    /// The right to write, among the threads of this process and among processes.
+    /// The right to write, among the threads of this process and among processes. Whoever comes next waits at a lock of its own, so that
+    /// a process that writes again and again cannot overtake it for ever.
     fn turn(&self) -> Result<(MutexGuard<'_, ()>, LockFile), StoreError> {
         let turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let started = Instant::now();
+        let until = Instant::now() + PATIENCE;
+        let next = self.wait_for(&self.next, until)?;
+        let lock = self.wait_for(&self.lock, until)?;
+        drop(next);
+        Ok((turn, lock))
+    }
+
+    fn wait_for(&self, path: &Path, until: Instant) -> Result<LockFile, StoreError> {
         let mut pause = Duration::from_micros(100);
         loop {
-            if let Some(lock) = LockFile::take(&self.lock).map_err(|e| io_error(&self.lock, &e))? {
-                return Ok((turn, lock));
+            if let Some(lock) = LockFile::take(path).map_err(|e| io_error(path, &e))? {
+                return Ok(lock);
             }
-            if started.elapsed() > PATIENCE {
-                return Err(StoreError::Busy { path: self.path.clone(), pid: Holder::now(&self.lock) });
+            if Instant::now() > until {
+                return Err(StoreError::Busy { path: self.path.clone(), pid: Holder::now(path) });
             }
             thread::sleep(pause);
             pause = (pause * 2).min(PAUSE);

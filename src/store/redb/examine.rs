@@ -194,7 +194,7 @@ fn refused(folder: &Path) -> Result<(), StoreError> {
         return Err(io_error(there, &io::ErrorKind::NotADirectory.into()));
     }
     may(there, Access::WRITE_OK | Access::EXEC_OK)?;
-    let inside = [folder.join("journals"), folder.join("catalog.redb"), folder.join("catalog.lock")];
+    let inside = [folder.join("journals"), folder.join("catalog.redb"), folder.join("catalog.lock"), folder.join("catalog.next")];
     for path in inside.iter().filter(|path| path.exists()) {
         may(path, if path.is_dir() { Access::WRITE_OK | Access::EXEC_OK } else { Access::WRITE_OK })?;
     }

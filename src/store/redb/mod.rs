@@ -5,6 +5,7 @@
 //!   .gitignore          *
 //!   catalog.redb        session index, claims, inboxes: every process reads and writes it
 //!   catalog.lock        who writes it now
+//!   catalog.next        who writes it next
 //!   journals/0001.redb  records and blobs: one process writes, any may read
 //!   journals/0001.lock  who writes it
 //! ```
