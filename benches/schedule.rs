@@ -1,6 +1,8 @@
 //! What does the scheduler cost per node? Chains, fans, layered graphs, and groups that each allow one call at a time (a limiter
 //! for every ten nodes), of calls that do nothing, beside a topological sort of the same graph by petgraph. No journal, no I/O: each result is one input, as if it had arrived alone.
 //!
+//! Then what folding the records of such sessions costs, which a session that goes on does first.
+//!
 //! `cargo bench --bench schedule`, or with sizes: `cargo bench --bench schedule -- 1000 100000`.
 
 use std::{
@@ -9,10 +11,11 @@ use std::{
 };
 
 use synod::{
-    event::{Effect, Input, Key, Started},
+    event::{Effect, Input, Key, Record, Started},
     graph::{Graph, NodeKind, Plan, ScopeKind},
     plan::PlanBuilder,
     schedule::Scheduler,
+    state::State,
     turn::Toolbox,
     value::{
         EffectClass, Expr, Judge, Map, Profile, RuleError, RuleKind, SessionId, TeamIx, TemplateIx, TextTemplate, Timestamp,
@@ -22,6 +25,8 @@ use synod::{
 
 /// What a node may cost, in nanoseconds.
 const GOAL: f64 = 2_000.0;
+/// Events a second that are folded at least.
+const FOLDED: f64 = 3e6;
 /// Nodes of one layer.
 const WIDTH: usize = 100;
 
@@ -34,16 +39,33 @@ fn main() {
             measure(name, *size, build);
         }
     }
+    println!("\n{:<8} {:>9} {:>5} {:>14} {:>10}", "graph", "events", "runs", "events/s", "≥ 3 M/s");
+    for (name, build) in [("chain", chain as fn(usize) -> Plan), ("fan", fan), ("layers", layers)] {
+        for size in &sizes {
+            // A node starts and ends.
+            measure_fold(name, size / 2, build);
+        }
+    }
 }
 
 fn measure(name: &str, size: usize, build: fn(usize) -> Plan) {
     let plan = Arc::new(build(size));
     let runs = (2_000_000 / size).clamp(5, 101);
     let per_node = |took: Duration| took.as_secs_f64() * 1e9 / size as f64;
-    let schedule = median((0..runs).map(|_| per_node(timed(|| run(&plan)))));
+    let schedule = median((0..runs).map(|_| per_node(timed(|| run(&plan, |records| drop(std::hint::black_box(records)))))));
     let sort = median((0..runs).map(|_| per_node(timed(|| petgraph::algo::toposort(&plan.graphs[0].dag, None).is_ok()))));
     let verdict = if schedule <= GOAL { "yes" } else { "no" };
     println!("{name:<8} {size:>9} {runs:>5} {schedule:>14.0} {sort:>14.0} {verdict:>8}");
+}
+
+fn measure_fold(name: &str, size: usize, build: fn(usize) -> Plan) {
+    let mut records = Vec::new();
+    run(&Arc::new(build(size)), |more| records.extend(more));
+    let runs = (2_000_000 / size).clamp(5, 101);
+    let rate = |took: Duration| records.len() as f64 / took.as_secs_f64();
+    let rate = median((0..runs).map(|_| rate(timed(|| State::fold(&records).map(|state| state.seq)))));
+    let verdict = if rate >= FOLDED { "yes" } else { "no" };
+    println!("{name:<8} {:>9} {runs:>5} {rate:>14.0} {verdict:>10}", records.len());
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> Duration {
@@ -58,16 +80,17 @@ fn median(figures: impl Iterator<Item = f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
-/// One session from its start to its end.
-fn run(plan: &Arc<Plan>) {
+/// One session from its start to its end; `keep` takes the records of each step.
+fn run(plan: &Arc<Plan>, mut keep: impl FnMut(Vec<Record>)) {
     let started = Started::new(SessionId(uuid::Uuid::nil()), "bench", "nothing", Map::new(), plan.clone());
     let (mut scheduler, step) = Scheduler::start(Timestamp(0), started, Arc::new(Nobody), Arc::new(Nobody)).expect("it starts");
+    keep(step.records);
     let mut waiting: Vec<Key> = calls(step.effects).collect();
     let mut done = 0;
     while let Some(key) = waiting.pop() {
         let returned = Input::Returned { key, result: Ok(Value::Null) };
         let step = scheduler.on(Timestamp(done), [returned]).expect("it goes on");
-        std::hint::black_box(&step.records);
+        keep(step.records);
         waiting.extend(calls(step.effects));
         done += 1;
     }

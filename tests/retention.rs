@@ -44,6 +44,13 @@ fn sessions(folder: &Path) -> Vec<String> {
 }
 
 #[test]
+fn what_is_not_there_is_not_verified() {
+    let bench = bench();
+    let (code, _, said) = synod(bench.folder(), &["--store", "typo", "verify"]);
+    assert!(code == 2 && said.contains("there is no store at typo") && said.contains("--store"), "{said}");
+}
+
+#[test]
 fn old_sessions_are_removed_and_the_files_become_smaller() {
     let bench = bench();
     let folder = bench.folder();

@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | `calls` | 1,000 calls that do nothing, journal in memory | a tokio program that runs the same graph |
 //! | `durable` | the same, journal on disk | redb with the same number of commits, and the disk's own syncs |
+//! | `resume` | a session broken off at the last of 1,000 nodes, until the first record of its further run is durable | 20 ms, and reading its journal alone |
 //! | `sessions` | 200 sessions at once, each 1 → 4 × 50 ms → 1 | the tokio program; 50 ms is the critical path |
 //! | `makespan` | chains of slow and fast nodes, layers of nodes of 5 to 50 ms | the tokio program |
 //! | `talk` | a circle of 100 agents, up to 10,000 messages, a tenth of them to all | a second, and the journal's size |
@@ -32,6 +33,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 const ROUNDS: usize = 21;
 /// Rounds of each measurement that takes seconds.
 const SLOW_ROUNDS: usize = 3;
+/// How long a node takes that nobody waits for, in milliseconds.
+const FOR_EVER: u64 = 3_600_000;
 /// How long the critical path of a real workflow takes here.
 const WORKFLOW: Duration = Duration::from_millis(1_000);
 
@@ -50,6 +53,7 @@ fn main() -> Result<(), Failure> {
                 match part {
                     "calls" => calls().await,
                     "durable" => durable().await,
+                    "resume" => resume().await,
                     "sessions" => sessions().await,
                     "makespan" => makespan().await,
                     "talk" => talk().await,
@@ -60,7 +64,7 @@ fn main() -> Result<(), Failure> {
         })??;
         Ok(())
     };
-    ["calls", "durable", "sessions", "makespan", "talk", "workflows"].into_iter().try_for_each(run)
+    ["calls", "durable", "resume", "sessions", "makespan", "talk", "workflows"].into_iter().try_for_each(run)
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {
@@ -115,6 +119,25 @@ async fn durable() -> Result<(), Failure> {
         println!("{name:<22} {ours:>9.1} {redb:>9.1} {syncs:>10.1} {:>8.2}", ours / redb);
     }
     println!("the journal's file after one session: {} KB", journal / 1_000);
+    Ok(())
+}
+
+async fn resume() -> Result<(), Failure> {
+    println!("{:<8} {:>9} {:>9} {:>8}", "graph", "ours ms", "read ms", "≤ 20 ms");
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    for (name, mut dag) in [("chain", Dag::chain(1_000)), ("layers", Dag::layers(1_000))] {
+        dag.millis[999] = FOR_EVER;
+        let host = Host::on_disk(&folder.path().join(name), EffectClass::Read)?;
+        let team = host.prepare(&dag, usize::MAX)?;
+        let (mut ours, mut read) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let session = host.break_off(&team, dag.len()).await?;
+            read.push(millis(host.read(session)?));
+            ours.push(millis(host.resume(session).await?));
+        }
+        let (ours, read) = (median(ours), median(read));
+        println!("{name:<8} {ours:>9.1} {read:>9.1} {:>8}", yes(ours <= 20.0));
+    }
     Ok(())
 }
 

@@ -9,12 +9,12 @@ use std::{
 
 use synod::{
     engine::{Engine, Prepared},
-    event::Status,
+    event::{Event, Status},
     graph::{Node, NodeKind, ToolNode},
     plan::{PlanBuilder, rule_book},
     store::RedbStore,
     tool::{CallContext, Tool, Work},
-    value::{EffectClass, Map, ToolSpec, Value},
+    value::{EffectClass, Map, SessionId, ToolSpec, Value},
 };
 use tokio::task::JoinSet;
 
@@ -63,6 +63,40 @@ impl Host {
         let ended = self.engine.start(team, "bench", Map::new()).await?.wait().await?;
         let took = began.elapsed();
         if ended.status == Status::Completed { Ok(took) } else { Err(format!("it ended as {:?}", ended.status).into()) }
+    }
+
+    /// Runs a session until the last of its nodes starts, and breaks it off.
+    pub async fn break_off(&self, team: &Prepared, nodes: usize) -> Result<SessionId, Failure> {
+        let mut handle = self.engine.start(team, "bench", Map::new()).await?;
+        let (session, mut events) = (handle.session(), handle.events());
+        loop {
+            if let Event::NodeStarted { node, .. } = &events.recv().await?.event
+                && node.index() + 1 == nodes
+            {
+                break;
+            }
+        }
+        handle.interrupt();
+        handle.wait().await?;
+        Ok(session)
+    }
+
+    /// How long it takes to go on with a session, until that is durable. Then it is broken off again.
+    pub async fn resume(&self, session: SessionId) -> Result<Duration, Failure> {
+        let began = Instant::now();
+        let mut handle = self.engine.resume(session).await?;
+        handle.events().recv().await?;
+        let took = began.elapsed();
+        handle.interrupt();
+        handle.wait().await?;
+        Ok(took)
+    }
+
+    /// How long it takes to read its journal.
+    pub fn read(&self, session: SessionId) -> Result<Duration, Failure> {
+        let began = Instant::now();
+        self.engine.store().read_all(session)?;
+        Ok(began.elapsed())
     }
 
     /// How long `sessions` sessions take at once.

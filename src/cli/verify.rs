@@ -7,7 +7,7 @@ use std::{
 
 use clap::Args;
 
-use super::{Exit, Global, Outcome, output};
+use super::{CommandError, Exit, Global, Outcome, output};
 use crate::store::{ReadError, Unread, Verified, look_up, verify};
 
 /// How often it is said how far this is.
@@ -25,6 +25,12 @@ pub(super) struct Verify {
 
 impl Verify {
     pub(super) fn run(&self, global: &Global) -> Outcome {
+        if !global.store.is_dir() {
+            let folder = global.store.display();
+            return Err(CommandError::Usage(format!(
+                "there is no store at {folder}: nothing ran here yet, or --store names another folder"
+            )));
+        }
         let find = |prefix: &String| look_up(&global.store, &global.org, prefix);
         let session = self.session.as_ref().map(find).transpose()?;
         let mut said = Instant::now();
