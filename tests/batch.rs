@@ -98,6 +98,7 @@ fn every_line_that_is_no_task_is_named_with_its_place_and_nothing_is_begun_after
         r#"{"key": "f""#,
         r#"{"key": "", "inputs": {"n": 2}}"#,
         r#"{"key": "g", "inputs": {"n": 2}}"#,
+        r#"["h", "task", {"n": 2}]"#,
     ];
     let bench = bench(DOUBLE, &tasks.join("\n"));
     let said = batch(&bench, &[]);
@@ -110,12 +111,13 @@ fn every_line_that_is_no_task_is_named_with_its_place_and_nothing_is_begun_after
         "tasks.jsonl:6:25: the input n takes an integer, not",
         "tasks.jsonl:7:11: EOF",
         "tasks.jsonl:8:2: a key has 1 to 512 bytes",
+        "tasks.jsonl:10:1: it is no JSON object",
     ] {
         assert!(said.stderr.contains(part), "{part} is not in\n{}", said.stderr);
     }
     assert_eq!(keys(&lines(&bench, "out.jsonl")), ["a"]);
     let said = batch(&bench, &["--skip-invalid", "--json"]);
-    assert_eq!((said.code, &said.json()["invalid"]), (Some(2), &json!(7)));
+    assert_eq!((said.code, &said.json()["invalid"]), (Some(2), &json!(8)));
     assert_eq!(keys(&lines(&bench, "out.jsonl")), ["a", "g"]);
 }
 
@@ -134,6 +136,7 @@ fn tasks_come_from_a_table_and_from_stdin_too() {
         ("inputs.n\n1\n", "tasks.csv:1:1: the column `key` is missing"),
         ("key,inputs.n\nx,1,2\n", "tasks.csv:2:1: the row has 3 cells, and the head 2"),
         ("key,inputs.n\nx,two\n", "tasks.csv:2:2: n takes JSON here"),
+        ("key,inputs.n,task\nx,1,ok\ny,2,\"do\nz,3,it\n", "tasks.csv:3:1: a cell begins with a quote here that is never closed"),
         ("key,inputs.n,inputs.n\nx,1,2\n", "tasks.csv:1:3: the column `inputs.n` stands there twice"),
     ] {
         bench.file("tasks.csv", table);

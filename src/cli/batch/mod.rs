@@ -63,7 +63,7 @@ pub(super) struct BatchCommand {
     #[arg(long)]
     retry_failed: bool,
     /// The batch that keys belong to; by default the path of the file of tasks, as seen from the folder of the store
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     batch: Option<String>,
     /// An input of every task that does not set it
     #[arg(long = "input", value_name = "KEY=VALUE")]

@@ -92,6 +92,7 @@ impl Tasks {
             Box::new(file)
         };
         let lines = if is_csv(path) {
+            let file: Box<dyn Read + Send> = Box::new(Quotes { from: file, state: Quote::Before, line: 1, opened: 1 });
             let mut from = Box::new(csv::ReaderBuilder::new().from_reader(file));
             let head = from.headers().map_err(|e| wrong_csv(&e))?.clone();
             let columns = columns(&head, &common)?;
@@ -236,8 +237,15 @@ fn is_csv(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
 }
 
+/// What some editors begin a file with.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 fn json(line: u64, text: &[u8]) -> Result<Read3, Wrong> {
     let wrong = |column: usize, why: String| Wrong { line, column: column.max(1), why };
+    let text = text.strip_prefix(BYTE_ORDER_MARK).filter(|_| line == 1).unwrap_or(text);
+    if !text.trim_ascii_start().starts_with(b"{") {
+        return Err(wrong(1, "it is no JSON object; a task is {\"key\": \"…\", \"task\": \"…\", \"inputs\": {…}}".to_owned()));
+    }
     let parsed: Line = serde_json::from_slice(text).map_err(|e| {
         let why = e.to_string();
         let why = why.split(" at line ").next().unwrap_or_default();
@@ -303,6 +311,13 @@ fn columns(head: &csv::StringRecord, common: &Common) -> Result<Vec<Column>, Wro
 }
 
 fn wrong_csv(error: &csv::Error) -> Wrong {
+    if let csv::ErrorKind::Io(error) = error.kind()
+        && let Some(Unclosed { line }) = error.get_ref().and_then(|why| why.downcast_ref())
+    {
+        let why =
+            "a cell begins with a quote here that is never closed; close it, or double the quotes inside of a cell".to_owned();
+        return Wrong { line: *line, column: 1, why };
+    }
     let at = error.position();
     let why = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
@@ -312,6 +327,55 @@ fn wrong_csv(error: &csv::Error) -> Wrong {
         _ => error.to_string(),
     };
     Wrong { line: at.map_or(1, csv::Position::line), column: 1, why }
+}
+
+/// A CSV file, with an eye on its quotes: one that is never closed would make one cell of all that follows.
+struct Quotes {
+    from: Box<dyn Read + Send>,
+    state: Quote,
+    line: u64,
+    /// The line in which the last quoted cell begins.
+    opened: u64,
+}
+
+/// Where in a cell something stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quote {
+    Before,
+    Bare,
+    Inside,
+    /// Behind a quote inside of a quoted cell, which closes it unless another follows.
+    Closing,
+}
+
+/// A quote was not closed.
+#[derive(Debug, thiserror::Error)]
+#[error("a quote in line {line} is never closed")]
+struct Unclosed {
+    line: u64,
+}
+
+impl Read for Quotes {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        if count == 0 && !buffer.is_empty() && self.state == Quote::Inside {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, Unclosed { line: self.opened }));
+        }
+        for byte in &buffer[..count] {
+            self.state = match (self.state, byte) {
+                (Quote::Inside, b'"') => Quote::Closing,
+                (Quote::Inside, _) | (Quote::Closing, b'"') => Quote::Inside,
+                (_, b',' | b'\n' | b'\r') => Quote::Before,
+                (Quote::Before, b'"') => {
+                    self.opened = self.line;
+                    Quote::Inside
+                }
+                (_, _) => Quote::Bare,
+            };
+            self.line += u64::from(*byte == b'\n');
+        }
+        Ok(count)
+    }
 }
 
 fn unreadable(line: u64, error: &io::Error) -> Wrong {
