@@ -358,7 +358,7 @@ fn results_make_way_only_for_new_ones_of_tasks_that_are_right() {
     bench.file("tasks.jsonl", &["no task\n", &tasks].concat());
     let said = batch(&bench, &more);
     assert!(
-        said.code == Some(2) && said.stderr.contains("tasks.jsonl:1:2") && said.stderr.contains("left as it is"),
+        said.code == Some(2) && said.stderr.contains("tasks.jsonl:1:1") && said.stderr.contains("left as it is"),
         "{}",
         said.stderr
     );
